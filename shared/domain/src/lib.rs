@@ -1,0 +1,28 @@
+//! The words of Granary: identifiers, states and their legal transitions, time ranges, digests, names of
+//! objects, the manifest. Pure: nothing here does I/O, reads a clock or draws a random number on its own.
+
+mod id;
+mod time;
+mod batch;
+mod migration;
+mod tally;
+mod digest;
+mod backoff;
+mod metadata;
+mod archive;
+mod manifest;
+mod cause;
+
+pub use archive::{Compression, Format, Layout, ObjectKey, UnknownName};
+pub use backoff::Backoff;
+pub use batch::{Batch, BatchStatus, IllegalTransition, Transition};
+pub use cause::{Cause, Failure};
+pub use digest::IdDigest;
+pub use id::{
+    BatchId, Fence, Generation, InvalidMessageId, MESSAGE_ID_BYTES_MAX, MessageId, MigrationId, WindowId,
+};
+pub use manifest::{Manifest, ManifestException, Outcome};
+pub use metadata::{MetadataName, MetadataSource};
+pub use migration::{MigrationKind, MigrationState, Priority, WindowState};
+pub use tally::{Tally, TallyMismatch};
+pub use time::{Hour, InvalidRange, TimeRange};

@@ -1,0 +1,57 @@
+//! Related documents that travel with each message: their indices, and how they are joined.
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a metadata source: the field under which its documents stand in an exported line. Lower case
+/// letters, digits and `_`, and none of the line's own fields.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct MetadataName(String);
+
+const TAKEN: [&str; 4] = ["message_id", "index", "version", "message"];
+const NAME_BYTES_MAX: usize = 64;
+
+impl MetadataName {
+    /// The name as it stands in a line.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for MetadataName {
+    type Error = String;
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
+            return Err(format!("the name {name:?} must be 1 to {NAME_BYTES_MAX} of a-z, 0-9 and _"));
+        }
+        if TAKEN.contains(&name.as_str()) {
+            return Err(format!("the name {name:?} is one of a line's own fields ({})", TAKEN.join(", ")));
+        }
+        Ok(Self(name))
+    }
+}
+
+impl<'de> Deserialize<'de> for MetadataName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// One index of related documents, as `GRANARY_METADATA_SOURCES` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetadataSource {
+    /// The field in the exported line.
+    pub name: MetadataName,
+    /// The index, alias or pattern.
+    pub index: String,
+    /// The field there that holds the message's id; a keyword.
+    pub key: String,
+    /// Whether a message has a list of these (`[…]`) or one (`{…}`; of several, the first by `sort`).
+    #[serde(default)]
+    pub many: bool,
+    /// The field that orders them, ascending.
+    #[serde(default)]
+    pub sort: Option<String>,
+}
