@@ -1,1 +1,31 @@
-//! To be written.
+//! The archive: the form of an object, writing it locally, putting it to S3 exactly once, and reading it back.
+//!
+//! A batch goes through here in this order: its messages become [`Line`]s of a [`Spool`] in the temp directory;
+//! the [`SealedSpool`] knows its counts, digest and checksum; [`Archive::put`] makes an object of it, unless one
+//! stands at that key; [`Archive::put_manifest`] accounts for it. [`Archive::read_back`] recounts any object.
+//!
+//! Not responsible for: which object is on record (the ledger is), what to do with an object that doesn't verify
+//! (the exporter decides), the bucket's lifecycle rules. Every failure is an [`ArchiveError`] that says whose
+//! fault it is; whatever failed can be done again as a whole.
+
+mod line;
+mod contents;
+mod pack;
+mod spool;
+mod store;
+mod put;
+mod multipart;
+mod unpack;
+mod lines;
+mod read;
+mod manifest;
+mod listing;
+mod error;
+
+pub use contents::{Contents, Sha256Sum};
+pub use error::{ArchiveError, SpoolError};
+pub use line::{Line, MetadataValue};
+pub use listing::{ObjectPage, StoredObject, UnfinishedUpload};
+pub use put::{PutOutcome, PutSettings};
+pub use spool::{SealedSpool, Spool, sweep_leftovers};
+pub use store::Archive;

@@ -16,7 +16,11 @@ pub struct UnknownName {
 
 impl UnknownName {
     pub(crate) fn new(what: &'static str, found: &str, expected: impl Into<String>) -> Self {
-        Self { what, found: found.to_owned(), expected: expected.into() }
+        Self {
+            what,
+            found: found.to_owned(),
+            expected: expected.into(),
+        }
     }
 }
 
@@ -81,7 +85,11 @@ impl ObjectKey {
     /// How its messages are written down, by its name.
     pub fn format(&self) -> Format {
         let bare = self.0.trim_end_matches(self.compression().extension());
-        if bare.ends_with(".json") { Format::Json } else { Format::Ndjson }
+        if bare.ends_with(".json") {
+            Format::Json
+        } else {
+            Format::Ndjson
+        }
     }
 }
 
@@ -102,7 +110,9 @@ impl Layout {
     pub fn new(prefix: &str, source_name: &str) -> Self {
         let prefix = prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
-        Self { root: format!("{prefix}{slash}source={source_name}/") }
+        Self {
+            root: format!("{prefix}{slash}source={source_name}/"),
+        }
     }
 
     /// Everything of this source begins with it. Ends in a slash.
@@ -111,7 +121,13 @@ impl Layout {
     }
 
     /// The key of a batch's data object: one for each generation, so that two writers meet at the same key.
-    pub fn object(&self, hour: Hour, id: BatchId, generation: Generation, form: (Format, Compression)) -> ObjectKey {
+    pub fn object(
+        &self,
+        hour: Hour,
+        id: BatchId,
+        generation: Generation,
+        form: (Format, Compression),
+    ) -> ObjectKey {
         let (format, compression) = form;
         ObjectKey(format!(
             "{}dt={}/hour={}/batch-{id}-g{generation}.{format}{}",
@@ -124,7 +140,11 @@ impl Layout {
 
     /// The key of its manifest.
     pub fn manifest(&self, hour: Hour, id: BatchId, generation: Generation) -> ObjectKey {
-        ObjectKey(format!("{}_manifests/dt={}/batch-{id}-g{generation}.json", self.root, hour.date()))
+        ObjectKey(format!(
+            "{}_manifests/dt={}/batch-{id}-g{generation}.json",
+            self.root,
+            hour.date()
+        ))
     }
 }
 
@@ -136,13 +156,31 @@ mod tests {
     fn keys_are_hive_partitions_of_the_utc_hour() {
         let hour = Hour::of("2026-11-22T06:59:59Z".parse().unwrap());
         let layout = Layout::new("/archive/", "messages");
-        let key = layout.object(hour, BatchId(7), Generation(2), (Format::Ndjson, Compression::Zstd));
-        assert_eq!(key.as_str(), "archive/source=messages/dt=2026-11-22/hour=06/batch-7-g2.ndjson.zst");
-        assert_eq!((key.format(), key.compression()), (Format::Ndjson, Compression::Zstd));
-        let bare = Layout::new("", "m").object(hour, BatchId(7), Generation(1), (Format::Json, Compression::None));
+        let key = layout.object(
+            hour,
+            BatchId(7),
+            Generation(2),
+            (Format::Ndjson, Compression::Zstd),
+        );
+        assert_eq!(
+            key.as_str(),
+            "archive/source=messages/dt=2026-11-22/hour=06/batch-7-g2.ndjson.zst"
+        );
+        assert_eq!(
+            (key.format(), key.compression()),
+            (Format::Ndjson, Compression::Zstd)
+        );
+        let bare =
+            Layout::new("", "m").object(hour, BatchId(7), Generation(1), (Format::Json, Compression::None));
         assert_eq!(bare.as_str(), "source=m/dt=2026-11-22/hour=06/batch-7-g1.json");
-        assert_eq!((bare.format(), bare.compression()), (Format::Json, Compression::None));
+        assert_eq!(
+            (bare.format(), bare.compression()),
+            (Format::Json, Compression::None)
+        );
         let manifest = layout.manifest(hour, BatchId(7), Generation(2));
-        assert_eq!(manifest.as_str(), "archive/source=messages/_manifests/dt=2026-11-22/batch-7-g2.json");
+        assert_eq!(
+            manifest.as_str(),
+            "archive/source=messages/_manifests/dt=2026-11-22/batch-7-g2.json"
+        );
     }
 }

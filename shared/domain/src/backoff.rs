@@ -31,8 +31,13 @@ mod tests {
 
     #[test]
     fn it_doubles_up_to_the_ceiling_and_never_overflows() {
-        let backoff = Backoff { first: Duration::from_secs(5), ceiling: Duration::from_secs(600) };
-        let bounds: Vec<u64> = [0, 1, 2, 3, 8, 9, u32::MAX].map(|tries| backoff.bound(tries).as_secs()).into();
+        let backoff = Backoff {
+            first: Duration::from_secs(5),
+            ceiling: Duration::from_secs(600),
+        };
+        let bounds: Vec<u64> = [0, 1, 2, 3, 8, 9, u32::MAX]
+            .map(|tries| backoff.bound(tries).as_secs())
+            .into();
         assert_eq!(bounds, [5, 5, 10, 20, 600, 600, 600]);
         assert_eq!(backoff.delay(3, 0.5), Duration::from_secs(10));
     }

@@ -25,7 +25,13 @@ pub enum BatchStatus {
 
 impl BatchStatus {
     /// All of them, in the order of a batch's life.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::InProgress, Self::Completed, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::InProgress,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
 
     /// The name in the ledger and in the API.
     pub fn as_str(self) -> &'static str {
@@ -51,7 +57,13 @@ impl std::str::FromStr for BatchStatus {
         Self::ALL
             .into_iter()
             .find(|status| status.as_str() == text)
-            .ok_or_else(|| crate::UnknownName::new("batch status", text, "pending, in_progress, completed, failed, cancelled"))
+            .ok_or_else(|| {
+                crate::UnknownName::new(
+                    "batch status",
+                    text,
+                    "pending, in_progress, completed, failed, cancelled",
+                )
+            })
     }
 }
 
@@ -112,8 +124,12 @@ pub struct IllegalTransition {
 
 impl Batch {
     /// A batch as the harvester records it.
-    pub const NEW: Self =
-        Self { status: BatchStatus::Pending, fence: Fence(0), attempts: 0, generation: Generation(1) };
+    pub const NEW: Self = Self {
+        status: BatchStatus::Pending,
+        fence: Fence(0),
+        attempts: 0,
+        generation: Generation(1),
+    };
 
     /// Whether it failed and has no attempt left.
     pub fn is_parked(&self, attempts_max: u32) -> bool {
@@ -126,24 +142,44 @@ impl Batch {
         let next_fence = Fence(self.fence.0 + 1);
         let parked = self.is_parked(attempts_max);
         match (self.status, transition) {
-            (Pending, Transition::Claim) => {
-                Ok(Self { status: InProgress, fence: next_fence, attempts: self.attempts + 1, ..self })
-            }
-            (InProgress, Transition::Settle { fence }) if fence == self.fence => {
-                Ok(Self { status: Completed, ..self })
-            }
-            (InProgress, Transition::Fail { fence }) if fence == self.fence => {
-                Ok(Self { status: Failed, ..self })
-            }
-            (InProgress, Transition::GiveBack { fence }) if fence == self.fence => {
-                Ok(Self { status: Pending, attempts: self.attempts - 1, ..self })
-            }
-            (InProgress, Transition::Reap) => Ok(Self { status: Failed, fence: next_fence, ..self }),
-            (Failed, Transition::Retry) if !parked => Ok(Self { status: Pending, ..self }),
-            (Failed, Transition::Unpark) if parked => Ok(Self { status: Pending, attempts: 0, ..self }),
-            (Pending | Failed | InProgress, Transition::Cancel) => {
-                Ok(Self { status: Cancelled, fence: next_fence, ..self })
-            }
+            (Pending, Transition::Claim) => Ok(Self {
+                status: InProgress,
+                fence: next_fence,
+                attempts: self.attempts + 1,
+                ..self
+            }),
+            (InProgress, Transition::Settle { fence }) if fence == self.fence => Ok(Self {
+                status: Completed,
+                ..self
+            }),
+            (InProgress, Transition::Fail { fence }) if fence == self.fence => Ok(Self {
+                status: Failed,
+                ..self
+            }),
+            (InProgress, Transition::GiveBack { fence }) if fence == self.fence => Ok(Self {
+                status: Pending,
+                attempts: self.attempts - 1,
+                ..self
+            }),
+            (InProgress, Transition::Reap) => Ok(Self {
+                status: Failed,
+                fence: next_fence,
+                ..self
+            }),
+            (Failed, Transition::Retry) if !parked => Ok(Self {
+                status: Pending,
+                ..self
+            }),
+            (Failed, Transition::Unpark) if parked => Ok(Self {
+                status: Pending,
+                attempts: 0,
+                ..self
+            }),
+            (Pending | Failed | InProgress, Transition::Cancel) => Ok(Self {
+                status: Cancelled,
+                fence: next_fence,
+                ..self
+            }),
             (Completed, Transition::ReExport) => Ok(self.re_exported()),
             (Failed, Transition::ReExport) if parked => Ok(self.re_exported()),
             (
@@ -157,13 +193,21 @@ impl Batch {
                 | Transition::Unpark
                 | Transition::Cancel
                 | Transition::ReExport,
-            ) => Err(IllegalTransition { from: self, transition }),
+            ) => Err(IllegalTransition {
+                from: self,
+                transition,
+            }),
         }
     }
 
     fn re_exported(self) -> Self {
         let generation = Generation(self.generation.0 + 1);
-        Self { status: BatchStatus::Pending, attempts: 0, generation, ..self }
+        Self {
+            status: BatchStatus::Pending,
+            attempts: 0,
+            generation,
+            ..self
+        }
     }
 }
 
@@ -220,7 +264,11 @@ mod tests {
 
     #[test]
     fn a_batch_is_parked_after_its_last_attempt_and_only_a_person_sends_it_again() {
-        let failed = Batch { status: BatchStatus::Failed, attempts: ATTEMPTS_MAX, ..Batch::NEW };
+        let failed = Batch {
+            status: BatchStatus::Failed,
+            attempts: ATTEMPTS_MAX,
+            ..Batch::NEW
+        };
         assert!(failed.after(Transition::Retry, ATTEMPTS_MAX).is_err());
         let again = failed.after(Transition::Unpark, ATTEMPTS_MAX).unwrap();
         assert_eq!((again.status, again.attempts), (BatchStatus::Pending, 0));

@@ -23,10 +23,15 @@ impl TryFrom<String> for MetadataName {
     fn try_from(name: String) -> Result<Self, Self::Error> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
-            return Err(format!("the name {name:?} must be 1 to {NAME_BYTES_MAX} of a-z, 0-9 and _"));
+            return Err(format!(
+                "the name {name:?} must be 1 to {NAME_BYTES_MAX} of a-z, 0-9 and _"
+            ));
         }
         if TAKEN.contains(&name.as_str()) {
-            return Err(format!("the name {name:?} is one of a line's own fields ({})", TAKEN.join(", ")));
+            return Err(format!(
+                "the name {name:?} is one of a line's own fields ({})",
+                TAKEN.join(", ")
+            ));
         }
         Ok(Self(name))
     }

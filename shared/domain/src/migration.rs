@@ -94,7 +94,11 @@ impl Priority {
 impl TryFrom<u8> for Priority {
     type Error = String;
     fn try_from(number: u8) -> Result<Self, Self::Error> {
-        if number <= Self::MAX { Ok(Self(number)) } else { Err(format!("a priority is 0 to {}, not {number}", Self::MAX)) }
+        if number <= Self::MAX {
+            Ok(Self(number))
+        } else {
+            Err(format!("a priority is 0 to {}, not {number}", Self::MAX))
+        }
     }
 }
 

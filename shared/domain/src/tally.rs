@@ -34,7 +34,11 @@ impl Tally {
 
     /// The same, if it adds up.
     pub fn balanced(self) -> Result<Self, TallyMismatch> {
-        if self.accounted() == self.found { Ok(self) } else { Err(TallyMismatch { tally: self }) }
+        if self.accounted() == self.found {
+            Ok(self)
+        } else {
+            Err(TallyMismatch { tally: self })
+        }
     }
 }
 
@@ -58,8 +62,21 @@ mod tests {
 
     #[test]
     fn a_hit_in_no_column_is_an_error() {
-        let tally = Tally { found: 3, recorded: 1, duplicate: 1, ..Tally::default() };
+        let tally = Tally {
+            found: 3,
+            recorded: 1,
+            duplicate: 1,
+            ..Tally::default()
+        };
         assert!(tally.balanced().is_err());
-        assert!((tally + Tally { without_id: 1, ..Tally::default() }).balanced().is_ok());
+        assert!(
+            (tally
+                + Tally {
+                    without_id: 1,
+                    ..Tally::default()
+                })
+            .balanced()
+            .is_ok()
+        );
     }
 }

@@ -27,7 +27,11 @@ impl TimeRange {
     /// The range from `from` up to, but without, `to`. Both are cut to whole microseconds.
     pub fn new(from: Timestamp, to: Timestamp) -> Result<Self, InvalidRange> {
         let (from, to) = (whole_micros(from), whole_micros(to));
-        if from < to { Ok(Self { from, to }) } else { Err(InvalidRange { from, to }) }
+        if from < to {
+            Ok(Self { from, to })
+        } else {
+            Err(InvalidRange { from, to })
+        }
     }
 
     /// The first instant inside.
@@ -88,7 +92,10 @@ impl Hour {
 
     /// From its first instant to the next hour's.
     pub fn range(self) -> TimeRange {
-        TimeRange { from: self.0, to: self.next().0 }
+        TimeRange {
+            from: self.0,
+            to: self.next().0,
+        }
     }
 
     /// `YYYY-MM-DD`, the value of the `dt` partition.
@@ -113,7 +120,13 @@ mod tests {
     #[test]
     fn a_range_must_end_after_it_starts() {
         assert!(TimeRange::new(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")).is_err());
-        assert!(TimeRange::new(at("2026-01-01T00:00:00.0000001Z"), at("2026-01-01T00:00:00.0000009Z")).is_err());
+        assert!(
+            TimeRange::new(
+                at("2026-01-01T00:00:00.0000001Z"),
+                at("2026-01-01T00:00:00.0000009Z")
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -124,9 +137,15 @@ mod tests {
 
     #[test]
     fn an_hour_floors_instants_before_1970_too() {
-        assert_eq!(Hour::of(at("1969-12-31T23:59:59.999Z")).start(), at("1969-12-31T23:00:00Z"));
+        assert_eq!(
+            Hour::of(at("1969-12-31T23:59:59.999Z")).start(),
+            at("1969-12-31T23:00:00Z")
+        );
         let hour = Hour::of(at("2026-03-29T01:59:59.999999999Z"));
-        assert_eq!((hour.date().as_str(), hour.hour_of_day().as_str()), ("2026-03-29", "01"));
+        assert_eq!(
+            (hour.date().as_str(), hour.hour_of_day().as_str()),
+            ("2026-03-29", "01")
+        );
         assert_eq!(hour.next().start(), at("2026-03-29T02:00:00Z"));
     }
 }

@@ -1,1 +1,78 @@
-//! To be written.
+//! The process environment, read once at cold start, and the one configuration that every AWS client is made
+//! from.
+//!
+//! A function's configuration is a struct of its own. It reads all of its settings first and assembles the
+//! struct in [`Environment::finish`], so that whoever deploys it reads everything that is wrong at once:
+//!
+//! ```
+//! use granary_environment::{ArchiveSection, Environment, InvalidEnvironment, Variable};
+//!
+//! struct Config {
+//!     archive: ArchiveSection,
+//!     batch_size: u32,
+//! }
+//!
+//! const BATCH_SIZE: Variable = Variable { name: "GRANARY_BATCH_SIZE", holds: "how many messages a batch has" };
+//!
+//! fn read(mut env: Environment) -> Result<Config, InvalidEnvironment> {
+//!     let archive = ArchiveSection::read(&mut env);
+//!     let batch_size = env.number(BATCH_SIZE, 500, 1..=10_000);
+//!     env.finish(|| Ok(Config { archive: archive?, batch_size: batch_size? }))
+//! }
+//! ```
+//!
+//! An empty variable is an unset one. What may hold a secret is never shown, in no error. Not responsible for
+//! connecting to anything but Secrets Manager; a failure there is one of the problems that are listed.
+//!
+//! # Sections
+//!
+//! What more than one function needs is read in one place each. Every name begins with `GRANARY_`.
+//!
+//! | name | default | what it holds | read by |
+//! |---|---|---|---|
+//! | `LEDGER_URL` | required, or the next | `mysql://user:password@host:port/database` | [`LedgerSection`] |
+//! | `LEDGER_SECRET_ARN` | | a secret that holds such a URL, or `{"username":…,"password":…}` as RDS keeps it: host and database then come from `LEDGER_URL`, or from `host`, `port` and `dbname` of the secret | |
+//! | `ES_URL` | required | Elasticsearch: `https://host:port`; may hold `user:password@` | [`SourceSection`] |
+//! | `ES_SECRET_ARN` | | a secret that holds `{"api_key":…}` or `{"username":…,"password":…}` | |
+//! | `SOURCE_INDEX` | required | an index, an alias, a pattern or a list | |
+//! | `SOURCE_TIME_FIELD` | required | the field that holds the event time | |
+//! | `SOURCE_ID_FIELD` | `_id` | the field that holds the message id | |
+//! | `SOURCE_DOC_ID` | | `message_id` states that `_id` is the message id | |
+//! | `SOURCE_FILTER` | | query DSL, a JSON object: only these documents are messages | |
+//! | `METADATA_SOURCES` | `[]` | `[{"name":…,"index":…,"key":…,"many":…,"sort":…}]` | [`MetadataSection`] |
+//! | `SOURCE_NAME` | required | the name of the source in the archive | [`ArchiveSection`] |
+//! | `BUCKET` | required | the S3 bucket | |
+//! | `PREFIX` | the bucket's root | what every key begins with | |
+//! | `COMPRESSION` | `zstd` | `zstd`, `gzip` (or `gz`), `none` | |
+//! | `FORMAT` | `ndjson` | `ndjson`, `json` | |
+//! | `QUEUE_URL` | required | the queue `batches` | [`QueueSection`] |
+//! | `PRIORITY_QUEUE_URL` | required | the queue `batches-priority` | |
+//! | `DLQ_URL` | | the dead-letter queue of `batches` | |
+//! | `PRIORITY_DLQ_URL` | | the dead-letter queue of `batches-priority` | |
+//! | `MAX_ATTEMPTS` | 5 | attempts before a batch is parked, 1 to 100 | [`RetrySection`] |
+//! | `RETRY_DELAY_MS` | 5000 | the first delay after a failure, 1 to 600000; it doubles up to 10 minutes | |
+
+pub mod aws;
+mod environment;
+mod invalid;
+mod secret;
+mod ledger;
+mod source;
+mod metadata;
+mod archive;
+mod queue;
+mod retry;
+mod address;
+
+pub use archive::ArchiveSection;
+pub use environment::{Environment, Reading, Rejected, Variable};
+pub use invalid::InvalidEnvironment;
+pub use ledger::LedgerSection;
+pub use metadata::MetadataSection;
+pub use queue::QueueSection;
+pub use retry::RetrySection;
+pub use secret::SecretVariable;
+pub use source::{SourceCredentials, SourceSection};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,16 @@
-//! To be written.
+//! The hand-off: batch ids on their way from the ledger to the exporter, through SQS.
+//!
+//! A message is a hint that a batch is due, never the truth about it: the ledger decides who may work. So a message
+//! may come twice, late, out of order or for a batch that is long done, and a lost one is sent again. Not
+//! responsible for choosing what is sent, nor for remembering that it was: both are the ledger's.
+//!
+//! The AWS SDK has retried already what comes back as an error. [`HandoffError::is_platforms`] tells what will pass
+//! from what somebody has to repair.
+
+mod message;
+mod handoff;
+mod error;
+
+pub use error::HandoffError;
+pub use handoff::{Depth, Handoff, Lane, Outgoing, QueueDepth, QueueUrls, Receipt, Sent};
+pub use message::{HandOffMessage, UnreadableMessage};

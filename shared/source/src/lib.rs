@@ -1,1 +1,68 @@
-//! To be written.
+//! Everything Granary asks of Elasticsearch, 7.17 and later: the ids of a window, full documents, related
+//! metadata, and whether the source is fit to be harvested at all.
+//!
+//! It is the only crate that speaks to Elasticsearch. It decides nothing about messages: what is recorded, retried
+//! later or given up is its callers' business, and they branch on [`SourceError`].
+//!
+//! **When it fails.** Whatever may pass by itself (429, 5xx, a lost connection, a stalled answer) is tried again for
+//! a few seconds by the call itself and then comes back as [`SourceError::Unavailable`]. All reads may be repeated.
+//! No error text holds an address, a credential or a message.
+
+mod settings;
+mod error;
+mod wire;
+mod fields;
+mod problem;
+mod check;
+mod query;
+mod pit;
+mod page;
+mod bounds;
+mod documents;
+mod metadata;
+mod write;
+
+pub use documents::{Document, DocumentRef};
+pub use error::SourceError;
+pub use metadata::Metadata;
+pub use page::{Hit, IdPage, PageRequest, Position, SortValues};
+pub use pit::PointInTime;
+pub use problem::{FieldRole, SourceProblem};
+pub use settings::{DocId, SourceCredentials, SourceSettings};
+pub use write::{BulkFailure, BulkSummary, IndexWriter};
+
+use std::sync::Arc;
+use wire::Wire;
+
+/// The source of one deployment. Cheap to clone; all clones share their connections.
+#[derive(Clone)]
+pub struct Source {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: SourceSettings,
+    wire: Wire,
+}
+
+impl Source {
+    /// A source that connects when it is first asked something. Fails only on settings that can't be used at all.
+    pub fn new(settings: SourceSettings) -> Result<Self, SourceError> {
+        let wire = Wire::new(
+            &settings.url,
+            settings.credentials.as_ref(),
+            settings.request_timeout,
+        )?;
+        Ok(Self {
+            inner: Arc::new(Inner { settings, wire }),
+        })
+    }
+
+    fn settings(&self) -> &SourceSettings {
+        &self.inner.settings
+    }
+
+    fn wire(&self) -> &Wire {
+        &self.inner.wire
+    }
+}

@@ -1,0 +1,98 @@
+# What the stack needs on the machine, and getting it: Debian packages where that is allowed, everything else into
+# .local/. Not responsible for Rust, which is the developer's own.
+
+JDK_HOME=
+
+# install_what_is_missing DEPLOYING
+install_what_is_missing() {
+    [ "$(uname -s)" = Linux ] || die "the local stack runs on Linux only" "use a Linux machine, a virtual one or WSL"
+    need_command curl curl
+    need_command pgrep procps
+    need_command flock util-linux
+    need_command mariadbd mariadb-server-core     # the server without the service that would start by itself
+    need_command mariadb mariadb-client-core
+    need_jdk
+    need_venv
+    if [ "$1" = yes ]; then
+        need_command strip binutils
+        need_rust
+    fi
+}
+
+# need_command COMMAND PACKAGE
+need_command() {
+    have "$1" && return 0
+    apt_install "$2" "$1"
+    have "$1" || die "'$1' is still missing after installing the package $2" "install it by hand, so that it is on PATH"
+}
+
+have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+
+# apt_install PACKAGE WHAT-FOR
+apt_install() {
+    local package=$1 what=$2 sudo=
+    command -v apt-get >/dev/null || die "'$what' is missing and there is no apt-get to install it with" "install '$what' and try again"
+    if [ "$(id -u)" != 0 ]; then
+        sudo='sudo -n'
+        $sudo true 2>/dev/null || die "'$what' is missing and installing it needs root" "run: sudo apt-get install $package"
+    fi
+    say "installing $package"
+    mkdir -p "$LOCAL/log"
+    if [ ! -e "$LOCAL/.apt-updated" ] || ! $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$package" >>"$LOCAL/log/install.log" 2>&1; then
+        $sudo apt-get update >>"$LOCAL/log/install.log" 2>&1 && touch "$LOCAL/.apt-updated"
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$package" >>"$LOCAL/log/install.log" 2>&1 ||
+            die "could not install $package, see $LOCAL/log/install.log" "run: apt-get install $package"
+    fi
+}
+
+# 17 is what both versions of Elasticsearch are tried on, so it goes before newer ones.
+need_jdk() {
+    find_jdk && return 0
+    apt_install openjdk-17-jdk-headless javac || true
+    find_jdk || die "no JDK 17 or newer found" "install openjdk-17-jdk-headless, or set JAVA_HOME"
+}
+
+find_jdk() {
+    local home
+    for home in /usr/lib/jvm/*17* "${JAVA_HOME:-}" "$(command -v javac >/dev/null && dirname "$(dirname "$(readlink -f "$(command -v javac)")")")" /usr/lib/jvm/*; do
+        if [ -n "$home" ] && [ -x "$home/bin/javac" ] && [ "$(jdk_major "$home")" -ge 17 ]; then
+            JDK_HOME=$home
+            return 0
+        fi
+    done
+    return 1
+}
+
+jdk_major() { "$1/bin/javac" -version 2>&1 | sed -E 's/^javac ([0-9]+).*/\1/; s/[^0-9]//g; s/^$/0/' | head -n 1; }
+
+# The emulator, SAM and the rest of the Python tools, in the versions that requirements.txt and constraints.txt pin.
+need_venv() {
+    local wanted
+    wanted=$(cat "$HERE/requirements.txt" "$HERE/constraints.txt" | sha256sum | cut -d' ' -f1)
+    [ "$(cat "$VENV/.installed" 2>/dev/null)" = "$wanted" ] && return 0
+    local python
+    python=$(find_python) || { apt_install python3-venv python3; python=$(find_python); } ||
+        die "no Python 3.10 or newer with venv found" "install python3 and python3-venv"
+    say "installing the AWS emulator, SAM and cargo-lambda (a few hundred MB)"
+    mkdir -p "$LOCAL/log"
+    [ -x "$VENV/bin/python" ] || "$python" -m venv "$VENV"
+    "$VENV/bin/python" -m pip install --quiet -r "$HERE/requirements.txt" -c "$HERE/constraints.txt" >>"$LOCAL/log/install.log" 2>&1 ||
+        die "pip could not install local/requirements.txt, see $LOCAL/log/install.log"
+    echo "$wanted" >"$VENV/.installed"
+}
+
+find_python() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            echo "$python"
+            return 0
+        fi
+    done
+    return 1
+}
+
+need_rust() {
+    [ -n "$BIN_DIR" ] || command -v cargo >/dev/null ||
+        die "Rust is missing" "install it from https://rustup.rs, or start only the services: local/stack up --services"
+}

@@ -1,0 +1,199 @@
+//! What can go wrong, by whose fault it is.
+
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use granary_domain::{Cause, MessageId, ObjectKey};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the archive could not do what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// S3 is out of reach, overloaded or throttling, also after several tries. The platform's fault.
+    #[error("S3 could not {operation} {name}")]
+    Unavailable {
+        /// What was tried: `put the object`.
+        operation: &'static str,
+        /// The key, prefix or bucket.
+        name: String,
+        /// What S3 or the connection said.
+        source: BoxError,
+    },
+    /// S3 refused the request itself: permission, bucket, region.
+    #[error("S3 refused to {operation} {name} ({code}): {remedy}")]
+    Refused {
+        /// What was tried.
+        operation: &'static str,
+        /// The key, prefix or bucket.
+        name: String,
+        /// S3's error code, or the HTTP status where it gave none.
+        code: String,
+        /// What a person can do.
+        remedy: &'static str,
+        /// What S3 said.
+        source: BoxError,
+    },
+    /// What stands at the key isn't a whole object of ours: torn, foreign or damaged.
+    #[error("{key} is not a whole object of this archive: {reason}")]
+    Corrupt {
+        /// The key.
+        key: ObjectKey,
+        /// What is wrong with it. Never a message's content.
+        reason: String,
+    },
+    /// The temp directory.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+/// Why a file in the temp directory could not be written, read or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The temp directory is full.
+    #[error("could not {operation} the spool {}: the disk is full", path.display())]
+    DiskFull {
+        /// What was tried.
+        operation: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything else that the system refused.
+    #[error("could not {operation} the spool {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Every new file was swept before it could be locked.
+    #[error("could not create a spool in {}: other processes keep removing it", dir.display())]
+    Contended {
+        /// The temp directory.
+        dir: PathBuf,
+    },
+    /// One message with its metadata is longer than any line may be. That message's fault alone.
+    #[error(
+        "the message {message_id} has {bytes} bytes with its metadata, {bytes_max} at most can be exported"
+    )]
+    LineTooLong {
+        /// The message.
+        message_id: MessageId,
+        /// Its length, with its metadata.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+}
+
+impl SpoolError {
+    pub(crate) fn of(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull {
+                operation,
+                path,
+                source,
+            },
+            _ => Self::Io {
+                operation,
+                path,
+                source,
+            },
+        }
+    }
+}
+
+impl ArchiveError {
+    /// The cause of an attempt that ended with this error.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Unavailable { .. } => Cause::ArchiveUnavailable,
+            Self::Refused { .. } => Cause::ArchiveRefused,
+            Self::Corrupt { .. } => Cause::ArchiveConflict,
+            Self::Spool(_) => Cause::Spool,
+        }
+    }
+
+    /// Whether the platform is at fault, so that the attempt doesn't count.
+    pub fn is_platforms(&self) -> bool {
+        self.cause().is_platforms()
+    }
+
+    /// Sorts an error of the SDK, all of whose own retries are spent: what may pass by waiting is
+    /// [`Unavailable`](Self::Unavailable), what needs a person is [`Refused`](Self::Refused).
+    pub(crate) fn of<E>(operation: &'static str, name: &str, error: SdkError<E>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let name = name.to_owned();
+        let status = status_of(&error);
+        let code = error.code().map_or_else(
+            || status.map_or("no answer".to_owned(), |status| status.to_string()),
+            str::to_owned,
+        );
+        if may_pass(&error, status, &code) {
+            return Self::Unavailable {
+                operation,
+                name,
+                source: error.into(),
+            };
+        }
+        Self::Refused {
+            operation,
+            name,
+            remedy: remedy_for(status, &code),
+            code,
+            source: error.into(),
+        }
+    }
+
+    pub(crate) fn corrupt(key: &ObjectKey, reason: impl Into<String>) -> Self {
+        Self::Corrupt {
+            key: key.clone(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The HTTP status of S3's answer, if it gave one.
+pub(crate) fn status_of<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+fn may_pass<E>(error: &SdkError<E>, status: Option<u16>, code: &str) -> bool {
+    match error {
+        SdkError::ConstructionFailure(_) => false,
+        SdkError::ServiceError(_) => {
+            let is_overload = matches!(
+                code,
+                "SlowDown" | "RequestTimeout" | "InternalError" | "OperationAborted"
+            );
+            is_overload || matches!(status, Some(408 | 429 | 500..))
+        }
+        // No answer, half an answer, and what later versions of the SDK may add.
+        _ => true,
+    }
+}
+
+fn remedy_for(status: Option<u16>, code: &str) -> &'static str {
+    match (code, status) {
+        ("NoSuchBucket", _) | ("NotFound" | "404", Some(404)) => {
+            "create the bucket, or correct GRANARY_BUCKET"
+        }
+        ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) | (_, Some(301)) => {
+            "the bucket is in another region: set AWS_REGION to the bucket's"
+        }
+        ("BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch", _) => {
+            "the bytes changed on their way; try again"
+        }
+        (_, Some(401 | 403)) => {
+            "allow the role s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on the prefix, \
+             s3:ListBucket and s3:ListBucketMultipartUploads on the bucket"
+        }
+        (_, None) => "the request could not be built: check the region and the credentials",
+        _ => "look the code up among the error codes of the S3 API",
+    }
+}

@@ -1,0 +1,152 @@
+//! S3 answers late, wrongly or not at all.
+
+use crate::stand::{BATCH, IN_PARTS, Message, Stand, WHOLE, config_at, endpoint, incompressible, key};
+use crate::wire::{Fault, FaultyWire};
+use granary_archive::{Archive, ArchiveError, PutOutcome};
+use granary_domain::{Cause, Compression, Failure, Format};
+
+const PLAIN: (Format, Compression) = (Format::Ndjson, Compression::None);
+
+#[tokio::test]
+async fn e12_a_put_whose_answer_is_lost_finds_its_own_object() {
+    let stand = Stand::new().await;
+    let spool = stand.spool(PLAIN, &incompressible(6, 1024 * 1024));
+    for (generation, settings, marker) in [(1, WHOLE, "PUT /"), (2, IN_PARTS, "<CompleteMultipartUpload")] {
+        let wire = FaultyWire::to(&endpoint(), marker, 1, Fault::LoseAnswerAfter(0)).await;
+        let archive = stand.archive_at(&wire.address).await;
+        let outcome = archive
+            .put(&key(PLAIN, generation), BATCH, &spool, settings)
+            .await
+            .unwrap();
+        assert_eq!(outcome, PutOutcome::AlreadyThere);
+        assert!(wire.all_faults_happened());
+        assert_eq!(
+            archive.read_back(&key(PLAIN, generation)).await.unwrap().unwrap(),
+            spool.contents
+        );
+        assert!(stand.has_no_unfinished_upload().await);
+    }
+}
+
+#[tokio::test]
+async fn e12_a_part_whose_answer_is_lost_is_sent_again() {
+    let stand = Stand::new().await;
+    let spool = stand.spool(PLAIN, &incompressible(11, 1024 * 1024));
+    let wire = FaultyWire::to(&endpoint(), "partNumber=2", 2, Fault::LoseAnswerAfter(0)).await;
+    let archive = stand.archive_at(&wire.address).await;
+    assert_eq!(
+        archive
+            .put(&key(PLAIN, 1), BATCH, &spool, IN_PARTS)
+            .await
+            .unwrap(),
+        PutOutcome::Written
+    );
+    assert!(wire.all_faults_happened());
+    assert_eq!(
+        archive.read_back(&key(PLAIN, 1)).await.unwrap().unwrap(),
+        spool.contents
+    );
+}
+
+#[tokio::test]
+async fn e12_slow_down_is_waited_out() {
+    let stand = Stand::new().await;
+    let wire = FaultyWire::to(&endpoint(), "PUT /", 3, Fault::SlowDown).await;
+    let archive = stand.archive_at(&wire.address).await;
+    let spool = stand.spool(PLAIN, &[Message::new("a", "{}")]);
+    assert_eq!(
+        archive.put(&key(PLAIN, 1), BATCH, &spool, WHOLE).await.unwrap(),
+        PutOutcome::Written
+    );
+    assert!(wire.all_faults_happened());
+}
+
+#[tokio::test]
+async fn e12_slow_down_without_end_is_the_platforms_fault() {
+    let stand = Stand::new().await;
+    let wire = FaultyWire::to(&endpoint(), "PUT /", 100, Fault::SlowDown).await;
+    let archive = stand.archive_at(&wire.address).await;
+    let spool = stand.spool(PLAIN, &[Message::new("a", "{}")]);
+    let error = archive
+        .put(&key(PLAIN, 1), BATCH, &spool, WHOLE)
+        .await
+        .unwrap_err();
+    assert!(
+        error.is_platforms() && error.cause() == Cause::ArchiveUnavailable,
+        "{error:?}"
+    );
+    assert!(
+        Failure::new(error.cause(), &error).text.contains("SlowDown"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn e12_a_download_goes_on_where_the_connection_was_lost() {
+    let stand = Stand::new().await;
+    let spool = stand.spool(PLAIN, &incompressible(3, 1024 * 1024));
+    stand
+        .archive
+        .put(&key(PLAIN, 1), BATCH, &spool, WHOLE)
+        .await
+        .unwrap();
+    let wire = FaultyWire::to(&endpoint(), "GET /", 3, Fault::LoseAnswerAfter(700_000)).await;
+    let archive = stand.archive_at(&wire.address).await;
+    assert_eq!(
+        archive.read_back(&key(PLAIN, 1)).await.unwrap().unwrap(),
+        spool.contents
+    );
+    assert!(wire.all_faults_happened());
+
+    let wire = FaultyWire::to(&endpoint(), "GET /", 100, Fault::LoseAnswerAfter(1_000)).await;
+    let archive = stand.archive_at(&wire.address).await;
+    assert!(
+        archive
+            .read_back(&key(PLAIN, 1))
+            .await
+            .unwrap_err()
+            .is_platforms()
+    );
+}
+
+#[tokio::test]
+async fn s3_out_of_reach_is_the_platforms_fault_and_its_text_has_no_address() {
+    let stand = Stand::new().await;
+    let nowhere = stand.archive_at("http://127.0.0.1:9").await;
+    let error = nowhere.check().await.unwrap_err();
+    assert!(error.is_platforms(), "{error:?}");
+    let text = Failure::new(error.cause(), &error).text;
+    assert!(!text.contains("127.0.0.1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_refused_with_a_remedy() {
+    let stand = Stand::new().await;
+    stand.archive.check().await.unwrap();
+    let config = config_at(&endpoint()).await;
+    let archive = Archive::new(&config, "archive-of-nobody", stand.archive.layout().clone());
+    let spool = stand.spool(PLAIN, &[Message::new("a", "{}")]);
+    for error in [
+        archive.check().await.unwrap_err(),
+        archive
+            .put(&key(PLAIN, 1), BATCH, &spool, WHOLE)
+            .await
+            .unwrap_err(),
+        archive
+            .put(&key(PLAIN, 1), BATCH, &spool, IN_PARTS)
+            .await
+            .unwrap_err(),
+        archive.read_back(&key(PLAIN, 1)).await.unwrap_err(),
+    ] {
+        assert!(
+            matches!(error, ArchiveError::Refused { .. }) && !error.is_platforms(),
+            "{error:?}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("create the bucket, or correct GRANARY_BUCKET"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! Secrets: from Secrets Manager by ARN or, on one machine, from the variable itself.
+//!
+//! A secret that can't be fetched is a problem on the list like any other. Its value is shown nowhere.
+
+use crate::environment::{Environment, Reading, Variable};
+use crate::invalid::Found;
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use secrecy::SecretString;
+use std::error::Error;
+
+/// A setting that is secret as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretVariable {
+    /// The secret itself, as in `GRANARY_API_TOKEN`. Completes the sentence "Set it to …".
+    pub plain: Variable,
+    /// The ARN of the secret that holds it, as in `GRANARY_API_TOKEN_SECRET_ARN`.
+    pub arn: Variable,
+}
+
+impl Environment {
+    /// A secret that must be there, in one of its two forms.
+    pub async fn secret(&mut self, variable: SecretVariable, aws: &SdkConfig) -> Reading<SecretString> {
+        match self.optional_secret(variable, aws).await? {
+            Some(secret) => Ok(secret),
+            None => Err(self.reject(variable.plain, Found::Nothing)),
+        }
+    }
+
+    /// A secret that may be absent. Where both forms are set, neither is taken for the truth.
+    pub async fn optional_secret(
+        &mut self,
+        variable: SecretVariable,
+        aws: &SdkConfig,
+    ) -> Reading<Option<SecretString>> {
+        let plain = self.text(variable.plain.name);
+        let fetched = self.fetched(variable.arn, aws).await?;
+        match (plain, fetched) {
+            (Some(_), Some(_)) => {
+                let why = format!("{} is set too; leave one of the two out", variable.arn.name);
+                Err(self.refuse(variable.plain, why))
+            }
+            (plain, fetched) => Ok(fetched.or(plain.map(SecretString::from))),
+        }
+    }
+
+    /// The text of the secret that a variable names by ARN, if the variable is set.
+    pub(crate) async fn fetched(&mut self, arn: Variable, aws: &SdkConfig) -> Reading<Option<SecretString>> {
+        let Some(text) = self.text(arn.name) else {
+            return Ok(None);
+        };
+        match fetch(&text, aws).await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(why) => Err(self.reject(arn, Found::Text { text, why: Some(why) })),
+        }
+    }
+}
+
+async fn fetch(arn: &str, aws: &SdkConfig) -> Result<SecretString, String> {
+    let answer = Client::new(aws)
+        .get_secret_value()
+        .secret_id(arn)
+        .send()
+        .await
+        .map_err(|error| reason(&error))?;
+    match answer.secret_string {
+        Some(text) if !text.is_empty() => Ok(SecretString::from(text)),
+        Some(_) | None => Err("the secret is empty or binary; it must be text".to_owned()),
+    }
+}
+
+/// Why a secret could not be fetched, with what to do where that is known.
+fn reason<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> String {
+    match error.code() {
+        Some("AccessDeniedException") => {
+            "access denied; the function's role needs secretsmanager:GetSecretValue on it".to_owned()
+        }
+        Some("ResourceNotFoundException") => "there is no such secret in this account and region".to_owned(),
+        Some(code) => format!("{code}: {}", error.message().unwrap_or("no message")),
+        None => {
+            let mut text = format!("Secrets Manager gave no answer: {error}");
+            let mut source = error.source();
+            while let Some(inner) = source {
+                text.push_str(&format!(": {inner}"));
+                source = inner.source();
+            }
+            text
+        }
+    }
+}

@@ -1,0 +1,22 @@
+CREATE TABLE operation (
+    id           BINARY(16)    NOT NULL PRIMARY KEY,
+    kind         VARCHAR(32)   CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    state        VARCHAR(16)   CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'waiting',
+    arguments    MEDIUMTEXT    CHARACTER SET utf8mb4 NOT NULL COMMENT 'JSON',
+    progress     MEDIUMTEXT    CHARACTER SET utf8mb4 NULL COMMENT 'JSON: where the next slice goes on',
+    result       MEDIUMTEXT    CHARACTER SET utf8mb4 NULL COMMENT 'JSON',
+    error_text   VARCHAR(1000) CHARACTER SET utf8mb4 NULL,
+    failures     INT UNSIGNED  NOT NULL DEFAULT 0 COMMENT 'slices that failed in a row',
+    requested_by VARCHAR(128)  CHARACTER SET utf8mb4 NOT NULL,
+    fence        INT UNSIGNED  NOT NULL DEFAULT 0,
+    lease_until  DATETIME(6)   NULL,
+    created_at   DATETIME(6)   NOT NULL,
+    updated_at   DATETIME(6)   NOT NULL,
+    finished_at  DATETIME(6)   NULL,
+    KEY operation_state (state, lease_until),
+    KEY operation_kind (kind, created_at),
+    CONSTRAINT operation_state_known CHECK (state IN ('waiting', 'running', 'succeeded', 'failed')),
+    CONSTRAINT operation_finished CHECK ((state IN ('succeeded', 'failed')) = (finished_at IS NOT NULL)),
+    CONSTRAINT operation_result CHECK (state <> 'succeeded' OR result IS NOT NULL),
+    CONSTRAINT operation_error CHECK (state <> 'failed' OR error_text IS NOT NULL)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4

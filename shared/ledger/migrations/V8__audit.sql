@@ -1,0 +1,9 @@
+CREATE TABLE audit (
+    id        BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    at        DATETIME(6)     NOT NULL,
+    who       VARCHAR(128)    CHARACTER SET utf8mb4 NOT NULL,
+    action    VARCHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    arguments MEDIUMTEXT      CHARACTER SET utf8mb4 NOT NULL COMMENT 'JSON',
+    effect    MEDIUMTEXT      CHARACTER SET utf8mb4 NULL COMMENT 'JSON',
+    KEY audit_at (at)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4

@@ -1,0 +1,6 @@
+CREATE TABLE control (
+    name       VARCHAR(64)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    setting    VARCHAR(255) CHARACTER SET utf8mb4 NOT NULL,
+    changed_at DATETIME(6)  NOT NULL,
+    changed_by VARCHAR(128) CHARACTER SET utf8mb4 NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4

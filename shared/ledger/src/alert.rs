@@ -1,0 +1,205 @@
+//! Alerts: what people are to be told. The row is the outbox; the reaper publishes and marks.
+//!
+//! A row is written once for each subject, whatever happens how often; it is published at least once, with its
+//! number, so that a reader can tell a repetition.
+
+use crate::connect::repeated;
+use crate::error::During;
+use crate::row::{Columns, placeholders};
+use crate::{Ledger, LedgerError};
+use jiff::Timestamp;
+use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use std::time::Duration;
+
+/// An alert that nobody was told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertRow {
+    /// Its number.
+    pub id: u64,
+    /// `parked`, `failure_rate`, `failure_rate_over`, `archive_conflict`, …
+    pub kind: String,
+    /// What it is about: a batch's number, the start of a storm.
+    pub subject_key: String,
+    /// Alerts of one kind and cause are told together.
+    pub cause: String,
+    /// For people.
+    pub text: String,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+/// How many attempts of the last stretch of time failed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FailureRate {
+    /// Attempts that ended, without those that the platform broke off.
+    pub attempts: u64,
+    /// Of those, the ones that failed or whose worker died.
+    pub failed: u64,
+}
+
+impl FailureRate {
+    /// Failed attempts by all attempts, 0.0 to 1.0.
+    pub fn ratio(&self) -> f64 {
+        if self.attempts == 0 {
+            0.0
+        } else {
+            self.failed as f64 / self.attempts as f64
+        }
+    }
+}
+
+impl Ledger {
+    /// Writes an alert for every parked batch that has none: exactly one for each time it was parked.
+    pub async fn raise_parked(&self) -> Result<u64, LedgerError> {
+        self.raise(
+            "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
+             SELECT 'parked', CONCAT(b.id, '.', b.generation, '.', b.retry_count), b.error_code, \
+             LEFT(CONCAT('batch ', b.id, ' (', b.message_count, ' messages) is parked after ', b.attempts, \
+             ' attempts: ', COALESCE(b.error_text, '')), 1000), UTC_TIMESTAMP(6) \
+             FROM batch b WHERE b.status = 'failed' AND b.parked_at IS NOT NULL AND NOT EXISTS \
+             (SELECT 1 FROM alert a WHERE a.kind = 'parked' \
+              AND a.subject_key = CONCAT(b.id, '.', b.generation, '.', b.retry_count)) \
+             ON DUPLICATE KEY UPDATE kind = alert.kind",
+            Params::Empty,
+        )
+        .await
+    }
+
+    /// Writes an alert about one subject, once.
+    pub async fn raise_alert(
+        &self,
+        kind: &str,
+        subject_key: &str,
+        cause: &str,
+        text: &str,
+    ) -> Result<u64, LedgerError> {
+        self.raise(
+            "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
+             VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) \
+             ON DUPLICATE KEY UPDATE kind = alert.kind",
+            params! {
+                "kind" => kind, "subject_key" => subject_key, "cause" => cause,
+                "text" => crate::settle::shortened(text),
+            },
+        )
+        .await
+    }
+
+    /// Writes down that a condition of this kind has begun, unless it lasts already. Says whether it is new.
+    pub async fn begin_condition(&self, kind: &str, text: &str) -> Result<bool, LedgerError> {
+        let begun = self
+            .raise(
+                "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
+                 SELECT :kind, DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ'), :kind, :text, UTC_TIMESTAMP(6) \
+                 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM alert WHERE kind = :kind AND over_at IS NULL)",
+                params! { "kind" => kind, "text" => crate::settle::shortened(text) },
+            )
+            .await?;
+        Ok(begun > 0)
+    }
+
+    /// Writes down that a condition of this kind is over, if one lasted, with an alert that says so.
+    pub async fn end_condition(&self, kind: &str, text: &str) -> Result<bool, LedgerError> {
+        repeated(|| async {
+            let operation = "end a condition";
+            let mut transaction = self.begin(operation).await?;
+            let lasting: Option<u64> = transaction
+                .exec_first("SELECT id FROM alert WHERE kind = ? AND over_at IS NULL FOR UPDATE", (kind,))
+                .await
+                .during(operation)?;
+            let Some(id) = lasting else { return Ok(false) };
+            transaction
+                .exec_drop("UPDATE alert SET over_at = UTC_TIMESTAMP(6) WHERE id = ?", (id,))
+                .await
+                .during(operation)?;
+            transaction
+                .exec_drop(
+                    "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) \
+                     VALUES (CONCAT(:kind, '_over'), :id, :kind, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
+                    params! { "kind" => kind, "id" => id.to_string(), "text" => crate::settle::shortened(text) },
+                )
+                .await
+                .during(operation)?;
+            transaction.commit().await.during(operation)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Alerts that nobody was told of, alike ones side by side.
+    pub async fn unpublished_alerts(&self, limit: u32) -> Result<Vec<AlertRow>, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let rows: Vec<Row> = conn
+                .exec(
+                    "SELECT id, kind, subject_key, cause, text, created_at FROM alert \
+                     WHERE published_at IS NULL ORDER BY kind, cause, id LIMIT ?",
+                    (limit,),
+                )
+                .await
+                .during("list unpublished alerts")?;
+            rows.into_iter()
+                .map(|mut row| {
+                    Ok(AlertRow {
+                        id: row.column("id")?,
+                        kind: row.column("kind")?,
+                        subject_key: row.column("subject_key")?,
+                        cause: row.column("cause")?,
+                        text: row.column("text")?,
+                        created_at: row.instant("created_at")?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Writes down that people were told.
+    pub async fn mark_published(&self, alerts: &[u64]) -> Result<(), LedgerError> {
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        let statement = format!(
+            "UPDATE alert SET published_at = UTC_TIMESTAMP(6) WHERE id IN ({})",
+            placeholders(alerts.len())
+        );
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let ids = alerts.iter().map(|id| Value::from(*id)).collect();
+            conn.exec_drop(&statement, Params::Positional(ids))
+                .await
+                .during("mark alerts as published")
+        })
+        .await
+    }
+
+    /// How many attempts of the last `stretch` failed.
+    pub async fn failure_rate(&self, stretch: Duration) -> Result<FailureRate, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let counts: Option<(u64, u64)> = conn
+                .exec_first(
+                    "SELECT COUNT(*), CAST(COALESCE(SUM(outcome <> 'completed'), 0) AS UNSIGNED) FROM attempt \
+                     WHERE ended_at >= UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND \
+                     AND outcome IN ('completed', 'failed', 'reaped')",
+                    (crate::window::micros(stretch),),
+                )
+                .await
+                .during("measure the failure rate")?;
+            let (attempts, failed) = counts.unwrap_or_default();
+            Ok(FailureRate { attempts, failed })
+        })
+        .await
+    }
+
+    async fn raise(&self, statement: &'static str, params: Params) -> Result<u64, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            conn.exec_drop(statement, params.clone())
+                .await
+                .during("raise an alert")?;
+            Ok(conn.affected_rows())
+        })
+        .await
+    }
+}

@@ -1,0 +1,177 @@
+//! Cancelling a migration: its batches end, its messages are released, and whoever relied on it reads again.
+//!
+//! A message belongs to the source; a migration only asked for it. Another migration that met the message while this
+//! one owned it counted it as owned elsewhere and went on: so those of its windows that overlap what is released
+//! are read again, in the same transaction that releases.
+
+use crate::connect::repeated;
+use crate::error::During;
+use crate::row::{Columns, at, placeholders, uuid};
+use crate::{Ledger, LedgerError};
+use granary_domain::{MigrationId, TimeRange};
+use jiff::SignedDuration;
+use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+
+/// What a step of a cancellation came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cancelled {
+    /// Batches that were cancelled.
+    pub batches: u64,
+    /// Messages that were released.
+    pub messages: u64,
+    /// Windows of other migrations that are read again.
+    pub windows_reopened: u64,
+}
+
+impl std::ops::AddAssign for Cancelled {
+    fn add_assign(&mut self, other: Self) {
+        self.batches += other.batches;
+        self.messages += other.messages;
+        self.windows_reopened += other.windows_reopened;
+    }
+}
+
+const BATCHES_PER_STEP_MAX: u32 = 20;
+
+impl Ledger {
+    /// Ends a migration: nothing is harvested for it any more, and a harvester at work for it is fenced off. Its
+    /// batches end by [`release_cancelled`](Self::release_cancelled). Says whether it was open or draining.
+    pub async fn cancel_migration(&self, id: MigrationId) -> Result<bool, LedgerError> {
+        repeated(|| async {
+            let operation = "cancel a migration";
+            let mut transaction = self.begin(operation).await?;
+            transaction
+                .exec_drop(
+                    "UPDATE migration SET state = 'cancelled', finished_at = UTC_TIMESTAMP(6) \
+                     WHERE id = ? AND state IN ('open', 'draining') AND kind <> 'continuous'",
+                    (uuid(id),),
+                )
+                .await
+                .during(operation)?;
+            let cancelled = transaction.affected_rows() > 0;
+            transaction
+                .exec_drop(
+                    "UPDATE harvest_window SET state = 'open', fence = fence + 1, holder = NULL, lease_until = NULL \
+                     WHERE migration_id = ? AND state = 'harvesting' AND ?",
+                    (uuid(id), cancelled),
+                )
+                .await
+                .during(operation)?;
+            transaction.commit().await.during(operation)?;
+            Ok(cancelled)
+        })
+        .await
+    }
+
+    /// Cancels up to 20 batches of cancelled migrations and releases their messages. `None`: nothing is left to do.
+    pub async fn release_cancelled(&self) -> Result<Option<Cancelled>, LedgerError> {
+        repeated(|| self.try_release_cancelled()).await
+    }
+
+    async fn try_release_cancelled(&self) -> Result<Option<Cancelled>, LedgerError> {
+        let operation = "release a cancelled batch";
+        let mut transaction = self.begin(operation).await?;
+        let mut rows: Vec<Row> = transaction
+            .exec(
+                "SELECT b.id, b.hour_start FROM migration m JOIN batch b ON b.migration_id = m.id \
+                 WHERE m.state = 'cancelled' AND b.status IN ('pending', 'in_progress', 'failed') LIMIT ?",
+                (BATCHES_PER_STEP_MAX,),
+            )
+            .await
+            .during(operation)?;
+        let mut ids = Vec::with_capacity(rows.len());
+        let mut hours = Vec::with_capacity(rows.len());
+        for row in &mut rows {
+            ids.push(row.batch_id("id")?);
+            hours.push(row.instant("hour_start")?);
+        }
+        let (Some(first), Some(last)) = (hours.iter().min(), hours.iter().max()) else {
+            return Ok(None);
+        };
+        let hours = TimeRange::new(
+            *first,
+            last.saturating_add(SignedDuration::from_hours(1))
+                .unwrap_or(*last),
+        )
+        .map_err(|error| LedgerError::inconsistent(operation, error.to_string()))?;
+        let ids: Vec<Value> = ids.iter().map(|id| Value::from(id.0)).collect();
+        let batches = cancel_batches(&mut transaction, &ids).await?;
+        let messages = release_messages(&mut transaction, &ids).await?;
+        let windows_reopened = reopen_windows(&mut transaction, hours).await?;
+        transaction.commit().await.during(operation)?;
+        Ok(Some(Cancelled {
+            batches,
+            messages,
+            windows_reopened,
+        }))
+    }
+}
+
+async fn cancel_batches(transaction: &mut Transaction<'_>, ids: &[Value]) -> Result<u64, LedgerError> {
+    let operation = "cancel batches";
+    let list = placeholders(ids.len());
+    let statement = format!(
+        "UPDATE attempt a JOIN batch b ON a.batch_id = b.id AND a.number = b.fence \
+         SET a.outcome = 'cancelled', a.ended_at = UTC_TIMESTAMP(6) \
+         WHERE b.id IN ({list}) AND b.status = 'in_progress' AND a.ended_at IS NULL"
+    );
+    transaction
+        .exec_drop(statement, Params::Positional(ids.to_vec()))
+        .await
+        .during(operation)?;
+    let statement = format!(
+        "UPDATE batch SET status = 'cancelled', fence = fence + 1, holder = NULL, lease_until = NULL, \
+         parked_at = NULL WHERE id IN ({list}) AND status IN ('pending', 'in_progress', 'failed')"
+    );
+    transaction
+        .exec_drop(statement, Params::Positional(ids.to_vec()))
+        .await
+        .during(operation)?;
+    Ok(transaction.affected_rows())
+}
+
+/// Only of batches that are cancelled by now: one that was completed a moment ago keeps its messages.
+async fn release_messages(transaction: &mut Transaction<'_>, ids: &[Value]) -> Result<u64, LedgerError> {
+    let statement = format!(
+        "UPDATE message m JOIN batch b ON b.id = m.batch_id SET m.batch_id = NULL, m.outcome = NULL, m.reason = NULL \
+         WHERE b.id IN ({}) AND b.status = 'cancelled'",
+        placeholders(ids.len())
+    );
+    transaction
+        .exec_drop(statement, Params::Positional(ids.to_vec()))
+        .await
+        .during("release messages")?;
+    Ok(transaction.affected_rows())
+}
+
+/// Every window that met a message owned elsewhere in these hours is read again: a finished one from its start, one
+/// that is being read as soon as it is finished.
+async fn reopen_windows(transaction: &mut Transaction<'_>, hours: TimeRange) -> Result<u64, LedgerError> {
+    let operation = "reopen windows";
+    let overlap = "w.owned_elsewhere > 0 AND w.range_from < :to AND w.range_to > :from AND m.state IN ('open', 'draining')";
+    let range = || params! { "from" => at(hours.from()), "to" => at(hours.to()) };
+    transaction
+        .exec_drop(
+            format!(
+                "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id SET w.rescan = TRUE \
+                 WHERE {overlap} AND w.state IN ('open', 'harvesting')"
+            ),
+            range(),
+        )
+        .await
+        .during(operation)?;
+    let read_again = transaction.affected_rows();
+    transaction
+        .exec_drop(
+            format!(
+                "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
+                 SET w.state = 'open', w.recorded_at = NULL, w.bookmark = NULL, w.found = 0, w.recorded = 0, \
+                 w.adopted = 0, w.owned_elsewhere = 0, w.duplicates = 0, w.without_id = 0, m.state = 'open' \
+                 WHERE {overlap} AND w.state IN ('recorded', 'verified')"
+            ),
+            range(),
+        )
+        .await
+        .during(operation)?;
+    Ok(read_again + transaction.affected_rows())
+}

@@ -1,0 +1,101 @@
+//! Connections: how the ledger is reached, and how a whole transaction is repeated.
+
+use crate::LedgerError;
+use crate::error::During;
+use backon::{ExponentialBuilder, Retryable};
+use mysql_async::prelude::Queryable;
+use mysql_async::{
+    Conn, IsolationLevel, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Transaction, TxOpts,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::time::Duration;
+
+/// Strict mode, UTC, and no statement that waits for a lock for longer than a lease lasts.
+const SESSION: &str = "SET time_zone = '+00:00', \
+    sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+    innodb_lock_wait_timeout = 20";
+
+const IDLE_CONNECTION_TTL: Duration = Duration::from_secs(300);
+
+/// How to reach the ledger.
+#[derive(Debug, Clone)]
+pub struct LedgerSettings {
+    /// `mysql://user:password@host:3306/database`. The database exists; its tables are made here.
+    pub url: SecretString,
+    /// Connections that one process holds at most. A heartbeat takes one of them.
+    pub connections_max: usize,
+}
+
+/// The ledger, by a small pool of connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    pub(crate) pool: Pool,
+}
+
+impl Ledger {
+    /// Connects, and brings the schema up to date where it is older than this program.
+    pub async fn connect(settings: &LedgerSettings) -> Result<Self, LedgerError> {
+        let ledger = Self {
+            pool: Pool::new(options(settings)?),
+        };
+        ledger.bring_schema_up_to_date().await?;
+        Ok(ledger)
+    }
+
+    /// Says goodbye to MySQL. Without it the server sees the connections break off.
+    pub async fn disconnect(self) -> Result<(), LedgerError> {
+        self.pool.disconnect().await.during("disconnect")
+    }
+
+    /// Asks the database for a sign of life.
+    pub async fn ping(&self) -> Result<(), LedgerError> {
+        let mut conn = self.conn("connect").await?;
+        conn.ping().await.during("answer a ping")
+    }
+
+    pub(crate) async fn conn(&self, operation: &'static str) -> Result<Conn, LedgerError> {
+        self.pool.get_conn().await.during(operation)
+    }
+
+    /// A transaction that reads what is committed: each statement sees the newest rows, and locks no gaps.
+    pub(crate) async fn begin(&self, operation: &'static str) -> Result<Transaction<'static>, LedgerError> {
+        let mut options = TxOpts::default();
+        options.with_isolation_level(IsolationLevel::ReadCommitted);
+        self.pool.start_transaction(options).await.during(operation)
+    }
+}
+
+/// Repeats a whole transaction where the platform is at fault. A deadlock (1213) has rolled all of it back, a lock
+/// wait (1205) only its last statement, and a lost connection leaves open whether the commit arrived: so
+/// everything done here must find its own work done when it is repeated.
+pub(crate) async fn repeated<T, F, Fut>(attempt: F) -> Result<T, LedgerError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, LedgerError>>,
+{
+    let delays = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(20))
+        .with_max_delay(Duration::from_secs(2))
+        .with_max_times(8)
+        .with_jitter();
+    attempt
+        .retry(delays)
+        .when(LedgerError::is_platforms)
+        .notify(|error, delay| tracing::debug!(%error, ?delay, "the ledger is asked again"))
+        .await
+}
+
+fn options(settings: &LedgerSettings) -> Result<Opts, LedgerError> {
+    let opts = Opts::from_url(settings.url.expose_secret()).map_err(LedgerError::Address)?;
+    let connections = PoolConstraints::new(0, settings.connections_max.max(1)).unwrap_or_default();
+    let pool = PoolOpts::new()
+        .with_constraints(connections)
+        .with_inactive_connection_ttl(IDLE_CONNECTION_TTL)
+        // A connection is as good as new when it comes back: nothing here changes its session.
+        .with_reset_connection(false);
+    Ok(OptsBuilder::from_opts(opts)
+        .prefer_socket(false)
+        .setup(vec![SESSION])
+        .pool_opts(pool)
+        .into())
+}

@@ -1,0 +1,263 @@
+//! Migrations: what was asked for.
+
+use crate::connect::repeated;
+use crate::error::During;
+use crate::row::{Columns, at, unreadable, uuid};
+use crate::{Ledger, LedgerError};
+use granary_domain::{MigrationId, MigrationKind, MigrationState, Priority, TimeRange};
+use jiff::Timestamp;
+use mysql_async::{Row, Value, params, prelude::Queryable};
+use serde::Serialize;
+
+/// A migration to be made.
+#[derive(Debug, Clone)]
+pub struct NewMigration {
+    /// Its id, chosen by the caller: making it twice makes it once.
+    pub id: MigrationId,
+    /// Why it exists.
+    pub kind: MigrationKind,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Messages in a batch at most.
+    pub batch_size: u32,
+    /// A query DSL object that its messages must match.
+    pub filter: Option<serde_json::Value>,
+    /// From when on.
+    pub from: Timestamp,
+    /// Up to when; `None`: without an end.
+    pub to: Option<Timestamp>,
+    /// Who asked.
+    pub requested_by: String,
+}
+
+/// A migration as it stands.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Migration {
+    /// Its id.
+    pub id: MigrationId,
+    /// Why it exists.
+    pub kind: MigrationKind,
+    /// How far it is.
+    pub state: MigrationState,
+    /// Since when it has been paused.
+    pub paused_at: Option<Timestamp>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Messages in a batch at most.
+    pub batch_size: u32,
+    /// A query DSL object that its messages must match.
+    pub filter: Option<serde_json::Value>,
+    /// From when on.
+    pub from: Timestamp,
+    /// Up to when; `None`: without an end.
+    pub to: Option<Timestamp>,
+    /// Every instant of its range before this one is in a window.
+    pub harvested_to: Timestamp,
+    /// Who asked.
+    pub requested_by: String,
+    /// The newest verdict of a verification of its range.
+    pub verdict: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was completed or cancelled.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Which migrations to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MigrationFilter {
+    /// Only those in this state.
+    pub state: Option<MigrationState>,
+    /// Only those of this kind.
+    pub kind: Option<MigrationKind>,
+    /// Only those made before this one (the list is newest first): the cursor.
+    pub before: Option<MigrationId>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+const COLUMNS: &str = "id, kind, state, paused_at, priority, batch_size, source_filter, range_from, range_to, \
+                       harvested_to, requested_by, verdict, created_at, finished_at";
+
+impl Ledger {
+    /// Makes a migration. One that exists already is left as it is; a second continuous one isn't made.
+    pub async fn make_migration(&self, new: &NewMigration) -> Result<(), LedgerError> {
+        repeated(|| self.try_make_migration(new)).await
+    }
+
+    async fn try_make_migration(&self, new: &NewMigration) -> Result<(), LedgerError> {
+        let only_one = (new.kind == MigrationKind::Continuous).then_some(new.kind.as_str());
+        let mut conn = self.conn("connect").await?;
+        conn.exec_drop(
+            "INSERT INTO migration (id, kind, state, priority, batch_size, source_filter, range_from, range_to, \
+             harvested_to, requested_by, only_one, created_at) \
+             VALUES (:id, :kind, 'open', :priority, :batch_size, :filter, :from, :to, :from, :by, :only_one, \
+             UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE id = id",
+            params! {
+                "id" => uuid(new.id),
+                "kind" => new.kind.as_str(),
+                "priority" => u8::from(new.priority),
+                "batch_size" => new.batch_size,
+                "filter" => new.filter.as_ref().map(ToString::to_string),
+                "from" => at(new.from),
+                "to" => new.to.map_or(Value::NULL, at),
+                "by" => &new.requested_by,
+                "only_one" => only_one,
+            },
+        )
+        .await
+        .during("make a migration")
+    }
+
+    /// One migration.
+    pub async fn migration(&self, id: MigrationId) -> Result<Option<Migration>, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let query = format!("SELECT {COLUMNS} FROM migration WHERE id = ?");
+            let row: Option<Row> = conn
+                .exec_first(query, (uuid(id),))
+                .await
+                .during("read a migration")?;
+            row.map(migration_of).transpose()
+        })
+        .await
+    }
+
+    /// Migrations, the newest first.
+    pub async fn migrations(&self, filter: MigrationFilter) -> Result<Vec<Migration>, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let query = format!(
+                "SELECT {COLUMNS} FROM migration WHERE (:state IS NULL OR state = :state) \
+                 AND (:kind IS NULL OR kind = :kind) AND (:before IS NULL OR id < :before) \
+                 ORDER BY id DESC LIMIT :limit"
+            );
+            let rows: Vec<Row> = conn
+                .exec(
+                    query,
+                    params! {
+                        "state" => filter.state.map(MigrationState::as_str),
+                        "kind" => filter.kind.map(MigrationKind::as_str),
+                        "before" => filter.before.map_or(Value::NULL, uuid),
+                        "limit" => filter.limit,
+                    },
+                )
+                .await
+                .during("list migrations")?;
+            rows.into_iter().map(migration_of).collect()
+        })
+        .await
+    }
+
+    /// Migrations whose ids are still to be read, the most urgent first, then the oldest. At most 1,000.
+    pub async fn migrations_to_harvest(&self) -> Result<Vec<Migration>, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let query = format!(
+                "SELECT {COLUMNS} FROM migration WHERE state = 'open' AND paused_at IS NULL AND NOT dry_run \
+                 ORDER BY priority DESC, id LIMIT 1000"
+            );
+            let rows: Vec<Row> = conn.query(query).await.during("list migrations to harvest")?;
+            rows.into_iter().map(migration_of).collect()
+        })
+        .await
+    }
+
+    /// Moves migrations whose whole range is in windows, all of them recorded, from open to draining.
+    pub async fn drain_harvested_migrations(&self) -> Result<u64, LedgerError> {
+        self.change_migrations(
+            "move migrations to draining",
+            "UPDATE migration m SET m.state = 'draining' \
+             WHERE m.state = 'open' AND m.range_to IS NOT NULL AND m.harvested_to = m.range_to AND NOT EXISTS \
+             (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting'))",
+        )
+        .await
+    }
+
+    /// Completes a draining migration. Whether nothing of its range is open is the caller's to know.
+    pub async fn complete_migration(&self, id: MigrationId) -> Result<bool, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            conn.exec_drop(
+                "UPDATE migration SET state = 'completed', finished_at = UTC_TIMESTAMP(6) \
+                 WHERE id = ? AND state = 'draining'",
+                (uuid(id),),
+            )
+            .await
+            .during("complete a migration")?;
+            Ok(conn.affected_rows() > 0)
+        })
+        .await
+    }
+
+    /// Writes down what a verification found of a migration. A COMPLETE one has its windows verified.
+    pub async fn record_verdict(&self, id: MigrationId, verdict: &str) -> Result<(), LedgerError> {
+        repeated(|| async {
+            let operation = "record a verdict";
+            let mut transaction = self.begin(operation).await?;
+            transaction
+                .exec_drop(
+                    "UPDATE migration SET verdict = ?, verdict_at = UTC_TIMESTAMP(6) WHERE id = ?",
+                    (verdict, uuid(id)),
+                )
+                .await
+                .during(operation)?;
+            if verdict == "COMPLETE" {
+                transaction
+                    .exec_drop(
+                        "UPDATE harvest_window SET state = 'verified' WHERE migration_id = ? AND state = 'recorded'",
+                        (uuid(id),),
+                    )
+                    .await
+                    .during(operation)?;
+            }
+            transaction.commit().await.during(operation)
+        })
+        .await
+    }
+
+    /// What a migration of this range would find in the ledger already: for a dry run.
+    pub async fn messages_in(&self, range: TimeRange) -> Result<u64, LedgerError> {
+        Ok(self.progress_of(range).await?.known)
+    }
+
+    async fn change_migrations(
+        &self,
+        operation: &'static str,
+        statement: &'static str,
+    ) -> Result<u64, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            conn.query_drop(statement).await.during(operation)?;
+            Ok(conn.affected_rows())
+        })
+        .await
+    }
+}
+
+fn migration_of(mut row: Row) -> Result<Migration, LedgerError> {
+    let filter: Option<String> = row.column("source_filter")?;
+    let filter = filter.map(|text| serde_json::from_str(&text)).transpose();
+    Ok(Migration {
+        id: row.migration_id("id")?,
+        kind: row.parsed("kind")?,
+        state: row.parsed("state")?,
+        paused_at: row.instant_or_null("paused_at")?,
+        priority: priority_of(&mut row)?,
+        batch_size: row.column("batch_size")?,
+        filter: filter.map_err(|error| unreadable("source_filter", &error))?,
+        from: row.instant("range_from")?,
+        to: row.instant_or_null("range_to")?,
+        harvested_to: row.instant("harvested_to")?,
+        requested_by: row.column("requested_by")?,
+        verdict: row.column("verdict")?,
+        created_at: row.instant("created_at")?,
+        finished_at: row.instant_or_null("finished_at")?,
+    })
+}
+
+pub(crate) fn priority_of(row: &mut Row) -> Result<Priority, LedgerError> {
+    let number: u8 = row.column("priority")?;
+    Priority::try_from(number).map_err(|error| unreadable("priority", &error))
+}

@@ -1,0 +1,308 @@
+//! Operations: long jobs that somebody asked for, worked on in slices by whoever has time.
+//!
+//! A slice is held by lease and fence, like a batch. Its kind, arguments, progress and result are the business of the
+//! room that does the work; here they are JSON.
+
+use crate::connect::repeated;
+use crate::error::During;
+use crate::row::{Columns, unreadable};
+use crate::window::micros;
+use crate::{Fenced, Ledger, LedgerError};
+use granary_domain::Fence;
+use jiff::Timestamp;
+use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use serde::Serialize;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationState {
+    /// Nobody works on it at the moment.
+    Waiting,
+    /// Somebody does.
+    Running,
+    /// It has a result.
+    Succeeded,
+    /// It was given up, and the error says why.
+    Failed,
+}
+
+impl OperationState {
+    /// Whether it has come to its end.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "waiting" => Self::Waiting,
+            "running" => Self::Running,
+            "succeeded" => Self::Succeeded,
+            "failed" => Self::Failed,
+            _ => return None,
+        })
+    }
+}
+
+/// An operation to be made.
+#[derive(Debug, Clone)]
+pub struct NewOperation {
+    /// Its id, chosen by the caller: making it twice makes it once.
+    pub id: Uuid,
+    /// Which job: `verify`, `seed`, `clear`.
+    pub kind: String,
+    /// What exactly, as JSON.
+    pub arguments: serde_json::Value,
+    /// Who asked.
+    pub requested_by: String,
+}
+
+/// An operation as it stands.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// Its id.
+    pub id: Uuid,
+    /// Which job.
+    pub kind: String,
+    /// How far it is.
+    pub state: OperationState,
+    /// What exactly was asked for.
+    pub arguments: serde_json::Value,
+    /// How far it is, in its own words.
+    pub progress: Option<serde_json::Value>,
+    /// What it came to.
+    pub result: Option<serde_json::Value>,
+    /// Why it failed, or why its last slice did.
+    pub error: Option<String>,
+    /// Who asked.
+    pub requested_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it last moved.
+    pub updated_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// An operation in somebody's hands.
+#[derive(Debug, Clone)]
+pub struct OperationSlice {
+    /// Its id.
+    pub id: Uuid,
+    /// Which job.
+    pub kind: String,
+    /// What exactly was asked for.
+    pub arguments: serde_json::Value,
+    /// Where the slice before left off.
+    pub progress: Option<serde_json::Value>,
+    /// The fence of whoever holds it.
+    pub fence: Fence,
+}
+
+const COLUMNS: &str = "id, kind, state, arguments, progress, result, error_text, requested_by, fence, created_at, \
+                       updated_at, finished_at";
+const SLICES_FAILED_MAX: u32 = 10;
+
+impl Ledger {
+    /// Makes an operation. One that exists already is left as it is.
+    pub async fn make_operation(&self, new: &NewOperation) -> Result<(), LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            conn.exec_drop(
+                "INSERT INTO operation (id, kind, arguments, requested_by, created_at, updated_at) \
+                 VALUES (:id, :kind, :arguments, :by, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6)) \
+                 ON DUPLICATE KEY UPDATE id = id",
+                params! {
+                    "id" => bytes(new.id), "kind" => &new.kind, "arguments" => new.arguments.to_string(),
+                    "by" => &new.requested_by,
+                },
+            )
+            .await
+            .during("make an operation")
+        })
+        .await
+    }
+
+    /// One operation.
+    pub async fn operation(&self, id: Uuid) -> Result<Option<Operation>, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let query = format!("SELECT {COLUMNS} FROM operation WHERE id = ?");
+            let row: Option<Row> = conn
+                .exec_first(query, (bytes(id),))
+                .await
+                .during("read an operation")?;
+            row.map(operation_of).transpose()
+        })
+        .await
+    }
+
+    /// Operations of a kind, the newest first.
+    pub async fn operations(&self, kind: &str, limit: u32) -> Result<Vec<Operation>, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let query =
+                format!("SELECT {COLUMNS} FROM operation WHERE kind = ? ORDER BY created_at DESC LIMIT ?");
+            let rows: Vec<Row> = conn.exec(query, (kind, limit)).await.during("list operations")?;
+            rows.into_iter().map(operation_of).collect()
+        })
+        .await
+    }
+
+    /// Takes an operation that nobody works on: the given one, or the oldest.
+    pub async fn claim_operation(
+        &self,
+        id: Option<Uuid>,
+        lease: Duration,
+    ) -> Result<Option<OperationSlice>, LedgerError> {
+        repeated(|| async {
+            let operation = "claim an operation";
+            let mut transaction = self.begin(operation).await?;
+            let query = format!(
+                "SELECT {COLUMNS} FROM operation WHERE (:id IS NULL OR id = :id) \
+                 AND (state = 'waiting' OR (state = 'running' AND lease_until < UTC_TIMESTAMP(6))) \
+                 ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+            );
+            let row: Option<Row> = transaction
+                .exec_first(query, params! { "id" => id.map_or(Value::NULL, bytes) })
+                .await
+                .during(operation)?;
+            let Some(mut row) = row else { return Ok(None) };
+            let fence: u32 = row.column("fence")?;
+            let found = operation_of(row)?;
+            transaction
+                .exec_drop(
+                    "UPDATE operation SET state = 'running', fence = fence + 1, updated_at = UTC_TIMESTAMP(6), \
+                     lease_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND WHERE id = ?",
+                    (micros(lease), bytes(found.id)),
+                )
+                .await
+                .during(operation)?;
+            transaction.commit().await.during(operation)?;
+            Ok(Some(OperationSlice {
+                id: found.id,
+                kind: found.kind,
+                arguments: found.arguments,
+                progress: found.progress,
+                fence: Fence(fence + 1),
+            }))
+        })
+        .await
+    }
+
+    /// Writes down how far a slice is, and renews its lease.
+    pub async fn save_progress(
+        &self,
+        slice: &OperationSlice,
+        progress: &serde_json::Value,
+        lease: Duration,
+    ) -> Result<Fenced, LedgerError> {
+        self.change_operation(
+            slice,
+            "progress = :text, failures = 0, error_text = NULL, \
+             lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND",
+            params! { "text" => progress.to_string(), "lease" => micros(lease) },
+        )
+        .await
+    }
+
+    /// Leaves an operation to the next who has time.
+    pub async fn release_operation(&self, slice: &OperationSlice) -> Result<Fenced, LedgerError> {
+        self.change_operation(slice, "state = 'waiting', lease_until = NULL", Params::Empty)
+            .await
+    }
+
+    /// Ends an operation with its result.
+    pub async fn finish_operation(
+        &self,
+        slice: &OperationSlice,
+        result: &serde_json::Value,
+    ) -> Result<Fenced, LedgerError> {
+        self.change_operation(
+            slice,
+            "state = 'succeeded', result = :text, finished_at = UTC_TIMESTAMP(6), error_text = NULL, \
+             lease_until = NULL",
+            params! { "text" => result.to_string() },
+        )
+        .await
+    }
+
+    /// Writes down why a slice failed. The operation is tried again, at most 10 times in a row.
+    pub async fn fail_slice(&self, slice: &OperationSlice, error: &str) -> Result<Fenced, LedgerError> {
+        let changes = format!(
+            "failures = failures + 1, error_text = :text, state = IF(failures >= {SLICES_FAILED_MAX}, 'failed', \
+             'waiting'), finished_at = IF(failures >= {SLICES_FAILED_MAX}, UTC_TIMESTAMP(6), NULL), \
+             lease_until = NULL"
+        );
+        self.change_operation(
+            slice,
+            &changes,
+            params! { "text" => crate::settle::shortened(error) },
+        )
+        .await
+    }
+
+    /// Ends an operation that can't succeed however often it is tried.
+    pub async fn fail_operation(&self, slice: &OperationSlice, error: &str) -> Result<Fenced, LedgerError> {
+        self.change_operation(
+            slice,
+            "state = 'failed', error_text = :text, finished_at = UTC_TIMESTAMP(6), lease_until = NULL",
+            params! { "text" => crate::settle::shortened(error) },
+        )
+        .await
+    }
+
+    async fn change_operation(
+        &self,
+        slice: &OperationSlice,
+        changes: &str,
+        params: Params,
+    ) -> Result<Fenced, LedgerError> {
+        let statement = format!(
+            "UPDATE operation SET {changes}, updated_at = UTC_TIMESTAMP(6) \
+             WHERE id = UNHEX('{}') AND fence = {} AND state = 'running'",
+            slice.id.simple(),
+            slice.fence
+        );
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            conn.exec_drop(&statement, params.clone())
+                .await
+                .during("change an operation")?;
+            Ok(Fenced::by(conn.affected_rows()))
+        })
+        .await
+    }
+}
+
+fn bytes(id: Uuid) -> Value {
+    Value::Bytes(id.as_bytes().to_vec())
+}
+
+fn operation_of(mut row: Row) -> Result<Operation, LedgerError> {
+    let id: Vec<u8> = row.column("id")?;
+    let state: String = row.column("state")?;
+    Ok(Operation {
+        id: Uuid::from_slice(&id).map_err(|error| unreadable("id", &error))?,
+        kind: row.column("kind")?,
+        state: OperationState::parse(&state).ok_or_else(|| unreadable("state", &state))?,
+        arguments: json(&mut row, "arguments")?.unwrap_or_default(),
+        progress: json(&mut row, "progress")?,
+        result: json(&mut row, "result")?,
+        error: row.column("error_text")?,
+        requested_by: row.column("requested_by")?,
+        created_at: row.instant("created_at")?,
+        updated_at: row.instant("updated_at")?,
+        finished_at: row.instant_or_null("finished_at")?,
+    })
+}
+
+fn json(row: &mut Row, name: &'static str) -> Result<Option<serde_json::Value>, LedgerError> {
+    let text: Option<String> = row.column(name)?;
+    text.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|error| unreadable(name, &error))
+}

@@ -1,0 +1,154 @@
+//! The outbox: batches that are recorded but not sent, and those that were sent and got lost.
+//!
+//! The batch row itself is the outbox. Sending first and marking afterwards means that a crash between the two
+//! sends twice, which is harmless; the other order would lose.
+
+use crate::connect::repeated;
+use crate::error::During;
+use crate::migration::priority_of;
+use crate::row::{Columns, placeholders};
+use crate::window::micros;
+use crate::{Ledger, LedgerError};
+use granary_domain::{BatchId, MigrationId, Priority};
+use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use std::time::Duration;
+
+/// A batch to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Unsent {
+    /// Its number.
+    pub batch_id: BatchId,
+    /// Whose it is.
+    pub migration_id: MigrationId,
+    /// How urgent it is.
+    pub priority: Priority,
+}
+
+/// What the ledger believes the queue to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Believed {
+    /// Batches that were sent and not claimed since.
+    pub queued: u64,
+}
+
+/// Not while paused: the pause of everything, or of the migration.
+const SENDABLE: &str = "b.status = 'pending' AND (b.not_before IS NULL OR b.not_before <= UTC_TIMESTAMP(6)) \
+     AND m.paused_at IS NULL AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'export.paused')";
+
+/// Where SQS forgets a message at the latest.
+const QUEUE_RETENTION: Duration = Duration::from_secs(14 * 24 * 3_600);
+const RESEND_AFTER_MAX: Duration = Duration::from_secs(12 * 3_600);
+
+impl Ledger {
+    /// Batches that are due and not sent, the most urgent first, then the oldest.
+    pub async fn unsent(&self, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
+        let query = format!(
+            "SELECT b.id, b.migration_id, b.priority FROM batch b JOIN migration m ON m.id = b.migration_id \
+             WHERE {SENDABLE} AND b.enqueued_at IS NULL ORDER BY b.priority DESC, b.id LIMIT {limit}"
+        );
+        self.batches_to_send(query, Params::Empty).await
+    }
+
+    /// Writes down that batches were sent. One that was claimed meanwhile is left alone.
+    pub async fn mark_sent(&self, batches: &[BatchId]) -> Result<(), LedgerError> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let statement = format!(
+            "UPDATE batch SET enqueued_at = UTC_TIMESTAMP(6), sends = sends + 1 \
+             WHERE status = 'pending' AND id IN ({})",
+            placeholders(batches.len())
+        );
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let ids = batches.iter().map(|id| Value::from(id.0)).collect();
+            conn.exec_drop(&statement, Params::Positional(ids))
+                .await
+                .during("mark batches as sent")
+        })
+        .await
+    }
+
+    /// Writes down that a batch has to be sent (again): its message was acknowledged too early to act on it.
+    pub async fn mark_unsent(&self, batch: BatchId) -> Result<(), LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            conn.exec_drop(
+                "UPDATE batch SET enqueued_at = NULL WHERE id = ? AND status = 'pending'",
+                (batch.0,),
+            )
+            .await
+            .during("mark a batch as unsent")
+        })
+        .await
+    }
+
+    /// How many batches the queue should hold.
+    pub async fn believed_queued(&self) -> Result<Believed, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let queued: Option<u64> = conn
+                .query_first(
+                    "SELECT COUNT(*) FROM batch WHERE status = 'pending' AND enqueued_at IS NOT NULL",
+                )
+                .await
+                .during("count what is queued")?;
+            Ok(Believed {
+                queued: queued.unwrap_or(0),
+            })
+        })
+        .await
+    }
+
+    /// Batches that were sent so long ago that their message may be lost: longer than `resend_after`, doubled for each
+    /// time it was sent before, at most 12 h.
+    pub async fn perhaps_lost(&self, resend_after: Duration, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
+        let query = format!(
+            "SELECT b.id, b.migration_id, b.priority FROM batch b JOIN migration m ON m.id = b.migration_id \
+             WHERE {SENDABLE} AND b.enqueued_at < UTC_TIMESTAMP(6) - INTERVAL \
+             LEAST(:most, :first * POW(2, LEAST(GREATEST(b.sends, 1) - 1, 30))) MICROSECOND \
+             ORDER BY b.enqueued_at LIMIT {limit}"
+        );
+        self.batches_to_send(
+            query,
+            params! { "most" => micros(RESEND_AFTER_MAX), "first" => micros(resend_after) },
+        )
+        .await
+    }
+
+    /// Batches whose message the queue has forgotten by now, whatever it counts.
+    pub async fn surely_lost(&self, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
+        let query = format!(
+            "SELECT b.id, b.migration_id, b.priority FROM batch b JOIN migration m ON m.id = b.migration_id \
+             WHERE {SENDABLE} AND b.enqueued_at < UTC_TIMESTAMP(6) - INTERVAL :retention MICROSECOND \
+             ORDER BY b.enqueued_at LIMIT {limit}"
+        );
+        self.batches_to_send(query, params! { "retention" => micros(QUEUE_RETENTION) })
+            .await
+    }
+
+    async fn batches_to_send(
+        &self,
+        query: String,
+        params: impl Into<Params>,
+    ) -> Result<Vec<Unsent>, LedgerError> {
+        let params = params.into();
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let rows: Vec<Row> = conn
+                .exec(&query, params.clone())
+                .await
+                .during("look for batches to send")?;
+            rows.into_iter()
+                .map(|mut row| {
+                    Ok(Unsent {
+                        batch_id: row.batch_id("id")?,
+                        migration_id: row.migration_id("migration_id")?,
+                        priority: priority_of(&mut row)?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+}

@@ -1,0 +1,92 @@
+//! Taking back what dead workers held, and giving failed batches another attempt.
+
+use crate::connect::repeated;
+use crate::error::During;
+use crate::row::placeholders;
+use crate::window::micros;
+use crate::{Ledger, LedgerError};
+use granary_domain::{Backoff, BatchId, Cause};
+use mysql_async::{Params, Value, params, prelude::Queryable};
+
+/// Batches that were taken back from dead workers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reaped {
+    /// Their numbers.
+    pub batches: Vec<BatchId>,
+}
+
+/// Batches changed by one statement at most.
+const BATCHES_PER_STEP_MAX: u32 = 500;
+
+impl Ledger {
+    /// Takes back up to 500 batches whose lease is over, by the database's clock. Their workers' fences are stale from
+    /// here on. The attempt counted when it was claimed; with none left the batch is parked.
+    pub async fn reap_dead(&self, backoff: Backoff, attempts_max: u32) -> Result<Reaped, LedgerError> {
+        repeated(|| self.try_reap_dead(backoff, attempts_max)).await
+    }
+
+    async fn try_reap_dead(&self, backoff: Backoff, attempts_max: u32) -> Result<Reaped, LedgerError> {
+        let operation = "reap dead workers";
+        let mut transaction = self.begin(operation).await?;
+        let dead: Vec<u64> = transaction
+            .exec(
+                "SELECT id FROM batch WHERE status = 'in_progress' AND lease_until < UTC_TIMESTAMP(6) \
+                 ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED",
+                (BATCHES_PER_STEP_MAX,),
+            )
+            .await
+            .during(operation)?;
+        if dead.is_empty() {
+            transaction.rollback().await.during(operation)?;
+            return Ok(Reaped::default());
+        }
+        let statement = format!(
+            "UPDATE batch b JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
+             SET a.outcome = 'reaped', a.ended_at = UTC_TIMESTAMP(6), a.error_code = ?, a.error_text = ?, \
+             b.status = 'failed', b.fence = b.fence + 1, b.error_code = ?, b.error_text = ?, b.holder = NULL, \
+             b.lease_until = NULL, b.parked_at = IF(b.attempts >= ?, UTC_TIMESTAMP(6), NULL), \
+             b.not_before = UTC_TIMESTAMP(6) + INTERVAL RAND() * LEAST(?, ? * POW(2, LEAST(b.attempts, 30) - 1)) \
+             MICROSECOND WHERE b.id IN ({})",
+            placeholders(dead.len())
+        );
+        let (code, text) = (
+            Cause::WorkerDied.as_str(),
+            "the worker stopped renewing its lease",
+        );
+        let mut values: Vec<Value> = vec![
+            code.into(),
+            text.into(),
+            code.into(),
+            text.into(),
+            attempts_max.into(),
+            micros(backoff.ceiling).into(),
+            micros(backoff.first).into(),
+        ];
+        values.extend(dead.iter().map(|id| Value::from(*id)));
+        transaction
+            .exec_drop(statement, Params::Positional(values))
+            .await
+            .during(operation)?;
+        transaction.commit().await.during(operation)?;
+        Ok(Reaped {
+            batches: dead.into_iter().map(BatchId).collect(),
+        })
+    }
+
+    /// Gives failed batches that are due another attempt: they are pending and to be sent. Says how many.
+    pub async fn retry_failed(&self) -> Result<u64, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            conn.exec_drop(
+                "UPDATE batch SET status = 'pending', enqueued_at = NULL, not_before = NULL \
+                 WHERE status = 'failed' AND parked_at IS NULL \
+                 AND (not_before IS NULL OR not_before <= UTC_TIMESTAMP(6)) LIMIT :most",
+                params! { "most" => BATCHES_PER_STEP_MAX },
+            )
+            .await
+            .during("retry failed batches")?;
+            Ok(conn.affected_rows())
+        })
+        .await
+    }
+}

@@ -1,0 +1,89 @@
+//! The schema: numbered migrations, applied once, under a lock.
+//!
+//! Forward only, one DDL statement each (MySQL commits DDL by itself). A program that meets a newer schema refuses
+//! to start; one that meets an older one brings it up to date, while others wait.
+
+use crate::error::During;
+use crate::{Ledger, LedgerError};
+use mysql_async::{Conn, prelude::Queryable};
+
+#[allow(unreachable_pub, missing_docs, reason = "what the macro generates")]
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+const LOCK_WAIT_SECS_MAX: u32 = 120;
+const NO_SUCH_TABLE: u16 = 1146;
+
+impl Ledger {
+    pub(crate) async fn bring_schema_up_to_date(&self) -> Result<(), LedgerError> {
+        let known = known_version();
+        match self.schema_version().await? {
+            found if found == known => Ok(()),
+            found if found > known => Err(LedgerError::SchemaNewer { found, known }),
+            _ => self.migrate_schema(known).await,
+        }
+    }
+
+    /// The newest migration that the database has; 0 for an empty database.
+    pub async fn schema_version(&self) -> Result<u32, LedgerError> {
+        let mut conn = self.conn("connect").await?;
+        let version = conn
+            .query_first("SELECT MAX(version) FROM refinery_schema_history")
+            .await;
+        match version {
+            Ok(version) => Ok(version.flatten().unwrap_or(0)),
+            Err(mysql_async::Error::Server(error)) if error.code == NO_SUCH_TABLE => Ok(0),
+            Err(error) => Err(error).during("read its schema's version"),
+        }
+    }
+
+    /// refinery takes no lock, so two functions that start at once would race: a named lock on a connection of its
+    /// own lets one pass. The lock ends with its connection, so a migrator that dies doesn't keep it.
+    async fn migrate_schema(&self, wanted: u32) -> Result<(), LedgerError> {
+        let mut guard = self.conn("connect").await?;
+        take_lock(&mut guard).await?;
+        let mut pool = self.pool.clone();
+        let outcome = embedded::migrations::runner().run_async(&mut pool).await;
+        drop_lock(&mut guard).await?;
+        outcome.map_err(|source| LedgerError::Schema {
+            wanted,
+            source: Box::new(source),
+        })?;
+        tracing::info!(version = wanted, "the ledger's schema is up to date");
+        Ok(())
+    }
+}
+
+async fn take_lock(conn: &mut Conn) -> Result<(), LedgerError> {
+    let taken: Option<Option<u8>> = conn
+        .exec_first(
+            "SELECT GET_LOCK(CONCAT('granary_schema.', DATABASE()), ?)",
+            (LOCK_WAIT_SECS_MAX,),
+        )
+        .await
+        .during("lock its schema")?;
+    match taken.flatten() {
+        Some(1) => Ok(()),
+        _ => Err(LedgerError::inconsistent(
+            "lock its schema",
+            "another program is still migrating it",
+        )),
+    }
+}
+
+async fn drop_lock(conn: &mut Conn) -> Result<(), LedgerError> {
+    conn.query_drop("SELECT RELEASE_LOCK(CONCAT('granary_schema.', DATABASE()))")
+        .await
+        .during("unlock its schema")
+}
+
+fn known_version() -> u32 {
+    let runner = embedded::migrations::runner();
+    runner
+        .get_migrations()
+        .iter()
+        .map(|migration| u32::try_from(migration.version()).unwrap_or(0))
+        .max()
+        .unwrap_or(0)
+}

@@ -1,0 +1,103 @@
+//! Removing test data. Only seeding's clear uses it, and only for batches all of whose messages were seeded.
+
+use crate::connect::repeated;
+use crate::error::During;
+use crate::row::{Columns, placeholders};
+use crate::{Ledger, LedgerError};
+use granary_domain::{BatchId, Generation, Hour, MessageId, ObjectKey};
+use mysql_async::{Params, Row, Value, prelude::Queryable};
+
+/// A batch that owns some of the given messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeededBatch {
+    /// Its number.
+    pub batch_id: BatchId,
+    /// Its hour.
+    pub hour: Hour,
+    /// Which export.
+    pub generation: Generation,
+    /// Its object on record.
+    pub object: Option<ObjectKey>,
+    /// Messages in it, seeded or not.
+    pub message_count: u32,
+}
+
+impl Ledger {
+    /// The batches that own any of these messages. At most 5,000 ids.
+    pub async fn owners_of(&self, ids: &[MessageId]) -> Result<Vec<SeededBatch>, LedgerError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = format!(
+            "SELECT DISTINCT b.id, b.hour_start, b.generation, b.object_key, b.message_count \
+             FROM message m JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({})",
+            placeholders(ids.len())
+        );
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
+            let rows: Vec<Row> = conn
+                .exec(&query, Params::Positional(values))
+                .await
+                .during("look for owners")?;
+            rows.into_iter()
+                .map(|mut row| {
+                    Ok(SeededBatch {
+                        batch_id: row.batch_id("id")?,
+                        hour: Hour::of(row.instant("hour_start")?),
+                        generation: Generation(row.column("generation")?),
+                        object: row
+                            .column::<Option<String>>("object_key")?
+                            .map(ObjectKey::from_record),
+                        message_count: row.column("message_count")?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Removes a batch with its messages and attempts, as if it had never been. Its objects are gone already.
+    pub async fn forget_batch(&self, batch: BatchId) -> Result<u64, LedgerError> {
+        repeated(|| async {
+            let operation = "forget a seeded batch";
+            let mut transaction = self.begin(operation).await?;
+            transaction
+                .exec_drop("DELETE FROM message WHERE batch_id = ?", (batch.0,))
+                .await
+                .during(operation)?;
+            let messages = transaction.affected_rows();
+            transaction
+                .exec_drop("DELETE FROM attempt WHERE batch_id = ?", (batch.0,))
+                .await
+                .during(operation)?;
+            transaction
+                .exec_drop("DELETE FROM batch WHERE id = ?", (batch.0,))
+                .await
+                .during(operation)?;
+            transaction.commit().await.during(operation)?;
+            Ok(messages)
+        })
+        .await
+    }
+
+    /// Removes messages that nobody owns. At most 5,000 ids.
+    pub async fn forget_unowned(&self, ids: &[MessageId]) -> Result<u64, LedgerError> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let statement = format!(
+            "DELETE FROM message WHERE batch_id IS NULL AND message_id IN ({})",
+            placeholders(ids.len())
+        );
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
+            conn.exec_drop(&statement, Params::Positional(values))
+                .await
+                .during("forget seeded messages")?;
+            Ok(conn.affected_rows())
+        })
+        .await
+    }
+}

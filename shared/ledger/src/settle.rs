@@ -1,0 +1,279 @@
+//! Ending an attempt: settled, failed, deferred or handed back. Each is one conditional UPDATE of the batch and its
+//! attempt together, and is refused where the fence is not the newest one.
+
+use crate::connect::repeated;
+use crate::error::During;
+use crate::row::{ROWS_PER_STATEMENT_MAX, placeholders};
+use crate::window::micros;
+use crate::{ClaimedBatch, Ledger, LedgerError};
+use granary_domain::{Failure, Generation, MessageId, ObjectKey, Outcome};
+use mysql_async::{Params, Value, params, prelude::Queryable};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Whether a write that carries a fence took place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fenced {
+    /// It did, now or when it was tried before.
+    Done,
+    /// The row belongs to somebody else now.
+    Refused,
+}
+
+impl Fenced {
+    pub(crate) fn by(affected_rows: u64) -> Self {
+        if affected_rows > 0 {
+            Self::Done
+        } else {
+            Self::Refused
+        }
+    }
+}
+
+/// What a completed batch has to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The object; `None` where no message was left to write.
+    pub object: Option<ObjectKey>,
+    /// Its SHA-256.
+    pub sha256: Option<[u8; 32]>,
+    /// Bytes before compression.
+    pub bytes_raw: u64,
+    /// Bytes of the object.
+    pub bytes_stored: u64,
+    /// Messages in it.
+    pub exported: u32,
+    /// Messages that were gone at the source.
+    pub missing: u32,
+    /// Messages that can't be exported.
+    pub quarantined: u32,
+    /// Milliseconds by phase, a JSON object.
+    pub timings: String,
+}
+
+/// A message that isn't in its batch's object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    /// Its id.
+    pub message_id: MessageId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why, for people.
+    pub reason: String,
+}
+
+const TEXT_CHARS_MAX: usize = 1_000;
+const REASON_CHARS_MAX: usize = 500;
+
+/// A text as long as its column.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
+}
+
+impl Ledger {
+    /// Writes down which messages of a batch are not in its object, in place of what earlier attempts found.
+    pub async fn record_exceptions(
+        &self,
+        batch: &ClaimedBatch,
+        exceptions: &[Exception],
+    ) -> Result<Fenced, LedgerError> {
+        repeated(|| self.try_record_exceptions(batch, exceptions)).await
+    }
+
+    async fn try_record_exceptions(
+        &self,
+        batch: &ClaimedBatch,
+        exceptions: &[Exception],
+    ) -> Result<Fenced, LedgerError> {
+        let operation = "record exceptions";
+        let mut transaction = self.begin(operation).await?;
+        let held: Option<u8> = transaction
+            .exec_first(
+                "SELECT 1 FROM batch WHERE id = ? AND fence = ? AND status = 'in_progress' FOR UPDATE",
+                (batch.id.0, batch.fence.0),
+            )
+            .await
+            .during(operation)?;
+        if held.is_none() {
+            return Ok(Fenced::Refused);
+        }
+        transaction
+            .exec_drop(
+                "UPDATE message SET outcome = NULL, reason = NULL WHERE batch_id = ? AND outcome IS NOT NULL",
+                (batch.id.0,),
+            )
+            .await
+            .during(operation)?;
+        let mut alike: BTreeMap<(&str, String), Vec<&MessageId>> = BTreeMap::new();
+        for exception in exceptions {
+            let reason = exception.reason.chars().take(REASON_CHARS_MAX).collect();
+            alike
+                .entry((exception.outcome.as_str(), reason))
+                .or_default()
+                .push(&exception.message_id);
+        }
+        for ((outcome, reason), ids) in &alike {
+            for chunk in ids.chunks(ROWS_PER_STATEMENT_MAX) {
+                let statement = format!(
+                    "UPDATE message SET outcome = ?, reason = ? WHERE batch_id = ? AND message_id IN ({})",
+                    placeholders(chunk.len())
+                );
+                let mut values: Vec<Value> = vec![(*outcome).into(), reason.into(), batch.id.0.into()];
+                values.extend(chunk.iter().map(|id| Value::from(id.as_str())));
+                transaction
+                    .exec_drop(statement, Params::Positional(values))
+                    .await
+                    .during(operation)?;
+            }
+        }
+        transaction.commit().await.during(operation)?;
+        Ok(Fenced::Done)
+    }
+
+    /// Completes a batch: from now on its object is on record.
+    pub async fn settle(&self, batch: &ClaimedBatch, settlement: &Settlement) -> Result<Fenced, LedgerError> {
+        let has_object = settlement.object.is_some();
+        self.end_attempt(
+                "settle a batch",
+                batch,
+                "b.status = 'completed', b.settled_at = UTC_TIMESTAMP(6), b.object_key = :key, b.sha256 = :sha256, \
+                 b.bytes_raw = :bytes_raw, b.bytes_stored = :bytes_stored, b.exported = :exported, \
+                 b.missing = :missing, b.quarantined = :quarantined, b.deferrals = 0, b.deferred_since = NULL, \
+                 b.error_code = NULL, b.error_text = NULL, a.outcome = 'completed', a.timings = :timings",
+                params! {
+                    "key" => settlement.object.as_ref().map(ObjectKey::as_str),
+                    "sha256" => settlement.sha256.map(Vec::from),
+                    "bytes_raw" => has_object.then_some(settlement.bytes_raw),
+                    "bytes_stored" => has_object.then_some(settlement.bytes_stored),
+                    "exported" => settlement.exported, "missing" => settlement.missing,
+                    "quarantined" => settlement.quarantined, "timings" => &settlement.timings,
+                },
+            )
+            .await
+    }
+
+    /// Ends an attempt that failed through the batch's own fault. It may be tried again after `delay`; with no attempt
+    /// left it is parked.
+    pub async fn fail(
+        &self,
+        batch: &ClaimedBatch,
+        failure: &Failure,
+        delay: Duration,
+        attempts_max: u32,
+    ) -> Result<Fenced, LedgerError> {
+        self.end_attempt(
+            "fail a batch",
+            batch,
+            "b.status = 'failed', b.not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND, \
+             b.parked_at = IF(b.attempts >= :attempts_max, UTC_TIMESTAMP(6), NULL), \
+             b.error_code = :code, b.error_text = :text, \
+             a.outcome = 'failed', a.error_code = :code, a.error_text = :text",
+            params! {
+                "delay" => micros(delay),
+                "attempts_max" => attempts_max, "code" => failure.cause.as_str(), "text" => shortened(&failure.text),
+            },
+        )
+        .await
+    }
+
+    /// Ends an attempt that the platform broke off: it doesn't count, and the batch is sent again after `delay`.
+    pub async fn defer(
+        &self,
+        batch: &ClaimedBatch,
+        failure: &Failure,
+        delay: Duration,
+    ) -> Result<Fenced, LedgerError> {
+        self.end_attempt(
+            "defer a batch",
+            batch,
+            "b.status = 'pending', b.attempts = b.attempts - 1, b.enqueued_at = NULL, \
+             b.not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND, b.deferrals = b.deferrals + 1, \
+             b.deferred_since = COALESCE(b.deferred_since, UTC_TIMESTAMP(6)), \
+             b.error_code = :code, b.error_text = :text, \
+             a.outcome = 'deferred', a.error_code = :code, a.error_text = :text",
+            params! {
+                "delay" => micros(delay),
+                "code" => failure.cause.as_str(), "text" => shortened(&failure.text),
+            },
+        )
+        .await
+    }
+
+    /// Gives a batch back because the worker's time is over: it doesn't count, and the batch is sent again at once.
+    pub async fn hand_back(&self, batch: &ClaimedBatch, failure: &Failure) -> Result<Fenced, LedgerError> {
+        self.end_attempt(
+            "hand a batch back",
+            batch,
+            "b.status = 'pending', b.attempts = b.attempts - 1, b.enqueued_at = NULL, b.not_before = NULL, \
+             a.outcome = 'handed_back', a.error_code = :code, a.error_text = :text",
+            params! {
+                "code" => failure.cause.as_str(), "text" => shortened(&failure.text),
+            },
+        )
+        .await
+    }
+
+    /// Moves a held batch to its next generation: what stands at the current one's key isn't this batch.
+    pub async fn next_generation(&self, batch: &ClaimedBatch) -> Result<Option<Generation>, LedgerError> {
+        let next = batch.generation.0 + 1;
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let operation = "move a batch to its next generation";
+            conn.exec_drop(
+                "UPDATE batch SET generation = ? WHERE id = ? AND fence = ? AND status = 'in_progress'",
+                (next, batch.id.0, batch.fence.0),
+            )
+            .await
+            .during(operation)?;
+            let held: Option<u8> = conn
+                .exec_first(
+                    "SELECT 1 FROM batch WHERE id = ? AND fence = ? AND status = 'in_progress' AND generation = ?",
+                    (batch.id.0, batch.fence.0, next),
+                )
+                .await
+                .during(operation)?;
+            Ok(held.map(|_| Generation(next)))
+        })
+        .await
+    }
+
+    /// Ends the attempt whose fence is given. Where a repetition after a lost answer finds it ended already, by its own
+    /// worker, that is as good as having ended it.
+    async fn end_attempt(
+        &self,
+        operation: &'static str,
+        batch: &ClaimedBatch,
+        changes: &str,
+        params: Params,
+    ) -> Result<Fenced, LedgerError> {
+        let statement = format!(
+            "UPDATE batch b JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
+             SET {changes}, b.holder = NULL, b.lease_until = NULL, a.ended_at = UTC_TIMESTAMP(6) \
+             WHERE b.id = {} AND b.fence = {} AND b.status = 'in_progress'",
+            batch.id, batch.fence
+        );
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            conn.exec_drop(&statement, params.clone())
+                .await
+                .during(operation)?;
+            if conn.affected_rows() > 0 {
+                return Ok(Fenced::Done);
+            }
+            let ended: Option<u8> = conn
+                .exec_first(
+                    "SELECT 1 FROM attempt WHERE batch_id = ? AND number = ? \
+                     AND outcome NOT IN ('reaped', 'cancelled')",
+                    (batch.id.0, batch.fence.0),
+                )
+                .await
+                .during(operation)?;
+            Ok(if ended.is_some() {
+                Fenced::Done
+            } else {
+                Fenced::Refused
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,90 @@
+//! The first and the last event time, exact (an aggregation would give them as floating point numbers).
+
+use crate::Source;
+use crate::error::SourceError;
+use crate::fields::TimeResolution;
+use crate::query::{self, ALL_SHARDS, Completeness, Order, SearchBody};
+use crate::wire::{Call, CallBody};
+use elasticsearch::SearchParts;
+use elasticsearch::http::Method;
+use granary_domain::TimeRange;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const OPERATION: &str = "read the first and the last event time";
+
+#[derive(Deserialize)]
+struct EdgeAnswer {
+    #[serde(flatten)]
+    completeness: Completeness,
+    hits: EdgeHits,
+}
+
+#[derive(Deserialize)]
+struct EdgeHits {
+    hits: Vec<EdgeHit>,
+}
+
+#[derive(Deserialize)]
+struct EdgeHit {
+    sort: (String,),
+}
+
+impl Source {
+    /// The first and the last event time, of a range or of all messages. `None`: there is none.
+    pub async fn bounds(
+        &self,
+        range: Option<TimeRange>,
+        filter: Option<&Value>,
+    ) -> Result<Option<(Timestamp, Timestamp)>, SourceError> {
+        let resolution = self.time_resolution().await?;
+        let Some(first) = self.edge(resolution, Order::Asc, range, filter).await? else {
+            return Ok(None);
+        };
+        let last = self.edge(resolution, Order::Desc, range, filter).await?;
+        Ok(last.map(|last| (first, last)))
+    }
+
+    /// The first event time in a range. `None`: there is no message in it.
+    pub async fn first_event(
+        &self,
+        range: TimeRange,
+        filter: Option<&Value>,
+    ) -> Result<Option<Timestamp>, SourceError> {
+        let resolution = self.time_resolution().await?;
+        self.edge(resolution, Order::Asc, Some(range), filter).await
+    }
+
+    async fn edge(
+        &self,
+        resolution: TimeResolution,
+        order: Order,
+        range: Option<TimeRange>,
+        filter: Option<&Value>,
+    ) -> Result<Option<Timestamp>, SourceError> {
+        let settings = self.settings();
+        let body = SearchBody {
+            size: 1,
+            sort: json!([query::by_time(settings, resolution, order)]),
+            ..SearchBody::of(query::messages(settings, range.map(Into::into), filter))
+        };
+        let body = CallBody::json(OPERATION, &body)?;
+        let path = SearchParts::Index(&[&settings.index]).url();
+        let call = Call {
+            operation: OPERATION,
+            method: Method::Post,
+            path: &path,
+            query: &ALL_SHARDS,
+            body,
+        };
+        let answer = self.wire().ask(&call).await?;
+        let answer: EdgeAnswer =
+            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
+        answer.completeness.require(OPERATION)?;
+        let first = answer.hits.hits.into_iter().next();
+        first
+            .map(|hit| query::parse_time(OPERATION, &hit.sort.0))
+            .transpose()
+    }
+}

@@ -1,0 +1,232 @@
+//! Full documents, by their ids: what an export reads. `_source` keeps every byte.
+
+use crate::Source;
+use crate::error::{SourceError, is_transient, reason_of, types_of};
+use crate::query::ALL_SHARDS;
+use crate::wire::{Call, CallBody};
+use bytes::Bytes;
+use elasticsearch::SearchParts;
+use elasticsearch::http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+const READ: &str = "read documents";
+const FIND_ROUTING: &str = "look for the routing of documents";
+/// Elasticsearch's own limit for the hits of one search.
+const HITS_MAX: usize = 10_000;
+
+/// Where a document lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DocumentRef<'a> {
+    /// The concrete index.
+    #[serde(rename = "_index")]
+    pub index: &'a str,
+    /// Its `_id`.
+    #[serde(rename = "_id")]
+    pub doc_id: &'a str,
+    /// Its routing, if it has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing: Option<&'a str>,
+}
+
+/// What became of one document that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Document {
+    /// It is there.
+    Found {
+        /// Its version.
+        version: u64,
+        /// Its `_source`, byte for byte. A slice of the whole answer, which lives as long as any of its documents.
+        source: Bytes,
+    },
+    /// It is gone, or its index is.
+    Missing,
+    /// Elasticsearch could not give it.
+    Failed {
+        /// Its error: type and reason.
+        reason: String,
+        /// Whether it may pass by itself.
+        transient: bool,
+    },
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    docs: Vec<Answered<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Answered<'a> {
+    #[serde(default)]
+    found: bool,
+    #[serde(rename = "_version")]
+    version: Option<u64>,
+    #[serde(rename = "_source", borrow)]
+    source: Option<&'a RawValue>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Routed {
+    hits: RoutedHits,
+}
+
+#[derive(Deserialize)]
+struct RoutedHits {
+    hits: Vec<RoutedHit>,
+}
+
+#[derive(Deserialize)]
+struct RoutedHit {
+    #[serde(rename = "_index")]
+    index: String,
+    #[serde(rename = "_id")]
+    id: String,
+    #[serde(rename = "_routing")]
+    routing: String,
+}
+
+impl Source {
+    /// Reads documents, in the order in which they were asked for. An answer of more than `byte_limit` bytes is
+    /// abandoned: ask for fewer documents then.
+    ///
+    /// Where hits are read without their routing, a document that isn't found is looked for by a search before it
+    /// counts as missing: one that got a routing since the check must not be taken for deleted.
+    pub async fn documents(
+        &self,
+        wanted: &[DocumentRef<'_>],
+        byte_limit: u64,
+    ) -> Result<Vec<Document>, SourceError> {
+        let mut documents = self.get_documents(wanted, byte_limit).await?;
+        if !self.settings().hits_are_bare() {
+            return Ok(documents);
+        }
+        let is_missing = |at: &usize| documents[*at] == Document::Missing && wanted[*at].routing.is_none();
+        let missing: Vec<usize> = (0..wanted.len()).filter(is_missing).collect();
+        for missing in missing.chunks(HITS_MAX) {
+            let lost: Vec<DocumentRef<'_>> = missing.iter().map(|at| wanted[*at]).collect();
+            let routings = self.find_routings(&lost).await?;
+            let (places, routed): (Vec<usize>, Vec<DocumentRef<'_>>) = missing
+                .iter()
+                .filter_map(|at| {
+                    let routing =
+                        routings.get(&(wanted[*at].index.to_owned(), wanted[*at].doc_id.to_owned()))?;
+                    Some((
+                        *at,
+                        DocumentRef {
+                            routing: Some(routing),
+                            ..wanted[*at]
+                        },
+                    ))
+                })
+                .unzip();
+            let found = self.get_documents(&routed, byte_limit).await?;
+            places
+                .into_iter()
+                .zip(found)
+                .for_each(|(place, document)| documents[place] = document);
+        }
+        Ok(documents)
+    }
+
+    async fn get_documents(
+        &self,
+        wanted: &[DocumentRef<'_>],
+        byte_limit: u64,
+    ) -> Result<Vec<Document>, SourceError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let body = CallBody::json(READ, &json!({ "docs": wanted }))?;
+        let call = Call {
+            operation: READ,
+            method: Method::Post,
+            path: "/_mget",
+            query: &[],
+            body,
+        };
+        let bytes = self.wire().ask_at_most(&call, byte_limit).await?;
+        let answer: Answer<'_> =
+            serde_json::from_slice(&bytes).map_err(|error| SourceError::malformed(READ, &error))?;
+        if answer.docs.len() != wanted.len() {
+            let reason = format!(
+                "{} documents were asked for, {} answered",
+                wanted.len(),
+                answer.docs.len()
+            );
+            return Err(SourceError::Malformed {
+                operation: READ,
+                reason,
+            });
+        }
+        Ok(answer
+            .docs
+            .into_iter()
+            .map(|answered| document_of(answered, &bytes))
+            .collect())
+    }
+
+    /// The routing of those documents that have one, by index and `_id`.
+    async fn find_routings(
+        &self,
+        lost: &[DocumentRef<'_>],
+    ) -> Result<HashMap<(String, String), String>, SourceError> {
+        let ids: Vec<&str> = lost.iter().map(|document| document.doc_id).collect();
+        let filters = json!([{"ids": {"values": ids}}, {"exists": {"field": "_routing"}}]);
+        let query = json!({"size": HITS_MAX, "_source": false, "query": {"bool": {"filter": filters}}});
+        let body = CallBody::json(FIND_ROUTING, &query)?;
+        let path = SearchParts::Index(&[&self.settings().index]).url();
+        let call = Call {
+            operation: FIND_ROUTING,
+            method: Method::Post,
+            path: &path,
+            query: &ALL_SHARDS,
+            body,
+        };
+        let answer = match self.wire().ask(&call).await {
+            Err(error) if error.is_unknown_index() => return Ok(HashMap::new()),
+            answer => answer?,
+        };
+        let found: Routed =
+            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(FIND_ROUTING, &error))?;
+        Ok(found
+            .hits
+            .hits
+            .into_iter()
+            .map(|hit| ((hit.index, hit.id), hit.routing))
+            .collect())
+    }
+}
+
+/// An absent index means that the document is gone; any other error is the document's own.
+fn document_of(answered: Answered<'_>, bytes: &Bytes) -> Document {
+    match answered {
+        Answered {
+            error: Some(error), ..
+        } => {
+            let types = types_of(&error);
+            if types.contains(&"index_not_found_exception") {
+                return Document::Missing;
+            }
+            let transient = types.iter().any(|name| is_transient(name));
+            let reason = reason_of(&error).unwrap_or_else(|| "an error without a reason".to_owned());
+            Document::Failed { reason, transient }
+        }
+        Answered { found: false, .. } => Document::Missing,
+        Answered {
+            version: Some(version),
+            source: Some(source),
+            ..
+        } => Document::Found {
+            version,
+            source: bytes.slice_ref(source.get().as_bytes()),
+        },
+        Answered { .. } => Document::Failed {
+            reason: "the index doesn't keep `_source`".to_owned(),
+            transient: false,
+        },
+    }
+}

@@ -1,0 +1,308 @@
+//! What can go wrong with a request, in the kinds that callers tell apart, and how an answer becomes one of them.
+//!
+//! Texts are made here alone, so that none holds an address, a credential or a piece of a message.
+
+use granary_domain::Cause;
+use serde_json::Value;
+use std::error::Error;
+use std::time::Duration;
+
+const REASON_BYTES_MAX: usize = 500;
+
+/// Why a request brought no answer that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// Out of reach, overloaded or throttling: the platform's fault. The call has tried several times already.
+    #[error("Elasticsearch is unavailable: could not {operation}: {reason}")]
+    Unavailable {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// The status, where there was an answer.
+        status: Option<u16>,
+        /// How long Elasticsearch asks to be left alone.
+        retry_after: Option<Duration>,
+        /// Its error, or how the connection failed.
+        reason: String,
+    },
+    /// The point in time has expired, or a node that held it is gone: open another and go on from the last time.
+    #[error("the point in time is lost")]
+    PitLost,
+    /// The answer is larger than the caller can take. It was abandoned unread.
+    #[error("could not {operation}: the answer is larger than {byte_limit} bytes")]
+    TooLarge {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// The caller's limit.
+        byte_limit: u64,
+    },
+    /// Elasticsearch understood the request and won't do it: mapping, permission, syntax, an absent index.
+    #[error("Elasticsearch refused to {operation} ({status}): {reason}")]
+    Refused {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// The status.
+        status: u16,
+        /// Its error: type and reason.
+        reason: String,
+    },
+    /// Something answered, but not in the way of Elasticsearch 7.17 or later.
+    #[error("could not {operation}: what answered ({status}) is not Elasticsearch 7.17 or later")]
+    NotElasticsearch {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// The status.
+        status: u16,
+    },
+    /// The answer isn't what this request has as an answer.
+    #[error("could not {operation}: the answer can't be understood: {reason}")]
+    Malformed {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// The settings can't be used.
+    #[error("the settings of the source can't be used: {reason}")]
+    Misconfigured {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl SourceError {
+    /// Whether the platform is at fault: the same request may succeed later, and the attempt doesn't count.
+    pub fn is_platforms(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::PitLost => true,
+            Self::TooLarge { .. }
+            | Self::Refused { .. }
+            | Self::NotElasticsearch { .. }
+            | Self::Malformed { .. }
+            | Self::Misconfigured { .. } => false,
+        }
+    }
+
+    /// The cause under which an attempt that ended so is recorded.
+    pub fn cause(&self) -> Cause {
+        if self.is_platforms() {
+            Cause::SourceUnavailable
+        } else {
+            Cause::SourceRefused
+        }
+    }
+
+    /// An answer that isn't what it should be. Says where, and nothing of what stands there.
+    pub(crate) fn malformed(operation: &'static str, error: &serde_json::Error) -> Self {
+        let kind = match error.classify() {
+            serde_json::error::Category::Io => "unreadable",
+            serde_json::error::Category::Syntax => "not JSON",
+            serde_json::error::Category::Data => "JSON of another shape",
+            serde_json::error::Category::Eof => "cut off",
+        };
+        Self::Malformed {
+            operation,
+            reason: format!("{kind} at byte {} of line {}", error.column(), error.line()),
+        }
+    }
+
+    /// A connection that failed, or an answer that broke off or stalled.
+    pub(crate) fn disconnected(operation: &'static str, error: &(dyn Error + 'static)) -> Self {
+        Self::Unavailable {
+            operation,
+            status: None,
+            retry_after: None,
+            reason: connection_reason(error),
+        }
+    }
+
+    /// An answer whose status says that it is none.
+    pub(crate) fn from_answer(
+        operation: &'static str,
+        status: u16,
+        retry_after: Option<Duration>,
+        body: &[u8],
+    ) -> Self {
+        let error = serde_json::from_slice::<Value>(body)
+            .map(|mut body| body["error"].take())
+            .unwrap_or_default();
+        let types = types_of(&error);
+        if types.contains(&"search_context_missing_exception") {
+            return Self::PitLost;
+        }
+        let transient = types.iter().any(|name| is_transient(name));
+        let reason = reason_of(&error).unwrap_or_else(|| format!("status {status}"));
+        match status {
+            _ if transient => Self::Unavailable {
+                operation,
+                status: Some(status),
+                retry_after,
+                reason,
+            },
+            408 | 429 | 500.. => Self::Unavailable {
+                operation,
+                status: Some(status),
+                retry_after,
+                reason,
+            },
+            _ => Self::Refused {
+                operation,
+                status,
+                reason,
+            },
+        }
+    }
+
+    /// Whether an index that was named isn't there.
+    pub(crate) fn is_unknown_index(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, reason, .. } if reason.starts_with("index_not_found_exception"))
+    }
+}
+
+/// Whether an error type says that a node is busy or that a shard or index can't be read for the moment.
+pub(crate) fn is_transient(error_type: &str) -> bool {
+    matches!(
+        error_type,
+        "circuit_breaking_exception"
+            | "es_rejected_execution_exception"
+            | "no_shard_available_action_exception"
+            | "unavailable_shards_exception"
+            | "node_not_connected_exception"
+            | "node_disconnected_exception"
+            | "node_closed_exception"
+            | "receive_timeout_transport_exception"
+            | "connect_transport_exception"
+            | "process_cluster_event_timeout_exception"
+            | "master_not_discovered_exception"
+            | "shard_not_found_exception"
+            | "illegal_index_shard_state_exception"
+            | "index_closed_exception"
+            | "timeout_exception"
+    )
+}
+
+/// Every type that an error names: its own, its root causes', its shards'.
+pub(crate) fn types_of(error: &Value) -> Vec<&str> {
+    let mut types: Vec<&str> = error["type"].as_str().into_iter().collect();
+    for part in ["root_cause", "failed_shards"] {
+        types.extend(error[part].as_array().into_iter().flatten().flat_map(types_of));
+    }
+    for part in ["caused_by", "reason"] {
+        if error[part].is_object() {
+            types.extend(types_of(&error[part]));
+        }
+    }
+    types
+}
+
+/// `type: reason` of what an error goes back to, short and without values of fields.
+pub(crate) fn reason_of(error: &Value) -> Option<String> {
+    if let Some(text) = error.as_str() {
+        return Some(short(text));
+    }
+    let root = error["root_cause"].get(0).unwrap_or(error);
+    let kind = root["type"].as_str().or_else(|| error["type"].as_str())?;
+    let reason = root["reason"]
+        .as_str()
+        .or_else(|| error["reason"].as_str())
+        .unwrap_or_default();
+    Some(short(&format!("{kind}: {reason}")))
+}
+
+/// Cuts a reason short, and before the place where Elasticsearch quotes what a field held.
+fn short(reason: &str) -> String {
+    let quoted = reason.find("Preview of field's value").unwrap_or(reason.len());
+    let end = reason.floor_char_boundary(quoted.min(REASON_BYTES_MAX));
+    reason[..end].trim_end().to_owned()
+}
+
+/// How a connection failed, from the innermost causes out. The client's own text is left aside: it has the address.
+fn connection_reason(error: &(dyn Error + 'static)) -> String {
+    let mut parts = Vec::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(http) = error.downcast_ref::<reqwest::Error>() {
+            parts = vec![kind_of(http).to_owned()];
+        } else if !parts.is_empty() {
+            parts.push(error.to_string());
+        }
+        cause = error.source();
+    }
+    if parts.is_empty() {
+        "the request could not be sent".to_owned()
+    } else {
+        short(&parts.join(": "))
+    }
+}
+
+fn kind_of(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "no answer within the time limit"
+    } else if error.is_connect() {
+        "could not connect"
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off"
+    } else {
+        "the connection failed"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn answer(status: u16, error: Value) -> SourceError {
+        SourceError::from_answer(
+            "read",
+            status,
+            None,
+            json!({ "error": error }).to_string().as_bytes(),
+        )
+    }
+
+    #[test]
+    fn a_lost_point_in_time_is_known_by_its_root_cause() {
+        let cause =
+            json!([{"type": "search_context_missing_exception", "reason": "No search context found"}]);
+        assert_eq!(
+            answer(404, json!({"type": "x", "reason": "y", "root_cause": cause})),
+            SourceError::PitLost
+        );
+    }
+
+    #[test]
+    fn h7_overload_is_the_platforms_fault_whatever_its_status() {
+        let breaker = json!({"type": "circuit_breaking_exception", "reason": "Data too large"});
+        assert!(answer(400, breaker).is_platforms());
+        assert!(
+            [429, 500, 502, 503, 504]
+                .iter()
+                .all(|status| answer(*status, json!("busy")).is_platforms())
+        );
+        assert!(
+            !answer(
+                400,
+                json!({"type": "parsing_exception", "reason": "unknown query"})
+            )
+            .is_platforms()
+        );
+    }
+
+    #[test]
+    fn s2_a_reason_is_short_and_quotes_no_field() {
+        let reason = format!(
+            "failed to parse. Preview of field's value: 'secret' {}",
+            "é".repeat(600)
+        );
+        let text = answer(
+            400,
+            json!({"type": "document_parsing_exception", "reason": reason}),
+        )
+        .to_string();
+        assert!(
+            text.contains("failed to parse") && !text.contains("secret") && text.len() < 600,
+            "{text}"
+        );
+        assert!(answer(400, json!("é".repeat(600))).to_string().len() < 600);
+    }
+}

@@ -1,0 +1,131 @@
+//! How fields are mapped, index by index.
+
+use crate::Source;
+use crate::error::SourceError;
+use crate::wire::{Call, CallBody};
+use elasticsearch::FieldCapsParts;
+use elasticsearch::http::Method;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+const OPERATION: &str = "read how fields are mapped";
+/// What Elasticsearch calls the type of a field in an index that doesn't have it.
+const UNMAPPED: &str = "unmapped";
+
+/// How some fields are mapped in the indices that a name stands for.
+#[derive(Deserialize)]
+pub(crate) struct Mappings {
+    /// The indices: none where a pattern matches none.
+    pub(crate) indices: Vec<String>,
+    #[serde(default)]
+    fields: BTreeMap<String, BTreeMap<String, Capability>>,
+}
+
+/// One type that a field has, and where.
+#[derive(Deserialize)]
+struct Capability {
+    #[serde(default)]
+    searchable: bool,
+    #[serde(default)]
+    aggregatable: bool,
+    /// Absent: all of them.
+    indices: Option<Vec<String>>,
+    /// Where it has no doc values though it has some elsewhere.
+    non_aggregatable_indices: Option<Vec<String>>,
+    /// Where it isn't indexed though it is elsewhere.
+    non_searchable_indices: Option<Vec<String>>,
+}
+
+/// One type of a field in some indices.
+pub(crate) struct FieldType {
+    /// `keyword`, `date`, `text` …
+    pub(crate) name: String,
+    /// The indices that have it so.
+    pub(crate) indices: Vec<String>,
+    /// Those of them where it can't be sorted by or searched.
+    pub(crate) unusable_in: Vec<String>,
+}
+
+/// The resolution by which times are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeResolution {
+    /// Every index has `date`.
+    Millis,
+    /// An index has `date_nanos`: all are compared as such, or the order across indices would be wrong.
+    Nanos,
+}
+
+impl Mappings {
+    /// The types that a field has, without the indices that don't have it.
+    pub(crate) fn types_of(&self, field: &str) -> Vec<FieldType> {
+        let types = self.fields.get(field).into_iter().flatten();
+        types
+            .filter(|(name, _)| *name != UNMAPPED)
+            .map(|(name, found)| self.field_type(name, found))
+            .collect()
+    }
+
+    fn field_type(&self, name: &str, found: &Capability) -> FieldType {
+        let indices = found.indices.clone().unwrap_or_else(|| self.indices.clone());
+        let unusable_in = match (found.aggregatable && found.searchable, found) {
+            (true, _) => Vec::new(),
+            (
+                false,
+                Capability {
+                    non_aggregatable_indices: None,
+                    non_searchable_indices: None,
+                    ..
+                },
+            ) => indices.clone(),
+            (false, _) => {
+                let (unsorted, unsearched) = (&found.non_aggregatable_indices, &found.non_searchable_indices);
+                unsorted.iter().chain(unsearched).flatten().cloned().collect()
+            }
+        };
+        FieldType {
+            name: name.to_owned(),
+            indices,
+            unusable_in,
+        }
+    }
+
+    /// The indices that don't have a field.
+    pub(crate) fn without(&self, field: &str) -> Vec<String> {
+        let types = self.types_of(field);
+        let has_it = |index: &&String| types.iter().any(|found| found.indices.contains(index));
+        self.indices
+            .iter()
+            .filter(|index| !has_it(index))
+            .cloned()
+            .collect()
+    }
+}
+
+impl Source {
+    /// How fields are mapped in every index of the source.
+    pub(crate) async fn mappings(&self, fields: &str) -> Result<Mappings, SourceError> {
+        let path = FieldCapsParts::Index(&[&self.settings().index]).url();
+        let query = [("fields", fields), ("include_unmapped", "true")];
+        let call = Call {
+            operation: OPERATION,
+            method: Method::Get,
+            path: &path,
+            query: &query,
+            body: CallBody::None,
+        };
+        let answer = self.wire().ask(&call).await?;
+        serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))
+    }
+
+    /// The resolution of the time field, as the indices are now.
+    pub(crate) async fn time_resolution(&self) -> Result<TimeResolution, SourceError> {
+        let field = &self.settings().time_field;
+        let types = self.mappings(field).await?.types_of(field);
+        let has_nanos = types.iter().any(|found| found.name == "date_nanos");
+        Ok(if has_nanos {
+            TimeResolution::Nanos
+        } else {
+            TimeResolution::Millis
+        })
+    }
+}

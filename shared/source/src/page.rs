@@ -1,0 +1,339 @@
+//! Pages of ids: what a harvest and a verification read. Never `_source`.
+
+use crate::error::SourceError;
+use crate::pit::{KEEP_ALIVE, PointInTime};
+use crate::query::{self, ALL_SHARDS, Completeness, Order, PitBody, SearchBody, TimeClause};
+use crate::wire::{Call, CallBody};
+use crate::{Source, settings::SourceSettings};
+use bytes::Bytes;
+use elasticsearch::http::Method;
+use granary_domain::{MessageId, TimeRange};
+use jiff::Timestamp;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+const READ_PAGE: &str = "read a page of ids";
+const COUNT: &str = "count messages";
+
+/// What one page is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct PageRequest<'a> {
+    /// The view to read.
+    pub pit: &'a PointInTime,
+    /// The event times, half-open.
+    pub range: TimeRange,
+    /// Query DSL besides the source's own filter.
+    pub filter: Option<&'a Value>,
+    /// Where the page begins.
+    pub position: &'a Position,
+    /// How many hits it has at most: 1 to 10,000.
+    pub size: u32,
+}
+
+/// Where a page begins. It can be put on record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// At the start of the range.
+    Start,
+    /// After a hit of the same point in time.
+    After(SortValues),
+    /// At a time, verbatim from [`IdPage::last_time`]: how to go on in a new point in time. Hits of just that time are
+    /// shown again, so that none of them is skipped.
+    FromTime(String),
+}
+
+/// The sort values of a hit, as Elasticsearch wrote them: a JSON array. They never go through a number type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SortValues(String);
+
+/// One page of ids.
+#[derive(Debug)]
+pub struct IdPage {
+    /// The view under its newest id.
+    pub pit: PointInTime,
+    /// The hits, by event time. An empty page is the end only if the count agrees.
+    pub hits: Vec<Hit>,
+    /// The last hit's sort values: where the next page begins.
+    pub next: Option<SortValues>,
+    /// The last hit's event time, verbatim: where to begin if the point in time is lost.
+    pub last_time: Option<String>,
+}
+
+/// One document that the source showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The message's id; absent where the document has none, more than one, an empty one or one of over 512 bytes.
+    pub message_id: Option<MessageId>,
+    /// The document's `_id` where it isn't the message's id.
+    pub doc_id: Option<String>,
+    /// The concrete index that holds the document. Shared by the hits of a page.
+    pub index: Arc<str>,
+    /// The routing of its own, if it has one.
+    pub routing: Option<String>,
+    /// The event time.
+    pub event_time: Timestamp,
+}
+
+impl Source {
+    /// One page of ids, by event time. An answer that isn't complete is an error.
+    pub async fn page(&self, request: &PageRequest<'_>) -> Result<IdPage, SourceError> {
+        let settings = self.settings();
+        let search_after = match request.position {
+            Position::After(SortValues(values)) => Some(raw(values)?),
+            Position::Start | Position::FromTime(_) => None,
+        };
+        let clause = clause_from(request.range, request.position)?;
+        let by_time = query::by_time(settings, request.pit.resolution, Order::Asc);
+        let body = SearchBody {
+            pit: Some(PitBody {
+                id: &request.pit.id,
+                keep_alive: KEEP_ALIVE,
+            }),
+            size: request.size,
+            sort: json!([by_time, {"_shard_doc": "asc"}]),
+            search_after: search_after.as_deref(),
+            stored_fields: settings.hits_are_bare().then_some("_none_"),
+            docvalue_fields: (!settings.id_is_doc_id()).then_some([settings.id_field.as_str()]),
+            ..SearchBody::of(query::messages(settings, Some(clause), request.filter))
+        };
+        let answer = self.search_view(READ_PAGE, &body).await?;
+        read_page(&answer, settings, request.pit)
+    }
+
+    /// How many messages of a range a point in time shows, exactly: the count of the pages' own query.
+    pub async fn count(
+        &self,
+        pit: &PointInTime,
+        range: TimeRange,
+        filter: Option<&Value>,
+    ) -> Result<u64, SourceError> {
+        let query = query::messages(self.settings(), Some(range.into()), filter);
+        self.count_matches(pit, query).await
+    }
+
+    /// How many messages have no event time that can be read, and so are in no range.
+    pub async fn count_without_time(&self, pit: &PointInTime) -> Result<u64, SourceError> {
+        self.count_matches(pit, query::messages_without_time(self.settings()))
+            .await
+    }
+
+    async fn count_matches(&self, pit: &PointInTime, query: Value) -> Result<u64, SourceError> {
+        let body = SearchBody {
+            pit: Some(PitBody {
+                id: &pit.id,
+                keep_alive: KEEP_ALIVE,
+            }),
+            track_total_hits: true,
+            ..SearchBody::of(query)
+        };
+        let answer = self.search_view(COUNT, &body).await?;
+        let counted: Counted =
+            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(COUNT, &error))?;
+        counted.completeness.require(COUNT)?;
+        Ok(counted.hits.total.value)
+    }
+
+    /// Searches a point in time. An index that was deleted under it makes it a lost one: a new one shows what is left.
+    async fn search_view(
+        &self,
+        operation: &'static str,
+        body: &SearchBody<'_>,
+    ) -> Result<Bytes, SourceError> {
+        let body = CallBody::json(operation, body)?;
+        let call = Call {
+            operation,
+            method: Method::Post,
+            path: "/_search",
+            query: &ALL_SHARDS,
+            body,
+        };
+        self.wire().ask(&call).await.map_err(|error| {
+            if error.is_unknown_index() {
+                SourceError::PitLost
+            } else {
+                error
+            }
+        })
+    }
+}
+
+/// The range, from the position on. A document with several times may sort before the range: that doesn't widen it.
+fn clause_from(range: TimeRange, position: &Position) -> Result<TimeClause, SourceError> {
+    let mut clause = TimeClause::from(range);
+    if let Position::FromTime(time) = position
+        && query::parse_time(READ_PAGE, time)? > range.from()
+    {
+        clause.from.clone_from(time);
+    }
+    Ok(clause)
+}
+
+fn raw(values: &str) -> Result<Box<RawValue>, SourceError> {
+    RawValue::from_string(values.to_owned()).map_err(|error| SourceError::malformed(READ_PAGE, &error))
+}
+
+fn read_page(answer: &[u8], settings: &SourceSettings, pit: &PointInTime) -> Result<IdPage, SourceError> {
+    let malformed = |error: serde_json::Error| SourceError::malformed(READ_PAGE, &error);
+    let page: PageAnswer<'_> = serde_json::from_slice(answer).map_err(malformed)?;
+    page.completeness.require(READ_PAGE)?;
+    let mut hits = Vec::with_capacity(page.hits.hits.len());
+    let (mut indices, mut last) = (Indices::default(), None);
+    for found in page.hits.hits {
+        let (time, _): (Cow<'_, str>, IgnoredAny) =
+            serde_json::from_str(found.sort.get()).map_err(malformed)?;
+        let event_time = query::parse_time(READ_PAGE, &time)?;
+        let index = indices.shared(&found.index);
+        let (message_id, doc_id) = ids_of(settings, found.id, &found.fields);
+        hits.push(Hit {
+            message_id,
+            doc_id,
+            index,
+            routing: found.routing,
+            event_time,
+        });
+        last = Some((found.sort, time));
+    }
+    let (next, last_time) = last
+        .map(|(sort, time)| (SortValues(sort.get().to_owned()), time.into_owned()))
+        .unzip();
+    let pit = PointInTime {
+        id: page.pit_id.unwrap_or_else(|| pit.id.clone()),
+        resolution: pit.resolution,
+    };
+    Ok(IdPage {
+        pit,
+        hits,
+        next,
+        last_time,
+    })
+}
+
+/// The message's id, and the document's where it is another.
+fn ids_of(
+    settings: &SourceSettings,
+    doc_id: Option<String>,
+    field: &OnlyField<'_>,
+) -> (Option<MessageId>, Option<String>) {
+    if settings.id_is_doc_id() {
+        return (doc_id.and_then(|id| MessageId::try_from(id).ok()), None);
+    }
+    let message_id = field.text().and_then(|id| MessageId::try_from(id).ok());
+    let is_its_own = doc_id.as_deref() != message_id.as_ref().map(MessageId::as_str);
+    (message_id, doc_id.filter(|_| is_its_own))
+}
+
+/// The names of indices in a page: few, and mostly the one before.
+#[derive(Default)]
+struct Indices {
+    known: Vec<Arc<str>>,
+}
+
+impl Indices {
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.known.iter().find(|known| &***known == name) {
+            return known.clone();
+        }
+        let new: Arc<str> = name.into();
+        self.known.push(new.clone());
+        new
+    }
+}
+
+#[derive(Deserialize)]
+struct PageAnswer<'a> {
+    pit_id: Option<String>,
+    #[serde(flatten)]
+    completeness: Completeness,
+    #[serde(borrow)]
+    hits: FoundHits<'a>,
+}
+
+#[derive(Deserialize)]
+struct FoundHits<'a> {
+    #[serde(borrow)]
+    hits: Vec<FoundHit<'a>>,
+}
+
+#[derive(Deserialize)]
+struct FoundHit<'a> {
+    #[serde(rename = "_index", borrow)]
+    index: Cow<'a, str>,
+    #[serde(rename = "_id")]
+    id: Option<String>,
+    #[serde(rename = "_routing")]
+    routing: Option<String>,
+    #[serde(borrow, default)]
+    fields: OnlyField<'a>,
+    #[serde(borrow)]
+    sort: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    #[serde(flatten)]
+    completeness: Completeness,
+    hits: CountedHits,
+}
+
+#[derive(Deserialize)]
+struct CountedHits {
+    total: Total,
+}
+
+#[derive(Deserialize)]
+struct Total {
+    value: u64,
+}
+
+/// The values of the one field that hits are asked for.
+#[derive(Default)]
+pub(crate) struct OnlyField<'a> {
+    pub(crate) values: Vec<&'a RawValue>,
+}
+
+impl OnlyField<'_> {
+    /// Its value, if it has exactly one.
+    pub(crate) fn text(&self) -> Option<String> {
+        match self.values.as_slice() {
+            [value] => text_of(value),
+            _ => None,
+        }
+    }
+}
+
+/// A value as an id: a text as it is, a number by its digits.
+pub(crate) fn text_of(value: &RawValue) -> Option<String> {
+    match value.get() {
+        text if text.starts_with('"') => serde_json::from_str(text).ok(),
+        number => Some(number.to_owned()),
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for OnlyField<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = OnlyField<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the fields of a hit")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut field = OnlyField::default();
+                while map.next_key::<IgnoredAny>()?.is_some() {
+                    field.values = map.next_value()?;
+                }
+                Ok(field)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}

@@ -1,0 +1,356 @@
+//! One request and its answer: connections, credentials, time limits, and trying again.
+//!
+//! Two clients stand side by side. The official one sends everything whose answer is small by nature. It only
+//! hands out whole answers, so documents are read through a plain HTTP client, chunk by chunk, and left unread
+//! past the caller's limit.
+
+use crate::error::SourceError;
+use crate::settings::SourceCredentials;
+use bytes::{Bytes, BytesMut};
+use elasticsearch::auth::Credentials;
+use elasticsearch::http::headers::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
+use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
+use elasticsearch::http::{Method, StatusCode};
+use granary_domain::Backoff;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use std::time::{Duration, Instant};
+use url::Url;
+
+const TRIES_MAX: u32 = 4;
+const RETRY_BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(200),
+    ceiling: Duration::from_secs(5),
+};
+/// No new try begins later than this after the first.
+const RETRY_WITHIN: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The header by which Elasticsearch, from 7.14 on, says what it is.
+const PRODUCT_HEADER: &str = "x-elastic-product";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+/// One request. The path is encoded already.
+pub(crate) struct Call<'a> {
+    /// What is asked for, as a verb: for errors.
+    pub(crate) operation: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a [(&'a str, &'a str)],
+    pub(crate) body: CallBody,
+}
+
+/// What a request carries.
+#[derive(Clone)]
+pub(crate) enum CallBody {
+    None,
+    Json(Bytes),
+    Ndjson(Bytes),
+}
+
+impl CallBody {
+    /// A body of JSON.
+    pub(crate) fn json(operation: &'static str, body: &impl Serialize) -> Result<Self, SourceError> {
+        let bytes = serde_json::to_vec(body).map_err(|error| SourceError::malformed(operation, &error))?;
+        Ok(Self::Json(bytes.into()))
+    }
+
+    fn content(&self) -> Option<(Bytes, HeaderValue)> {
+        match self {
+            Self::None => None,
+            Self::Json(bytes) => Some((bytes.clone(), JSON)),
+            Self::Ndjson(bytes) => Some((bytes.clone(), NDJSON)),
+        }
+    }
+}
+
+/// How much of an answer is wanted.
+#[derive(Clone, Copy)]
+enum AnswerSize {
+    /// It is small by nature.
+    Small,
+    /// It is abandoned past so many bytes.
+    AtMost(u64),
+}
+
+/// The connections to one Elasticsearch.
+pub(crate) struct Wire {
+    official: Transport,
+    plain: reqwest::Client,
+    base: Url,
+    credentials: Option<Credentials>,
+}
+
+impl Wire {
+    /// Connects when it is first used. Answers come uncompressed: unpacking costs more than a near network.
+    pub(crate) fn new(
+        url: &Url,
+        credentials: Option<&SourceCredentials>,
+        request_timeout: Duration,
+    ) -> Result<Self, SourceError> {
+        let (base, from_url) = without_credentials(url)?;
+        let credentials = credentials.or(from_url.as_ref()).map(presentable).transpose()?;
+        let identity = HeaderValue::from_static("identity");
+        let mut official = TransportBuilder::new(SingleNodeConnectionPool::new(base.clone()))
+            .header(ACCEPT_ENCODING, identity.clone())
+            .timeout(request_timeout);
+        if let Some(credentials) = &credentials {
+            official = official.auth(credentials.clone());
+        }
+        let official = official.build().map_err(|error| unusable(error.to_string()))?;
+        let plain = reqwest::Client::builder()
+            .default_headers(HeaderMap::from_iter([
+                (ACCEPT_ENCODING, identity),
+                (ACCEPT, JSON),
+            ]))
+            .connect_timeout(CONNECT_TIMEOUT.min(request_timeout))
+            .timeout(request_timeout)
+            .build()
+            .map_err(|error| unusable(error.to_string()))?;
+        Ok(Self {
+            official,
+            plain,
+            base,
+            credentials,
+        })
+    }
+
+    /// Asks, and gives the body of a successful answer.
+    pub(crate) async fn ask(&self, call: &Call<'_>) -> Result<Bytes, SourceError> {
+        self.ask_until_answered(call, AnswerSize::Small).await
+    }
+
+    /// The same for an answer that may be larger than memory: it is abandoned past `byte_limit`.
+    pub(crate) async fn ask_at_most(&self, call: &Call<'_>, byte_limit: u64) -> Result<Bytes, SourceError> {
+        self.ask_until_answered(call, AnswerSize::AtMost(byte_limit))
+            .await
+    }
+
+    /// Tries again what may pass by itself: at most 4 tries, 200 ms doubling up to 5 s with full jitter or as long as
+    /// Retry-After says, and never beyond 20 s. What lasts longer is for the caller, which knows its own deadline.
+    async fn ask_until_answered(&self, call: &Call<'_>, size: AnswerSize) -> Result<Bytes, SourceError> {
+        let begun = Instant::now();
+        let mut tries = 0;
+        loop {
+            let error = match self.ask_once(call, size).await {
+                Ok(body) => return Ok(body),
+                Err(error) => error,
+            };
+            tries += 1;
+            let Some(pause) = pause_before_retry(&error, tries, begun.elapsed()) else {
+                return Err(error);
+            };
+            tracing::debug!(operation = call.operation, tries, ?pause, %error, "asking Elasticsearch again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn ask_once(&self, call: &Call<'_>, size: AnswerSize) -> Result<Bytes, SourceError> {
+        match size {
+            AnswerSize::Small => self.ask_officially(call).await,
+            AnswerSize::AtMost(byte_limit) => self.ask_in_chunks(call, byte_limit).await,
+        }
+    }
+
+    async fn ask_officially(&self, call: &Call<'_>) -> Result<Bytes, SourceError> {
+        let mut headers = HeaderMap::new();
+        let body = call.body.content().map(|(body, kind)| {
+            headers.insert(CONTENT_TYPE, kind);
+            body
+        });
+        let response = self
+            .official
+            .send(call.method, call.path, headers, Some(call.query), body, None)
+            .await
+            .map_err(|error| SourceError::disconnected(call.operation, &error))?;
+        let (status, headers) = (response.status_code(), response.headers().clone());
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| SourceError::disconnected(call.operation, &error))?;
+        accept(call.operation, status, &headers, body)
+    }
+
+    async fn ask_in_chunks(&self, call: &Call<'_>, byte_limit: u64) -> Result<Bytes, SourceError> {
+        let operation = call.operation;
+        let too_large = SourceError::TooLarge {
+            operation,
+            byte_limit,
+        };
+        let mut response = self
+            .plain_request(call)?
+            .send()
+            .await
+            .map_err(|error| SourceError::disconnected(operation, &error))?;
+        if response
+            .content_length()
+            .is_some_and(|length| length > byte_limit)
+        {
+            return Err(too_large);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = BytesMut::with_capacity(response.content_length().unwrap_or_default() as usize);
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| SourceError::disconnected(operation, &error))?
+        {
+            if (body.len() + chunk.len()) as u64 > byte_limit {
+                return Err(too_large);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        accept(operation, status, &headers, body.freeze())
+    }
+
+    fn plain_request(&self, call: &Call<'_>) -> Result<reqwest::RequestBuilder, SourceError> {
+        let url = self
+            .base
+            .join(call.path.trim_start_matches('/'))
+            .map_err(|error| unusable(error.to_string()))?;
+        let mut request = self.plain.post(url).query(call.query);
+        request = match &self.credentials {
+            Some(Credentials::Basic(user, password)) => request.basic_auth(user, Some(password)),
+            Some(Credentials::AuthorizationHeader(header)) => request.header(AUTHORIZATION, header),
+            Some(_) | None => request,
+        };
+        if let Some((body, kind)) = call.body.content() {
+            request = request.header(CONTENT_TYPE, kind).body(body);
+        }
+        Ok(request)
+    }
+}
+
+/// `None`: not again, because it wouldn't help or there is no time left.
+fn pause_before_retry(error: &SourceError, tries: u32, elapsed: Duration) -> Option<Duration> {
+    let SourceError::Unavailable { retry_after, .. } = error else {
+        return None;
+    };
+    if tries >= TRIES_MAX {
+        return None;
+    }
+    let pause = RETRY_BACKOFF
+        .delay(tries, rand::random())
+        .max(retry_after.unwrap_or_default());
+    (elapsed + pause < RETRY_WITHIN).then_some(pause)
+}
+
+fn accept(
+    operation: &'static str,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Bytes, SourceError> {
+    let is_elasticsearch = headers.contains_key(PRODUCT_HEADER);
+    if status.is_success() && is_elasticsearch {
+        return Ok(body);
+    }
+    let is_foreign =
+        status.is_success() || status.is_redirection() || matches!(status.as_u16(), 400 | 404 | 405);
+    if is_foreign && !is_elasticsearch {
+        return Err(SourceError::NotElasticsearch {
+            operation,
+            status: status.as_u16(),
+        });
+    }
+    let seconds = headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    Err(SourceError::from_answer(
+        operation,
+        status.as_u16(),
+        seconds.map(Duration::from_secs),
+        &body,
+    ))
+}
+
+/// The URL as it may be joined and sent, and the credentials that stood in it.
+fn without_credentials(url: &Url) -> Result<(Url, Option<SourceCredentials>), SourceError> {
+    let mut base = url.clone();
+    if !matches!(base.scheme(), "http" | "https") {
+        return Err(unusable("the URL must begin with http:// or https://".to_owned()));
+    }
+    let found = (!url.username().is_empty()).then(|| SourceCredentials::Basic {
+        user: decoded(url.username()),
+        password: SecretString::from(decoded(url.password().unwrap_or_default())),
+    });
+    if base.set_username("").is_err() || base.set_password(None).is_err() {
+        return Err(unusable("the URL has no host".to_owned()));
+    }
+    if !base.path().ends_with('/') {
+        base.set_path(&format!("{}/", url.path()));
+    }
+    Ok((base, found))
+}
+
+/// Undoes the percent-encoding of a user or a password in a URL.
+fn decoded(text: &str) -> String {
+    let pair = format!("x={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(pair.as_bytes())
+        .map(|(_, value)| value.into_owned())
+        .collect()
+}
+
+/// Credentials in the form that both clients take, and that can be sent at all.
+fn presentable(credentials: &SourceCredentials) -> Result<Credentials, SourceError> {
+    match credentials {
+        SourceCredentials::Basic { user, password } => Ok(Credentials::Basic(
+            user.clone(),
+            password.expose_secret().to_owned(),
+        )),
+        SourceCredentials::ApiKey(key) => {
+            let header = format!("ApiKey {}", key.expose_secret().trim());
+            match HeaderValue::from_str(&header) {
+                Ok(_) => Ok(Credentials::AuthorizationHeader(header)),
+                Err(_) => Err(unusable(
+                    "the API key has characters that no encoded key has".to_owned(),
+                )),
+            }
+        }
+    }
+}
+
+fn unusable(reason: String) -> SourceError {
+    SourceError::Misconfigured { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn throttled(retry_after: Option<Duration>) -> SourceError {
+        SourceError::Unavailable {
+            operation: "read",
+            status: Some(429),
+            retry_after,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn h7_only_what_may_pass_is_tried_again_and_within_limits() {
+        let pause = |error, tries| pause_before_retry(&error, tries, Duration::ZERO);
+        assert!(pause(throttled(None), 1).is_some_and(|pause| pause <= Duration::from_millis(200)));
+        assert_eq!(
+            pause(throttled(Some(Duration::from_secs(7))), 1),
+            Some(Duration::from_secs(7))
+        );
+        assert_eq!(pause(throttled(Some(Duration::from_secs(60))), 1), None);
+        assert_eq!(pause(throttled(None), TRIES_MAX), None);
+        assert_eq!(pause(SourceError::PitLost, 1), None);
+        assert_eq!(pause_before_retry(&throttled(None), 1, RETRY_WITHIN), None);
+    }
+
+    #[test]
+    fn credentials_in_the_url_are_taken_out_and_decoded() {
+        let url = "https://us%40er:p%2Bw+d@host:9200/es".parse().unwrap();
+        let (base, credentials) = without_credentials(&url).unwrap();
+        assert_eq!(base.as_str(), "https://host:9200/es/");
+        let Some(SourceCredentials::Basic { user, password }) = credentials else {
+            panic!("none found")
+        };
+        assert_eq!((user.as_str(), password.expose_secret()), ("us@er", "p+w+d"));
+    }
+}
