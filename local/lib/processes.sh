@@ -21,19 +21,24 @@ start_service() {
     setsid "$@" </dev/null >"$LOCAL/log/$name.log" 2>&1 9>&- &
     echo $! >"$LOCAL/run/$name.pid"
     echo "$spec" >"$LOCAL/run/$name.spec"
+    # For a moment it is still this shell, and so not yet recognised as ours.
+    for _ in 1 2 3 4 5 6 7 8 9 10; do is_running "$name" && break; sleep 0.1; done
     say "starting $name (pid $(cat "$LOCAL/run/$name.pid"))"
 }
 
 # Whether NAME runs and is ours.
 is_running() {
     local pid
-    pid=$(pid_of "$1") && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "$LOCAL/"
+    pid=$(pid_of "$1") && is_ours "$pid"
 }
 
-# Whether NAME runs as SPEC says; if it runs as something else (a port or a version changed), it is stopped.
+is_ours() { cat "/proc/$1/cmdline" 2>/dev/null | tr '\0' ' ' | grep -qF -- "$LOCAL/"; }
+
+# Whether NAME runs as SPEC says; if it runs as something else (a port or a version changed), it is stopped. If it was
+# killed, what it left behind goes.
 runs_as() {
     local name=$1 spec=$2
-    is_running "$name" || return 1
+    is_running "$name" || { stop_service "$name"; return 1; }
     [ "$(spec_of "$name")" = "$spec" ] && return 0
     say "$name runs as '$(spec_of "$name")', wanted is '$spec': starting it anew"
     stop_service "$name"
@@ -47,14 +52,14 @@ spec_of() { cat "$LOCAL/run/$1.spec" 2>/dev/null; }
 # how the functions that the emulator started go too.
 stop_service() {
     local name=$1 pid
+    pid=$(pid_of "$name") || return 0
     if is_running "$name"; then
-        pid=$(pid_of "$name")
         say "stopping $name (pid $pid)"
         kill -TERM "$pid" 2>/dev/null || true
         wait_until_gone "$pid" 30 || kill -KILL "$pid" 2>/dev/null || true
         wait_until_gone "$pid" 5 || true
-        end_session "$pid"
     fi
+    end_session "$pid"
     rm -f "$LOCAL/run/$name.pid" "$LOCAL/run/$name.spec"
 }
 
@@ -75,11 +80,12 @@ process_is_gone() {
     [ -z "$state" ] || [ "$state" = Z ]
 }
 
-# A session keeps the pid of its leader as its id as long as a member lives, so this id can't be another's.
+# end_session PID: what is left of the session that PID led, also where PID itself was killed.
 end_session() {
     local session=$1 pid
-    for pid in $(pgrep -s "$session" || true); do kill -TERM "$pid" 2>/dev/null || true; done
     for pid in $(pgrep -s "$session" || true); do
+        is_ours "$pid" || continue
+        kill -TERM "$pid" 2>/dev/null || true
         wait_until_gone "$pid" 3 || kill -KILL "$pid" 2>/dev/null || true
     done
 }

@@ -1,2 +1,28 @@
-//! To be written.
-fn main() {}
+//! The harvester: every minute it reads the ids of what is due from Elasticsearch, records them in the ledger and
+//! hands their batches off to SQS. See `harvest.rs`.
+
+mod config;
+mod harvest;
+mod window;
+mod bookmark;
+
+use crate::harvest::Harvester;
+use granary_environment::Deadline;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    granary_telemetry::init("harvester");
+    let harvester = &Harvester::start().await.inspect_err(|error| {
+        tracing::error!("the harvester can't start: {error:#}");
+    })?;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let deadline = Deadline::of_invocation(event.context.deadline);
+        harvester.tick(&event.context.request_id, deadline).await.map_err(|error| {
+            tracing::error!("the harvest failed: {error:#}");
+            Diagnostic { error_type: "HarvestFailed".into(), error_message: format!("{error:#}") }
+        })
+    }))
+    .await
+}

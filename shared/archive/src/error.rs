@@ -91,17 +91,22 @@ pub enum SpoolError {
 impl SpoolError {
     pub(crate) fn of(operation: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull {
+        let is_full = matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        if is_full {
+            Self::DiskFull {
                 operation,
                 path,
                 source,
-            },
-            _ => Self::Io {
+            }
+        } else {
+            Self::Io {
                 operation,
                 path,
                 source,
-            },
+            }
         }
     }
 }
@@ -174,7 +179,7 @@ fn may_pass<E>(error: &SdkError<E>, status: Option<u16>, code: &str) -> bool {
             is_overload || matches!(status, Some(408 | 429 | 500..))
         }
         // No answer, half an answer, and what later versions of the SDK may add.
-        _ => true,
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) | _ => true,
     }
 }
 

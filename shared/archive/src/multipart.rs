@@ -21,8 +21,8 @@ impl Archive {
     /// One round of writing an object in parts.
     ///
     /// It looks first whether the key is taken: S3 would say so only after all the bytes had gone up. That look also
-    /// settles a completion whose answer was lost: its repetition finds no upload any more, and the next round finds
-    /// the object.
+    /// settles a completion whose answer was lost for so long that S3 has forgotten the upload: the repetition finds
+    /// none, and the next round finds the object.
     pub(crate) async fn put_in_parts(
         &self,
         key: &ObjectKey,

@@ -8,8 +8,8 @@ use granary_domain::Compression;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 
-/// The fastest level of either: the function is paid by the millisecond, the next level saves a tenth of the bytes
-/// for a quarter more time (zstd), or a fifth for three times the time (gzip).
+/// The fastest level of either, since the function is paid by the millisecond. Measured on messages of 2 KB: zstd 3
+/// saves a tenth of the bytes for a quarter more time, gzip 6 a fifth for three times the time.
 const LEVEL: i32 = 1;
 
 /// Takes raw bytes, gives stored bytes to `W`.

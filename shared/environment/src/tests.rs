@@ -213,6 +213,14 @@ fn a_problem_that_only_the_caller_sees_stops_the_function_too() {
     assert!(error.ends_with("1. GRANARY_BUCKET can't be used: it is in another region. Set it to a bucket."));
 }
 
+/// `local/` writes the environment of the local stack; what it writes must be what is read here.
+#[tokio::test]
+async fn the_environment_of_the_local_stack_is_valid() {
+    if let Err(error) = read(Environment::from_process()).await {
+        panic!("start the local stack with `make up` and read .local/env; {error}");
+    }
+}
+
 /// The secrets of these tests are real ones, in the Secrets Manager of the local stack.
 mod secrets {
     use super::*;
@@ -230,7 +238,7 @@ mod secrets {
                 "AWS_ENDPOINT_URL is not set: start the local stack with `make up` and read .local/env"
             );
             let client = Client::new(&aws::sdk_config().await);
-            let unique = format!("granary-test-{name}-{}", std::process::id());
+            let unique = format!("granary-test-{name}-{}", uuid::Uuid::now_v7());
             let created = client
                 .create_secret()
                 .name(unique)

@@ -2,15 +2,17 @@
 //!
 //! A message is a hint that a batch is due, never the truth about it: the ledger decides who may work. So a message
 //! may come twice, late, out of order or for a batch that is long done, and a lost one is sent again. Not
-//! responsible for choosing what is sent, nor for remembering that it was: both are the ledger's.
+//! responsible for knowing what is due, nor for remembering what was sent: both are the ledger's.
 //!
 //! The AWS SDK has retried already what comes back as an error. [`HandoffError::is_platforms`] tells what will pass
 //! from what somebody has to repair.
 
 mod message;
 mod handoff;
+mod outbox;
 mod error;
 
 pub use error::HandoffError;
 pub use handoff::{Depth, Handoff, Lane, Outgoing, QueueDepth, QueueUrls, Receipt, Sent};
+pub use outbox::{send, send_unsent};
 pub use message::{HandOffMessage, UnreadableMessage};

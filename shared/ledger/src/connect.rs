@@ -2,11 +2,13 @@
 
 use crate::LedgerError;
 use crate::error::During;
+use crate::row::Columns;
 use backon::{ExponentialBuilder, Retryable};
 use mysql_async::prelude::Queryable;
 use mysql_async::{
-    Conn, IsolationLevel, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Transaction, TxOpts,
+    Conn, IsolationLevel, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Row, Transaction, TxOpts,
 };
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
@@ -51,6 +53,17 @@ impl Ledger {
     pub async fn ping(&self) -> Result<(), LedgerError> {
         let mut conn = self.conn("connect").await?;
         conn.ping().await.during("answer a ping")
+    }
+
+    /// The database's time, which alone decides what is due.
+    pub async fn now(&self) -> Result<Timestamp, LedgerError> {
+        repeated(|| async {
+            let operation = "tell the time";
+            let mut conn = self.conn("connect").await?;
+            let row: Option<Row> = conn.exec_first("SELECT UTC_TIMESTAMP(6) AS now", ()).await.during(operation)?;
+            row.ok_or_else(|| LedgerError::inconsistent(operation, "no answer"))?.instant("now")
+        })
+        .await
     }
 
     pub(crate) async fn conn(&self, operation: &'static str) -> Result<Conn, LedgerError> {

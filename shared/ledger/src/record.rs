@@ -13,6 +13,7 @@ use granary_domain::{BatchId, Hour, MessageId, Tally, WindowId};
 use jiff::Timestamp;
 use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A message as the source showed it.
@@ -23,7 +24,7 @@ pub struct SeenMessage {
     /// The document's `_id`; `None`: the same as the message's id.
     pub doc_id: Option<String>,
     /// The concrete index.
-    pub index: String,
+    pub index: Arc<str>,
     /// Custom routing, if any.
     pub routing: Option<String>,
     /// Its event time.
@@ -366,7 +367,7 @@ fn message_values<'a>(
         [
             message.message_id.as_str().into(),
             message.doc_id.as_deref().into(),
-            message.index.as_str().into(),
+            (*message.index).into(),
             message.routing.as_deref().into(),
             at(message.event_time),
             batches[row.batch].id.0.into(),
@@ -401,7 +402,7 @@ async fn account_for_known(
             let Some(earlier) = known.get(row.message.message_id.as_str()) else {
                 continue;
             };
-            let same_document = earlier.index == row.message.index && earlier.doc_id == row.message.doc_id;
+            let same_document = *earlier.index == *row.message.index && earlier.doc_id == row.message.doc_id;
             match earlier.owner.map(|owner| windows.get(&owner) == Some(&window.id)) {
                 None => {
                     adopted.push(row);

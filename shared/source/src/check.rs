@@ -34,6 +34,12 @@ struct SampleHits<'a> {
     hits: Vec<SampleHit<'a>>,
 }
 
+impl SampleHits<'_> {
+    fn total_value(&self) -> u64 {
+        self.total.as_ref().map_or(0, |total| total.value)
+    }
+}
+
 #[derive(Deserialize)]
 struct SampleTotal {
     value: u64,
@@ -134,10 +140,7 @@ impl Source {
 
     async fn has_documents(&self, index: &str) -> Result<bool, SourceError> {
         let body = json!({"size": 0, "track_total_hits": 1, "query": {"match_all": {}}});
-        self.sample(index, &body, |sample| {
-            sample.total.is_some_and(|total| total.value > 0)
-        })
-        .await
+        self.sample(index, &body, |sample| sample.total_value() > 0).await
     }
 
     async fn filter_problem(&self) -> Result<Option<SourceProblem>, SourceError> {
@@ -187,9 +190,7 @@ impl Source {
         let routed =
             json!({"size": 0, "track_total_hits": SAMPLE_SIZE, "query": {"exists": {"field": "_routing"}}});
         let documents = self
-            .sample(&settings.index, &routed, |sample| {
-                sample.total.as_ref().map_or(0, |total| total.value)
-            })
+            .sample(&settings.index, &routed, |sample| sample.total_value())
             .await?;
         if documents > 0 {
             problems.push(SourceProblem::Routed { documents });

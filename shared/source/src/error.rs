@@ -208,9 +208,16 @@ pub(crate) fn reason_of(error: &Value) -> Option<String> {
     Some(short(&format!("{kind}: {reason}")))
 }
 
-/// Cuts a reason short, and before the place where Elasticsearch quotes what a field held.
+/// Where Elasticsearch begins to quote what a field or a request held.
+const QUOTES: [&str; 2] = ["Preview of field's value", "at [Source:"];
+
+/// Cuts a reason short, and before a quotation.
 fn short(reason: &str) -> String {
-    let quoted = reason.find("Preview of field's value").unwrap_or(reason.len());
+    let quoted = QUOTES
+        .iter()
+        .filter_map(|quote| reason.find(quote))
+        .min()
+        .unwrap_or(reason.len());
     let end = reason.floor_char_boundary(quoted.min(REASON_BYTES_MAX));
     reason[..end].trim_end().to_owned()
 }
@@ -303,6 +310,8 @@ mod tests {
             text.contains("failed to parse") && !text.contains("secret") && text.len() < 600,
             "{text}"
         );
+        let quoting = json!({"type": "x", "reason": "Duplicate field 'a'\n at [Source: (byte[])\"secret\"]"});
+        assert!(!answer(400, quoting).to_string().contains("secret"));
         assert!(answer(400, json!("é".repeat(600))).to_string().len() < 600);
     }
 }

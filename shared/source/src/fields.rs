@@ -5,7 +5,7 @@ use crate::error::SourceError;
 use crate::wire::{Call, CallBody};
 use elasticsearch::FieldCapsParts;
 use elasticsearch::http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const OPERATION: &str = "read how fields are mapped";
@@ -47,7 +47,8 @@ pub(crate) struct FieldType {
 }
 
 /// The resolution by which times are sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum TimeResolution {
     /// Every index has `date`.
     Millis,

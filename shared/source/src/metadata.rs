@@ -56,6 +56,12 @@ struct Answer<'a> {
     hits: Hits<'a>,
 }
 
+impl Answer<'_> {
+    fn total(&self) -> u64 {
+        self.hits.total.as_ref().map_or(0, |total| total.value)
+    }
+}
+
 #[derive(Deserialize)]
 struct Hits<'a> {
     total: Option<Total>,
@@ -99,41 +105,23 @@ impl Source {
         ids: &[&MessageId],
         byte_limit: u64,
     ) -> Result<Metadata, SourceError> {
-        self.metadata_by_pages_of(PAGE_SIZE, from, ids, byte_limit).await
-    }
-
-    /// [`metadata`](Self::metadata), with the size of a page.
-    pub(crate) async fn metadata_by_pages_of(
-        &self,
-        page_size: u32,
-        from: &MetadataSource,
-        ids: &[&MessageId],
-        byte_limit: u64,
-    ) -> Result<Metadata, SourceError> {
         let query = json!({"bool": {"filter": [{"terms": {&from.key: ids}}]}});
         let path = SearchParts::Index(&[&from.index]).url();
         let mut collected = Collected::new(from, ids, byte_limit);
         let first = self
-            .search_metadata(&path, &search(from, &query, page_size), &collected)
+            .search_metadata(&path, &search(from, &query), &collected)
             .await;
         let answer = match first {
             Err(error) if error.is_unknown_index() => return Ok(Metadata::IndexMissing),
             answer => answer?,
         };
-        let page = read(&answer)?;
-        if page.completeness.is_of_nothing() {
-            return Ok(Metadata::IndexMissing);
+        match collected.add_only_page(&answer)? {
+            OnlyPage::OfNoIndex => return Ok(Metadata::IndexMissing),
+            OnlyPage::Whole { total } => return collected.all_of(total),
+            OnlyPage::TooMany => drop(answer),
         }
-        let total = page.hits.total.as_ref().map_or(0, |total| total.value);
-        if total <= u64::from(page_size) {
-            collected.add(&page, &answer)?;
-            return collected.all_of(total);
-        }
-        drop((page, answer));
         let pit_id = pit::open(self.wire(), &from.index).await?;
-        let (pit_id, collected) = self
-            .page_metadata(pit_id, from, &query, page_size, collected)
-            .await;
+        let (pit_id, collected) = self.page_metadata(pit_id, from, &query, collected).await;
         let closed = pit::close(self.wire(), &pit_id).await;
         if let Err(error) = closed {
             tracing::debug!(%error, "a point in time is left to expire");
@@ -147,12 +135,11 @@ impl Source {
         mut pit_id: String,
         from: &MetadataSource,
         query: &Value,
-        page_size: u32,
         mut collected: Collected<'_>,
     ) -> (String, Result<Metadata, SourceError>) {
         let mut after: Option<Box<RawValue>> = None;
         loop {
-            let mut search = search(from, query, page_size);
+            let mut search = search(from, query);
             search.pit = Some(json!({"id": pit_id, "keep_alive": KEEP_ALIVE}));
             if let Some(tie_break) = search.sort.as_array_mut() {
                 tie_break.push(json!({"_shard_doc": "asc"}));
@@ -188,6 +175,13 @@ impl Source {
     }
 }
 
+/// What a search without a point in time brought.
+enum OnlyPage {
+    OfNoIndex,
+    Whole { total: u64 },
+    TooMany,
+}
+
 /// Where a reading by pages stands.
 enum Step {
     Next(Box<RawValue>),
@@ -210,13 +204,27 @@ impl<'a> Collected<'a> {
         }
     }
 
+    /// Takes the entries if they are all there are.
+    fn add_only_page(&mut self, answer: &Bytes) -> Result<OnlyPage, SourceError> {
+        let page = read(answer)?;
+        if page.completeness.is_of_nothing() {
+            return Ok(OnlyPage::OfNoIndex);
+        }
+        let total = page.total();
+        if total > u64::from(PAGE_SIZE) {
+            return Ok(OnlyPage::TooMany);
+        }
+        self.add(&page, answer)?;
+        Ok(OnlyPage::Whole { total })
+    }
+
     fn add_page(&mut self, answer: &Bytes, pit_id: &mut String) -> Result<Step, SourceError> {
         let page = read(answer)?;
         self.add(&page, answer)?;
+        let total = page.total();
         if let Some(newest) = page.pit_id {
             *pit_id = newest;
         }
-        let total = page.hits.total.map_or(0, |total| total.value);
         match page.hits.hits.last() {
             Some(last) if self.read < total => Ok(Step::Next(last.sort.to_owned())),
             Some(_) | None => Ok(Step::End { total }),
@@ -273,7 +281,7 @@ impl<'a> Collected<'a> {
 }
 
 /// A search without a place to begin. An index that hasn't seen an entry yet may not know the field to sort by.
-fn search<'a>(from: &'a MetadataSource, query: &'a Value, size: u32) -> Search<'a> {
+fn search<'a>(from: &'a MetadataSource, query: &'a Value) -> Search<'a> {
     let sort = match &from.sort {
         Some(field) => json!([{field: {"order": "asc", "unmapped_type": "long"}}]),
         None => json!(["_doc"]),
@@ -285,7 +293,7 @@ fn search<'a>(from: &'a MetadataSource, query: &'a Value, size: u32) -> Search<'
         vec![from.key.as_str()]
     };
     Search {
-        size,
+        size: PAGE_SIZE,
         query,
         sort,
         track_total_hits: true,

@@ -6,14 +6,15 @@ use crate::fields::TimeResolution;
 use crate::wire::{Call, CallBody, Wire};
 use elasticsearch::OpenPointInTimeParts;
 use elasticsearch::http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// How long a point in time outlives the last request that named it. Each page begins this time anew.
 pub(crate) const KEEP_ALIVE: &str = "5m";
 
-/// A frozen view of the source. Elasticsearch may change its id with every page: always use the newest.
-#[derive(Debug, Clone)]
+/// A frozen view of the source. Elasticsearch may change its id with every page: always use the newest. It can be
+/// put on record and used again by another process, as long as it lives.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PointInTime {
     pub(crate) id: String,
     pub(crate) resolution: TimeResolution,

@@ -125,7 +125,12 @@ impl SourceProblem {
                 reason,
                 ..
             } => Self::Denied { status, reason },
-            error => Self::Unchecked(error),
+            SourceError::Unavailable { .. }
+            | SourceError::PitLost
+            | SourceError::TooLarge { .. }
+            | SourceError::Refused { .. }
+            | SourceError::Malformed { .. }
+            | SourceError::Misconfigured { .. } => Self::Unchecked(error),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a source is: where it lies, who asks, and how its messages are told apart.
 
+use granary_environment::SourceSection;
 use secrecy::SecretString;
 use serde_json::Value;
 use std::fmt;
@@ -43,6 +44,27 @@ impl SourceSettings {
     /// has the same value.
     pub(crate) fn hits_are_bare(&self) -> bool {
         self.doc_id_is_message_id == DocId::IsMessageId && !self.id_is_doc_id()
+    }
+}
+
+/// The settings that the environment holds.
+impl From<SourceSection> for SourceSettings {
+    fn from(section: SourceSection) -> Self {
+        use granary_environment::SourceCredentials as Read;
+        Self {
+            url: section.url,
+            credentials: match section.credentials {
+                Read::None => None,
+                Read::ApiKey(key) => Some(SourceCredentials::ApiKey(key)),
+                Read::User { name: user, password } => Some(SourceCredentials::Basic { user, password }),
+            },
+            index: section.index,
+            id_field: section.id_field,
+            doc_id_is_message_id: if section.doc_id_is_message_id { DocId::IsMessageId } else { DocId::IsItsOwn },
+            time_field: section.time_field,
+            filter: section.filter,
+            request_timeout: Self::REQUEST_TIMEOUT,
+        }
     }
 }
 

@@ -7,18 +7,32 @@ use granary_domain::{Cause, Compression, Failure, Format};
 
 const PLAIN: (Format, Compression) = (Format::Ndjson, Compression::None);
 
+const SLOW_DOWN: Fault = Fault::Answer("503 Slow Down", "SlowDown");
+/// `100 Continue` may come before the body is sent: it is let through, the real answer is longer.
+const INTERIM_ANSWER_BYTES: usize = 100;
+
+/// A PUT is repeated and meets its own object. S3 answers the repeated completion of an upload as it did the first.
 #[tokio::test]
-async fn e12_a_put_whose_answer_is_lost_finds_its_own_object() {
+async fn e12_a_write_whose_answer_is_lost_is_done_once() {
     let stand = Stand::new().await;
     let spool = stand.spool(PLAIN, &incompressible(6, 1024 * 1024));
-    for (generation, settings, marker) in [(1, WHOLE, "PUT /"), (2, IN_PARTS, "<CompleteMultipartUpload")] {
-        let wire = FaultyWire::to(&endpoint(), marker, 1, Fault::LoseAnswerAfter(0)).await;
+    for (generation, settings, marker, expected) in [
+        (1, WHOLE, "PUT /", PutOutcome::AlreadyThere),
+        (2, IN_PARTS, "<CompleteMultipartUpload", PutOutcome::Written),
+    ] {
+        let wire = FaultyWire::to(
+            &endpoint(),
+            marker,
+            1,
+            Fault::LoseAnswerAfter(INTERIM_ANSWER_BYTES),
+        )
+        .await;
         let archive = stand.archive_at(&wire.address).await;
         let outcome = archive
             .put(&key(PLAIN, generation), BATCH, &spool, settings)
             .await
             .unwrap();
-        assert_eq!(outcome, PutOutcome::AlreadyThere);
+        assert_eq!(outcome, expected, "{marker}");
         assert!(wire.all_faults_happened());
         assert_eq!(
             archive.read_back(&key(PLAIN, generation)).await.unwrap().unwrap(),
@@ -32,7 +46,13 @@ async fn e12_a_put_whose_answer_is_lost_finds_its_own_object() {
 async fn e12_a_part_whose_answer_is_lost_is_sent_again() {
     let stand = Stand::new().await;
     let spool = stand.spool(PLAIN, &incompressible(11, 1024 * 1024));
-    let wire = FaultyWire::to(&endpoint(), "partNumber=2", 2, Fault::LoseAnswerAfter(0)).await;
+    let wire = FaultyWire::to(
+        &endpoint(),
+        "partNumber=2",
+        2,
+        Fault::LoseAnswerAfter(INTERIM_ANSWER_BYTES),
+    )
+    .await;
     let archive = stand.archive_at(&wire.address).await;
     assert_eq!(
         archive
@@ -49,9 +69,51 @@ async fn e12_a_part_whose_answer_is_lost_is_sent_again() {
 }
 
 #[tokio::test]
+async fn e12_a_write_that_met_another_one_or_lost_its_upload_starts_again() {
+    let stand = Stand::new().await;
+    let spool = stand.spool(PLAIN, &[Message::new("a", "{}")]);
+    let conflict = Fault::Answer("409 Conflict", "ConditionalRequestConflict");
+    let vanished = Fault::Answer("404 Not Found", "NoSuchUpload");
+    for (generation, settings, marker, fault) in [
+        (1, WHOLE, "PUT /", conflict),
+        (2, IN_PARTS, "<CompleteMultipartUpload", conflict),
+        (3, IN_PARTS, "<CompleteMultipartUpload", vanished),
+    ] {
+        let wire = FaultyWire::to(&endpoint(), marker, 2, fault).await;
+        let archive = stand.archive_at(&wire.address).await;
+        let outcome = archive
+            .put(&key(PLAIN, generation), BATCH, &spool, settings)
+            .await
+            .unwrap();
+        assert_eq!(outcome, PutOutcome::Written);
+        assert!(wire.all_faults_happened());
+        assert_eq!(
+            archive.read_back(&key(PLAIN, generation)).await.unwrap().unwrap(),
+            spool.contents
+        );
+        assert!(stand.has_no_unfinished_upload().await);
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_changed_after_they_were_sealed_do_not_become_an_object() {
+    let stand = Stand::new().await;
+    let spool = stand.spool(PLAIN, &[Message::new("a", "{}")]);
+    let changed = std::fs::read_to_string(spool.path()).unwrap().replace("{}", "[]");
+    std::fs::write(spool.path(), changed).unwrap();
+    let error = stand
+        .archive
+        .put(&key(PLAIN, 1), BATCH, &spool, WHOLE)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ArchiveError::Refused { .. }), "{error:?}");
+    assert_eq!(stand.archive.read_back(&key(PLAIN, 1)).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn e12_slow_down_is_waited_out() {
     let stand = Stand::new().await;
-    let wire = FaultyWire::to(&endpoint(), "PUT /", 3, Fault::SlowDown).await;
+    let wire = FaultyWire::to(&endpoint(), "PUT /", 3, SLOW_DOWN).await;
     let archive = stand.archive_at(&wire.address).await;
     let spool = stand.spool(PLAIN, &[Message::new("a", "{}")]);
     assert_eq!(
@@ -64,7 +126,7 @@ async fn e12_slow_down_is_waited_out() {
 #[tokio::test]
 async fn e12_slow_down_without_end_is_the_platforms_fault() {
     let stand = Stand::new().await;
-    let wire = FaultyWire::to(&endpoint(), "PUT /", 100, Fault::SlowDown).await;
+    let wire = FaultyWire::to(&endpoint(), "PUT /", 100, SLOW_DOWN).await;
     let archive = stand.archive_at(&wire.address).await;
     let spool = stand.spool(PLAIN, &[Message::new("a", "{}")]);
     let error = archive

@@ -1,5 +1,7 @@
 //! The archive on a real S3 endpoint: `AWS_ENDPOINT_URL`, with a bucket of its own for each test.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
+
 mod stand;
 mod wire;
 mod put;

@@ -4,10 +4,13 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use granary_archive::{Archive, Line, MetadataValue, PutSettings, SealedSpool, Spool};
 use granary_domain::{
     BatchId, Compression, Format, Generation, Hour, Layout, MessageId, MetadataName, ObjectKey,
 };
+use rand::Rng;
 use tempfile::TempDir;
 
 pub(crate) type Form = (Format, Compression);
@@ -60,15 +63,50 @@ pub(crate) async fn config_at(endpoint: &str) -> SdkConfig {
         .await
 }
 
+fn client(config: &SdkConfig) -> aws_sdk_s3::Client {
+    aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::config::Builder::from(config)
+            .force_path_style(true)
+            .build(),
+    )
+}
+
+/// Takes the bucket away, on a thread and a runtime of its own: the test's runtime is waiting for it meanwhile.
+impl Drop for Stand {
+    fn drop(&mut self) {
+        let bucket = self.bucket.clone();
+        let cleared = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let client = client(&config_at(&endpoint()).await);
+                let objects = client.list_objects_v2().bucket(&bucket).send().await.unwrap();
+                for object in objects.contents() {
+                    client
+                        .delete_object()
+                        .bucket(&bucket)
+                        .set_key(object.key.clone())
+                        .send()
+                        .await
+                        .unwrap();
+                }
+                client.delete_bucket().bucket(&bucket).send().await.unwrap();
+            });
+        });
+        assert!(
+            cleared.join().is_ok() || std::thread::panicking(),
+            "a bucket is left behind"
+        );
+    }
+}
+
 impl Stand {
     pub(crate) async fn new() -> Self {
         let config = config_at(&endpoint()).await;
         let bucket = format!("archive-{}", uuid::Uuid::now_v7());
-        let client = aws_sdk_s3::Client::from_conf(
-            aws_sdk_s3::config::Builder::from(&config)
-                .force_path_style(true)
-                .build(),
-        );
+        let client = client(&config);
         client
             .create_bucket()
             .bucket(&bucket)
@@ -105,18 +143,6 @@ impl Stand {
             .send()
             .await
             .unwrap();
-    }
-
-    pub(crate) async fn stored(&self, key: &ObjectKey) -> Vec<u8> {
-        let answer = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(key.as_str())
-            .send()
-            .await
-            .unwrap();
-        answer.body.collect().await.unwrap().to_vec()
     }
 
     pub(crate) async fn has_no_unfinished_upload(&self) -> bool {
@@ -164,13 +190,10 @@ impl Message {
 
 /// Messages whose bytes don't compress: `count` of them, of `bytes` each.
 pub(crate) fn incompressible(count: usize, bytes: usize) -> Vec<Message> {
-    let noise = |_| char::from(rand::random_range(b'#'..=b'Z'));
-    (0..count)
-        .map(|number| {
-            Message::new(
-                &format!("m-{number}"),
-                format!("\"{}\"", (0..bytes).map(noise).collect::<String>()),
-            )
-        })
-        .collect()
+    let message = |number| {
+        let mut noise = vec![0; bytes * 3 / 4];
+        rand::rng().fill_bytes(&mut noise);
+        Message::new(&format!("m-{number}"), format!("\"{}\"", STANDARD.encode(noise)))
+    };
+    (0..count).map(message).collect()
 }

@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) enum Fault {
     /// The request arrives; the connection is lost after so many bytes of the answer.
     LoseAnswerAfter(usize),
-    /// The request doesn't arrive; `503 SlowDown` comes back.
-    SlowDown,
+    /// The request doesn't arrive; this status and error code come back.
+    Answer(&'static str, &'static str),
 }
 
 /// Forwards to the endpoint. The first `times` connections on which `marker` is sent have the fault.
@@ -67,11 +67,8 @@ impl Plan {
                 sent = client.read(&mut request) => {
                     let sent = &request[..sent.ok().filter(|sent| *sent > 0)?];
                     is_faulty = is_faulty || (self.is_marked(sent) && self.takes_one());
-                    if let (true, Fault::SlowDown) = (is_faulty, self.fault) {
-                        let body = "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
-                        let head = format!("HTTP/1.1 503 Slow Down\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                        client.write_all(format!("{head}{body}").as_bytes()).await.ok()?;
-                        return None;
+                    if let (true, Fault::Answer(status, code)) = (is_faulty, self.fault) {
+                        return answer_instead(client, status, code).await;
                     }
                     upstream.write_all(sent).await.ok()?;
                 }
@@ -97,4 +94,17 @@ impl Plan {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
             .is_ok()
     }
+}
+
+/// Answers, and reads on until the other side has had enough: closing earlier could lose the answer.
+async fn answer_instead(mut client: TcpStream, status: &str, code: &str) -> Option<()> {
+    let body = format!("<Error><Code>{code}</Code><Message>A fault of the wire.</Message></Error>");
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    client.write_all(format!("{head}{body}").as_bytes()).await.ok()?;
+    client.shutdown().await.ok()?;
+    tokio::io::copy(&mut client, &mut tokio::io::sink())
+        .await
+        .ok()
+        .map(drop)
 }

@@ -1,0 +1,66 @@
+# Everything that people and CI do here. Each target installs what it needs; what it makes lies in target/ and .local/.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+LOCAL := $(or $(GRANARY_LOCAL_DIR),.local)
+VENV := $(LOCAL)/venv/bin
+CARGO_DENY_VERSION := 0.20.2
+ENVIRONMENT ?= staging
+
+.PHONY: help
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  \033[1mmake %-10s\033[0m %s\n", $$1, $$2 }'
+
+# ---- The local stack ---------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: up ## Seed messages, archive them, verify in full, and show what happened
+	@set -a; . $(LOCAL)/env; set +a; local/demo
+
+.PHONY: up
+up: ## Start the local stack: Elasticsearch, MariaDB, the AWS emulator and the deployed functions
+	@local/stack up
+
+.PHONY: down
+down: ## Stop the local stack; its data stays
+	@local/stack down
+
+.PHONY: status
+status: ## Show what runs, and where
+	@local/stack status
+
+# ---- Checks ------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: up ## Run all tests on the local stack
+	@. $(LOCAL)/env; cargo test --workspace
+
+.PHONY: test-full
+test-full: up ## Run all tests and the long suites
+	@. $(LOCAL)/env; GRANARY_TEST_FULL=1 cargo test --workspace
+
+.PHONY: lint
+lint: tools ## Check format, lints, docs, dependencies, the template and spelling
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
+	$(LOCAL)/cargo/bin/cargo-deny --offline check bans licenses sources
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(VENV)/sam validate --lint --template template.yaml
+	$(VENV)/typos
+
+# The tools that lint needs, in the versions that this repository pins.
+.PHONY: tools
+tools:
+	@local/stack tools
+	@$(LOCAL)/cargo/bin/cargo-deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY_VERSION)' || \
+		cargo install --quiet --locked --root $(LOCAL)/cargo cargo-deny --version $(CARGO_DENY_VERSION)
+
+# ---- AWS ---------------------------------------------------------------------------------------------------------------
+
+.PHONY: deploy
+deploy: tools ## Build for Lambda and deploy to AWS: make deploy ENVIRONMENT=staging (or production)
+	PATH="$(abspath $(VENV)):$$PATH" sam build --config-env $(ENVIRONMENT)
+	PATH="$(abspath $(VENV)):$$PATH" sam deploy --config-env $(ENVIRONMENT)

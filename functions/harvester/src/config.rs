@@ -1,0 +1,29 @@
+//! What the harvester is told by its environment.
+
+use granary_environment::{
+    Environment, HarvestSection, InvalidEnvironment, LeaseSection, LedgerSection, QueueSection, SourceSection,
+};
+
+/// The harvester's settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) ledger: LedgerSection,
+    pub(crate) source: SourceSection,
+    pub(crate) queues: QueueSection,
+    pub(crate) harvest: HarvestSection,
+    pub(crate) lease: LeaseSection,
+}
+
+impl Config {
+    pub(crate) async fn read(aws: &aws_config::SdkConfig) -> Result<Self, InvalidEnvironment> {
+        let mut env = Environment::from_process();
+        let ledger = LedgerSection::read(&mut env, aws).await;
+        let source = SourceSection::read(&mut env, aws).await;
+        let queues = QueueSection::read(&mut env);
+        let harvest = HarvestSection::read(&mut env);
+        let lease = LeaseSection::read(&mut env);
+        env.finish(|| {
+            Ok(Self { ledger: ledger?, source: source?, queues: queues?, harvest: harvest?, lease: lease? })
+        })
+    }
+}

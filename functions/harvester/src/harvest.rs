@@ -1,0 +1,210 @@
+//! One tick of the harvester: open the windows that are due, read them, hand their batches off.
+//!
+//! It decides which ranges are read and in which order; how one window is read is `window.rs`. It never reads a
+//! message and never waits for an export.
+//!
+//! A tick may die anywhere: each page is one transaction that moves the window's bookmark with it, and a batch that
+//! was recorded but not sent is sent by the next tick. Two ticks at once are harmless: one wins a window, the
+//! other takes another one or leaves.
+
+use crate::config::Config;
+use crate::window::WindowEnd;
+use anyhow::Context;
+use granary_domain::{MigrationId, MigrationKind, Priority, Tally, TimeRange};
+use granary_environment::{Deadline, HarvestSection, LeaseSection, aws};
+use granary_handoff::{Handoff, QueueUrls};
+use granary_ledger::{Ledger, LedgerSettings, Migration, NewMigration};
+use granary_source::Source;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+const CONNECTIONS_MAX: usize = 2;
+
+/// What the harvester works with. Made once at cold start.
+pub(crate) struct Harvester {
+    pub(crate) ledger: Ledger,
+    pub(crate) source: Source,
+    pub(crate) handoff: Handoff,
+    pub(crate) lease: LeaseSection,
+    settings: HarvestSection,
+}
+
+/// What a tick came to.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Tick {
+    /// Windows whose every hit is accounted for.
+    pub(crate) windows_recorded: u32,
+    /// Windows that are left for the next tick.
+    pub(crate) windows_unfinished: u32,
+    /// What became of the hits.
+    pub(crate) tally: Tally,
+    /// Batches that were sent.
+    pub(crate) batches_sent: u64,
+}
+
+impl Harvester {
+    /// Connects, and refuses to start where the source isn't fit to be harvested: all problems at once.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let aws = aws::sdk_config().await;
+        let config = Config::read(&aws).await?;
+        let source = Source::new(config.source.into())?;
+        if let Err(problems) = source.check().await {
+            let list: Vec<String> = problems.iter().map(|problem| format!("- {problem}")).collect();
+            anyhow::bail!("the source can't be harvested:\n{}", list.join("\n"));
+        }
+        let settings = LedgerSettings { url: config.ledger.url, connections_max: CONNECTIONS_MAX };
+        let ledger = Ledger::connect(&settings).await?;
+        let urls = QueueUrls { normal: config.queues.queue_url, priority: config.queues.priority_queue_url };
+        let harvester = Self {
+            ledger,
+            source,
+            handoff: Handoff::new(&aws, urls),
+            lease: config.lease,
+            settings: config.harvest,
+        };
+        harvester.make_continuous_migration().await?;
+        Ok(harvester)
+    }
+
+    /// Works until nothing is due or the deadline is near.
+    pub(crate) async fn tick(&self, request_id: &str, deadline: Deadline) -> anyhow::Result<Tick> {
+        let started = std::time::Instant::now();
+        let mut tick = Tick { batches_sent: self.send_unsent(deadline).await?, ..Tick::default() };
+        let worked = self.harvest_windows(request_id, deadline, &mut tick).await;
+        tick.batches_sent += self.send_unsent(deadline).await?;
+        let drained = self.ledger.drain_harvested_migrations().await?;
+        tracing::info!(
+            windows_recorded = tick.windows_recorded,
+            windows_unfinished = tick.windows_unfinished,
+            found = tick.tally.found,
+            recorded = tick.tally.recorded,
+            adopted = tick.tally.adopted,
+            owned_elsewhere = tick.tally.owned_elsewhere,
+            duplicate = tick.tally.duplicate,
+            without_id = tick.tally.without_id,
+            batches_sent = tick.batches_sent,
+            migrations_drained = drained,
+            millis = started.elapsed().as_millis() as u64,
+            "harvested"
+        );
+        worked.map(|()| tick)
+    }
+
+    async fn harvest_windows(&self, request_id: &str, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+        for number in 0u32.. {
+            if deadline.is_near() {
+                break;
+            }
+            let holder = format!("{request_id}.{number}");
+            if let Some(window) = self.ledger.claim_window(&holder, self.lease.lease).await? {
+                let (id, range) = (window.id, window.range);
+                let end = self.harvest_window(window, deadline, tick).await;
+                match end.with_context(|| format!("window {id} {range}"))? {
+                    WindowEnd::Recorded => tick.windows_recorded += 1,
+                    WindowEnd::Unfinished => tick.windows_unfinished += 1,
+                    WindowEnd::SourceUnavailable => {
+                        tick.windows_unfinished += 1;
+                        break;
+                    }
+                    WindowEnd::Lost => {}
+                }
+            } else if !self.open_due_window().await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the next window of the most urgent migration that has one due. Says whether there may be one to read now.
+    async fn open_due_window(&self) -> anyhow::Result<bool> {
+        let migrations = self.ledger.migrations_to_harvest().await?;
+        if migrations.is_empty() {
+            return Ok(false);
+        }
+        let settled = self.ledger.now().await? - SignedDuration::try_from(self.settings.lag)?;
+        for migration in &migrations {
+            let Some(due) = self.due_range(migration, settled) else { continue };
+            let first = match self.source.first_event(due, migration.filter.as_ref()).await {
+                Err(error) if error.is_platforms() => {
+                    tracing::warn!("{error}");
+                    return Ok(false);
+                }
+                first => first?,
+            };
+            let window = next_window(due, first, self.settings);
+            self.ledger.open_window(migration.id, window).await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// What of a migration's range is not in a window and may be: up to where it ends, or, without an end, whole
+    /// intervals up to what counts as settled.
+    fn due_range(&self, migration: &Migration, settled: Timestamp) -> Option<TimeRange> {
+        let end = migration.to.unwrap_or_else(|| floor(settled, self.settings));
+        TimeRange::new(migration.harvested_to, end.min(settled)).ok()
+    }
+
+    /// The migration that the schedule itself asks for. It begins with the deployment's first hour; what is older is
+    /// for a backfill.
+    async fn make_continuous_migration(&self) -> anyhow::Result<()> {
+        let continuous = NewMigration {
+            id: MigrationId::new(),
+            kind: MigrationKind::Continuous,
+            priority: Priority::NORMAL,
+            batch_size: self.settings.batch_size,
+            filter: None,
+            from: floor(self.ledger.now().await?, self.settings),
+            to: None,
+            requested_by: "schedule".to_owned(),
+        };
+        Ok(self.ledger.make_migration(&continuous).await?)
+    }
+
+    /// Sends what is recorded but not sent. SQS being down costs nothing: the next tick sends.
+    pub(crate) async fn send_unsent(&self, deadline: Deadline) -> anyhow::Result<u64> {
+        Ok(granary_handoff::send_unsent(&self.ledger, &self.handoff, deadline.stop()).await?)
+    }
+}
+
+/// The window at the beginning of `due`: up to the end of the interval that holds its first event. So a stretch
+/// without events is one window, and none is left out.
+fn next_window(due: TimeRange, first_event: Option<Timestamp>, settings: HarvestSection) -> TimeRange {
+    let Some(first_event) = first_event else { return due };
+    let end = floor(first_event, settings) + SignedDuration::from_secs(settings.interval.as_secs() as i64);
+    TimeRange::new(due.from(), end.min(due.to())).unwrap_or(due)
+}
+
+/// The start of the interval that an instant lies in.
+fn floor(instant: Timestamp, settings: HarvestSection) -> Timestamp {
+    let interval = settings.interval.as_secs() as i64;
+    let seconds = instant.as_nanosecond().div_euclid(1_000_000_000) as i64;
+    Timestamp::from_second(seconds - seconds.rem_euclid(interval)).unwrap_or(instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const HOURLY: HarvestSection =
+        HarvestSection { interval: Duration::from_secs(3_600), lag: Duration::ZERO, batch_size: 1_000 };
+
+    fn range(from: &str, to: &str) -> TimeRange {
+        TimeRange::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_stretch_without_events_is_one_window_together_with_the_first_hour_that_has_some() {
+        let due = range("2026-01-01T00:00:00Z", "2026-01-03T12:30:00Z");
+        let first = "2026-01-02T07:15:00Z".parse().unwrap();
+        assert_eq!(next_window(due, Some(first), HOURLY), range("2026-01-01T00:00:00Z", "2026-01-02T08:00:00Z"));
+        assert_eq!(next_window(due, None, HOURLY), due);
+    }
+
+    #[test]
+    fn the_last_window_ends_where_the_range_does() {
+        let due = range("2026-01-01T00:00:00Z", "2026-01-01T00:10:00Z");
+        assert_eq!(next_window(due, Some(due.from()), HOURLY), due);
+    }
+}

@@ -1,0 +1,51 @@
+//! Emptying the outbox: what the ledger holds for unsent goes to its queue.
+
+use crate::{Handoff, Lane, Outgoing};
+use granary_ledger::{Ledger, LedgerError, Unsent};
+use std::time::Instant;
+
+const BATCHES_PER_ROUND_MAX: u32 = 1_000;
+
+/// Sends what is recorded, due and not sent, until nothing is left or `stop` has come. Says how many were sent.
+///
+/// Sent first, marked afterwards: dying between the two sends twice, which is harmless. What SQS doesn't take stays
+/// unsent for the next tick, so its errors end here, in the log.
+pub async fn send_unsent(ledger: &Ledger, handoff: &Handoff, stop: Instant) -> Result<u64, LedgerError> {
+    let mut total = 0;
+    while Instant::now() < stop {
+        let unsent = ledger.unsent(BATCHES_PER_ROUND_MAX).await?;
+        let sent = send(ledger, handoff, &unsent).await?;
+        total += sent;
+        if sent < u64::from(BATCHES_PER_ROUND_MAX) {
+            break;
+        }
+    }
+    Ok(total)
+}
+
+/// Sends these batches and marks those that SQS took.
+pub async fn send(ledger: &Ledger, handoff: &Handoff, batches: &[Unsent]) -> Result<u64, LedgerError> {
+    if batches.is_empty() {
+        return Ok(0);
+    }
+    let outgoing: Vec<Outgoing> = batches
+        .iter()
+        .map(|batch| Outgoing {
+            batch_id: batch.batch_id,
+            migration_id: batch.migration_id,
+            lane: Lane::from(batch.priority),
+        })
+        .collect();
+    let sent = match handoff.send(&outgoing).await {
+        Ok(sent) => sent,
+        Err(error) => {
+            tracing::warn!(batches = batches.len(), "nothing was sent: {error}. {}", error.remedy());
+            return Ok(0);
+        }
+    };
+    if let Some((batch, reason)) = sent.failed.first() {
+        tracing::warn!(failed = sent.failed.len(), batch = batch.0, reason, "some batches were not sent");
+    }
+    ledger.mark_sent(&sent.sent).await?;
+    Ok(sent.sent.len() as u64)
+}

@@ -1,0 +1,22 @@
+//! What the ledger promises, on a real MySQL or MariaDB: `LEDGER_URL` names a server and a user that may create
+//! databases named `granary…`. Every test has a database of its own and drops it. Time passes by SQL, never by sleeping.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
+mod stage;
+mod reserved_words;
+mod schema;
+mod window;
+mod record;
+mod faults;
+mod outbox;
+mod claim;
+mod settle;
+mod reap;
+mod transitions;
+mod cancel;
+mod progress;
+mod evidence;
+mod operation;
+mod alert;
+mod seeded;

@@ -1,0 +1,305 @@
+//! A ledger for one test, and verbs: what harvesters, exporters and time do to it.
+
+use granary_domain::{
+    Backoff, BatchId, Cause, Failure, Generation, Hour, Layout, MigrationId, MigrationKind, ObjectKey, Priority,
+    Tally, TimeRange,
+};
+use granary_ledger::{
+    Claim, ClaimedBatch, LeasedWindow, Ledger, LedgerSettings, NewMigration, PageOfMessages, Recorded,
+    SeenMessage, Settlement,
+};
+use jiff::Timestamp;
+use mysql_async::prelude::{FromRow, Queryable};
+use mysql_async::{Conn, Opts, OptsBuilder, Params};
+use secrecy::SecretString;
+use std::time::Duration;
+use uuid::Uuid;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(90);
+pub(crate) const ATTEMPTS_MAX: u32 = 5;
+pub(crate) const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    ceiling: Duration::from_secs(600),
+};
+
+pub(crate) fn instant(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A day of which every test uses as much as it needs.
+pub(crate) fn a_day() -> TimeRange {
+    TimeRange::new(instant("2026-01-01T00:00:00Z"), instant("2026-01-02T00:00:00Z")).unwrap()
+}
+
+/// The address of a database on the server under test.
+fn address(database: &str) -> String {
+    let url = std::env::var("LEDGER_URL")
+        .expect("LEDGER_URL must name a running MySQL or MariaDB: start the local stack, then `. .local/env`");
+    let (server, _) = url.rsplit_once('/').expect("LEDGER_URL must end in /database");
+    format!("{server}/{database}")
+}
+
+/// A connection beside the ledger's, for what no function of the ledger does: looking closely, and moving time.
+async fn connection(database: &str) -> Conn {
+    let opts = Opts::from_url(&address(database)).unwrap();
+    let opts = OptsBuilder::from_opts(opts)
+        .prefer_socket(false)
+        .setup(vec!["SET time_zone = '+00:00'"]);
+    Conn::new(opts).await.unwrap()
+}
+
+/// A database that is dropped with this value, also where its test panics.
+pub(crate) struct Database {
+    pub(crate) name: String,
+}
+
+impl Database {
+    pub(crate) async fn new() -> Self {
+        let name = format!("granary_test_{}", Uuid::now_v7().simple());
+        let mut conn = connection("").await;
+        conn.query_drop(format!("CREATE DATABASE {name}")).await.unwrap();
+        conn.disconnect().await.unwrap();
+        Self { name }
+    }
+
+    pub(crate) fn settings(&self, connections_max: usize) -> LedgerSettings {
+        LedgerSettings {
+            url: SecretString::from(address(&self.name)),
+            connections_max,
+        }
+    }
+
+    /// Another program's ledger on this database.
+    pub(crate) async fn ledger(&self) -> Ledger {
+        Ledger::connect(&self.settings(8)).await.unwrap()
+    }
+
+    pub(crate) async fn sql(&self, statement: &str) {
+        self.try_sql(statement, Params::Empty).await.unwrap();
+    }
+
+    pub(crate) async fn try_sql(
+        &self,
+        statement: &str,
+        params: impl Into<Params> + Send,
+    ) -> Result<u64, mysql_async::Error> {
+        let mut conn = connection(&self.name).await;
+        let outcome = conn.exec_drop(statement, params).await;
+        let affected = conn.affected_rows();
+        conn.disconnect().await.unwrap();
+        outcome.map(|()| affected)
+    }
+
+    pub(crate) async fn rows<T: FromRow + Send + 'static>(&self, query: &str) -> Vec<T> {
+        let mut conn = connection(&self.name).await;
+        let rows = conn.query(query).await.unwrap();
+        conn.disconnect().await.unwrap();
+        rows
+    }
+
+    pub(crate) async fn row<T: FromRow + Send + 'static>(&self, query: &str) -> T {
+        self.rows(query).await.pop().expect("the query finds a row")
+    }
+}
+
+impl Drop for Database {
+    /// On a thread and a runtime of its own: a destructor can't wait on its test's.
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE IF EXISTS {}", self.name);
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime
+                .unwrap()
+                .block_on(async { connection("").await.query_drop(statement).await })
+        });
+        drop(dropping.join());
+    }
+}
+
+/// A database with the ledger's schema, and a ledger on it.
+pub(crate) struct Stage {
+    pub(crate) database: Database,
+    pub(crate) ledger: Ledger,
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        let database = Database::new().await;
+        let ledger = database.ledger().await;
+        Self { database, ledger }
+    }
+
+    /// A backfill of a range with batches of up to `batch_size`, its whole range in one window.
+    pub(crate) async fn backfill(&self, range: TimeRange, batch_size: u32) -> MigrationId {
+        self.urgent_backfill(range, batch_size, 0).await
+    }
+
+    pub(crate) async fn urgent_backfill(
+        &self,
+        range: TimeRange,
+        batch_size: u32,
+        priority: u8,
+    ) -> MigrationId {
+        let migration = NewMigration {
+            id: MigrationId(Uuid::now_v7()),
+            kind: MigrationKind::Backfill,
+            priority: Priority::try_from(priority).unwrap(),
+            batch_size,
+            filter: None,
+            from: range.from(),
+            to: Some(range.to()),
+            requested_by: "test".into(),
+        };
+        self.ledger.make_migration(&migration).await.unwrap();
+        assert!(self.ledger.open_window(migration.id, range).await.unwrap());
+        migration.id
+    }
+
+    /// The next window that waits for a harvester.
+    pub(crate) async fn take_window(&self) -> LeasedWindow {
+        let holder = Uuid::now_v7().to_string();
+        let window = self.ledger.claim_window(&holder, LEASE).await.unwrap();
+        window.expect("a window waits for a harvester")
+    }
+
+    /// A window over a day, held, of a migration of its own.
+    pub(crate) async fn window(&self, batch_size: u32) -> LeasedWindow {
+        let migration = self.backfill(a_day(), batch_size).await;
+        let window = self.take_window().await;
+        assert_eq!(window.migration_id, migration);
+        window
+    }
+
+    /// Records a page as a harvester does, and goes on behind it.
+    pub(crate) async fn record(&self, window: &mut LeasedWindow, messages: &[SeenMessage]) -> Tally {
+        let recorded = record_page(&self.ledger, window, messages).await;
+        let Recorded::Done { tally, .. } = recorded else {
+            panic!("the window is somebody else's");
+        };
+        window.pages += 1;
+        window.tally = tally;
+        tally
+    }
+
+    /// One batch of these ids, recorded by a window of its own.
+    pub(crate) async fn batch(&self, ids: &[&str]) -> BatchId {
+        let mut window = self.window(1_000).await;
+        let messages: Vec<_> = ids.iter().map(|id| seen(id)).collect();
+        self.record(&mut window, &messages).await;
+        self.ledger.finish_window(&window).await.unwrap();
+        let query = format!("SELECT id FROM batch WHERE window_id = {}", window.id);
+        BatchId(self.database.row(&query).await)
+    }
+
+    /// The batch in the hands of `worker`, who must win it.
+    pub(crate) async fn claim(&self, batch: BatchId, worker: &str) -> ClaimedBatch {
+        match self.ledger.claim(batch, worker, LEASE).await.unwrap() {
+            Claim::Won(claimed) => *claimed,
+            Claim::Lost(why) => panic!("batch {batch} was not claimed: {why:?}"),
+        }
+    }
+
+    /// A batch of three messages in a worker's hands.
+    pub(crate) async fn claimed(&self) -> ClaimedBatch {
+        let batch = self.batch(&["m1", "m2", "m3"]).await;
+        self.claim(batch, "worker").await
+    }
+
+    /// Lets a batch's lease be over.
+    pub(crate) async fn let_lease_end(&self, batch: BatchId) {
+        let statement = format!(
+            "UPDATE batch SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE id = {batch}"
+        );
+        self.database.sql(&statement).await;
+    }
+
+    /// Lets every delay be over.
+    pub(crate) async fn let_delays_end(&self) {
+        self.database.sql("UPDATE batch SET not_before = NULL").await;
+    }
+
+    /// Lets a worker die with a batch in its hands, and takes the batch back.
+    pub(crate) async fn reap(&self, batch: BatchId) {
+        self.let_lease_end(batch).await;
+        let reaped = self.ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap();
+        assert_eq!(reaped.batches, [batch]);
+    }
+
+    pub(crate) async fn status_of(&self, batch: BatchId) -> String {
+        let query = format!("SELECT status FROM batch WHERE id = {batch}");
+        self.database.row(&query).await
+    }
+}
+
+/// Records a page behind what the window's harvester knows, whatever comes of it.
+pub(crate) async fn record_page(ledger: &Ledger, window: &LeasedWindow, messages: &[SeenMessage]) -> Recorded {
+    let bookmark = format!("page {}", window.pages + 1);
+    let page = PageOfMessages {
+        messages,
+        without_id: 0,
+        tally_before: window.tally,
+        bookmark: &bookmark,
+    };
+    ledger.record_page(window, &page, LEASE).await.unwrap()
+}
+
+/// A message at noon of the day.
+pub(crate) fn seen(id: &str) -> SeenMessage {
+    seen_at(id, "2026-01-01T12:00:00Z")
+}
+
+pub(crate) fn seen_at(id: &str, time: &str) -> SeenMessage {
+    SeenMessage {
+        message_id: id.to_owned().try_into().unwrap(),
+        doc_id: None,
+        index: "messages".into(),
+        routing: None,
+        event_time: instant(time),
+    }
+}
+
+/// `count` messages with ids that begin alike.
+pub(crate) fn many(name: &str, count: usize) -> Vec<SeenMessage> {
+    (0..count).map(|number| seen(&format!("{name}{number:06}"))).collect()
+}
+
+pub(crate) fn object_of(batch: &ClaimedBatch) -> ObjectKey {
+    let form = (granary_domain::Format::Ndjson, granary_domain::Compression::Zstd);
+    Layout::new("archive", "messages").object(batch.hour, batch.id, batch.generation, form)
+}
+
+/// An export of the whole batch.
+pub(crate) fn whole(batch: &ClaimedBatch) -> Settlement {
+    Settlement {
+        object: Some(object_of(batch)),
+        sha256: Some([7; 32]),
+        bytes_raw: 300,
+        bytes_stored: 100,
+        exported: batch.message_count,
+        missing: 0,
+        quarantined: 0,
+        timings: "{\"read\":1}".into(),
+    }
+}
+
+pub(crate) fn failure() -> Failure {
+    Failure {
+        cause: Cause::Spool,
+        text: "the disk is full".into(),
+    }
+}
+
+/// What a batch that nobody ever claimed would be in a worker's hands.
+pub(crate) fn as_if_claimed(id: BatchId, fence: u32) -> ClaimedBatch {
+    ClaimedBatch {
+        id,
+        migration_id: MigrationId(Uuid::nil()),
+        window_id: granary_domain::WindowId(0),
+        hour: Hour::of(instant("2026-01-01T12:00:00Z")),
+        message_count: 3,
+        fence: granary_domain::Fence(fence),
+        attempts: 1,
+        generation: Generation(1),
+        deferrals: 0,
+    }
+}

@@ -1,0 +1,9 @@
+//! What `granary-source` promises, on a real Elasticsearch (`ES_URL`). Every test has indices of its own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
+mod stage;
+mod paging;
+mod documents;
+mod metadata;
+mod check;
+mod write;
