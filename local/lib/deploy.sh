@@ -11,7 +11,9 @@ build_functions() {
         say "building the functions ($PROFILE)"
         local options=()
         [ "$PROFILE" = debug ] || options=(--profile "$PROFILE")
-        (cd "$CHECKOUT" && cargo build --workspace --bins --quiet "${options[@]}" 9>&-) || die "cargo could not build the functions"
+        # Progress is for people; in a log it would be a line per crate.
+        [ -t 2 ] || options+=(--quiet)
+        (cd "$CHECKOUT" && cargo build --workspace --bins "${options[@]}" 9>&-) || die "cargo could not build the functions"
         binaries=$(target_directory)/$PROFILE
     fi
     for function in "${FUNCTIONS[@]}"; do

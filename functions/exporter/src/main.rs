@@ -1,2 +1,34 @@
-//! To be written.
-fn main() {}
+//! The exporter: for each batch that SQS hands it, it fetches the messages from Elasticsearch, writes them to one
+//! object in S3 and settles the batch in the ledger. See `export.rs`.
+
+mod config;
+mod event;
+mod export;
+mod lease;
+mod fetch;
+mod request_size;
+mod archive;
+mod shutdown;
+
+use crate::export::Exporter;
+use crate::shutdown::Shutdown;
+use granary_environment::Deadline;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    granary_telemetry::init("exporter");
+    let shutdown = Shutdown::on_sigterm()?;
+    let exporter = &Exporter::start(shutdown.clone()).await.inspect_err(|error| {
+        tracing::error!("the exporter can't start: {error:#}");
+    })?;
+    let serve = lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let deadline = Deadline::of_invocation(event.context.deadline);
+        event::handle(exporter, event.payload, &event.context.request_id, deadline).await
+    }));
+    tokio::select! {
+        served = serve => served,
+        () = shutdown.and_idle() => Ok(()),
+    }
+}

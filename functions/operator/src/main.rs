@@ -1,2 +1,50 @@
-//! To be written.
-fn main() {}
+//! The operator: the HTTP API that people and the `granary` command use. One router, behind API Gateway in AWS and
+//! on a port of its own elsewhere.
+//!
+//! It asks and changes the ledger, and works on long operations while somebody waits; it never harvests or exports
+//! by itself. A wrong setting keeps it from starting, and the error lists all of them; a service that is down makes
+//! the routes that need it answer 503, and the others go on.
+
+mod config;
+mod services;
+mod lambda;
+mod router;
+mod edge;
+mod auth;
+mod answer;
+mod problem;
+mod fields;
+mod health;
+mod migration_request;
+mod migrate;
+mod queue;
+mod operations;
+mod seed;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::Context;
+use config::Config;
+use services::Services;
+use std::sync::Arc;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    granary_telemetry::init("operator");
+    let aws = granary_environment::aws::sdk_config().await;
+    let config = Config::read(&aws).await?;
+    let listen = config.listen;
+    let router = router::router(Arc::new(Services::new(config, &aws)?));
+    if lambda::is_where_we_run() {
+        return lambda::run(router).await;
+    }
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("could not listen on {listen} (GRANARY_LISTEN)"))?;
+    tracing::info!(%listen, "the API is up");
+    axum::serve(listener, router)
+        .await
+        .context("the server ended")
+}

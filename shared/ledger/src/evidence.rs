@@ -82,7 +82,70 @@ pub struct ObjectOnRecord {
     pub exported: u32,
 }
 
+/// The objects that a batch accounts for, whatever its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchObjects {
+    /// The object that its row names.
+    pub named: Option<ObjectKey>,
+    /// The generation whose object a worker may have put already, or be about to put; `None` once it is settled.
+    pub in_the_making: Option<Generation>,
+}
+
 impl Ledger {
+    /// The first hour of a range that has batches.
+    pub async fn first_hour_of(&self, range: TimeRange) -> Result<Option<Hour>, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let row: Option<Row> = conn
+                .exec_first(
+                    "SELECT hour_start FROM batch WHERE hour_start >= :from AND hour_start < :to \
+                     AND status <> 'cancelled' ORDER BY hour_start LIMIT 1",
+                    params! { "from" => at(Hour::of(range.from()).start()), "to" => at(range.to()) },
+                )
+                .await
+                .during("look for the first hour of a range")?;
+            row.map(|mut row| Ok(Hour::of(row.instant("hour_start")?))).transpose()
+        })
+        .await
+    }
+
+    /// The objects that given batches account for. A batch that was cancelled or isn't known has none.
+    pub async fn objects_of_batches(
+        &self,
+        batches: &[BatchId],
+    ) -> Result<HashMap<BatchId, BatchObjects>, LedgerError> {
+        let mut objects = HashMap::with_capacity(batches.len());
+        for chunk in batches.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+            let query = format!(
+                "SELECT id, object_key, IF(status = 'completed', NULL, generation) AS in_the_making FROM batch \
+                 WHERE id IN ({}) AND status <> 'cancelled'",
+                placeholders(chunk.len())
+            );
+            let rows = repeated(|| async {
+                let mut conn = self.conn("connect").await?;
+                let ids = chunk.iter().map(|id| Value::from(id.0)).collect();
+                let rows: Vec<Row> = conn
+                    .exec(&query, Params::Positional(ids))
+                    .await
+                    .during("look batches up")?;
+                Ok(rows)
+            })
+            .await?;
+            for mut row in rows {
+                let named = row.column::<Option<String>>("object_key")?;
+                let in_the_making = row.column::<Option<u32>>("in_the_making")?;
+                objects.insert(
+                    row.batch_id("id")?,
+                    BatchObjects {
+                        named: named.map(ObjectKey::from_record),
+                        in_the_making: in_the_making.map(Generation),
+                    },
+                );
+            }
+        }
+        Ok(objects)
+    }
+
     /// The hours of a range that have batches, in order of time.
     pub async fn hours_of(&self, range: TimeRange) -> Result<Vec<HourOfLedger>, LedgerError> {
         repeated(|| async {

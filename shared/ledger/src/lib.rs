@@ -35,7 +35,7 @@ pub use claim::{Claim, ClaimedBatch, NotClaimed, OwnedMessage};
 pub use connect::{Ledger, LedgerSettings};
 pub use control::{Audit, Stage};
 pub use error::LedgerError;
-pub use evidence::{HourOfLedger, ObjectOnRecord, Standing};
+pub use evidence::{BatchObjects, HourOfLedger, ObjectOnRecord, Standing};
 pub use migration::{Migration, MigrationFilter, NewMigration};
 pub use operation::{NewOperation, Operation, OperationSlice, OperationState};
 pub use outbox::{Believed, Unsent};

@@ -209,6 +209,20 @@ impl Ledger {
         .await
     }
 
+    /// Renews a slice's lease while it is at one piece of work: the heartbeat.
+    pub async fn renew_operation(
+        &self,
+        slice: &OperationSlice,
+        lease: Duration,
+    ) -> Result<Fenced, LedgerError> {
+        self.change_operation(
+            slice,
+            "lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND",
+            params! { "lease" => micros(lease) },
+        )
+        .await
+    }
+
     /// Leaves an operation to the next who has time.
     pub async fn release_operation(&self, slice: &OperationSlice) -> Result<Fenced, LedgerError> {
         self.change_operation(slice, "state = 'waiting', lease_until = NULL", Params::Empty)

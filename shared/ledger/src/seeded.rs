@@ -6,6 +6,7 @@ use crate::row::{Columns, placeholders};
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Generation, Hour, MessageId, ObjectKey};
 use mysql_async::{Params, Row, Value, prelude::Queryable};
+use std::collections::BTreeMap;
 
 /// A batch that owns some of the given messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,25 @@ impl Ledger {
                         message_count: row.column("message_count")?,
                     })
                 })
+                .collect()
+        })
+        .await
+    }
+
+    /// How many messages whose ids begin with `prefix` the ledger has, by status.
+    pub async fn seeded_by_status(&self, prefix: &str) -> Result<BTreeMap<String, u64>, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let rows: Vec<Row> = conn
+                .exec(
+                    "SELECT status, COUNT(*) AS messages FROM message_status \
+                     WHERE message_id LIKE CONCAT(?, '%') GROUP BY status",
+                    (prefix,),
+                )
+                .await
+                .during("count seeded messages")?;
+            rows.into_iter()
+                .map(|mut row| Ok((row.text("status")?, row.column("messages")?)))
                 .collect()
         })
         .await

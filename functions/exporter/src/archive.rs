@@ -1,0 +1,230 @@
+//! Putting a batch on record in S3: one object for each generation, whoever writes it.
+//!
+//! The object is written only where nothing stands at its key. Where something does (this attempt's own PUT whose
+//! answer was lost, an earlier attempt's, a reaped worker's), it is read back and adopted if it is this batch. If
+//! it isn't, it is left to the sweep, people are told, and the batch goes on with its next generation.
+//!
+//! The order is: exceptions into the ledger, object, manifest; the caller settles. So whoever comes later can check
+//! that object and exceptions together are the batch.
+
+use crate::export::{Exporter, failure};
+use crate::fetch::Fetched;
+use granary_archive::{ArchiveError, Contents, PutOutcome, PutSettings};
+use granary_domain::{Cause, Failure, Manifest, ManifestException, MessageId, ObjectKey};
+use granary_ledger::{ClaimedBatch, Exception, Fenced, LedgerError, OwnedMessage, Settlement};
+use std::collections::{HashMap, HashSet};
+
+const GENERATIONS_PER_ATTEMPT_MAX: u32 = 3;
+const MANIFEST_VERSION: u32 = 1;
+
+/// What stands on record for a batch.
+pub(crate) struct OnRecord {
+    /// The object and what it holds; `None` where no message was left to write.
+    object: Option<(ObjectKey, Contents)>,
+    exceptions: Vec<Exception>,
+}
+
+impl Exporter {
+    /// Looks for an object that an earlier attempt left, so that it needn't be fetched and written again. Exceptions
+    /// were recorded before that object was written, so the ledger has them.
+    pub(crate) async fn find_earlier(
+        &self,
+        batch: &ClaimedBatch,
+        messages: &[OwnedMessage],
+    ) -> Result<Option<OnRecord>, Failure> {
+        let known: Vec<Exception> = messages.iter().filter_map(known_exception).collect();
+        let key = self.object_key(batch);
+        match self.read_if_ours(&key, messages, &known).await? {
+            Standing::Ours(on_record) => Ok(Some(on_record)),
+            Standing::Nothing | Standing::Foreign(_) => Ok(None),
+        }
+    }
+
+    /// Writes a fetched batch down in S3.
+    pub(crate) async fn put_on_record(
+        &self,
+        batch: &mut ClaimedBatch,
+        messages: &[OwnedMessage],
+        fetched: Fetched,
+    ) -> Result<OnRecord, Failure> {
+        let Fetched { spool, exceptions } = fetched;
+        let accounted = spool.contents.exported + exceptions.len() as u64;
+        if accounted != messages.len() as u64 {
+            let text = format!("{accounted} messages are accounted for, the batch has {}", messages.len());
+            return Err(Failure { cause: Cause::Miscount, text });
+        }
+        self.record_exceptions(batch, messages, &exceptions).await?;
+        if spool.contents.exported == 0 {
+            return Ok(OnRecord { object: None, exceptions });
+        }
+        for _ in 0..GENERATIONS_PER_ATTEMPT_MAX {
+            let key = self.object_key(batch);
+            let put = self.archive.put(&key, batch.id, &spool, PutSettings::default()).await;
+            match put.map_err(archive_failure)? {
+                PutOutcome::Written => {
+                    return Ok(OnRecord { object: Some((key, spool.contents.clone())), exceptions });
+                }
+                PutOutcome::AlreadyThere => match self.read_if_ours(&key, messages, &exceptions).await? {
+                    Standing::Ours(on_record) => {
+                        self.record_exceptions(batch, messages, &on_record.exceptions).await?;
+                        return Ok(on_record);
+                    }
+                    // Deleted between the two: the next round writes it.
+                    Standing::Nothing => {}
+                    Standing::Foreign(reason) => self.leave_key(batch, &key, &reason).await?,
+                },
+            }
+        }
+        let text = format!("objects that aren't this batch stand at {GENERATIONS_PER_ATTEMPT_MAX} keys in a row");
+        Err(Failure { cause: Cause::ArchiveConflict, text })
+    }
+
+    /// Writes the manifest of what stands on record, and says what the ledger is to be told.
+    pub(crate) async fn account(
+        &self,
+        batch: &ClaimedBatch,
+        on_record: OnRecord,
+        timings: String,
+    ) -> Result<Settlement, Failure> {
+        let OnRecord { object, exceptions } = on_record;
+        let manifest = self.manifest(batch, object.as_ref(), &exceptions);
+        let key = self.archive.layout().manifest(batch.hour, batch.id, batch.generation);
+        self.archive.put_manifest(&key, &manifest).await.map_err(archive_failure)?;
+        let count = |outcome| exceptions.iter().filter(|exception| exception.outcome == outcome).count() as u32;
+        let contents = object.as_ref().map(|(_, contents)| contents);
+        Ok(Settlement {
+            sha256: contents.map(|contents| contents.sha256.0),
+            bytes_raw: contents.map_or(0, |contents| contents.bytes_raw),
+            bytes_stored: contents.map_or(0, |contents| contents.bytes_stored),
+            exported: contents.map_or(0, |contents| contents.exported) as u32,
+            missing: count(granary_domain::Outcome::Missing),
+            quarantined: count(granary_domain::Outcome::Quarantined),
+            object: object.map(|(key, _)| key),
+            timings,
+        })
+    }
+
+    /// Reads what stands at a key and compares it with the batch: every id of it is the batch's, and every message that
+    /// isn't in it is excepted.
+    async fn read_if_ours(
+        &self,
+        key: &ObjectKey,
+        messages: &[OwnedMessage],
+        exceptions: &[Exception],
+    ) -> Result<Standing, Failure> {
+        let mut absent: HashSet<&MessageId> = messages.iter().map(|message| &message.message_id).collect();
+        let mut foreign = 0u64;
+        let read = self.archive.read_ids(key, |id| foreign += u64::from(!absent.remove(id))).await;
+        let contents = match read {
+            Ok(Some(contents)) => contents,
+            Ok(None) => return Ok(Standing::Nothing),
+            Err(ArchiveError::Corrupt { reason, .. }) => return Ok(Standing::Foreign(reason)),
+            Err(error) => return Err(archive_failure(error)),
+        };
+        if foreign > 0 {
+            return Ok(Standing::Foreign(format!("{foreign} of its messages are not of this batch, or there twice")));
+        }
+        let reasons: HashMap<&MessageId, &Exception> =
+            exceptions.iter().map(|exception| (&exception.message_id, exception)).collect();
+        let explained: Option<Vec<Exception>> =
+            absent.iter().map(|id| reasons.get(id).map(|exception| (*exception).clone())).collect();
+        match explained {
+            Some(mut exceptions) => {
+                exceptions.sort_by(|left, right| left.message_id.cmp(&right.message_id));
+                Ok(Standing::Ours(OnRecord { object: Some((key.clone(), contents)), exceptions }))
+            }
+            None => Ok(Standing::Foreign(format!("it lacks messages: {} of {}", absent.len(), messages.len()))),
+        }
+    }
+
+    /// Gives up a key, with the object that stands at it, for the next generation's.
+    async fn leave_key(&self, batch: &mut ClaimedBatch, key: &ObjectKey, reason: &str) -> Result<(), Failure> {
+        let subject = format!("{}.{}", batch.id, batch.generation);
+        let text = format!("the object {key} is not batch {}: {reason}; the batch goes on with its next generation", batch.id);
+        let conflict = Cause::ArchiveConflict.as_str();
+        self.ledger.raise_alert(conflict, &subject, conflict, &text).await.map_err(ledger_failure)?;
+        match self.ledger.next_generation(batch).await.map_err(ledger_failure)? {
+            Some(next) => batch.generation = next,
+            None => return Err(lease_lost()),
+        }
+        Ok(())
+    }
+
+    async fn record_exceptions(
+        &self,
+        batch: &ClaimedBatch,
+        messages: &[OwnedMessage],
+        exceptions: &[Exception],
+    ) -> Result<(), Failure> {
+        let none_before = messages.iter().all(|message| message.exception.is_none());
+        if exceptions.is_empty() && none_before {
+            return Ok(());
+        }
+        match self.ledger.record_exceptions(batch, exceptions).await.map_err(ledger_failure)? {
+            Fenced::Done => Ok(()),
+            Fenced::Refused => Err(lease_lost()),
+        }
+    }
+
+    fn object_key(&self, batch: &ClaimedBatch) -> ObjectKey {
+        self.archive.layout().object(batch.hour, batch.id, batch.generation, self.form)
+    }
+
+    fn manifest(
+        &self,
+        batch: &ClaimedBatch,
+        object: Option<&(ObjectKey, Contents)>,
+        exceptions: &[Exception],
+    ) -> Manifest {
+        let contents = object.map(|(_, contents)| contents);
+        let exceptions = exceptions.iter().map(|exception| ManifestException {
+            message_id: exception.message_id.clone(),
+            outcome: exception.outcome,
+            reason: exception.reason.clone(),
+        });
+        Manifest {
+            v: MANIFEST_VERSION,
+            source: self.source_name.clone(),
+            batch_id: batch.id,
+            generation: batch.generation,
+            migration_id: batch.migration_id,
+            window_id: batch.window_id,
+            hour: batch.hour,
+            attempt: batch.fence.0,
+            object: object.map(|(key, _)| key.clone()),
+            messages: u64::from(batch.message_count),
+            exported: contents.map_or(0, |contents| contents.exported),
+            exceptions: exceptions.collect(),
+            first_id: contents.and_then(|contents| contents.first_id.clone()),
+            last_id: contents.and_then(|contents| contents.last_id.clone()),
+            id_digest: contents.map(|contents| contents.id_digest).unwrap_or_default(),
+            sha256: contents.map(|contents| contents.sha256.to_string()),
+            bytes_raw: contents.map_or(0, |contents| contents.bytes_raw),
+            bytes_stored: contents.map_or(0, |contents| contents.bytes_stored),
+        }
+    }
+}
+
+/// What stands at a key.
+enum Standing {
+    Nothing,
+    Ours(OnRecord),
+    Foreign(String),
+}
+
+fn known_exception(message: &OwnedMessage) -> Option<Exception> {
+    let (outcome, reason) = message.exception.clone()?;
+    Some(Exception { message_id: message.message_id.clone(), outcome, reason })
+}
+
+fn archive_failure(error: ArchiveError) -> Failure {
+    failure(error.cause(), &error)
+}
+
+fn ledger_failure(error: LedgerError) -> Failure {
+    failure(Cause::LedgerUnavailable, &error)
+}
+
+fn lease_lost() -> Failure {
+    Failure { cause: Cause::LeaseLost, text: "the batch belongs to somebody else now".to_owned() }
+}

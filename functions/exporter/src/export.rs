@@ -1,0 +1,210 @@
+//! One batch: claim, fetch, archive, settle.
+//!
+//! A batch is exported if and only if its claim was won and its settlement was accepted under the same fence. How an
+//! attempt ends is decided in [`Exporter::end`]: what is the platform's fault is deferred and doesn't count, what is
+//! the batch's own fault fails and may be retried by the reaper, a lost lease ends in silence because the batch
+//! is somebody else's.
+//!
+//! Dying anywhere is safe: the lease runs out, the reaper takes the batch back, and the next attempt finds and adopts
+//! whatever object was written.
+
+use crate::archive::OnRecord;
+use crate::config::Config;
+use crate::lease::Heartbeat;
+use crate::request_size::RequestSize;
+use crate::shutdown::Shutdown;
+use granary_archive::{Archive, sweep_leftovers};
+use granary_domain::{Backoff, BatchId, Cause, Compression, Failure, Format, MetadataSource};
+use granary_environment::{Deadline, LeaseSection, RetrySection, aws};
+use granary_handoff::{Handoff, QueueUrls};
+use granary_ledger::{Claim, ClaimedBatch, Fenced, Ledger, LedgerError, LedgerSettings, NotClaimed, Settlement};
+use granary_source::Source;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// One for the work, one for the heartbeat.
+const CONNECTIONS_MAX: usize = 2;
+const DEFERRAL_BACKOFF: Backoff =
+    Backoff { first: Duration::from_secs(5), ceiling: Duration::from_secs(600) };
+
+/// What the exporter works with. Made once at cold start.
+pub(crate) struct Exporter {
+    pub(crate) ledger: Ledger,
+    pub(crate) source: Source,
+    pub(crate) archive: Archive,
+    pub(crate) handoff: Handoff,
+    pub(crate) metadata: Vec<MetadataSource>,
+    pub(crate) source_name: String,
+    pub(crate) form: (Format, Compression),
+    pub(crate) temp_dir: PathBuf,
+    pub(crate) request_size: RequestSize,
+    retry: RetrySection,
+    lease: LeaseSection,
+    shutdown: Shutdown,
+}
+
+/// Milliseconds by phase, for the attempt's row and the log.
+#[derive(Debug, Default, serde::Serialize)]
+struct Timings {
+    ledger: u64,
+    fetch: u64,
+    archive: u64,
+}
+
+impl Exporter {
+    /// Reads the settings and connects to the ledger. Elasticsearch and S3 are met with the first batch.
+    pub(crate) async fn start(shutdown: Shutdown) -> anyhow::Result<Self> {
+        let aws = aws::sdk_config().await;
+        let config = Config::read(&aws).await?;
+        let settings = LedgerSettings { url: config.ledger.url, connections_max: CONNECTIONS_MAX };
+        let urls = QueueUrls { normal: config.queues.queue_url, priority: config.queues.priority_queue_url };
+        let temp_dir = std::env::temp_dir();
+        let leftovers = sweep_leftovers(&temp_dir)?;
+        if leftovers > 0 {
+            tracing::info!(leftovers, "spools of an earlier process were removed");
+        }
+        Ok(Self {
+            ledger: Ledger::connect(&settings).await?,
+            source: Source::new(config.source.into())?,
+            archive: Archive::new(&aws, config.archive.bucket, config.archive.layout),
+            handoff: Handoff::new(&aws, urls),
+            metadata: config.metadata.sources,
+            source_name: config.archive.source_name,
+            form: (config.archive.format, config.archive.compression),
+            temp_dir,
+            request_size: RequestSize::default(),
+            retry: config.retry,
+            lease: config.lease,
+            shutdown,
+        })
+    }
+
+    /// Exports a batch if it is to be had. An error means that the ledger doesn't know how it ended: only then is the
+    /// message not to be acknowledged.
+    pub(crate) async fn export(&self, id: BatchId, worker: &str, deadline: Deadline) -> Result<(), LedgerError> {
+        self.shutdown.in_hand(self.export_batch(id, worker, deadline)).await
+    }
+
+    async fn export_batch(&self, id: BatchId, worker: &str, deadline: Deadline) -> Result<(), LedgerError> {
+        let started = Instant::now();
+        let mut batch = match self.ledger.claim(id, worker, self.lease.lease).await? {
+            Claim::Won(batch) => *batch,
+            Claim::Lost(reason) => return self.leave(id, reason).await,
+        };
+        let mut heartbeat = Heartbeat::start(self.ledger.clone(), &batch, self.lease);
+        let ended = tokio::select! {
+            ended = self.work(&mut batch) => ended,
+            failure = heartbeat.lost() => Err(failure),
+            () = tokio::time::sleep_until(deadline.stop().into()) => Err(handed_back(Cause::Deadline)),
+            () = self.shutdown.ordered() => Err(handed_back(Cause::Shutdown)),
+        };
+        drop(heartbeat);
+        self.end(&batch, ended, started).await
+    }
+
+    /// The work on a claimed batch, up to the settlement. It may be dropped at any point.
+    async fn work(&self, batch: &mut ClaimedBatch) -> Result<Settlement, Failure> {
+        let mut timings = Timings::default();
+        let clock = Instant::now();
+        let messages = self.ledger.messages_of(batch.id).await;
+        let messages = messages.map_err(|error| failure(Cause::LedgerUnavailable, &error))?;
+        if messages.len() != batch.message_count as usize {
+            let text = format!("the batch has {} messages on record, {} are there", batch.message_count, messages.len());
+            return Err(Failure { cause: Cause::Miscount, text });
+        }
+        timings.ledger = millis(clock);
+        let earlier = match batch.fence.0 {
+            1 => None,
+            _ => self.find_earlier(batch, &messages).await?,
+        };
+        let on_record: OnRecord = match earlier {
+            Some(on_record) => on_record,
+            None => {
+                let clock = Instant::now();
+                let fetched = self.fetch(&messages).await?;
+                timings.fetch = millis(clock);
+                let clock = Instant::now();
+                let on_record = self.put_on_record(batch, &messages, fetched).await?;
+                timings.archive = millis(clock);
+                on_record
+            }
+        };
+        let timings = serde_json::to_string(&timings).map_err(|error| failure(Cause::Unexpected, &error))?;
+        self.account(batch, on_record, timings).await
+    }
+
+    /// Writes down how an attempt ended.
+    async fn end(
+        &self,
+        batch: &ClaimedBatch,
+        ended: Result<Settlement, Failure>,
+        started: Instant,
+    ) -> Result<(), LedgerError> {
+        let fenced = match &ended {
+            Ok(settlement) => self.ledger.settle(batch, settlement).await?,
+            Err(failure) => match failure.cause {
+                Cause::LeaseLost => Fenced::Refused,
+                Cause::Deadline | Cause::Shutdown => self.ledger.hand_back(batch, failure).await?,
+                cause if cause.is_platforms() => {
+                    let delay = DEFERRAL_BACKOFF.delay(batch.deferrals + 1, rand::random());
+                    self.ledger.defer(batch, failure, delay).await?
+                }
+                _ => {
+                    let delay = self.retry.backoff.delay(batch.attempts, rand::random());
+                    self.ledger.fail(batch, failure, delay, self.retry.attempts_max).await?
+                }
+            },
+        };
+        log_end(batch, &ended, fenced, started);
+        Ok(())
+    }
+
+    /// Acknowledges a batch that isn't to be had. One that is pending but not due will have to be sent again.
+    async fn leave(&self, id: BatchId, reason: NotClaimed) -> Result<(), LedgerError> {
+        if reason == NotClaimed::NotDue {
+            self.ledger.mark_unsent(id).await?;
+        }
+        tracing::info!(batch = id.0, ?reason, "the batch is not to be had");
+        Ok(())
+    }
+}
+
+fn log_end(batch: &ClaimedBatch, ended: &Result<Settlement, Failure>, fenced: Fenced, started: Instant) {
+    let (id, migration, attempt, millis) = (batch.id.0, batch.migration_id, batch.attempts, millis(started));
+    match ended {
+        Ok(settlement) if fenced == Fenced::Done => tracing::info!(
+            batch = id,
+            %migration,
+            attempt,
+            exported = settlement.exported,
+            missing = settlement.missing,
+            quarantined = settlement.quarantined,
+            bytes_raw = settlement.bytes_raw,
+            bytes_stored = settlement.bytes_stored,
+            millis,
+            timings = settlement.timings,
+            "exported"
+        ),
+        Ok(_) => tracing::warn!(batch = id, %migration, attempt, millis, "settled by somebody else"),
+        Err(failure) => {
+            let cause = failure.cause.as_str();
+            tracing::warn!(batch = id, %migration, attempt, millis, cause, reason = failure.text, "not exported");
+        }
+    }
+}
+
+pub(crate) fn failure(cause: Cause, error: &dyn std::error::Error) -> Failure {
+    Failure::new(cause, error)
+}
+
+fn handed_back(cause: Cause) -> Failure {
+    let text = match cause {
+        Cause::Shutdown => "the function is being shut down",
+        _ => "the function's time is nearly over",
+    };
+    Failure { cause, text: text.to_owned() }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

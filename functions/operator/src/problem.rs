@@ -1,0 +1,245 @@
+//! Errors as people and programs read them: RFC 9457, `application/problem+json`.
+//!
+//! `type` is stable and made for programs; `detail` says what is wrong with this request, and `remedy` what to do. A
+//! problem of ours carries its cause to the log, never to the caller.
+
+use crate::answer::Unfinished;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use granary_handoff::HandoffError;
+use granary_ledger::LedgerError;
+use granary_source::SourceError;
+use serde_json::{Map, Value};
+use std::error::Error;
+
+/// The kinds of problems. The API's documentation lists them; a client may branch on their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    InvalidParameter,
+    UnreadableBody,
+    BodyTooLarge,
+    NotConfirmed,
+    Unauthenticated,
+    RoleTooSmall,
+    SeedingNotAllowed,
+    NoSuchRoute,
+    MethodNotAllowed,
+    NotFound,
+    NotPossible,
+    OperationFailed,
+    Internal,
+    NotReady,
+    Unavailable,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::InvalidParameter => "invalid-parameter",
+            Self::UnreadableBody => "unreadable-body",
+            Self::BodyTooLarge => "body-too-large",
+            Self::NotConfirmed => "not-confirmed",
+            Self::Unauthenticated => "unauthenticated",
+            Self::RoleTooSmall => "role-too-small",
+            Self::SeedingNotAllowed => "seeding-not-allowed",
+            Self::NoSuchRoute => "no-such-route",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::NotFound => "not-found",
+            Self::NotPossible => "not-possible",
+            Self::OperationFailed => "operation-failed",
+            Self::Internal => "internal",
+            Self::NotReady => "not-ready",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::InvalidParameter => "A parameter can't be used",
+            Self::UnreadableBody => "The body can't be read",
+            Self::BodyTooLarge => "The body is too large",
+            Self::NotConfirmed => "The confirmation is missing",
+            Self::Unauthenticated => "A token is needed",
+            Self::RoleTooSmall => "This token may not do that",
+            Self::SeedingNotAllowed => "Test data is not allowed here",
+            Self::NoSuchRoute => "There is no such route",
+            Self::MethodNotAllowed => "The route has another method",
+            Self::NotFound => "There is no such thing",
+            Self::NotPossible => "That isn't possible as things stand",
+            Self::OperationFailed => "The operation failed",
+            Self::Internal => "Something went wrong here",
+            Self::NotReady => "A service is ill",
+            Self::Unavailable => "A service is out of reach",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidParameter | Self::UnreadableBody | Self::NotConfirmed => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::RoleTooSmall | Self::SeedingNotAllowed => StatusCode::FORBIDDEN,
+            Self::NoSuchRoute | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotPossible => StatusCode::CONFLICT,
+            Self::OperationFailed | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotReady | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+const RETRY_AFTER_SECS: u32 = 5;
+
+/// Why a request was not done.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    kind: Kind,
+    detail: String,
+    members: Map<String, Value>,
+    cause: Option<String>,
+}
+
+/// The cause of a problem that isn't the caller's, on its way to the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Reported {
+    pub(crate) cause: String,
+}
+
+impl Problem {
+    /// `detail` is a sentence, or more, about this very request.
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            members: Map::new(),
+            cause: None,
+        }
+    }
+
+    /// A parameter of the body, the query or the path that can't be used.
+    pub(crate) fn invalid(field: &str, detail: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidParameter, detail).with("field", field.into())
+    }
+
+    /// What the reader can do about it.
+    pub(crate) fn remedy(self, remedy: &str) -> Self {
+        self.with("remedy", remedy.into())
+    }
+
+    /// Another member of the body.
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        self.members.insert(name.to_owned(), value);
+        self
+    }
+
+    /// What a service's error means to the caller: it may pass by itself, or somebody has to look.
+    fn of_service(service: &'static str, passes: bool, error: &(dyn Error + 'static)) -> Self {
+        let mut problem = if passes {
+            Self::new(
+                Kind::Unavailable,
+                format!("The {service} is out of reach or overloaded at the moment."),
+            )
+            .remedy("Try again in a few seconds. GET /health says which service is ill.")
+        } else {
+            Self::new(Kind::Internal, format!("The {service} did not do what it was asked."))
+                .remedy("The operator's log has the reason under this requestId.")
+        };
+        problem.cause = Some(chain(error));
+        problem.with("service", service.into())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    #[cfg(test)]
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.members.get("field").and_then(Value::as_str)
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        Self::of_service("ledger", error.is_platforms(), &error)
+    }
+}
+
+impl From<SourceError> for Problem {
+    fn from(error: SourceError) -> Self {
+        Self::of_service("source", error.is_platforms(), &error)
+    }
+}
+
+impl From<HandoffError> for Problem {
+    fn from(error: HandoffError) -> Self {
+        Self::of_service("queue", error.is_platforms(), &error)
+    }
+}
+
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        let mut problem = Self::new(Kind::Internal, "The request could not be done.")
+            .remedy("The operator's log has the reason under this requestId.");
+        problem.cause = Some(format!("{error:#}"));
+        problem
+    }
+}
+
+/// An error and all that it is caused by.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.kind.status();
+        let mut body = self.members;
+        let members: [(&str, Value); 5] = [
+            ("type", format!("urn:granary:problem:{}", self.kind.name()).into()),
+            ("title", self.kind.title().into()),
+            ("status", status.as_u16().into()),
+            ("detail", self.detail.into()),
+            ("success", false.into()),
+        ];
+        body.extend(members.map(|(name, value)| (name.to_owned(), value)));
+        let mut response = status.into_response();
+        match self.kind {
+            Kind::Unauthenticated => {
+                let scheme = HeaderValue::from_static("Bearer realm=\"granary\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+            }
+            Kind::Unavailable | Kind::NotReady => {
+                response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECS.into());
+            }
+            Kind::InvalidParameter
+            | Kind::UnreadableBody
+            | Kind::BodyTooLarge
+            | Kind::NotConfirmed
+            | Kind::RoleTooSmall
+            | Kind::SeedingNotAllowed
+            | Kind::NoSuchRoute
+            | Kind::MethodNotAllowed
+            | Kind::NotFound
+            | Kind::NotPossible
+            | Kind::OperationFailed
+            | Kind::Internal => {}
+        }
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(Reported { cause });
+        }
+        response.extensions_mut().insert(Unfinished {
+            body,
+            media_type: "application/problem+json",
+        });
+        response
+    }
+}
