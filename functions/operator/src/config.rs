@@ -3,10 +3,9 @@
 use crate::auth::Tokens;
 use aws_config::SdkConfig;
 use granary_environment::{
-    ArchiveSection, Environment, InvalidEnvironment, LedgerSection, QueueSection, Reading, SecretVariable,
-    SourceSection, Variable,
+    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, QueueSection, Reading,
+    SecretVariable, SourceSection, Variable,
 };
-use jiff::SignedDuration;
 use std::net::{Ipv4Addr, SocketAddr};
 
 const OPERATOR_TOKEN: SecretVariable = SecretVariable {
@@ -37,24 +36,13 @@ const ALLOW_SEEDING: Variable = Variable {
     name: "GRANARY_ALLOW_SEEDING",
     holds: "true to allow test data, or false; never true in production",
 };
-const HARVEST_LAG_SECONDS: Variable = Variable {
-    name: "GRANARY_HARVEST_LAG_SECONDS",
-    holds: "how many seconds before now the youngest message is that is harvested",
-};
-const BATCH_SIZE: Variable = Variable {
-    name: "GRANARY_BATCH_SIZE",
-    holds: "how many messages a batch has at most",
-};
 const LISTEN: Variable = Variable {
     name: "GRANARY_LISTEN",
     holds: "the address and port to listen on outside of Lambda, such as 127.0.0.1:8787",
 };
 
-/// A migration may ask for no more, whatever the default is.
+/// Messages in a batch that a migration may ask for.
 pub(crate) const BATCH_SIZE_MAX: u32 = 10_000;
-const BATCH_SIZE_DEFAULT: u32 = 500;
-const HARVEST_LAG_SECS_DEFAULT: u32 = 120;
-const HARVEST_LAG_SECS_MAX: u32 = 86_400;
 const LISTEN_PORT_DEFAULT: u16 = 8787;
 
 /// Whether test data may be written and cleared.
@@ -73,10 +61,7 @@ pub(crate) struct Config {
     pub(crate) queues: QueueSection,
     pub(crate) tokens: Tokens,
     pub(crate) seeding: SeedingRule,
-    /// Messages younger than this are left to settle at the source.
-    pub(crate) harvest_lag: SignedDuration,
-    /// Messages in a batch of a migration that doesn't say.
-    pub(crate) batch_size: u32,
+    pub(crate) harvest: HarvestSection,
     pub(crate) listen: SocketAddr,
 }
 
@@ -94,8 +79,7 @@ impl Config {
         let operator_token = env.optional_secret(OPERATOR_TOKEN, aws).await;
         let viewer_token = env.optional_secret(VIEWER_TOKEN, aws).await;
         let seeding = read_seeding_rule(&mut env);
-        let lag_secs = env.number(HARVEST_LAG_SECONDS, HARVEST_LAG_SECS_DEFAULT, 0..=HARVEST_LAG_SECS_MAX);
-        let batch_size = env.number(BATCH_SIZE, BATCH_SIZE_DEFAULT, 1..=BATCH_SIZE_MAX);
+        let harvest = HarvestSection::read(&mut env);
         let listen = env.optional_parsed(LISTEN, str::parse);
         env.finish(|| {
             Ok(Self {
@@ -108,8 +92,7 @@ impl Config {
                     viewer: viewer_token?,
                 },
                 seeding: seeding?,
-                harvest_lag: SignedDuration::from_secs(lag_secs?.into()),
-                batch_size: batch_size?,
+                harvest: harvest?,
                 listen: listen?.unwrap_or((Ipv4Addr::LOCALHOST, LISTEN_PORT_DEFAULT).into()),
             })
         })

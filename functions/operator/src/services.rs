@@ -3,20 +3,18 @@
 //! Nothing is connected before a route needs it, so that a ledger that is down at a cold start doesn't take
 //! `/health` with it.
 
+use crate::auth::Role;
 use crate::config::Config;
 use crate::problem::Problem;
 use anyhow::Context;
 use aws_config::SdkConfig;
 use granary_archive::Archive;
-use granary_environment::{SourceCredentials as FromEnvironment, SourceSection};
 use granary_handoff::{Handoff, QueueUrls};
 use granary_ledger::{Audit, Ledger, LedgerSettings};
-use granary_source::{DocId, Source, SourceCredentials, SourceSettings};
+use granary_source::Source;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::OnceCell;
-
-use crate::auth::Role;
 
 /// Requests come one at a time in Lambda; the second connection is for a heartbeat, the others for local use.
 const LEDGER_CONNECTIONS_MAX: usize = 4;
@@ -35,7 +33,7 @@ pub(crate) struct Services {
 impl Services {
     /// Clients for everything, none of them connected.
     pub(crate) fn new(config: Config, aws: &SdkConfig) -> anyhow::Result<Self> {
-        let source = Source::new(source_settings(&config.source)).context("the source can't be asked")?;
+        let source = Source::new(config.source.clone().into()).context("the source can't be asked")?;
         let queues = &config.queues;
         let handoff = Handoff::new(
             aws,
@@ -82,7 +80,7 @@ impl Services {
 
     /// The instant before which messages have settled at the source, on a whole second.
     pub(crate) fn horizon(&self) -> Timestamp {
-        let settled = Timestamp::now() - self.config.harvest_lag;
+        let settled = Timestamp::now() - self.config.harvest.lag;
         Timestamp::from_second(settled.as_second()).unwrap_or(settled)
     }
 }
@@ -93,29 +91,4 @@ pub(crate) struct Done {
     pub(crate) action: &'static str,
     pub(crate) arguments: Value,
     pub(crate) effect: Value,
-}
-
-fn source_settings(section: &SourceSection) -> SourceSettings {
-    let credentials = match &section.credentials {
-        FromEnvironment::None => None,
-        FromEnvironment::ApiKey(key) => Some(SourceCredentials::ApiKey(key.clone())),
-        FromEnvironment::User { name, password } => Some(SourceCredentials::Basic {
-            user: name.clone(),
-            password: password.clone(),
-        }),
-    };
-    SourceSettings {
-        url: section.url.clone(),
-        credentials,
-        index: section.index.clone(),
-        id_field: section.id_field.clone(),
-        doc_id_is_message_id: if section.doc_id_is_message_id {
-            DocId::IsMessageId
-        } else {
-            DocId::IsItsOwn
-        },
-        time_field: section.time_field.clone(),
-        filter: section.filter.clone(),
-        request_timeout: SourceSettings::REQUEST_TIMEOUT,
-    }
 }

@@ -1,1 +1,51 @@
-//! To be written.
+//! The verdict: whether the ids in Elasticsearch are the ids in the ledger are the ids read back from the objects.
+//!
+//! It works hour by hour from what stands in the three places now, never from counters, and remembers nothing in
+//! between but its [`VerifyProgress`], so that a verification of a year is many short steps by whoever has time.
+//! The source is read first, the ledger after it: what arrives meanwhile is on record by the time it is looked for.
+//!
+//! Not responsible for repairing anything, nor for when a step is taken (`granary-operations` is). A step that fails
+//! has changed nothing and may be repeated; [`VerifyError::cause`] says whose fault it was. What is wrong with the
+//! archive is no error but a [`Finding`].
+
+mod error;
+mod arguments;
+mod report;
+mod progress;
+mod hour;
+mod scan;
+mod compare;
+mod objects;
+mod orphans;
+mod quick;
+
+pub use arguments::{Scope, VerifyArguments};
+pub use error::VerifyError;
+pub use progress::{Step, VerifyProgress};
+pub use report::{Account, Counts, Digests, Finding, FindingKind, Report, Verdict};
+
+use granary_archive::Archive;
+use granary_ledger::Ledger;
+use granary_source::Source;
+use std::time::Duration;
+
+/// Compares source, ledger and archive of one deployment. Cheap to clone.
+#[derive(Clone)]
+pub struct Verifier {
+    ledger: Ledger,
+    source: Source,
+    archive: Archive,
+    lag: Duration,
+}
+
+impl Verifier {
+    /// A verifier that looks at nothing younger than `lag` (`GRANARY_HARVEST_LAG_SECONDS`), as the harvest does.
+    pub fn new(ledger: Ledger, source: Source, archive: Archive, lag: Duration) -> Self {
+        Self {
+            ledger,
+            source,
+            archive,
+            lag,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the reaper is told by its environment.
+
+use granary_environment::{
+    Environment, InvalidEnvironment, LedgerSection, QueueSection, Reading, RetrySection, Variable,
+};
+
+const ALERT_TOPIC_ARN: Variable =
+    Variable { name: "GRANARY_ALERT_TOPIC_ARN", holds: "the ARN of the SNS topic that people are told through" };
+const FAILURE_RATE_THRESHOLD: Variable = Variable {
+    name: "GRANARY_FAILURE_RATE_THRESHOLD",
+    holds: "the share of failed attempts above which people are told, 0.0 to 1.0, or leave it out for 0.1",
+};
+const FAILURE_RATE_THRESHOLD_DEFAULT: f64 = 0.1;
+
+/// The reaper's settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) ledger: LedgerSection,
+    pub(crate) queues: QueueSection,
+    pub(crate) retry: RetrySection,
+    pub(crate) alert_topic_arn: String,
+    pub(crate) failure_rate_threshold: f64,
+}
+
+impl Config {
+    pub(crate) async fn read(aws: &aws_config::SdkConfig) -> Result<Self, InvalidEnvironment> {
+        let mut env = Environment::from_process();
+        let ledger = LedgerSection::read(&mut env, aws).await;
+        let queues = QueueSection::read(&mut env);
+        let retry = RetrySection::read(&mut env);
+        let alert_topic_arn = env.required(ALERT_TOPIC_ARN);
+        let failure_rate_threshold = read_threshold(&mut env);
+        env.finish(|| {
+            Ok(Self {
+                ledger: ledger?,
+                queues: queues?,
+                retry: retry?,
+                alert_topic_arn: alert_topic_arn?,
+                failure_rate_threshold: failure_rate_threshold?,
+            })
+        })
+    }
+}
+
+fn read_threshold(env: &mut Environment) -> Reading<f64> {
+    let threshold = env.optional_parsed(FAILURE_RATE_THRESHOLD, |text| match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        Ok(_) | Err(_) => Err("it is not a number from 0.0 to 1.0"),
+    })?;
+    Ok(threshold.unwrap_or(FAILURE_RATE_THRESHOLD_DEFAULT))
+}

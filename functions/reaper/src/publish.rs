@@ -1,0 +1,67 @@
+//! Telling people: alerts go from the ledger to SNS, alike ones in one message.
+//!
+//! Published first, marked afterwards: dying between the two tells twice, with the same number. SNS being down loses
+//! nothing: the rows stay unpublished.
+
+use crate::reap::{Reaper, Tick};
+use anyhow::Context;
+use granary_alert::Alert;
+use granary_ledger::AlertRow;
+
+const ALERTS_PER_TICK_MAX: u32 = 1_000;
+/// Of one message; the rest are in the ledger.
+const TEXTS_MAX: usize = 20;
+
+impl Reaper {
+    /// Publishes what nobody was told yet.
+    pub(crate) async fn publish_alerts(&self, tick: &mut Tick) -> anyhow::Result<()> {
+        let rows = self.ledger.unpublished_alerts(ALERTS_PER_TICK_MAX).await?;
+        for alike in rows.chunk_by(|left, right| (&left.kind, &left.cause) == (&right.kind, &right.cause)) {
+            let Some(alert) = message_of(alike) else { continue };
+            self.publisher.publish(&alert).await.with_context(|| format!("alert {}", alert.number))?;
+            let ids: Vec<u64> = alike.iter().map(|row| row.id).collect();
+            self.ledger.mark_published(&ids).await?;
+            tick.published += ids.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// One message for alerts of one kind and cause.
+fn message_of(alike: &[AlertRow]) -> Option<Alert> {
+    let first = alike.first()?;
+    let subject = match alike.len() {
+        1 => format!("Granary: {}", headline(&first.kind)),
+        count => format!("Granary: {} ({count} times)", headline(&first.kind)),
+    };
+    let mut text: Vec<String> =
+        alike.iter().take(TEXTS_MAX).map(|row| format!("- [{}] {}", row.id, row.text)).collect();
+    if alike.len() > TEXTS_MAX {
+        text.push(format!("- and {} more of the same cause", alike.len() - TEXTS_MAX));
+    }
+    text.push(String::new());
+    text.push(format!("What to do: {}", remedy(&first.kind)));
+    Some(Alert { number: first.id, kind: first.kind.clone(), subject, text: text.join("\n") })
+}
+
+fn headline(kind: &str) -> &str {
+    match kind {
+        "parked" => "batches are parked",
+        "failure_rate" => "too many attempts fail",
+        "failure_rate_over" => "attempts succeed again",
+        "archive_conflict" => "an object in the archive is not what it should be",
+        "unreadable_message" => "a message in the queue can't be read",
+        other => other,
+    }
+}
+
+fn remedy(kind: &str) -> &'static str {
+    match kind {
+        "parked" => "read the cause above, remove it, then send the batches again; nothing is lost meanwhile.",
+        "failure_rate" => "look at the causes in the exporter's log; failed batches are retried by themselves.",
+        "failure_rate_over" => "nothing.",
+        "archive_conflict" => "nothing at once: the batch has a new object. Find out who wrote the other one.",
+        "unreadable_message" => "look at the dead-letter queue: who else sends to this queue, or was a newer version rolled back?",
+        _ => "look into the ledger's alert table and the functions' logs.",
+    }
+}

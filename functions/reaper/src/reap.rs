@@ -1,0 +1,167 @@
+//! One tick of the reaper: pending → in progress → failed, then people, then operations.
+//!
+//! A batch is taken back if and only if its lease is over by the database's clock. It is sent if and only if it is
+//! pending, due, not paused, and either unsent or lost on its way. Each step stands alone: one that fails doesn't
+//! keep the others from running, and its error is the tick's in the end. Every step may be repeated at any point,
+//! by this tick or by another one beside it.
+
+use crate::config::Config;
+use anyhow::Context;
+use granary_alert::Publisher;
+use granary_environment::{Deadline, RetrySection, aws};
+use granary_handoff::{Handoff, QueueUrls, send_unsent};
+use granary_ledger::{Cancelled, Ledger, LedgerSettings, MigrationFilter};
+use granary_domain::{MigrationState, TimeRange};
+use serde::Serialize;
+
+const CONNECTIONS_MAX: usize = 3;
+const MIGRATIONS_PER_TICK_MAX: u32 = 500;
+
+/// What the reaper works with. Made once at cold start.
+pub(crate) struct Reaper {
+    pub(crate) ledger: Ledger,
+    pub(crate) handoff: Handoff,
+    pub(crate) publisher: Publisher,
+    pub(crate) failure_rate_threshold: f64,
+    retry: RetrySection,
+}
+
+/// What a tick came to.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Tick {
+    /// Pending batches that were sent for the first time, or after they became pending again.
+    pub(crate) sent: u64,
+    /// Pending batches whose message got lost, sent again.
+    pub(crate) resent: u64,
+    /// Batches that were taken back from dead workers.
+    pub(crate) reaped: u64,
+    /// Failed batches that are given another attempt.
+    pub(crate) retried: u64,
+    /// Batches that newly are without an attempt left.
+    pub(crate) parked: u64,
+    /// Batches of cancelled migrations that ended.
+    pub(crate) cancelled: u64,
+    /// Migrations that have nothing open any more.
+    pub(crate) completed_migrations: u64,
+    /// Attempts of the last hour that failed, by all attempts: 0.0 to 1.0.
+    pub(crate) failure_rate: f64,
+    /// Alerts that people were told.
+    pub(crate) published: u64,
+}
+
+impl Reaper {
+    /// Reads the settings and connects to the ledger.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let aws = aws::sdk_config().await;
+        let config = Config::read(&aws).await?;
+        let settings = LedgerSettings { url: config.ledger.url, connections_max: CONNECTIONS_MAX };
+        let urls = QueueUrls { normal: config.queues.queue_url, priority: config.queues.priority_queue_url };
+        Ok(Self {
+            ledger: Ledger::connect(&settings).await?,
+            handoff: Handoff::new(&aws, urls),
+            publisher: Publisher::new(&aws, config.alert_topic_arn),
+            failure_rate_threshold: config.failure_rate_threshold,
+            retry: config.retry,
+        })
+    }
+
+    /// Runs every step once.
+    pub(crate) async fn tick(&self, deadline: Deadline) -> anyhow::Result<Tick> {
+        let started = std::time::Instant::now();
+        let mut tick = Tick::default();
+        let mut first_error = None;
+        let mut step = |name: &'static str, outcome: anyhow::Result<()>| {
+            if let Err(error) = outcome.context(name) {
+                tracing::error!("{error:#}");
+                first_error.get_or_insert(error);
+            }
+        };
+        step("send what is pending", self.send_pending(deadline, &mut tick).await);
+        step("take back from dead workers", self.reap_all(deadline, &mut tick).await);
+        step("retry what failed", self.retry_all(deadline, &mut tick).await);
+        step("release what was cancelled", self.release_all(deadline, &mut tick).await);
+        step("complete migrations", self.complete_migrations(&mut tick).await);
+        step("raise alerts", self.raise_alerts(&mut tick).await);
+        step("publish alerts", self.publish_alerts(&mut tick).await);
+        tracing::info!(
+            sent = tick.sent,
+            resent = tick.resent,
+            reaped = tick.reaped,
+            retried = tick.retried,
+            parked = tick.parked,
+            cancelled = tick.cancelled,
+            completed_migrations = tick.completed_migrations,
+            failure_rate = tick.failure_rate,
+            published = tick.published,
+            millis = started.elapsed().as_millis() as u64,
+            "reaped"
+        );
+        first_error.map_or(Ok(tick), Err)
+    }
+
+    async fn send_pending(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+        tick.sent += send_unsent(&self.ledger, &self.handoff, deadline.stop()).await?;
+        tick.resent += self.resend_lost().await?;
+        Ok(())
+    }
+
+    /// Takes back what dead workers held.
+    async fn reap_all(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+        while !deadline.is_near() {
+            let reaped = self.ledger.reap_dead(self.retry.backoff, self.retry.attempts_max).await?;
+            if reaped.batches.is_empty() {
+                break;
+            }
+            tracing::warn!(batches = ?reaped.batches, "taken back from dead workers");
+            tick.reaped += reaped.batches.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Gives failed batches that are due another attempt, and sends them at once.
+    async fn retry_all(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+        while !deadline.is_near() {
+            let retried = self.ledger.retry_failed().await?;
+            if retried == 0 {
+                break;
+            }
+            tick.retried += retried;
+        }
+        tick.sent += send_unsent(&self.ledger, &self.handoff, deadline.stop()).await?;
+        Ok(())
+    }
+
+    /// Ends the batches of cancelled migrations that the operator had no time for.
+    async fn release_all(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+        let mut total = Cancelled::default();
+        while !deadline.is_near() {
+            let Some(released) = self.ledger.release_cancelled().await? else { break };
+            total += released;
+        }
+        tick.cancelled += total.batches;
+        Ok(())
+    }
+
+    /// Completes draining migrations none of whose messages are open, whoever owns them.
+    async fn complete_migrations(&self, tick: &mut Tick) -> anyhow::Result<()> {
+        self.ledger.drain_harvested_migrations().await?;
+        let draining = MigrationFilter {
+            state: Some(MigrationState::Draining),
+            limit: MIGRATIONS_PER_TICK_MAX,
+            ..MigrationFilter::default()
+        };
+        for migration in self.ledger.migrations(draining).await? {
+            let Some(range) = migration.to.and_then(|to| TimeRange::new(migration.from, to).ok()) else { continue };
+            if self.ledger.progress_of(range).await?.open() == 0 && self.ledger.complete_migration(migration.id).await? {
+                tick.completed_migrations += 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn raise_alerts(&self, tick: &mut Tick) -> anyhow::Result<()> {
+        tick.parked += self.ledger.raise_parked().await?;
+        tick.failure_rate = self.watch_failure_rate().await?;
+        Ok(())
+    }
+}

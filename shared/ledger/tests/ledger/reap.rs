@@ -1,0 +1,123 @@
+//! Reaping and retrying: nothing stays in dead hands, and nothing is tried for ever.
+
+use crate::stage::{ATTEMPTS_MAX, BACKOFF, Stage, failure};
+use granary_domain::BatchId;
+use std::time::Duration;
+
+#[tokio::test]
+async fn e9_a_batch_whose_lease_is_over_is_taken_back() {
+    let stage = Stage::new().await;
+    let batch = stage.claimed().await;
+    assert!(stage.ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap().batches.is_empty());
+    stage.reap(batch.id).await;
+    let row: (String, u32, u32, Option<String>, String) = stage
+        .database
+        .row("SELECT status, fence, attempts, holder, error_code FROM batch")
+        .await;
+    assert_eq!(row, ("failed".into(), 2, 1, None, "worker_died".into()));
+    let attempt: (u32, String, bool) = stage
+        .database
+        .row("SELECT number, outcome, ended_at IS NOT NULL FROM attempt")
+        .await;
+    assert_eq!(attempt, (1, "reaped".into(), true));
+    assert!(stage.ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap().batches.is_empty());
+}
+
+#[tokio::test]
+async fn two_reapers_at_once_take_each_batch_back_once() {
+    let stage = Stage::new().await;
+    for number in 0..10 {
+        let batch = stage.batch(&[&format!("m{number}")]).await;
+        stage.claim(batch, "worker").await;
+        stage.let_lease_end(batch).await;
+    }
+    let other = stage.database.ledger().await;
+    let (one, another) = tokio::join!(
+        stage.ledger.reap_dead(BACKOFF, ATTEMPTS_MAX),
+        other.reap_dead(BACKOFF, ATTEMPTS_MAX)
+    );
+    assert_eq!(one.unwrap().batches.len() + another.unwrap().batches.len(), 10);
+    let fences: Vec<u32> = stage.database.rows("SELECT DISTINCT fence FROM batch").await;
+    assert_eq!(fences, [2]);
+}
+
+#[tokio::test]
+async fn a_reaped_batch_waits_no_longer_than_its_backoff() {
+    let stage = Stage::new().await;
+    let batch = stage.claimed().await;
+    stage.reap(batch.id).await;
+    let micros: i64 = stage
+        .database
+        .row("SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), not_before) FROM batch")
+        .await;
+    assert!(micros <= 5_000_000, "{micros}");
+}
+
+#[tokio::test]
+async fn a_failed_batch_is_retried_when_it_is_due_and_not_before() {
+    let stage = Stage::new().await;
+    let batch = stage.claimed().await;
+    stage.ledger.mark_sent(&[batch.id]).await.unwrap();
+    stage.ledger.fail(&batch, &failure(), Duration::from_secs(60), ATTEMPTS_MAX).await.unwrap();
+    assert_eq!(stage.ledger.retry_failed().await.unwrap(), 0);
+    stage.let_delays_end().await;
+    assert_eq!(stage.ledger.retry_failed().await.unwrap(), 1);
+    assert_eq!(stage.ledger.unsent(10).await.unwrap()[0].batch_id, batch.id);
+    assert_eq!(stage.claim(batch.id, "the next").await.attempts, 2);
+}
+
+/// Claims and loses a batch until no attempt is left; `dies`: by dying, else by failing.
+async fn use_up_attempts(stage: &Stage, batch: BatchId, ends: Ends) {
+    for attempt in 1..=ATTEMPTS_MAX {
+        let claimed = stage.claim(batch, &format!("worker {attempt}")).await;
+        match ends {
+            Ends::Dying => stage.reap(batch).await,
+            Ends::Failing => {
+                let ended = stage.ledger.fail(&claimed, &failure(), Duration::ZERO, ATTEMPTS_MAX).await;
+                ended.unwrap();
+            }
+        }
+        stage.let_delays_end().await;
+        stage.ledger.retry_failed().await.unwrap();
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Ends {
+    Dying,
+    Failing,
+}
+
+#[tokio::test]
+async fn a2_a_batch_without_an_attempt_left_is_parked_and_alerted_once() {
+    for ends in [Ends::Dying, Ends::Failing] {
+        let stage = Stage::new().await;
+        let batch = stage.batch(&["m"]).await;
+        use_up_attempts(&stage, batch, ends).await;
+        let row: (String, bool, u32) = stage
+            .database
+            .row("SELECT status, parked_at IS NOT NULL, attempts FROM batch")
+            .await;
+        assert_eq!(row, ("failed".into(), true, ATTEMPTS_MAX));
+        assert!(stage.ledger.unsent(10).await.unwrap().is_empty());
+        assert_eq!(stage.ledger.raise_parked().await.unwrap(), 1);
+        assert_eq!(stage.ledger.raise_parked().await.unwrap(), 0);
+        let alerts = stage.ledger.unpublished_alerts(10).await.unwrap();
+        assert_eq!(alerts.len(), 1);
+        assert_eq!(alerts[0].kind, "parked");
+        assert!(alerts[0].text.contains(&format!("batch {batch}")), "{}", alerts[0].text);
+    }
+}
+
+#[tokio::test]
+async fn a2_two_reapers_at_once_write_one_alert_for_each_parked_batch() {
+    let stage = Stage::new().await;
+    for number in 0..5 {
+        let batch = stage.batch(&[&format!("m{number}")]).await;
+        use_up_attempts(&stage, batch, Ends::Failing).await;
+    }
+    let other = stage.database.ledger().await;
+    let (one, another) = tokio::join!(stage.ledger.raise_parked(), other.raise_parked());
+    assert_eq!(one.unwrap() + another.unwrap(), 5);
+    assert_eq!(stage.ledger.unpublished_alerts(10).await.unwrap().len(), 5);
+}

@@ -1,0 +1,199 @@
+//! The schema: made once, by whoever comes first, and true to its own rules.
+
+use crate::reserved_words::RESERVED_WORDS;
+use crate::stage::{Database, Stage, seen, whole};
+use granary_domain::{MessageId, Outcome};
+use granary_ledger::{Exception, Ledger, LedgerError};
+use std::collections::BTreeSet;
+
+#[tokio::test]
+async fn an_empty_database_becomes_a_ledger() {
+    let database = Database::new().await;
+    let ledger = database.ledger().await;
+    let migrations: u32 = database.row("SELECT COUNT(*) FROM refinery_schema_history").await;
+    assert_eq!(ledger.schema_version().await.unwrap(), migrations);
+    assert!(ledger.batches_by_status().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn d3_programs_that_migrate_at_once_wait_for_each_other() {
+    let database = Database::new().await;
+    let (one, another, third) = tokio::join!(database.ledger(), database.ledger(), database.ledger());
+    let version = one.schema_version().await.unwrap();
+    assert!(version > 0);
+    assert_eq!(another.schema_version().await.unwrap(), version);
+    assert_eq!(third.schema_version().await.unwrap(), version);
+}
+
+#[tokio::test]
+async fn d3_a_program_with_one_connection_can_migrate() {
+    let database = Database::new().await;
+    let settings = database.settings(1);
+    let connecting = Ledger::connect(&settings);
+    let connected = tokio::time::timeout(std::time::Duration::from_secs(60), connecting).await;
+    let ledger = connected.expect("migrating doesn't wait for itself").unwrap();
+    ledger.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn d3_a_newer_schema_is_refused() {
+    let stage = Stage::new().await;
+    let known = stage.ledger.schema_version().await.unwrap();
+    stage
+        .database
+        .sql(&format!("UPDATE refinery_schema_history SET version = {} WHERE version = {known}", known + 1))
+        .await;
+    let refused = Ledger::connect(&stage.database.settings(2)).await.unwrap_err();
+    assert!(matches!(refused, LedgerError::SchemaNewer { found, .. } if found == known + 1));
+    assert!(!refused.is_platforms(), "it is for a person to repair");
+}
+
+#[tokio::test]
+async fn d3_a_migration_that_died_before_it_was_written_down_is_repeated() {
+    let stage = Stage::new().await;
+    let known = stage.ledger.schema_version().await.unwrap();
+    for version in (1..=known).rev() {
+        stage
+            .database
+            .sql(&format!("DELETE FROM refinery_schema_history WHERE version >= {version}"))
+            .await;
+        let again = stage.database.ledger().await;
+        assert_eq!(again.schema_version().await.unwrap(), known);
+    }
+}
+
+#[tokio::test]
+async fn no_identifier_is_a_reserved_word() {
+    let stage = Stage::new().await;
+    let name = &stage.database.name;
+    let query = format!(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = '{name}' \
+         UNION SELECT column_name FROM information_schema.columns WHERE table_schema = '{name}' \
+         UNION SELECT index_name FROM information_schema.statistics \
+               WHERE table_schema = '{name}' AND index_name <> 'PRIMARY' \
+         UNION SELECT constraint_name FROM information_schema.table_constraints \
+               WHERE constraint_schema = '{name}' AND constraint_name <> 'PRIMARY'"
+    );
+    let identifiers: Vec<String> = stage.database.rows(&query).await;
+    assert!(identifiers.len() > 50, "{identifiers:?}");
+    let reserved: BTreeSet<&str> = RESERVED_WORDS.split_whitespace().collect();
+    let taken: Vec<_> = identifiers
+        .iter()
+        .filter(|identifier| reserved.contains(identifier.to_uppercase().as_str()))
+        .collect();
+    assert!(taken.is_empty(), "{taken:?}");
+}
+
+#[tokio::test]
+async fn the_view_says_how_each_message_stands() {
+    let stage = Stage::new().await;
+    let released = stage.batch(&["released"]).await;
+    let released_by: Vec<u8> = stage
+        .database
+        .row(&format!("SELECT migration_id FROM batch WHERE id = {released}"))
+        .await;
+    stage
+        .ledger
+        .cancel_migration(granary_domain::MigrationId(
+            uuid::Uuid::from_slice(&released_by).unwrap(),
+        ))
+        .await
+        .unwrap();
+    stage.ledger.release_cancelled().await.unwrap();
+
+    stage.batch(&["pending"]).await;
+    let held = stage.batch(&["in progress"]).await;
+    stage.claim(held, "worker").await;
+    let failed = stage.batch(&["failed"]).await;
+    stage.claim(failed, "worker").await;
+    stage.reap(failed).await;
+    let completed = stage.batch(&["exported", "missing", "quarantined"]).await;
+    let claimed = stage.claim(completed, "worker").await;
+    let exceptions = [(Outcome::Missing, "missing"), (Outcome::Quarantined, "quarantined")];
+    let exceptions = exceptions.map(|(outcome, id)| Exception {
+        message_id: MessageId::try_from(id.to_owned()).unwrap(),
+        outcome,
+        reason: format!("it is {id}"),
+    });
+    stage.ledger.record_exceptions(&claimed, &exceptions).await.unwrap();
+    let mut settlement = whole(&claimed);
+    (settlement.exported, settlement.missing, settlement.quarantined) = (1, 1, 1);
+    stage.ledger.settle(&claimed, &settlement).await.unwrap();
+
+    let key = settlement.object.unwrap().to_string();
+    let rows: Vec<(String, String, Option<String>, Option<u32>, Option<String>)> = stage
+        .database
+        .rows(
+            "SELECT CAST(message_id AS CHAR), status, object_key, attempts, error_text FROM message_status \
+             ORDER BY message_id",
+        )
+        .await;
+    let row = |id: &str, status: &str, key: Option<&str>, attempts, error: Option<&str>| {
+        (id.into(), status.into(), key.map(str::to_owned), attempts, error.map(str::to_owned))
+    };
+    let expected = [
+        row("exported", "completed", Some(&key), Some(1), None),
+        row("failed", "failed", None, Some(1), Some("the worker stopped renewing its lease")),
+        row("in progress", "in_progress", None, Some(1), None),
+        row("missing", "missing", None, Some(1), Some("it is missing")),
+        row("pending", "pending", None, Some(0), None),
+        row("quarantined", "quarantined", None, Some(1), Some("it is quarantined")),
+        row("released", "released", None, None, None),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[tokio::test]
+async fn check_constraints_refuse_rows_that_contradict_themselves() {
+    let stage = Stage::new().await;
+    let batch = stage.batch(&["m1", "m2", "m3"]).await;
+    let whole = "settled_at = UTC_TIMESTAMP(6), exported = 3, missing = 0, quarantined = 0";
+    let object = "object_key = 'k', sha256 = REPEAT('x', 32), bytes_raw = 1, bytes_stored = 1";
+    let refused = [
+        format!("status = 'completed', {whole}"),
+        format!("status = 'completed', {object}"),
+        format!("status = 'completed', {whole}, {object}, exported = 2"),
+        format!("status = 'completed', {whole}, {object}, exported = NULL"),
+        format!("status = 'completed', {whole}, {object}, sha256 = NULL"),
+        format!("status = 'completed', {whole}, {object}, exported = 0, missing = 3"),
+        "status = 'in_progress', holder = 'w'".into(),
+        "status = 'in_progress', holder = 'w', lease_until = UTC_TIMESTAMP(6), fence = 1".into(),
+        "status = 'failed'".into(),
+        "parked_at = UTC_TIMESTAMP(6)".into(),
+        "status = 'done'".into(),
+        "generation = 0".into(),
+    ];
+    for changes in refused {
+        let statement = format!("UPDATE batch SET {changes} WHERE id = {batch}");
+        let outcome = stage.database.try_sql(&statement, ()).await;
+        assert!(outcome.is_err(), "accepted: {changes}");
+    }
+    stage
+        .database
+        .sql(&format!("UPDATE batch SET status = 'completed', {whole}, {object} WHERE id = {batch}"))
+        .await;
+}
+
+#[tokio::test]
+async fn check_constraints_hold_windows_messages_attempts_and_operations_too() {
+    let stage = Stage::new().await;
+    let mut window = stage.window(1_000).await;
+    stage.record(&mut window, &[seen("m")]).await;
+    let refused = [
+        "UPDATE harvest_window SET found = found + 1",
+        "UPDATE harvest_window SET range_to = range_from",
+        "UPDATE harvest_window SET lease_until = NULL",
+        "UPDATE harvest_window SET state = 'recorded'",
+        "UPDATE migration SET state = 'completed'",
+        "UPDATE migration SET range_to = range_from",
+        "UPDATE migration SET priority = 10",
+        "UPDATE message SET outcome = 'lost'",
+        "INSERT INTO attempt (batch_id, number, generation, worker, started_at, outcome) \
+         VALUES (1, 1, 1, 'w', UTC_TIMESTAMP(6), 'completed')",
+        "INSERT INTO operation (id, kind, state, arguments, requested_by, created_at, updated_at, finished_at) \
+         VALUES (REPEAT('x', 16), 'k', 'succeeded', '{}', 'w', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
+    ];
+    for statement in refused {
+        assert!(stage.database.try_sql(statement, ()).await.is_err(), "accepted: {statement}");
+    }
+}

@@ -1,0 +1,144 @@
+//! What is to be verified: what somebody asked for, and the range that it comes to.
+
+use crate::{Verifier, VerifyError};
+use granary_domain::{MigrationId, MigrationState, TimeRange};
+use granary_ledger::{Migration, MigrationFilter};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What somebody asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VerifyArguments {
+    /// A migration's range and filter; `None`: everything that the source or the ledger has.
+    #[serde(default)]
+    pub migration: Option<MigrationId>,
+    /// From when on, in place of the migration's or the earliest message's.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// Up to when, in place of the migration's or of where the harvest has come to.
+    #[serde(default)]
+    pub to: Option<Timestamp>,
+    /// Counts and manifests only.
+    #[serde(default)]
+    pub quick: bool,
+}
+
+/// What is verified: fixed when the verification begins, the same for all of its steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scope {
+    /// The migration that was asked for.
+    pub migration: Option<MigrationId>,
+    /// The event times.
+    pub range: TimeRange,
+    /// The migration's filter: only what matches is looked for, and nothing can be said about drift.
+    pub filter: Option<Value>,
+    /// Counts and manifests only.
+    pub quick: bool,
+    /// Whether it is the whole of the migration, so that the verdict is the migration's.
+    pub is_whole_migration: bool,
+}
+
+/// Where the ledger's DATETIME begins.
+const EARLIEST_SECOND: i64 = -30_610_224_000;
+const MIGRATIONS_MAX: u32 = 1_000;
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+impl Verifier {
+    /// Fixes the scope. It never reaches beyond closed windows: what no harvest has come to yet isn't missing.
+    pub(crate) async fn scope_of(&self, arguments: &VerifyArguments) -> Result<Scope, VerifyError> {
+        let lag = SignedDuration::try_from(self.lag).unwrap_or(SignedDuration::ZERO);
+        let newest = self
+            .ledger
+            .now()
+            .await?
+            .saturating_sub(lag)
+            .unwrap_or(Timestamp::MIN);
+        match arguments.migration {
+            Some(id) => {
+                let migration = self.ledger.migration(id).await?;
+                let migration = migration.ok_or(VerifyError::UnknownMigration(id))?;
+                scope_of_migration(migration, arguments, newest)
+            }
+            None => self.scope_of_all(arguments, newest).await,
+        }
+    }
+
+    async fn scope_of_all(
+        &self,
+        arguments: &VerifyArguments,
+        newest: Timestamp,
+    ) -> Result<Scope, VerifyError> {
+        let to = match arguments.to {
+            Some(to) => to.min(newest),
+            None => self.harvested_to().await?.unwrap_or(newest).min(newest),
+        };
+        let range = match arguments.from {
+            Some(from) => TimeRange::new(from, to)?,
+            None => {
+                let hour_before = TimeRange::new(to - HOUR, to)?;
+                let first = self.first_known(to).await?.unwrap_or(to);
+                TimeRange::new(first, to).unwrap_or(hour_before)
+            }
+        };
+        Ok(Scope {
+            migration: None,
+            range,
+            filter: None,
+            quick: arguments.quick,
+            is_whole_migration: false,
+        })
+    }
+
+    /// The end of the latest window. Where nothing was harvested yet, everything is still to be shown.
+    async fn harvested_to(&self) -> Result<Option<Timestamp>, VerifyError> {
+        let filter = MigrationFilter {
+            limit: MIGRATIONS_MAX,
+            ..MigrationFilter::default()
+        };
+        let migrations = self.ledger.migrations(filter).await?;
+        Ok(migrations.iter().filter_map(windows_end).max())
+    }
+
+    /// The earliest message before `to` that the source or the ledger has.
+    async fn first_known(&self, to: Timestamp) -> Result<Option<Timestamp>, VerifyError> {
+        let earliest = Timestamp::from_second(EARLIEST_SECOND).unwrap_or(Timestamp::UNIX_EPOCH);
+        let ever = TimeRange::new(earliest, to)?;
+        let at_source = self.source.bounds(None, None).await?.map(|(first, _)| first);
+        let in_ledger = self.ledger.first_hour_of(ever).await?.map(|hour| hour.start());
+        Ok([at_source, in_ledger]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|first| first.max(earliest)))
+    }
+}
+
+fn windows_end(migration: &Migration) -> Option<Timestamp> {
+    let is_harvested =
+        migration.state != MigrationState::Cancelled && migration.harvested_to > migration.from;
+    is_harvested.then_some(migration.harvested_to)
+}
+
+fn scope_of_migration(
+    migration: Migration,
+    arguments: &VerifyArguments,
+    newest: Timestamp,
+) -> Result<Scope, VerifyError> {
+    let asked_to = arguments.to.or(migration.to);
+    let to = asked_to
+        .or_else(|| windows_end(&migration))
+        .unwrap_or(newest)
+        .min(newest);
+    let from = arguments.from.unwrap_or(migration.from);
+    let reaches_its_end = arguments.to.is_none() && migration.to.is_none_or(|end| end <= newest);
+    Ok(Scope {
+        migration: Some(migration.id),
+        range: TimeRange::new(from, to)?,
+        filter: migration.filter,
+        quick: arguments.quick,
+        is_whole_migration: arguments.from.is_none() && reaches_its_end,
+    })
+}

@@ -1,0 +1,63 @@
+//! Why a verification could not come to a verdict.
+
+use granary_archive::ArchiveError;
+use granary_domain::{Cause, InvalidRange, MigrationId, TimeRange};
+use granary_ledger::LedgerError;
+use granary_source::SourceError;
+
+/// Why a step of a verification came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The ledger gave no answer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Elasticsearch gave no answer.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// S3 gave no answer. An object that is missing or damaged is a finding instead.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// There is no such migration.
+    #[error("there is no migration {0} to verify")]
+    UnknownMigration(MigrationId),
+    /// Nothing lies between the two ends that were asked for, once what is still too young is left out.
+    #[error("there is nothing to verify: {0}; `to` is moved back to where the harvest has come to")]
+    EmptyRange(#[from] InvalidRange),
+    /// Elasticsearch kept showing fewer hits than it counted in the same view.
+    #[error("Elasticsearch showed {shown} of the {counted} messages that it counted in {range}")]
+    ShortScan {
+        /// What was read.
+        range: TimeRange,
+        /// Hits that came.
+        shown: u64,
+        /// Hits that were counted.
+        counted: u64,
+    },
+    /// One hour has more ids than fit in memory.
+    #[error(
+        "{range} has {messages} messages, {messages_max} at most can be compared at once: verify it in parts, with `from` and `to`"
+    )]
+    TooManyIds {
+        /// The hour, or the part of it.
+        range: TimeRange,
+        /// What the source counts there.
+        messages: u64,
+        /// The limit.
+        messages_max: u64,
+    },
+}
+
+impl VerifyError {
+    /// Whose fault it was; the platform's may pass.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Ledger(error) if error.is_platforms() => Cause::LedgerUnavailable,
+            Self::Source(error) => error.cause(),
+            Self::Archive(error) => error.cause(),
+            Self::ShortScan { .. } => Cause::SourceUnavailable,
+            Self::Ledger(_) | Self::UnknownMigration(_) | Self::EmptyRange(_) | Self::TooManyIds { .. } => {
+                Cause::Unexpected
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What a verification found: numbers, digests, findings, and the verdict that follows from them.
+
+use crate::Scope;
+use granary_domain::{BatchId, Hour, IdDigest, MessageId, ObjectKey};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Findings that are kept with their text; the others are only counted.
+const FINDINGS_MAX: usize = 100;
+/// Ids that a finding names.
+const SAMPLE_IDS_MAX: usize = 20;
+
+/// What a verification comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Verdict {
+    /// The source shows an id that can't be read from the archive, or the archive isn't what the ledger says.
+    Incomplete,
+    /// Nothing is missing, but the archive has ids that the source no longer shows there.
+    Drifted,
+    /// The three sets of ids are equal, and every object and manifest is what the ledger says.
+    Complete,
+    /// Quick: counts and manifests agree.
+    Consistent,
+    /// Quick: they don't.
+    Inconsistent,
+}
+
+impl Verdict {
+    /// The name in the ledger, in the API and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Incomplete => "INCOMPLETE",
+            Self::Drifted => "DRIFTED",
+            Self::Complete => "COMPLETE",
+            Self::Consistent => "CONSISTENT",
+            Self::Inconsistent => "INCONSISTENT",
+        }
+    }
+}
+
+/// One thing that isn't as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// The source shows ids that the ledger doesn't have, or that nobody owns, or that count as gone.
+    MissingFromArchive,
+    /// The source shows ids whose batch isn't completed.
+    NotYetExported,
+    /// The source shows ids that couldn't be exported.
+    Quarantined,
+    /// An object on record isn't there.
+    ObjectMissing,
+    /// An object on record can't be read to its end: torn, damaged, foreign.
+    ObjectCorrupt,
+    /// An object on record is sound, but not the one that was recorded.
+    ObjectDiffers,
+    /// A batch on record has no manifest.
+    ManifestMissing,
+    /// What stands in a manifest's place is none.
+    ManifestCorrupt,
+    /// A manifest says something else than the ledger.
+    ManifestDiffers,
+    /// The ids of an hour's objects are not the ids that the ledger has on record.
+    ArchiveDiffers,
+    /// Quick: the source counts more or fewer messages than are on record.
+    CountDiffers,
+    /// Ids on record that the source no longer shows there.
+    Drifted,
+    /// An object that no batch names. Queries over the bucket show its messages twice.
+    Orphan,
+}
+
+impl FindingKind {
+    /// The verdict that it leads to by itself; an orphan leads to none.
+    fn verdict(self) -> Option<Verdict> {
+        match self {
+            Self::MissingFromArchive
+            | Self::NotYetExported
+            | Self::Quarantined
+            | Self::ObjectMissing
+            | Self::ObjectCorrupt
+            | Self::ObjectDiffers
+            | Self::ManifestMissing
+            | Self::ManifestCorrupt
+            | Self::ManifestDiffers
+            | Self::ArchiveDiffers
+            | Self::CountDiffers => Some(Verdict::Incomplete),
+            Self::Drifted => Some(Verdict::Drifted),
+            Self::Orphan => None,
+        }
+    }
+}
+
+/// A finding, with enough to look at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// What kind of thing.
+    pub kind: FindingKind,
+    /// In which hour.
+    pub hour: Hour,
+    /// Which batch, where it is one's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub batch: Option<BatchId>,
+    /// Which object or manifest, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<ObjectKey>,
+    /// Messages concerned.
+    pub messages: u64,
+    /// For people.
+    pub text: String,
+    /// Some of the messages' ids: 20 at most.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sample_ids: Vec<MessageId>,
+}
+
+impl Finding {
+    pub(crate) fn of_hour(kind: FindingKind, hour: Hour, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            hour,
+            batch: None,
+            key: None,
+            messages: 0,
+            text: text.into(),
+            sample_ids: Vec::new(),
+        }
+    }
+
+    /// Counts one message more, and names it as long as there are few.
+    pub(crate) fn add(&mut self, id: &MessageId) {
+        self.messages += 1;
+        if self.sample_ids.len() < SAMPLE_IDS_MAX {
+            self.sample_ids.push(id.clone());
+        }
+    }
+}
+
+/// Messages, by what is known of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Counts {
+    /// Distinct ids that the source shows. Quick: documents.
+    pub source: u64,
+    /// Documents without a usable id: they can't be archived.
+    pub without_id: u64,
+    /// Ids on record in the ledger.
+    pub ledger: u64,
+    /// Ids read back from sound objects of the hours that were looked at, also where only a part of an hour is in the
+    /// range. Quick: as their manifests say.
+    pub archive: u64,
+    /// Ids that the source shows and the archive doesn't have, for whatever reason.
+    pub missing: u64,
+    /// Ids on record that the source doesn't show there.
+    pub drifted: u64,
+    /// Ids that the source shows here and that are on record under another event time.
+    pub elsewhere: u64,
+    /// In the ledger, gone at the source before they could be exported.
+    pub tombstones: u64,
+    /// In the ledger, can't be exported.
+    pub quarantined: u64,
+    /// In the ledger, not yet exported.
+    pub open: u64,
+    /// In the ledger, owned by nobody.
+    pub released: u64,
+    /// Messages of objects on record that are missing or don't verify.
+    pub unreadable: u64,
+}
+
+/// The digests of the three sets of ids.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Digests {
+    /// What the source shows.
+    pub source: IdDigest,
+    /// What the ledger has on record.
+    pub ledger: IdDigest,
+    /// What was read back from the objects.
+    pub archive: IdDigest,
+}
+
+/// What was found so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Account {
+    /// Hours that were looked at; empty ones are skipped.
+    pub hours: u64,
+    /// Messages.
+    pub counts: Counts,
+    /// Of their ids. Quick: of nothing.
+    pub digests: Digests,
+    /// Batches on record that were looked at.
+    pub batches_checked: u64,
+    /// Objects that were read back.
+    pub objects_checked: u64,
+    /// Bytes that were read from S3.
+    pub bytes_read: u64,
+    /// How many findings there are of each kind.
+    pub findings_by_kind: BTreeMap<FindingKind, u64>,
+    /// The first 100 findings.
+    pub findings: Vec<Finding>,
+    /// Milliseconds of work, over all steps.
+    pub worked_ms: u64,
+}
+
+impl Account {
+    pub(crate) fn find(&mut self, finding: Finding) {
+        *self.findings_by_kind.entry(finding.kind).or_default() += 1;
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        }
+    }
+
+    fn verdict(&self, scope: &Scope) -> Verdict {
+        let verdicts = self.findings_by_kind.keys().filter_map(|kind| kind.verdict());
+        let worst = verdicts.fold(Verdict::Complete, |worst, verdict| match (worst, verdict) {
+            (Verdict::Incomplete, _) | (_, Verdict::Incomplete) => Verdict::Incomplete,
+            (_, other) => other,
+        });
+        match (scope.quick, worst) {
+            (false, worst) => worst,
+            (true, Verdict::Complete) => Verdict::Consistent,
+            (true, _) => Verdict::Inconsistent,
+        }
+    }
+}
+
+/// The end of a verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// What was verified.
+    pub scope: Scope,
+    /// What was found.
+    #[serde(flatten)]
+    pub account: Account,
+}
+
+impl Report {
+    pub(crate) fn new(scope: Scope, account: Account) -> Self {
+        Self {
+            verdict: account.verdict(&scope),
+            scope,
+            account,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use granary_domain::TimeRange;
+
+    fn verdict_of(kinds: &[FindingKind], quick: bool) -> Verdict {
+        let hour = Hour::of("2026-01-01T00:00:00Z".parse().unwrap());
+        let mut account = Account::default();
+        kinds
+            .iter()
+            .for_each(|kind| account.find(Finding::of_hour(*kind, hour, "")));
+        let range = TimeRange::new(hour.start(), hour.next().start()).unwrap();
+        let scope = Scope {
+            migration: None,
+            range,
+            filter: None,
+            quick,
+            is_whole_migration: false,
+        };
+        Report::new(scope, account).verdict
+    }
+
+    #[test]
+    fn what_is_missing_outweighs_drift_and_an_orphan_weighs_nothing() {
+        use FindingKind::{Drifted, ManifestMissing, MissingFromArchive, Orphan};
+        assert_eq!(
+            verdict_of(&[Drifted, MissingFromArchive, Orphan], false),
+            Verdict::Incomplete
+        );
+        assert_eq!(
+            verdict_of(&[MissingFromArchive, Drifted], false),
+            Verdict::Incomplete
+        );
+        assert_eq!(verdict_of(&[Orphan, Drifted], false), Verdict::Drifted);
+        assert_eq!(verdict_of(&[Orphan], false), Verdict::Complete);
+        assert_eq!(verdict_of(&[], true), Verdict::Consistent);
+        assert_eq!(verdict_of(&[ManifestMissing], true), Verdict::Inconsistent);
+    }
+
+    #[test]
+    fn findings_are_bounded_and_their_counts_are_exact() {
+        let hour = Hour::of("2026-01-01T00:00:00Z".parse().unwrap());
+        let mut account = Account::default();
+        let mut finding = Finding::of_hour(FindingKind::Drifted, hour, "");
+        (0..50).for_each(|number| finding.add(&MessageId::try_from(format!("m{number}")).unwrap()));
+        (0..150).for_each(|_| account.find(finding.clone()));
+        assert_eq!((finding.messages, finding.sample_ids.len()), (50, SAMPLE_IDS_MAX));
+        assert_eq!(account.findings.len(), FINDINGS_MAX);
+        assert_eq!(account.findings_by_kind[&FindingKind::Drifted], 150);
+    }
+}
