@@ -158,7 +158,7 @@ impl Ledger {
                 "SELECT {COLUMNS} FROM migration WHERE state = 'open' AND paused_at IS NULL AND NOT dry_run \
                  ORDER BY priority DESC, id LIMIT 1000"
             );
-            let rows: Vec<Row> = conn.query(query).await.during("list migrations to harvest")?;
+            let rows: Vec<Row> = conn.exec(query, ()).await.during("list migrations to harvest")?;
             rows.into_iter().map(migration_of).collect()
         })
         .await

@@ -5,7 +5,7 @@ use crate::scan::{Pages, SourceIds, is_worth_another_try};
 use crate::{Account, FindingKind, Scope, Verifier, VerifyError};
 use granary_domain::{Hour, IdDigest, MessageId, TimeRange};
 use granary_ledger::Standing;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 const STANDINGS_PAGE: u32 = 5_000;
 const TRIES_MAX: u32 = 3;
@@ -80,39 +80,24 @@ impl Verifier {
         let mut tries = 1;
         let named = loop {
             let mut pages = Pages::open(&self.source, part, scope.filter.as_ref()).await?;
-            let named = self.standings_in(&mut pages, absent).await;
+            let named = self.sort_out(&mut pages, absent).await;
             pages.close().await;
             match named {
                 Err(error) if tries < TRIES_MAX && is_worth_another_try(&error) => tries += 1,
                 named => break named?,
             }
         };
-        let mut findings: HashMap<(FindingKind, &str), Finding> = HashMap::new();
-        for (id, standing) in &named {
-            let Some((kind, text)) = reason_for(*standing) else {
-                account.counts.elsewhere += 1;
-                continue;
-            };
-            let finding = findings
-                .entry((kind, text))
-                .or_insert_with(|| Finding::of_hour(kind, Hour::of(part.from()), text));
-            finding.add(id);
-            account.counts.missing += 1;
+        account.counts.elsewhere += named.elsewhere;
+        for finding in named.findings.into_values() {
+            account.counts.missing += finding.messages;
+            account.find(finding);
         }
-        let mut findings: Vec<Finding> = findings.into_values().collect();
-        findings.sort_by(|left, right| (left.kind, &left.text).cmp(&(right.kind, &right.text)));
-        findings.into_iter().for_each(|finding| account.find(finding));
         Ok(())
     }
 
-    /// The ids behind the hashes that the source still shows, each once, and how they stand. `None`: the ledger
-    /// doesn't know it.
-    async fn standings_in(
-        &self,
-        pages: &mut Pages<'_>,
-        absent: &[u128],
-    ) -> Result<Vec<(MessageId, Option<Standing>)>, VerifyError> {
-        let mut named = Vec::new();
+    /// Sorts the ids behind the hashes, as far as the source still shows them, by how they stand. Each counts once.
+    async fn sort_out(&self, pages: &mut Pages<'_>, absent: &[u128]) -> Result<Named, VerifyError> {
+        let mut named = Named::default();
         let mut is_named = vec![false; absent.len()];
         while let Some(hits) = pages.next().await? {
             let mut ids: Vec<MessageId> = Vec::new();
@@ -127,12 +112,33 @@ impl Verifier {
             let asked: Vec<&MessageId> = ids.iter().collect();
             let known: HashMap<MessageId, Standing> =
                 self.ledger.standings_of_ids(&asked).await?.into_iter().collect();
-            named.extend(ids.into_iter().map(|id| {
-                let standing = known.get(&id).copied();
-                (id, standing)
-            }));
+            let hour = Hour::of(pages.range().from());
+            ids.iter()
+                .for_each(|id| named.add(hour, id, known.get(id).copied()));
         }
         Ok(named)
+    }
+}
+
+/// Ids that the source shows and that aren't on record where it shows them.
+#[derive(Default)]
+struct Named {
+    /// On record under another event time, or on record by now.
+    elsewhere: u64,
+    /// By kind and text.
+    findings: BTreeMap<(FindingKind, &'static str), Finding>,
+}
+
+impl Named {
+    /// `None`: the ledger doesn't know the id.
+    fn add(&mut self, hour: Hour, id: &MessageId, standing: Option<Standing>) {
+        match reason_for(standing) {
+            None => self.elsewhere += 1,
+            Some((kind, text)) => {
+                let new = || Finding::of_hour(kind, hour, text);
+                self.findings.entry((kind, text)).or_insert_with(new).add(id);
+            }
+        }
     }
 }
 

@@ -200,7 +200,7 @@ fn difference_to_manifest(
     batch: &ObjectOnRecord,
     ids: Option<IdDigest>,
 ) -> Option<&'static str> {
-    let exceptions = u64::from(batch.message_count - batch.exported);
+    let exceptions = u64::from(batch.message_count.saturating_sub(batch.exported));
     let agreements = [
         ("batch", manifest.batch_id == batch.batch_id),
         ("generation", manifest.generation == batch.generation),

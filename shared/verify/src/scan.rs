@@ -133,6 +133,11 @@ impl<'a> Pages<'a> {
         })
     }
 
+    /// The event times that are read.
+    pub(crate) fn range(&self) -> TimeRange {
+        self.range
+    }
+
     /// Hits that the point in time counts.
     pub(crate) fn counted(&self) -> u64 {
         self.counted

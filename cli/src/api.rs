@@ -1,0 +1,200 @@
+//! The operator's HTTP API, as a client meets it.
+//!
+//! Errors say what to do next. Nothing is tried again here: whoever waits for something decides how patient it is.
+
+use crate::cli::Connection;
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+use std::fmt;
+use std::time::Duration;
+use url::Url;
+
+/// API Gateway gives up after 30 seconds.
+const REQUEST_SECS_MAX: u64 = 35;
+const CONNECT_SECS_MAX: u64 = 5;
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// Why a request brought no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// Neither an option nor a variable says where the API is, or who asks.
+    #[error(
+        "{what} is not known. Set {variable} (the local stack writes it: `. .local/env`), or give {option}"
+    )]
+    NotTold { what: &'static str, variable: &'static str, option: &'static str },
+    /// The variable isn't an address.
+    #[error("{variable} is not a URL: {reason}")]
+    NotAUrl { variable: &'static str, reason: url::ParseError },
+    /// Nothing answers, or the answer broke off.
+    #[error("{url} does not answer ({reason}). Is the stack up? `make up` starts the local one; then `. .local/env`")]
+    OutOfReach { url: String, reason: String },
+    /// The API says no.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// Something else answers.
+    #[error("{url} answered {status}, and not as Granary's API does: {beginning}. Check the API's URL")]
+    NotOurs { url: String, status: StatusCode, beginning: String },
+}
+
+/// A problem as the API tells it (RFC 9457).
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    problem: Value,
+}
+
+impl ApiError {
+    /// Whether it may pass by itself.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::OutOfReach { .. } => true,
+            Self::Refused(refusal) => refusal.status.is_server_error(),
+            Self::NotOurs { status, .. } => status.is_server_error(),
+            Self::NotTold { .. } | Self::NotAUrl { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |member: &str| self.problem[member].as_str().unwrap_or_default();
+        write!(f, "{}", text("detail"))?;
+        let remedy = match self.status {
+            StatusCode::UNAUTHORIZED => {
+                "The token comes from GRANARY_API_TOKEN or API_TOKEN; for the local stack: `. .local/env`"
+            }
+            _ => text("remedy"),
+        };
+        if !remedy.is_empty() {
+            write!(f, "\n  {remedy}")?;
+        }
+        if self.status.is_server_error() {
+            write!(f, "\n  request {}", text("requestId"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The API of one deployment.
+pub(crate) struct Api {
+    http: Client,
+    base: String,
+    token: String,
+}
+
+impl Api {
+    /// Takes options first, then variables. Asks nothing yet.
+    pub(crate) fn new(connection: Connection) -> anyhow::Result<Self> {
+        let url = match connection.api_url {
+            Some(url) => url,
+            None => url_of_environment()?,
+        };
+        let token = connection.api_token.or_else(|| variable(["GRANARY_API_TOKEN", "API_TOKEN"]).map(|(_, text)| text));
+        let token = token.ok_or(ApiError::NotTold {
+            what: "the API's token",
+            variable: "GRANARY_API_TOKEN",
+            option: "--api-token",
+        })?;
+        let http = Client::builder()
+            .timeout(Duration::from_secs(REQUEST_SECS_MAX))
+            .connect_timeout(Duration::from_secs(CONNECT_SECS_MAX))
+            .user_agent(concat!("granary/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, base: url.as_str().trim_end_matches('/').to_owned(), token })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, ApiError> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
+        self.ask(Method::DELETE, path, body).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.http.request(method, &url).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let out_of_reach = |error: reqwest::Error| ApiError::OutOfReach {
+            url: self.base.clone(),
+            reason: innermost(&error),
+        };
+        let response = request.send().await.map_err(out_of_reach)?;
+        let status = response.status();
+        let text = response.text().await.map_err(out_of_reach)?;
+        let body: Option<Value> = serde_json::from_str(&text).ok();
+        match body {
+            Some(body) if status.is_success() && body["success"] == true => Ok(body),
+            Some(problem) if problem["type"].as_str().is_some_and(|name| name.starts_with("urn:granary:")) => {
+                Err(ApiError::Refused(Box::new(Refusal { status, problem })))
+            }
+            Some(_) | None => Err(ApiError::NotOurs {
+                url,
+                status,
+                beginning: text.chars().take(SHOWN_CHARS_MAX).collect(),
+            }),
+        }
+    }
+}
+
+fn url_of_environment() -> Result<Url, ApiError> {
+    let (name, text) = variable(["GRANARY_API_URL", "API_URL"]).ok_or(ApiError::NotTold {
+        what: "the API's address",
+        variable: "GRANARY_API_URL",
+        option: "--api-url",
+    })?;
+    text.parse().map_err(|reason| ApiError::NotAUrl { variable: name, reason })
+}
+
+/// The first of these variables that is set and not empty.
+fn variable(names: [&'static str; 2]) -> Option<(&'static str, String)> {
+    names
+        .into_iter()
+        .find_map(|name| Some((name, std::env::var(name).ok().filter(|text| !text.is_empty())?)))
+}
+
+/// What the system said: the outer texts repeat the address.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refusal(status: u16, problem: Value) -> String {
+        Refusal { status: StatusCode::from_u16(status).unwrap(), problem }.to_string()
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do_next() {
+        let text = refusal(403, json!({"detail": "Seeding is off.", "remedy": "Switch it on."}));
+        assert_eq!(text, "Seeding is off.\n  Switch it on.");
+        let text = refusal(401, json!({"detail": "The token is wrong.", "remedy": "x"}));
+        assert!(text.contains("API_TOKEN") && text.contains(".local/env"), "{text}");
+        let text = refusal(503, json!({"detail": "The ledger is down.", "requestId": "r-1"}));
+        assert!(text.ends_with("request r-1"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn nothing_that_answers_is_asked_for_by_the_command_that_starts_it() {
+        let connection = Connection {
+            api_url: Some("http://127.0.0.1:1".parse().unwrap()),
+            api_token: Some("token".to_owned()),
+        };
+        let error = Api::new(connection).unwrap().get("/health").await.unwrap_err();
+        assert!(error.may_pass());
+        assert!(error.to_string().contains("make up"), "{error}");
+    }
+}

@@ -1,0 +1,72 @@
+//! `granary status`: the whole deployment at a glance.
+
+use super::{Format, Session};
+use crate::ending::Ending;
+use crate::progress::say;
+use crate::show::{self, Column, Tone, bytes, grouped, number, text, toned};
+use serde_json::{Value, json};
+
+pub(super) async fn run(session: &Session) -> anyhow::Result<Ending> {
+    let health = session.api.get("/health").await?;
+    let queue = match session.api.get("/queue/stats").await {
+        Ok(queue) => queue,
+        Err(error) if session.format == Format::People => {
+            say(&error.to_string());
+            Value::Null
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match session.format {
+        Format::Json => show::print_json(&json!({ "health": health, "queue": queue }))?,
+        Format::People => {
+            show::print(&services(&health))?;
+            if queue.is_object() {
+                show::print(&format!("\n{}\n\n{}", batches(&queue), queues(&queue)))?;
+            }
+        }
+    }
+    Ok(Ending::Done)
+}
+
+fn services(health: &Value) -> String {
+    let services = health["services"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |service: &Value| {
+        let tone = if service["status"] == "up" { Tone::Good } else { Tone::Bad };
+        let reason = service["reason"].as_str().unwrap_or_default().to_owned();
+        let took = format!("{} ms", number(&service["milliseconds"]));
+        vec![text(&service["service"]), toned(&text(&service["status"]), tone), took, reason]
+    };
+    let columns = [Column::Text("SERVICE"), Column::Text("STATUS"), Column::Number("ANSWER"), Column::Text("")];
+    show::table(&columns, services.iter().map(row).collect())
+}
+
+fn batches(queue: &Value) -> String {
+    let row = |status: &str| {
+        let count = |what: &str| grouped(number(&queue[what][status]));
+        vec![status.to_owned(), count("batches"), count("messages")]
+    };
+    let rows = ["pending", "processing", "failed", "success", "cancelled"].map(row).to_vec();
+    let table = show::table(&[Column::Text("BATCHES"), Column::Number("COUNT"), Column::Number("MESSAGES")], rows);
+    let parked = number(&queue["parked"]);
+    let stored = bytes(number(&queue["bytesStored"]));
+    if parked > 0 {
+        format!("{table}\n parked: {parked}, out of attempts\n stored: {stored}")
+    } else {
+        format!("{table}\n stored: {stored}")
+    }
+}
+
+fn queues(queue: &Value) -> String {
+    let row = |(name, shown): (&str, &str)| {
+        let count = |what: &str| grouped(number(&queue["queues"][name][what]));
+        vec![shown.to_owned(), count("waiting"), count("inFlight")]
+    };
+    let names = [
+        ("batches", "batches"),
+        ("batchesPriority", "batches-priority"),
+        ("batchesDeadLetters", "batches, dead letters"),
+        ("batchesPriorityDeadLetters", "batches-priority, dead letters"),
+    ];
+    let columns = [Column::Text("QUEUE"), Column::Number("WAITING"), Column::Number("IN FLIGHT")];
+    show::table(&columns, names.map(row).to_vec())
+}

@@ -1,0 +1,144 @@
+//! Data for people, on standard output: numbers with their thousands, tables, verdicts.
+
+use anyhow::Context;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::Value;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+/// Prints a text and a line end.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("standard output is closed")
+}
+
+/// Prints the API's JSON.
+pub(crate) fn print_json(answer: &Value) -> anyhow::Result<()> {
+    print(&format!("{answer:#}"))
+}
+
+/// Where a column's cells stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Column {
+    Text(&'static str),
+    Number(&'static str),
+}
+
+/// A table without lines, so that it can be cut and grepped.
+pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(columns.iter().map(|column| match column {
+        Column::Text(name) | Column::Number(name) => *name,
+    }));
+    table.add_rows(rows);
+    for (place, column) in columns.iter().enumerate() {
+        if let (Column::Number(_), Some(shown)) = (column, table.column_mut(place)) {
+            shown.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// Names and values, one a line.
+pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
+    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("  {name:width$}  {value}")).collect();
+    lines.join("\n")
+}
+
+/// How a word is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Doubtful,
+    Bad,
+}
+
+/// A word in the colour of its tone, where colours are wanted and can be seen.
+pub(crate) fn toned(word: &str, tone: Tone) -> String {
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var("TERM").is_ok_and(|term| term == "dumb")
+        || !std::io::stdout().is_terminal();
+    let colour = match tone {
+        _ if is_plain => return word.to_owned(),
+        Tone::Good => 32,
+        Tone::Doubtful => 33,
+        Tone::Bad => 31,
+    };
+    format!("\u{1b}[1;{colour}m{word}\u{1b}[0m")
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the unit that leaves few digits.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut size = bytes as f64;
+    let mut unit = 0;
+    while size >= 1_024.0 && unit + 1 < UNITS.len() {
+        size /= 1_024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", UNITS[unit]) }
+}
+
+/// A duration in its two largest units.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{} s", seconds),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// A number of the API's JSON; 0 where it isn't there.
+pub(crate) fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+/// A text of the API's JSON; a dash where it isn't there.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_easy_to_read() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1_023, 1_536, 5 << 30].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]);
+        let of = |seconds| duration(Duration::from_secs(seconds));
+        assert_eq!([5, 65, 3_700, 90_000].map(of), ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn a_table_has_no_lines_and_no_blanks_at_its_ends() {
+        let text = table(
+            &[Column::Text("NAME"), Column::Number("COUNT")],
+            vec![vec!["a".to_owned(), "1".to_owned()], vec!["bcd".to_owned(), "1,000".to_owned()]],
+        );
+        assert_eq!(text, " NAME  COUNT\n a         1\n bcd   1,000");
+    }
+}
