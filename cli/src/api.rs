@@ -21,19 +21,32 @@ pub(crate) enum ApiError {
     #[error(
         "{what} is not known. Set {variable} (the local stack writes it: `. .local/env`), or give {option}"
     )]
-    NotTold { what: &'static str, variable: &'static str, option: &'static str },
+    NotTold {
+        what: &'static str,
+        variable: &'static str,
+        option: &'static str,
+    },
     /// The variable isn't an address.
     #[error("{variable} is not a URL: {reason}")]
-    NotAUrl { variable: &'static str, reason: url::ParseError },
+    NotAUrl {
+        variable: &'static str,
+        reason: url::ParseError,
+    },
     /// Nothing answers, or the answer broke off.
-    #[error("{url} does not answer ({reason}). Is the stack up? `make up` starts the local one; then `. .local/env`")]
+    #[error(
+        "{url} does not answer ({reason}). Is the stack up? `make up` starts the local one; then `. .local/env`"
+    )]
     OutOfReach { url: String, reason: String },
     /// The API says no.
     #[error("{0}")]
     Refused(Box<Refusal>),
     /// Something else answers.
     #[error("{url} answered {status}, and not as Granary's API does: {beginning}. Check the API's URL")]
-    NotOurs { url: String, status: StatusCode, beginning: String },
+    NotOurs {
+        url: String,
+        status: StatusCode,
+        beginning: String,
+    },
 }
 
 /// A problem as the API tells it (RFC 9457).
@@ -89,7 +102,9 @@ impl Api {
             Some(url) => url,
             None => url_of_environment()?,
         };
-        let token = connection.api_token.or_else(|| variable(["GRANARY_API_TOKEN", "API_TOKEN"]).map(|(_, text)| text));
+        let token = connection
+            .api_token
+            .or_else(|| variable(["GRANARY_API_TOKEN", "API_TOKEN"]).map(|(_, text)| text));
         let token = token.ok_or(ApiError::NotTold {
             what: "the API's token",
             variable: "GRANARY_API_TOKEN",
@@ -100,7 +115,11 @@ impl Api {
             .connect_timeout(Duration::from_secs(CONNECT_SECS_MAX))
             .user_agent(concat!("granary/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, base: url.as_str().trim_end_matches('/').to_owned(), token })
+        Ok(Self {
+            http,
+            base: url.as_str().trim_end_matches('/').to_owned(),
+            token,
+        })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, ApiError> {
@@ -131,7 +150,11 @@ impl Api {
         let body: Option<Value> = serde_json::from_str(&text).ok();
         match body {
             Some(body) if status.is_success() && body["success"] == true => Ok(body),
-            Some(problem) if problem["type"].as_str().is_some_and(|name| name.starts_with("urn:granary:")) => {
+            Some(problem)
+                if problem["type"]
+                    .as_str()
+                    .is_some_and(|name| name.starts_with("urn:granary:")) =>
+            {
                 Err(ApiError::Refused(Box::new(Refusal { status, problem })))
             }
             Some(_) | None => Err(ApiError::NotOurs {
@@ -149,7 +172,10 @@ fn url_of_environment() -> Result<Url, ApiError> {
         variable: "GRANARY_API_URL",
         option: "--api-url",
     })?;
-    text.parse().map_err(|reason| ApiError::NotAUrl { variable: name, reason })
+    text.parse().map_err(|reason| ApiError::NotAUrl {
+        variable: name,
+        reason,
+    })
 }
 
 /// The first of these variables that is set and not empty.
@@ -174,15 +200,25 @@ mod tests {
     use serde_json::json;
 
     fn refusal(status: u16, problem: Value) -> String {
-        Refusal { status: StatusCode::from_u16(status).unwrap(), problem }.to_string()
+        Refusal {
+            status: StatusCode::from_u16(status).unwrap(),
+            problem,
+        }
+        .to_string()
     }
 
     #[test]
     fn a_refusal_says_what_to_do_next() {
-        let text = refusal(403, json!({"detail": "Seeding is off.", "remedy": "Switch it on."}));
+        let text = refusal(
+            403,
+            json!({"detail": "Seeding is off.", "remedy": "Switch it on."}),
+        );
         assert_eq!(text, "Seeding is off.\n  Switch it on.");
         let text = refusal(401, json!({"detail": "The token is wrong.", "remedy": "x"}));
-        assert!(text.contains("API_TOKEN") && text.contains(".local/env"), "{text}");
+        assert!(
+            text.contains("API_TOKEN") && text.contains(".local/env"),
+            "{text}"
+        );
         let text = refusal(503, json!({"detail": "The ledger is down.", "requestId": "r-1"}));
         assert!(text.ends_with("request r-1"), "{text}");
     }

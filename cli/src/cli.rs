@@ -22,7 +22,8 @@ Exit codes:
     3  verify: INCOMPLETE
     4  verify: DRIFTED
    64  the command line could not be understood
-  130  interrupted; what was asked for goes on in the deployment
+
+Ctrl-C stops the waiting; what was asked for goes on in the deployment.
 
 The API's address and token come from GRANARY_API_URL and GRANARY_API_TOKEN, or from API_URL and API_TOKEN as
 the local stack writes them: . .local/env";
@@ -68,8 +69,10 @@ pub(crate) enum Command {
 
 /// Write test messages to the source, count them, or clear them.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  granary seed 20000\n  granary seed 500 --seed 42     the same messages every time\n  \
-                        granary seed --stats\n  granary seed --clear --yes")]
+#[command(
+    after_help = "Examples:\n  granary seed 20000\n  granary seed 500 --seed 42     the same messages every time\n  \
+                        granary seed --stats\n  granary seed --clear --yes"
+)]
 pub(crate) struct Seed {
     /// How many messages to write, up to 1,000,000.
     #[arg(required_unless_present_any = ["stats", "clear"], value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -124,8 +127,10 @@ pub(crate) enum Migrate {
 
 /// Ask for a migration.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  granary migrate start --wait\n  granary migrate start --filter '{\"customer\":\"acme\"}'\n  \
-                        granary migrate start --filter '{\"query\":{\"exists\":{\"field\":\"attachment\"}}}' --dry-run")]
+#[command(
+    after_help = "Examples:\n  granary migrate start --wait\n  granary migrate start --filter '{\"customer\":\"acme\"}'\n  \
+                        granary migrate start --filter '{\"query\":{\"exists\":{\"field\":\"attachment\"}}}' --dry-run"
+)]
 pub(crate) struct Start {
     /// From this event time on, with its zone: 2026-11-22T06:00:00Z.
     #[arg(long, value_name = "TIME")]
@@ -159,10 +164,12 @@ pub(crate) struct Watch {
 
 /// Compare the source, the ledger and the archive.
 #[derive(Debug, Args)]
-#[command(after_help = "Verdicts:\n  COMPLETE    source, ledger and archive hold the same messages (exit code 0)\n  \
+#[command(
+    after_help = "Verdicts:\n  COMPLETE    source, ledger and archive hold the same messages (exit code 0)\n  \
                         CONSISTENT  the counts agree; all that --quick can say (0)\n  \
                         INCOMPLETE  the source shows messages that are not in the archive (3)\n  \
-                        DRIFTED     the archive has messages that the source no longer shows (4)")]
+                        DRIFTED     the archive has messages that the source no longer shows (4)"
+)]
 pub(crate) struct Verify {
     /// The range of this migration.
     #[arg(long, value_name = "ID", conflicts_with_all = ["from", "to"])]
@@ -200,7 +207,15 @@ mod tests {
     #[test]
     fn the_help_has_examples_and_every_exit_code() {
         let help = Cli::command().render_long_help().to_string();
-        for text in ["granary seed 20000", "granary verify", "  2  ", "  3  ", "  4  ", " 64  ", "API_TOKEN"] {
+        for text in [
+            "granary seed 20000",
+            "granary verify",
+            "  2  ",
+            "  3  ",
+            "  4  ",
+            " 64  ",
+            "API_TOKEN",
+        ] {
             assert!(help.contains(text), "{text}");
         }
     }
@@ -210,7 +225,8 @@ mod tests {
         assert!(parse("migrate start --from 2026-11-22T06:00:00Z --batch-size 250").is_ok());
         assert!(parse("migrate start --from 2026-11-22T06:00:00").is_err());
         assert!(parse("migrate start --filter [1]").is_err());
-        let Command::Migrate(Migrate::Start(start)) = parse("migrate start --filter {\"a\":1}").unwrap() else {
+        let Command::Migrate(Migrate::Start(start)) = parse("migrate start --filter {\"a\":1}").unwrap()
+        else {
             panic!("another command")
         };
         assert_eq!(start.filter.unwrap()["a"], 1);

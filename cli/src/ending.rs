@@ -11,8 +11,6 @@ pub(crate) enum Ending {
     Incomplete,
     /// The verdict DRIFTED.
     Drifted,
-    /// Ctrl-C. What was asked for goes on in the deployment.
-    Interrupted,
 }
 
 impl Ending {
@@ -23,7 +21,6 @@ impl Ending {
             Self::LeftOver => 2,
             Self::Incomplete => 3,
             Self::Drifted => 4,
-            Self::Interrupted => 130,
         }
     }
 }

@@ -13,7 +13,6 @@ mod show;
 
 use clap::Parser;
 use cli::Cli;
-use ending::Ending;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -31,11 +30,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(if is_help && printed.is_ok() { 0 } else { EXIT_USAGE });
         }
     };
-    let ending = tokio::select! {
-        ending = commands::run(cli) => ending,
-        _ = tokio::signal::ctrl_c() => Ok(Ending::Interrupted),
-    };
-    match ending {
+    match commands::run(cli).await {
         Ok(ending) => ExitCode::from(ending.exit_code()),
         Err(error) => {
             // Nobody is left to be told where standard error is closed.

@@ -46,7 +46,11 @@ impl Meter {
         } else {
             Screen::Lines { last: None }
         };
-        Self { label, screen, pace: Pace::default() }
+        Self {
+            label,
+            screen,
+            pace: Pace::default(),
+        }
     }
 
     /// Shows a new position.
@@ -91,7 +95,10 @@ impl Meter {
             parts.push(format!("{}/s", show::grouped(rate.round() as u64)));
             let left = total.saturating_sub(*done) as f64 / rate;
             if left >= 1.0 {
-                parts.push(format!("{} left", show::duration(Duration::from_secs_f64(left.min(1e9)))));
+                parts.push(format!(
+                    "{} left",
+                    show::duration(Duration::from_secs_f64(left.min(1e9)))
+                ));
             }
         }
         if !note.is_empty() {
@@ -110,14 +117,18 @@ struct Pace {
 
 impl Pace {
     fn measure(&mut self, done: u64, now: Instant) {
-        let Some((before, then)) = self.last.replace((done, now)) else { return };
+        let Some((before, then)) = self.last.replace((done, now)) else {
+            return;
+        };
         let seconds = now.duration_since(then).as_secs_f64();
         if seconds <= 0.0 {
             return;
         }
         let newest = done.saturating_sub(before) as f64 / seconds;
-        self.smoothed =
-            Some(self.smoothed.map_or(newest, |old| old + RATE_WEIGHT * (newest - old)));
+        self.smoothed = Some(
+            self.smoothed
+                .map_or(newest, |old| old + RATE_WEIGHT * (newest - old)),
+        );
     }
 
     /// `None` while nothing can be told.
@@ -154,10 +165,21 @@ mod tests {
 
     #[test]
     fn a_position_reads_as_a_sentence() {
-        let mut meter = Meter { label: "x", screen: Screen::Lines { last: None }, pace: Pace::default() };
-        let position = Position { done: 1_500, total: 20_000, note: "2 failed".to_owned() };
+        let mut meter = Meter {
+            label: "x",
+            screen: Screen::Lines { last: None },
+            pace: Pace::default(),
+        };
+        let position = Position {
+            done: 1_500,
+            total: 20_000,
+            note: "2 failed".to_owned(),
+        };
         assert_eq!(meter.text(&position), "1,500 of 20,000, 2 failed");
         meter.pace.smoothed = Some(500.0);
-        assert_eq!(meter.text(&position), "1,500 of 20,000, 500/s, 37 s left, 2 failed");
+        assert_eq!(
+            meter.text(&position),
+            "1,500 of 20,000, 500/s, 37 s left, 2 failed"
+        );
     }
 }

@@ -26,7 +26,9 @@ pub(crate) enum Column {
 /// A table without lines, so that it can be cut and grepped.
 pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|column| match column {
         Column::Text(name) | Column::Number(name) => *name,
     }));
@@ -43,8 +45,10 @@ pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
 /// Names and values, one a line.
 pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("  {name:width$}  {value}")).collect();
+    let lines: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("  {name:width$}  {value}"))
+        .collect();
     lines.join("\n")
 }
 
@@ -75,7 +79,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -92,7 +96,11 @@ pub(crate) fn bytes(bytes: u64) -> String {
         size /= 1_024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{size:.1} {}", UNITS[unit])
+    }
 }
 
 /// A duration in its two largest units.
@@ -117,7 +125,7 @@ pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }
 
@@ -127,17 +135,29 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0, 1_023, 1_536, 5 << 30].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [0, 1_023, 1_536, 5 << 30].map(bytes),
+            ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]
+        );
         let of = |seconds| duration(Duration::from_secs(seconds));
-        assert_eq!([5, 65, 3_700, 90_000].map(of), ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [5, 65, 3_700, 90_000].map(of),
+            ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]
+        );
     }
 
     #[test]
     fn a_table_has_no_lines_and_no_blanks_at_its_ends() {
         let text = table(
             &[Column::Text("NAME"), Column::Number("COUNT")],
-            vec![vec!["a".to_owned(), "1".to_owned()], vec!["bcd".to_owned(), "1,000".to_owned()]],
+            vec![
+                vec!["a".to_owned(), "1".to_owned()],
+                vec!["bcd".to_owned(), "1,000".to_owned()],
+            ],
         );
         assert_eq!(text, " NAME  COUNT\n a         1\n bcd   1,000");
     }

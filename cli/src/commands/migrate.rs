@@ -5,14 +5,19 @@ use crate::cli::{Migrate, Start};
 use crate::ending::Ending;
 use crate::progress::say;
 use crate::show::{self, Column, grouped, number, text};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub(super) async fn run(session: &Session, command: Migrate) -> anyhow::Result<Ending> {
     match command {
         Migrate::Start(options) => start(session, options).await,
         Migrate::Status { id } => status(session, id).await,
-        Migrate::List { status, kind, limit, cursor } => {
+        Migrate::List {
+            status,
+            kind,
+            limit,
+            cursor,
+        } => {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
             query.append_pair("limit", &limit.to_string());
             for (name, value) in [("status", status), ("kind", kind), ("cursor", cursor)] {
@@ -32,7 +37,9 @@ pub(super) async fn run(session: &Session, command: Migrate) -> anyhow::Result<E
 async fn start(session: &Session, options: Start) -> anyhow::Result<Ending> {
     let answer = session.api.post("/migrate", &body_of(&options)).await?;
     say_notes(&answer);
-    let id = answer["migrationId"].as_str().and_then(|id| id.parse::<Uuid>().ok());
+    let id = answer["migrationId"]
+        .as_str()
+        .and_then(|id| id.parse::<Uuid>().ok());
     if session.format == Format::Json && !options.wait {
         show::print_json(&answer)?;
         return Ok(Ending::Done);
@@ -48,7 +55,10 @@ async fn start(session: &Session, options: Start) -> anyhow::Result<Ending> {
     if options.wait {
         return watch::run(session, Some(id)).await;
     }
-    say(&format!("{} Follow it: granary watch {id}", text(&answer["message"])));
+    say(&format!(
+        "{} Follow it: granary watch {id}",
+        text(&answer["message"])
+    ));
     show::print(&id.to_string())?;
     Ok(Ending::Done)
 }
@@ -103,7 +113,10 @@ pub(super) fn described(answer: &Value) -> String {
         ("range", range(migration)),
         ("ids read", format!("{} %", text(&answer["idsPercentage"]))),
         ("messages", count("known")),
-        ("archived", format!("{} ({} %)", count("success"), text(&answer["percentage"]))),
+        (
+            "archived",
+            format!("{} ({} %)", count("success"), text(&answer["percentage"])),
+        ),
         ("waiting", count("pending")),
         ("in progress", count("processing")),
         ("failed", count("failed")),
@@ -120,13 +133,18 @@ async fn list(session: &Session, query: &str) -> anyhow::Result<Ending> {
         show::print_json(&answer)?;
         return Ok(Ending::Done);
     }
-    let migrations = answer["migrations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let migrations = answer["migrations"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if migrations.is_empty() {
         say("there is no such migration; ask for one: granary migrate start");
         return Ok(Ending::Done);
     }
     let row = |migration: &Value| {
-        ["id", "kind", "state", "from", "to", "priority", "verdict"].map(|field| text(&migration[field])).to_vec()
+        ["id", "kind", "state", "from", "to", "priority", "verdict"]
+            .map(|field| text(&migration[field]))
+            .to_vec()
     };
     let columns = ["ID", "KIND", "STATE", "FROM", "TO", "PRIORITY", "VERDICT"].map(Column::Text);
     show::print(&show::table(&columns, migrations.iter().map(row).collect()))?;

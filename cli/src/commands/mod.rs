@@ -46,7 +46,10 @@ fn confirm(question: &str, is_confirmed: bool) -> anyhow::Result<()> {
     if is_confirmed {
         return Ok(());
     }
-    anyhow::ensure!(std::io::stdin().is_terminal(), "{question} Nobody is there to be asked: add --yes");
+    anyhow::ensure!(
+        std::io::stdin().is_terminal(),
+        "{question} Nobody is there to be asked: add --yes"
+    );
     write!(std::io::stderr(), "{question} [y/N] ")?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
@@ -57,7 +60,12 @@ fn confirm(question: &str, is_confirmed: bool) -> anyhow::Result<()> {
 
 /// Tells what was done otherwise than asked.
 fn say_notes(answer: &serde_json::Value) {
-    for note in answer["notes"].as_array().into_iter().flatten().filter_map(|note| note.as_str()) {
+    for note in answer["notes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|note| note.as_str())
+    {
         say(&format!("note: {note}"));
     }
 }

@@ -24,7 +24,10 @@ pub(super) async fn wait(
             Some("succeeded") => break,
             Some("failed") => {
                 meter.finish();
-                anyhow::bail!("{}", operation["error"].as_str().unwrap_or("the operation failed"));
+                anyhow::bail!(
+                    "{}",
+                    operation["error"].as_str().unwrap_or("the operation failed")
+                );
             }
             Some(_) | None => meter.show(&position_of(&operation["progress"])),
         }

@@ -4,16 +4,121 @@ use super::{Format, Session, confirm, operation};
 use crate::cli::Seed;
 use crate::ending::Ending;
 use crate::progress::{Position, say};
-use crate::show::{self, grouped, number};
-use serde_json::{Value, json};
+use crate::show::{self, grouped, number, text};
+use serde_json::{Map, Value, json};
+
+const CONFIRMATION: &str = "yes-clear-all-data";
 
 pub(super) async fn run(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
-    if options.stats {
-        return stats(session).await;
+    match options.count {
+        Some(count) => write(session, count, options.seed).await,
+        None if options.clear => {
+            confirm(
+                "Delete all test messages, and what was recorded and archived of them?",
+                options.yes,
+            )?;
+            clear(session).await
+        }
+        None => stats(session).await,
     }
-    if options.clear {
-        confirm("Delete all test messages, and what was recorded and archived of them?", options.yes)?;
-        return clear(session).await;
+}
+
+async fn write(session: &Session, count: u32, seed: Option<u64>) -> anyhow::Result<Ending> {
+    let body = seed.map_or_else(|| json!({}), |seed| json!({ "seed": seed }));
+    let first = session.api.post(&format!("/seed/bulk/{count}"), &body).await?;
+    let position = |progress: &Value| Position {
+        done: number(&progress["next"]),
+        total: count.into(),
+        note: String::new(),
+    };
+    let answer = operation::wait(session, first, ("seeding", position)).await?;
+    say(&format!(
+        "{} test messages are at the source",
+        grouped(count.into())
+    ));
+    print(session, &answer, &answer["operation"]["result"])
+}
+
+async fn clear(session: &Session) -> anyhow::Result<Ending> {
+    let first = session
+        .api
+        .delete("/seed/clear", Some(&json!({ "confirm": CONFIRMATION })))
+        .await?;
+    // How much there is to clear shows only at the end.
+    let position = |progress: &Value| {
+        let documents = progress["cleared"]["documents"].as_object();
+        let done = documents
+            .into_iter()
+            .flatten()
+            .map(|(_, count)| number(count))
+            .sum();
+        Position {
+            done,
+            total: done,
+            note: "documents deleted".to_owned(),
+        }
+    };
+    let answer = operation::wait(session, first, ("clearing", position)).await?;
+    say("the test messages are gone");
+    print(session, &answer, &answer["operation"]["result"])
+}
+
+async fn stats(session: &Session) -> anyhow::Result<Ending> {
+    let answer = session.api.get("/seed/stats").await?;
+    print(session, &answer, &answer["stats"])
+}
+
+/// Whatever there is to count, one a line.
+fn print(session: &Session, answer: &Value, counts: &Value) -> anyhow::Result<Ending> {
+    match (session.format, counts.as_object()) {
+        (Format::Json, _) => show::print_json(answer)?,
+        (Format::People, Some(counts)) => show::print(&listed(counts))?,
+        (Format::People, None) => {}
     }
-    write(session, options).await
+    Ok(Ending::Done)
+}
+
+fn listed(counts: &Map<String, Value>) -> String {
+    let lines: Vec<(String, String)> = counts
+        .iter()
+        .flat_map(|(name, value)| lines_of(name, value))
+        .collect();
+    let pairs: Vec<(&str, String)> = lines
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.clone()))
+        .collect();
+    show::pairs(&pairs)
+}
+
+/// A count, or the counts within: `documents, messages`.
+fn lines_of(name: &str, value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::Object(inner) => {
+            let line = |(inner, value): (&String, &Value)| (format!("{name}, {inner}"), shown(value));
+            inner.iter().map(line).collect()
+        }
+        Value::Array(list) if list.is_empty() => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            vec![(name.to_owned(), shown(value))]
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    value.as_u64().map_or_else(|| text(value), grouped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_within_counts_are_on_lines_of_their_own() {
+        let counts = json!({"documents": {"messages": 1_000, "status": 20}, "batchesLeft": [], "seed": 42});
+        let text = listed(counts.as_object().unwrap());
+        assert_eq!(
+            text,
+            "  documents, messages  1,000\n  documents, status    20\n  seed                 42"
+        );
+    }
 }

@@ -29,14 +29,31 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<Ending> {
 }
 
 fn services(health: &Value) -> String {
-    let services = health["services"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let services = health["services"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let row = |service: &Value| {
-        let tone = if service["status"] == "up" { Tone::Good } else { Tone::Bad };
+        let tone = if service["status"] == "up" {
+            Tone::Good
+        } else {
+            Tone::Bad
+        };
         let reason = service["reason"].as_str().unwrap_or_default().to_owned();
         let took = format!("{} ms", number(&service["milliseconds"]));
-        vec![text(&service["service"]), toned(&text(&service["status"]), tone), took, reason]
+        vec![
+            text(&service["service"]),
+            toned(&text(&service["status"]), tone),
+            took,
+            reason,
+        ]
     };
-    let columns = [Column::Text("SERVICE"), Column::Text("STATUS"), Column::Number("ANSWER"), Column::Text("")];
+    let columns = [
+        Column::Text("SERVICE"),
+        Column::Text("STATUS"),
+        Column::Number("ANSWER"),
+        Column::Text(""),
+    ];
     show::table(&columns, services.iter().map(row).collect())
 }
 
@@ -45,8 +62,17 @@ fn batches(queue: &Value) -> String {
         let count = |what: &str| grouped(number(&queue[what][status]));
         vec![status.to_owned(), count("batches"), count("messages")]
     };
-    let rows = ["pending", "processing", "failed", "success", "cancelled"].map(row).to_vec();
-    let table = show::table(&[Column::Text("BATCHES"), Column::Number("COUNT"), Column::Number("MESSAGES")], rows);
+    let rows = ["pending", "processing", "failed", "success", "cancelled"]
+        .map(row)
+        .to_vec();
+    let table = show::table(
+        &[
+            Column::Text("BATCHES"),
+            Column::Number("COUNT"),
+            Column::Number("MESSAGES"),
+        ],
+        rows,
+    );
     let parked = number(&queue["parked"]);
     let stored = bytes(number(&queue["bytesStored"]));
     if parked > 0 {
@@ -67,6 +93,10 @@ fn queues(queue: &Value) -> String {
         ("batchesDeadLetters", "batches, dead letters"),
         ("batchesPriorityDeadLetters", "batches-priority, dead letters"),
     ];
-    let columns = [Column::Text("QUEUE"), Column::Number("WAITING"), Column::Number("IN FLIGHT")];
+    let columns = [
+        Column::Text("QUEUE"),
+        Column::Number("WAITING"),
+        Column::Number("IN FLIGHT"),
+    ];
     show::table(&columns, names.map(row).to_vec())
 }

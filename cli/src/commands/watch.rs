@@ -52,7 +52,8 @@ pub(super) async fn run(session: &Session, id: Option<Uuid>) -> anyhow::Result<E
 async fn newest(session: &Session) -> anyhow::Result<String> {
     let answer = session.api.get("/migrate?limit=1").await?;
     let id = answer["migrations"][0]["id"].as_str();
-    id.map(str::to_owned).context("there is no migration to watch; ask for one: granary migrate start")
+    id.map(str::to_owned)
+        .context("there is no migration to watch; ask for one: granary migrate start")
 }
 
 /// Whether there is nothing more to wait for. What failed is tried again, until it is parked.
@@ -86,7 +87,10 @@ fn position(answer: &Value) -> Position {
     let progress = &answer["progress"];
     let count = |name: &str| number(&progress[name]);
     let mut notes = Vec::new();
-    if answer["idsPercentage"].as_f64().is_some_and(|percentage| percentage < 100.0) {
+    if answer["idsPercentage"]
+        .as_f64()
+        .is_some_and(|percentage| percentage < 100.0)
+    {
         notes.push(format!("ids of {} % of the range read", answer["idsPercentage"]));
     }
     if count("processing") > 0 {
@@ -111,7 +115,7 @@ fn summary(ending: Ending, answer: &Value) -> String {
             "{} messages are in batches that failed for good. The log of the exporter has the reasons.",
             grouped(number(&answer["progress"]["failed"]))
         ),
-        Ending::Done | Ending::Incomplete | Ending::Drifted | Ending::Interrupted => {
+        Ending::Done | Ending::Incomplete | Ending::Drifted => {
             "nothing is open any more; `granary verify` proves that nothing is missing".to_owned()
         }
     }

@@ -7,11 +7,11 @@
 //! The order is: exceptions into the ledger, object, manifest; the caller settles. So whoever comes later can check
 //! that object and exceptions together are the batch.
 
-use crate::export::{Exporter, failure};
+use crate::export::{Exporter, failure, ledger_failure};
 use crate::fetch::Fetched;
 use granary_archive::{ArchiveError, Contents, PutOutcome, PutSettings};
 use granary_domain::{Cause, Failure, Manifest, ManifestException, MessageId, ObjectKey};
-use granary_ledger::{ClaimedBatch, Exception, Fenced, LedgerError, OwnedMessage, Settlement};
+use granary_ledger::{ClaimedBatch, Exception, Fenced, OwnedMessage, Settlement};
 use std::collections::{HashMap, HashSet};
 
 const GENERATIONS_PER_ATTEMPT_MAX: u32 = 3;
@@ -219,10 +219,6 @@ fn known_exception(message: &OwnedMessage) -> Option<Exception> {
 
 fn archive_failure(error: ArchiveError) -> Failure {
     failure(error.cause(), &error)
-}
-
-fn ledger_failure(error: LedgerError) -> Failure {
-    failure(Cause::LedgerUnavailable, &error)
 }
 
 fn lease_lost() -> Failure {

@@ -106,8 +106,7 @@ impl Exporter {
     async fn work(&self, batch: &mut ClaimedBatch) -> Result<Settlement, Failure> {
         let mut timings = Timings::default();
         let clock = Instant::now();
-        let messages = self.ledger.messages_of(batch.id).await;
-        let messages = messages.map_err(|error| failure(Cause::LedgerUnavailable, &error))?;
+        let messages = self.ledger.messages_of(batch.id).await.map_err(ledger_failure)?;
         if messages.len() != batch.message_count as usize {
             let text = format!("the batch has {} messages on record, {} are there", batch.message_count, messages.len());
             return Err(Failure { cause: Cause::Miscount, text });
@@ -195,6 +194,12 @@ fn log_end(batch: &ClaimedBatch, ended: &Result<Settlement, Failure>, fenced: Fe
 
 pub(crate) fn failure(cause: Cause, error: &dyn std::error::Error) -> Failure {
     Failure::new(cause, error)
+}
+
+/// A ledger that contradicts itself is a defect, and must not look like one that is down.
+pub(crate) fn ledger_failure(error: LedgerError) -> Failure {
+    let cause = if error.is_platforms() { Cause::LedgerUnavailable } else { Cause::Unexpected };
+    failure(cause, &error)
 }
 
 fn handed_back(cause: Cause) -> Failure {

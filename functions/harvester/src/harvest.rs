@@ -9,7 +9,6 @@
 
 use crate::config::Config;
 use crate::window::WindowEnd;
-use anyhow::Context;
 use granary_domain::{MigrationId, MigrationKind, Priority, Tally, TimeRange};
 use granary_environment::{Deadline, HarvestSection, LeaseSection, aws};
 use granary_handoff::{Handoff, QueueUrls};
@@ -90,33 +89,42 @@ impl Harvester {
         worked.map(|()| tick)
     }
 
+    /// One window or migration that can't be harvested doesn't keep the others from it: the first error is the tick's in
+    /// the end. Elasticsearch being down is no error, and no other window is worth trying then.
     async fn harvest_windows(&self, request_id: &str, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+        let mut first_error = None;
         for number in 0u32.. {
             if deadline.is_near() {
                 break;
             }
             let holder = format!("{request_id}.{number}");
-            if let Some(window) = self.ledger.claim_window(&holder, self.lease.lease).await? {
-                let (id, range) = (window.id, window.range);
-                let end = self.harvest_window(window, deadline, tick).await;
-                match end.with_context(|| format!("window {id} {range}"))? {
-                    WindowEnd::Recorded => tick.windows_recorded += 1,
-                    WindowEnd::Unfinished => tick.windows_unfinished += 1,
-                    WindowEnd::SourceUnavailable => {
-                        tick.windows_unfinished += 1;
-                        break;
-                    }
-                    WindowEnd::Lost => {}
+            let Some(window) = self.ledger.claim_window(&holder, self.lease.lease).await? else {
+                if self.open_due_window(&mut first_error).await? {
+                    continue;
                 }
-            } else if !self.open_due_window().await? {
                 break;
+            };
+            let (id, range) = (window.id, window.range);
+            match self.harvest_window(window, deadline, tick).await {
+                Ok(WindowEnd::Recorded) => tick.windows_recorded += 1,
+                Ok(WindowEnd::Unfinished) => tick.windows_unfinished += 1,
+                Ok(WindowEnd::Lost) => {}
+                Ok(WindowEnd::SourceUnavailable) => {
+                    tick.windows_unfinished += 1;
+                    break;
+                }
+                Err(error) => {
+                    let error = error.context(format!("window {id} {range}"));
+                    tracing::error!("{error:#}");
+                    first_error.get_or_insert(error);
+                }
             }
         }
-        Ok(())
+        first_error.map_or(Ok(()), Err)
     }
 
     /// Opens the next window of the most urgent migration that has one due. Says whether there may be one to read now.
-    async fn open_due_window(&self) -> anyhow::Result<bool> {
+    async fn open_due_window(&self, first_error: &mut Option<anyhow::Error>) -> anyhow::Result<bool> {
         let migrations = self.ledger.migrations_to_harvest().await?;
         if migrations.is_empty() {
             return Ok(false);
@@ -124,16 +132,22 @@ impl Harvester {
         let settled = self.ledger.now().await? - SignedDuration::try_from(self.settings.lag)?;
         for migration in &migrations {
             let Some(due) = self.due_range(migration, settled) else { continue };
-            let first = match self.source.first_event(due, migration.filter.as_ref()).await {
+            match self.source.first_event(due, migration.filter.as_ref()).await {
+                Ok(first) => {
+                    self.ledger.open_window(migration.id, next_window(due, first, self.settings)).await?;
+                    return Ok(true);
+                }
                 Err(error) if error.is_platforms() => {
-                    tracing::warn!("{error}");
+                    tracing::warn!("no window was opened: {error}");
                     return Ok(false);
                 }
-                first => first?,
-            };
-            let window = next_window(due, first, self.settings);
-            self.ledger.open_window(migration.id, window).await?;
-            return Ok(true);
+                Err(error) => {
+                    tracing::error!(migration = %migration.id, "no window was opened: {error}");
+                    first_error.get_or_insert_with(|| {
+                        anyhow::Error::new(error).context(format!("migration {}", migration.id))
+                    });
+                }
+            }
         }
         Ok(false)
     }

@@ -103,7 +103,7 @@ impl Ledger {
         lease: Duration,
     ) -> Result<Option<LeasedWindow>, LedgerError> {
         for _ in 0..CLAIM_TRIES_MAX {
-            let candidate = repeated(|| self.window_to_claim(holder)).await?;
+            let candidate = repeated(|| self.window_to_claim()).await?;
             let Some(window) = candidate else { return Ok(None) };
             if repeated(|| self.try_claim_window(&window, holder, lease)).await? {
                 return Ok(Some(window));
@@ -112,18 +112,18 @@ impl Ledger {
         Ok(None)
     }
 
-    async fn window_to_claim(&self, holder: &str) -> Result<Option<LeasedWindow>, LedgerError> {
+    async fn window_to_claim(&self) -> Result<Option<LeasedWindow>, LedgerError> {
         let mut conn = self.conn("connect").await?;
         let query = format!(
             "SELECT {LEASED} FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
              WHERE m.state = 'open' AND m.paused_at IS NULL \
              AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused') \
              AND ((w.state = 'open' AND (w.not_before IS NULL OR w.not_before <= UTC_TIMESTAMP(6))) \
-               OR (w.state = 'harvesting' AND (w.lease_until < UTC_TIMESTAMP(6) OR w.holder = ?))) \
+               OR (w.state = 'harvesting' AND w.lease_until < UTC_TIMESTAMP(6))) \
              ORDER BY m.priority DESC, w.range_from LIMIT 1"
         );
         let row: Option<Row> = conn
-            .exec_first(query, (holder,))
+            .exec_first(query, ())
             .await
             .during("look for a window")?;
         let Some(mut window) = row.map(leased_of).transpose()? else {

@@ -1,0 +1,278 @@
+//! `granary verify`: waiting for the verdict, and telling it.
+
+use super::{Format, Session, operation};
+use crate::cli::Verify;
+use crate::ending::Ending;
+use crate::progress::Position;
+use crate::show::{self, Column, Tone, bytes, duration, grouped, number, text, toned};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+const FINDINGS_SHOWN_MAX: usize = 10;
+const IDS_SHOWN_MAX: usize = 5;
+
+pub(super) async fn run(session: &Session, options: &Verify) -> anyhow::Result<Ending> {
+    let first = session.api.post("/verify", &body_of(options)).await?;
+    let answer = operation::wait(session, first, ("verifying", position)).await?;
+    let report = &answer["operation"]["result"];
+    let verdict = Verdict::of(report)?;
+    match session.format {
+        Format::Json => show::print_json(&answer)?,
+        Format::People => show::print(&told(verdict, report))?,
+    }
+    Ok(verdict.ending())
+}
+
+fn body_of(options: &Verify) -> Value {
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            body.insert(name.to_owned(), value.into());
+        }
+    };
+    put("migrationId", options.migration.map(|id| id.to_string()));
+    put("from", options.from.map(|from| from.to_string()));
+    put("to", options.to.map(|to| to.to_string()));
+    body.insert("quick".to_owned(), options.quick.into());
+    Value::Object(body)
+}
+
+fn position(progress: &Value) -> Position {
+    let account = &progress["account"];
+    Position {
+        done: number(&progress["percent"]),
+        total: 100,
+        note: format!(
+            "{} messages in {} hours compared",
+            grouped(number(&account["counts"]["source"])),
+            grouped(number(&account["hours"]))
+        ),
+    }
+}
+
+/// What a verification comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Complete,
+    Consistent,
+    Incomplete,
+    Inconsistent,
+    Drifted,
+}
+
+impl Verdict {
+    fn of(report: &Value) -> anyhow::Result<Self> {
+        Ok(match report["verdict"].as_str() {
+            Some("COMPLETE") => Self::Complete,
+            Some("CONSISTENT") => Self::Consistent,
+            Some("INCOMPLETE") => Self::Incomplete,
+            Some("INCONSISTENT") => Self::Inconsistent,
+            Some("DRIFTED") => Self::Drifted,
+            Some(_) | None => anyhow::bail!(
+                "the API came to the verdict {}, which this program doesn't know; update it",
+                report["verdict"]
+            ),
+        })
+    }
+
+    fn ending(self) -> Ending {
+        match self {
+            Self::Complete | Self::Consistent => Ending::Done,
+            Self::Incomplete | Self::Inconsistent => Ending::Incomplete,
+            Self::Drifted => Ending::Drifted,
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Self::Complete | Self::Consistent => Tone::Good,
+            Self::Drifted => Tone::Doubtful,
+            Self::Incomplete | Self::Inconsistent => Tone::Bad,
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Complete => "The source, the ledger and the archive hold the same messages, each once.",
+            Self::Consistent => "The counts agree. Without --quick, every object is read back.",
+            Self::Incomplete => "The source shows messages that can't be read from the archive.",
+            Self::Inconsistent => "The counts don't agree. Without --quick, the messages are named.",
+            Self::Drifted => "Nothing is missing. The archive has messages that the source no longer shows.",
+        }
+    }
+}
+
+fn told(verdict: Verdict, report: &Value) -> String {
+    let mut parts = vec![heading(verdict, report), three_places(report), effort(report)];
+    parts.extend(exceptions(report));
+    parts.extend(findings(report));
+    parts.join("\n\n")
+}
+
+fn heading(verdict: Verdict, report: &Value) -> String {
+    let (word, scope) = (toned(&text(&report["verdict"]), verdict.tone()), &report["scope"]);
+    let range = format!(
+        "{} to {}",
+        text(&scope["range"]["from"]),
+        text(&scope["range"]["to"])
+    );
+    let migration = match scope["migration"].as_str() {
+        Some(id) => format!("\n{:14}migration {id}", ""),
+        None => String::new(),
+    };
+    format!(
+        "{word}  {}\n\n  event times {range}{migration}",
+        verdict.sentence()
+    )
+}
+
+/// The three sets that are compared. A quick verification has no digests.
+fn three_places(report: &Value) -> String {
+    let row = |place: &str| {
+        let digest = text(&report["digests"][place]);
+        let sum = digest
+            .split_once('-')
+            .map(|(_, sum)| sum.to_owned())
+            .unwrap_or_default();
+        let sum = if report["scope"]["quick"] == true {
+            String::new()
+        } else {
+            sum
+        };
+        vec![
+            format!(" {place}"),
+            grouped(number(&report["counts"][place])),
+            sum,
+        ]
+    };
+    let columns = [
+        Column::Text(" "),
+        Column::Number("MESSAGES"),
+        Column::Text("DIGEST OF THEIR IDS"),
+    ];
+    show::table(&columns, ["source", "ledger", "archive"].map(row).to_vec())
+}
+
+fn effort(report: &Value) -> String {
+    let count = |name: &str| grouped(number(&report[name]));
+    format!(
+        "  {} hours, {} batches, {} objects read back ({}), {} of work",
+        count("hours"),
+        count("batchesChecked"),
+        count("objectsChecked"),
+        bytes(number(&report["bytesRead"])),
+        duration(Duration::from_millis(number(&report["workedMs"])))
+    )
+}
+
+/// Messages that aren't where one would look for them, as far as there are any.
+fn exceptions(report: &Value) -> Option<String> {
+    let counts = &report["counts"];
+    let lines: Vec<(&str, String)> = [
+        ("missing", "missing from the archive"),
+        ("open", "not yet exported"),
+        ("released", "owned by no batch"),
+        ("quarantined", "can't be exported"),
+        ("unreadable", "in objects that can't be read"),
+        ("withoutId", "without an id at the source"),
+        ("drifted", "no longer at the source"),
+        ("elsewhere", "on record under another event time"),
+        ("tombstones", "gone at the source before they could be exported"),
+    ]
+    .into_iter()
+    .filter(|(name, _)| number(&counts[*name]) > 0)
+    .map(|(name, meaning)| (meaning, grouped(number(&counts[name]))))
+    .collect();
+    (!lines.is_empty()).then(|| show::pairs(&lines))
+}
+
+fn findings(report: &Value) -> Option<String> {
+    let findings = report["findings"]
+        .as_array()
+        .filter(|findings| !findings.is_empty())?;
+    let total: u64 = report["findingsByKind"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(_, count)| number(count))
+        .sum();
+    let mut lines = vec![format!("  Findings: {}", grouped(total))];
+    lines.extend(findings.iter().take(FINDINGS_SHOWN_MAX).map(finding));
+    let unshown = total.saturating_sub(findings.len().min(FINDINGS_SHOWN_MAX) as u64);
+    if unshown > 0 {
+        lines.push(format!("  and {} more; --json has them", grouped(unshown)));
+    }
+    Some(lines.join("\n"))
+}
+
+fn finding(finding: &Value) -> String {
+    let place = match (finding["key"].as_str(), finding["batch"].as_u64()) {
+        (Some(key), _) => format!("\n      {key}"),
+        (None, Some(batch)) => format!("\n      batch {batch}"),
+        (None, None) => String::new(),
+    };
+    let ids: Vec<&str> = finding["sampleIds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .take(IDS_SHOWN_MAX)
+        .collect();
+    let ids = if ids.is_empty() {
+        String::new()
+    } else {
+        format!("\n      such as {}", ids.join(", "))
+    };
+    let kind = text(&finding["kind"]).replace('_', " ");
+    format!(
+        "  - {}  {kind}: {}{place}{ids}",
+        text(&finding["hour"]),
+        text(&finding["text"])
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn report(verdict: &str) -> Value {
+        json!({
+            "verdict": verdict,
+            "scope": {"migration": null, "quick": false,
+                "range": {"from": "2026-11-21T05:00:00Z", "to": "2026-11-22T06:00:00Z"}},
+            "hours": 25, "batchesChecked": 40, "objectsChecked": 40, "bytesRead": 12_900_000, "workedMs": 4_200,
+            "counts": {"source": 20_000, "ledger": 20_000, "archive": 19_998, "missing": 2},
+            "digests": {"source": "20000-00ff", "ledger": "20000-00ff", "archive": "19998-00aa"},
+            "findingsByKind": {"object_missing": 12},
+            "findings": [{"kind": "object_missing", "hour": "2026-11-22T05:00:00Z", "batch": 7, "messages": 2,
+                "key": "a/b.ndjson.zst", "text": "the object isn't there", "sampleIds": ["m1", "m2"]}],
+        })
+    }
+
+    #[test]
+    fn a_verdict_decides_the_exit_code() {
+        let code = |name| Verdict::of(&report(name)).map(|verdict| verdict.ending().exit_code());
+        let codes = ["COMPLETE", "CONSISTENT", "INCOMPLETE", "INCONSISTENT", "DRIFTED"]
+            .map(|name| code(name).unwrap());
+        assert_eq!(codes, [0, 0, 3, 3, 4]);
+        assert!(code("SPLENDID").is_err());
+    }
+
+    #[test]
+    fn a_report_says_what_where_and_how_much() {
+        let text = told(Verdict::Incomplete, &report("INCOMPLETE"));
+        for part in [
+            "INCOMPLETE  The source shows messages",
+            "2026-11-21T05:00:00Z to 2026-11-22T06:00:00Z",
+            "19,998  00aa",
+            "40 objects read back (12.3 MiB), 4 s of work",
+            "missing from the archive  2",
+            "object missing: the object isn't there",
+            "such as m1, m2",
+            "and 11 more",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+    }
+}

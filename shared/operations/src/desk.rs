@@ -1,0 +1,152 @@
+//! The desk: where operations are asked for and taken up.
+
+use crate::slice::LEASE;
+use crate::{Budget, Job};
+use granary_ledger::{Ledger, LedgerError, NewOperation};
+use granary_seeding::Seeder;
+use granary_verify::Verifier;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Where operations wait, with everything that is needed to work on them.
+#[derive(Clone)]
+pub struct Desk {
+    pub(crate) ledger: Ledger,
+    pub(crate) verifier: Verifier,
+    pub(crate) seeder: Option<Seeder>,
+}
+
+/// Why an operation was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The ledger gave no answer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Test messages may not be written here.
+    #[error("seeding is off here; it needs GRANARY_ALLOW_SEEDING=true, and is never possible in production")]
+    SeedingOff,
+    /// The job can't be written down: a defect.
+    #[error("the job can't be written down")]
+    Unwritable(#[from] serde_json::Error),
+}
+
+/// A slice that was worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advanced {
+    /// The operation.
+    pub id: Uuid,
+    /// Which job.
+    pub kind: String,
+    /// How the slice ended.
+    pub outcome: Outcome,
+}
+
+/// How a slice ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The operation is over, and has a result.
+    Finished {
+        /// It.
+        result: Value,
+    },
+    /// The budget's time is over; the next slice goes on.
+    OutOfTime,
+    /// The next step has more messages than the budget allows; it is left to whoever has more time.
+    TooLarge {
+        /// Messages in it.
+        messages: u64,
+    },
+    /// The platform was at fault; the next tick tries again.
+    ToBeTriedAgain {
+        /// Why, for people.
+        error: String,
+    },
+    /// The operation is over, without a result.
+    Failed {
+        /// Why, for people.
+        error: String,
+    },
+    /// Somebody else has the operation now.
+    TakenOver,
+}
+
+impl Outcome {
+    /// Its name in logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Finished { .. } => "finished",
+            Self::OutOfTime => "out_of_time",
+            Self::TooLarge { .. } => "too_large",
+            Self::ToBeTriedAgain { .. } => "to_be_tried_again",
+            Self::Failed { .. } => "failed",
+            Self::TakenOver => "taken_over",
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Finished { .. } | Self::Failed { .. })
+    }
+}
+
+impl Desk {
+    /// A desk; without a seeder it takes no jobs that write test messages or clear them.
+    pub fn new(ledger: Ledger, verifier: Verifier, seeder: Option<Seeder>) -> Self {
+        Self {
+            ledger,
+            verifier,
+            seeder,
+        }
+    }
+
+    /// What writes test messages, where that is allowed.
+    pub fn seeding(&self) -> Option<&Seeder> {
+        self.seeder.as_ref()
+    }
+
+    /// Puts a job on record. Nothing is done yet.
+    pub async fn ask(&self, job: &Job, requested_by: &str) -> Result<Uuid, AskError> {
+        if matches!(job, Job::Seed(_) | Job::Clear) && self.seeder.is_none() {
+            return Err(AskError::SeedingOff);
+        }
+        let id = Uuid::now_v7();
+        let operation = NewOperation {
+            id,
+            kind: job.kind().to_owned(),
+            arguments: job.arguments()?,
+            requested_by: requested_by.to_owned(),
+        };
+        self.ledger.make_operation(&operation).await?;
+        Ok(id)
+    }
+
+    /// Works on an operation that nobody holds: the given one, or the oldest. `None`: there is none.
+    pub async fn advance(&self, id: Option<Uuid>, budget: &Budget) -> Result<Option<Advanced>, LedgerError> {
+        let Some(slice) = self.ledger.claim_operation(id, LEASE).await? else {
+            return Ok(None);
+        };
+        let outcome = self.work_on(&slice, budget).await?;
+        tracing::info!(operation = %slice.id, kind = slice.kind, outcome = outcome.name(), "a slice of an operation");
+        Ok(Some(Advanced {
+            id: slice.id,
+            kind: slice.kind,
+            outcome,
+        }))
+    }
+
+    /// Works on operations, the oldest first, until none is left or the budget is used up. One that is neither over nor
+    /// can go on now ends the round: it is tried again at the next tick, not at once.
+    pub async fn work(&self, budget: &Budget) -> Result<Vec<Advanced>, LedgerError> {
+        let mut round = Vec::new();
+        while !budget.is_used_up() {
+            let Some(advanced) = self.advance(None, budget).await? else {
+                break;
+            };
+            let goes_on = advanced.outcome.is_over();
+            round.push(advanced);
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(round)
+    }
+}

@@ -1,0 +1,91 @@
+//! The jobs there are, and their form in the ledger.
+
+use granary_seeding::SeedArguments;
+use granary_verify::VerifyArguments;
+use serde_json::{Value, json};
+
+/// A long job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// Compare source, ledger and archive.
+    Verify(VerifyArguments),
+    /// Write test messages.
+    Seed(SeedArguments),
+    /// Clear all test messages away.
+    Clear,
+}
+
+impl Job {
+    /// What a verification is called in the ledger.
+    pub const VERIFY: &str = "verify";
+    /// What seeding is called in the ledger.
+    pub const SEED: &str = "seed";
+    /// What clearing is called in the ledger.
+    pub const CLEAR: &str = "clear";
+
+    /// Its name in the ledger and in the API.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Verify(_) => Self::VERIFY,
+            Self::Seed(_) => Self::SEED,
+            Self::Clear => Self::CLEAR,
+        }
+    }
+
+    /// Its arguments in the ledger.
+    pub fn arguments(&self) -> Result<Value, serde_json::Error> {
+        match self {
+            Self::Verify(arguments) => serde_json::to_value(arguments),
+            Self::Seed(arguments) => serde_json::to_value(arguments),
+            Self::Clear => Ok(json!({})),
+        }
+    }
+
+    /// A job as the ledger has it. Another version of this program may have asked for it, so it may be unknown here.
+    pub fn parse(kind: &str, arguments: Value) -> Result<Self, String> {
+        let job = match kind {
+            Self::VERIFY => serde_json::from_value(arguments).map(Self::Verify),
+            Self::SEED => serde_json::from_value(arguments).map(Self::Seed),
+            Self::CLEAR => Ok(Self::Clear),
+            other => return Err(format!("this version knows no operation {other:?}")),
+        };
+        job.map_err(|error| format!("the arguments of this operation ({kind}) can't be read: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_survives_the_ledger() {
+        let base = "2026-11-22T10:00:00Z".parse().unwrap();
+        let jobs = [
+            Job::Verify(VerifyArguments {
+                quick: true,
+                from: Some(base),
+                ..VerifyArguments::default()
+            }),
+            Job::Seed(SeedArguments {
+                count: 10,
+                seed: 7,
+                base,
+                hours: 6,
+            }),
+            Job::Clear,
+        ];
+        for job in jobs {
+            assert_eq!(Job::parse(job.kind(), job.arguments().unwrap()), Ok(job));
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_and_unreadable_arguments_are_named() {
+        assert!(Job::parse("paint", json!({})).unwrap_err().contains("paint"));
+        assert!(
+            Job::parse("verify", json!({"speed": 1}))
+                .unwrap_err()
+                .contains("speed")
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! What was seeded and what became of it.
+
+use crate::indices::seeded;
+use crate::{MESSAGE_ID_PREFIX, SeedError, Seeder, metadata};
+use granary_domain::TimeRange;
+use granary_source::{DocId, Source, SourceError, SourceSettings};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// From 1970 to 2261, which is what `date_nanos` can hold.
+const LAST_SECOND: i64 = 9_190_000_000;
+
+/// What was seeded and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeedStats {
+    /// Seeded documents that the source has, by index.
+    pub documents: BTreeMap<String, u64>,
+    /// Seeded messages that the ledger has, by status: `pending`, `in_progress`, `completed`, `failed`, `missing` …
+    pub ledger: BTreeMap<String, u64>,
+}
+
+impl Seeder {
+    /// Counts seeded documents, and messages with a seeded id in the ledger.
+    pub async fn stats(&self) -> Result<SeedStats, SeedError> {
+        let mut documents = BTreeMap::new();
+        for index in self.indices() {
+            documents.insert(index.to_owned(), self.count(index).await?);
+        }
+        let ledger = self.ledger.seeded_by_status(MESSAGE_ID_PREFIX).await?;
+        Ok(SeedStats { documents, ledger })
+    }
+
+    async fn count(&self, index: &str) -> Result<u64, SeedError> {
+        let metadata = self.target.metadata.iter().find(|source| source.index == index);
+        let source = Source::new(SourceSettings {
+            url: self.section.url.clone(),
+            credentials: self.section.credentials.clone(),
+            index: index.to_owned(),
+            id_field: "_id".to_owned(),
+            doc_id_is_message_id: DocId::IsItsOwn,
+            time_field: metadata
+                .map_or(self.target.time_field.as_str(), metadata::time_field)
+                .to_owned(),
+            filter: Some(seeded()),
+            request_timeout: SourceSettings::REQUEST_TIMEOUT,
+        })?;
+        let pit = match source.open_pit().await {
+            Err(SourceError::Refused { status: 404, .. }) => return Ok(0),
+            pit => pit?,
+        };
+        let counted = source.count(&pit, all_time(), None).await;
+        source.close_pit(pit).await?;
+        Ok(counted?)
+    }
+}
+
+fn all_time() -> TimeRange {
+    let last = Timestamp::from_second(LAST_SECOND).unwrap_or(Timestamp::MAX);
+    TimeRange::new(Timestamp::UNIX_EPOCH, last).unwrap_or_else(|_| granary_domain::Hour::of(last).range())
+}
