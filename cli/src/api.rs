@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_that_answers_is_asked_for_by_the_command_that_starts_it() {
+    async fn a_silent_address_is_answered_with_the_command_that_starts_the_stack() {
         let connection = Connection {
             api_url: Some("http://127.0.0.1:1".parse().unwrap()),
             api_token: Some("token".to_owned()),

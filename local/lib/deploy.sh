@@ -19,6 +19,9 @@ build_functions() {
     for function in "${FUNCTIONS[@]}"; do
         strip_function "$binaries/$function" "$BUILD/$function"
     done
+    # The command line, where people and scripts find it whatever cargo's target directory is.
+    mkdir -p "$LOCAL/bin"
+    ln -sf "$(realpath "$binaries")/granary" "$LOCAL/bin/granary"
 }
 
 target_directory() {

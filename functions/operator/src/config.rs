@@ -3,9 +3,10 @@
 use crate::auth::Tokens;
 use aws_config::SdkConfig;
 use granary_environment::{
-    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, QueueSection, Reading,
+    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection, QueueSection,
     SecretVariable, SourceSection, Variable,
 };
+use granary_seeding::SeedingSection;
 use std::net::{Ipv4Addr, SocketAddr};
 
 const OPERATOR_TOKEN: SecretVariable = SecretVariable {
@@ -28,14 +29,6 @@ const VIEWER_TOKEN: SecretVariable = SecretVariable {
         holds: "the ARN of a Secrets Manager secret that is the bearer token of those who may only look",
     },
 };
-const ENVIRONMENT: Variable = Variable {
-    name: "GRANARY_ENVIRONMENT",
-    holds: "the environment that this is, such as local, staging or production",
-};
-const ALLOW_SEEDING: Variable = Variable {
-    name: "GRANARY_ALLOW_SEEDING",
-    holds: "true to allow test data, or false; never true in production",
-};
 const LISTEN: Variable = Variable {
     name: "GRANARY_LISTEN",
     holds: "the address and port to listen on outside of Lambda, such as 127.0.0.1:8787",
@@ -45,13 +38,6 @@ const LISTEN: Variable = Variable {
 pub(crate) const BATCH_SIZE_MAX: u32 = 10_000;
 const LISTEN_PORT_DEFAULT: u16 = 8787;
 
-/// Whether test data may be written and cleared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SeedingRule {
-    Allowed,
-    Refused,
-}
-
 /// What the operator is told by its environment.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -60,7 +46,9 @@ pub(crate) struct Config {
     pub(crate) archive: ArchiveSection,
     pub(crate) queues: QueueSection,
     pub(crate) tokens: Tokens,
-    pub(crate) seeding: SeedingRule,
+    pub(crate) metadata: MetadataSection,
+    /// `None`: there is no test data here. Never there in production.
+    pub(crate) seeding: Option<SeedingSection>,
     pub(crate) harvest: HarvestSection,
     pub(crate) listen: SocketAddr,
 }
@@ -78,7 +66,8 @@ impl Config {
         let queues = QueueSection::read(&mut env);
         let operator_token = env.optional_secret(OPERATOR_TOKEN, aws).await;
         let viewer_token = env.optional_secret(VIEWER_TOKEN, aws).await;
-        let seeding = read_seeding_rule(&mut env);
+        let metadata = MetadataSection::read(&mut env);
+        let seeding = SeedingSection::read(&mut env, aws).await;
         let harvest = HarvestSection::read(&mut env);
         let listen = env.optional_parsed(LISTEN, str::parse);
         env.finish(|| {
@@ -91,20 +80,11 @@ impl Config {
                     operator: operator_token?,
                     viewer: viewer_token?,
                 },
+                metadata: metadata?,
                 seeding: seeding?,
                 harvest: harvest?,
                 listen: listen?.unwrap_or((Ipv4Addr::LOCALHOST, LISTEN_PORT_DEFAULT).into()),
             })
         })
-    }
-}
-
-/// Seeding in production is a mistake of whoever deploys, so it stops the deployment rather than a request.
-fn read_seeding_rule(env: &mut Environment) -> Reading<SeedingRule> {
-    let is_production = env.optional(ENVIRONMENT).as_deref() == Some("production");
-    match (env.switch(ALLOW_SEEDING)?, is_production) {
-        (true, true) => Err(env.refuse(ALLOW_SEEDING, "GRANARY_ENVIRONMENT is production")),
-        (true, false) => Ok(SeedingRule::Allowed),
-        (false, _) => Ok(SeedingRule::Refused),
     }
 }

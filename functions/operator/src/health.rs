@@ -90,7 +90,7 @@ async fn check_all(services: &Services) -> Vec<Check> {
 }
 
 async fn check_ledger(services: &Services) -> Result<(), String> {
-    let ledger = services.ledger().await.map_err(|problem| problem.reason())?;
+    let ledger = services.ledger().await.map_err(|problem| problem.reason().to_owned())?;
     ledger.ping().await.map_err(|error| error.to_string())
 }
 

@@ -222,7 +222,7 @@ async fn release(ledger: &Ledger) -> Result<(Cancelled, bool), Problem> {
     Ok((released, true))
 }
 
-async fn migration(ledger: &Ledger, id: MigrationId) -> Result<Migration, Problem> {
+pub(crate) async fn migration(ledger: &Ledger, id: MigrationId) -> Result<Migration, Problem> {
     let migration = ledger.migration(id).await?;
     migration.ok_or_else(|| {
         Problem::new(Kind::NotFound, format!("There is no migration {id}."))

@@ -149,6 +149,11 @@ impl Problem {
         problem.with("service", service.into())
     }
 
+    /// What is wrong, for people who may know of our own troubles: the cause where there is one.
+    pub(crate) fn reason(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.detail)
+    }
+
     #[cfg(test)]
     pub(crate) fn detail(&self) -> &str {
         &self.detail

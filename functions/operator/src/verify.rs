@@ -1,1 +1,82 @@
-//! `/verify`
+//! `/verify`: asking for a verdict, and the verdicts so far.
+
+use crate::answer::Answer;
+use crate::auth::Role;
+use crate::fields::{BodyFields, Fields, QueryFields};
+use crate::operations::{self, Wish};
+use crate::problem::Problem;
+use crate::services::Services;
+use axum::Extension;
+use axum::extract::State;
+use granary_domain::TimeRange;
+use granary_verify::VerifyArguments;
+use serde_json::json;
+use std::sync::Arc;
+
+const LIST_DEFAULT: u32 = 20;
+const LIST_MAX: u32 = 100;
+
+/// `POST /verify`.
+pub(crate) async fn start(
+    State(services): State<Arc<Services>>,
+    Extension(role): Extension<Role>,
+    BodyFields(fields): BodyFields,
+) -> Result<Answer, Problem> {
+    let arguments = read(&fields)?;
+    if let Some(id) = arguments.migration {
+        crate::migrate::migration(services.ledger().await?, id).await?;
+    }
+    operations::ask(&services, role, Wish::Verify(arguments)).await
+}
+
+/// `GET /verify`.
+pub(crate) async fn list(
+    State(services): State<Arc<Services>>,
+    QueryFields(query): QueryFields,
+) -> Result<Answer, Problem> {
+    query.only(&["limit"])?;
+    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
+    let verifications = services.ledger().await?.operations("verify", limit).await?;
+    Ok(Answer::ok(json!({ "verifications": verifications })))
+}
+
+fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {
+    fields.only(&["migrationId", "from", "to", "quick"])?;
+    let arguments = VerifyArguments {
+        migration: fields.parsed("migrationId")?,
+        from: fields.instant("from")?,
+        to: fields.instant("to")?,
+        quick: fields.switch("quick")?,
+    };
+    if let (Some(from), Some(to)) = (arguments.from, arguments.to) {
+        TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
+    }
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<VerifyArguments, Problem> {
+        super::read(&Fields::of_json(json.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn nothing_asked_for_verifies_everything_in_full() {
+        assert_eq!(read("").unwrap(), VerifyArguments::default());
+        assert!(read(r#"{"quick":"true"}"#).unwrap().quick);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        for (json, field) in [
+            (r#"{"migrationId":"42"}"#, "migrationId"),
+            (r#"{"from":"2026-11-22T06:00:00"}"#, "from"),
+            (r#"{"from":"2026-11-22T06:00:00Z","to":"2026-11-22T05:00:00Z"}"#, "from"),
+            (r#"{"migration":"42"}"#, "migration"),
+        ] {
+            assert_eq!(read(json).unwrap_err().field(), Some(field), "{json}");
+        }
+    }
+}
