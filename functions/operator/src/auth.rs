@@ -92,16 +92,18 @@ impl Tokens {
             );
         };
         let Some(role) = self.role_of(token) else {
-            return Err(
-                Problem::new(Kind::Unauthenticated, "The bearer token is not one of this deployment's.")
-                    .remedy("Check the token: it may have been changed, or belong to another deployment."),
-            );
+            return Err(Problem::new(
+                Kind::Unauthenticated,
+                "The bearer token is not one of this deployment's.",
+            )
+            .remedy("Check the token: it may have been changed, or belong to another deployment."));
         };
         if role < Role::needed_for(method) {
-            return Err(
-                Problem::new(Kind::RoleTooSmall, "A viewer's token may look, not change anything.")
-                    .remedy("Use an operator's token."),
-            );
+            return Err(Problem::new(
+                Kind::RoleTooSmall,
+                "A viewer's token may look, not change anything.",
+            )
+            .remedy("Use an operator's token."));
         }
         Ok(role)
     }

@@ -3,8 +3,8 @@
 use crate::auth::Tokens;
 use aws_config::SdkConfig;
 use granary_environment::{
-    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection, QueueSection,
-    SecretVariable, SourceSection, Variable,
+    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
+    QueueSection, SecretVariable, SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -31,7 +31,10 @@ struct Visit {
 impl Visit {
     fn of(request: &Request) -> Self {
         let of_lambda = request.extensions().lambda_context_ref();
-        let id = of_lambda.map_or_else(|| Uuid::now_v7().to_string(), |context| context.request_id.clone());
+        let id = of_lambda.map_or_else(
+            || Uuid::now_v7().to_string(),
+            |context| context.request_id.clone(),
+        );
         let route = request.extensions().get::<MatchedPath>();
         Self {
             id,
@@ -72,9 +75,14 @@ fn complete(response: &mut Response, unfinished: Unfinished, visit: &Visit) {
 
 /// One line for each request. Errors that are not the caller's come with their whole chain of causes.
 fn log(visit: &Visit, response: &Response, took: Duration) {
-    let Visit { id, method, route, .. } = visit;
+    let Visit {
+        id, method, route, ..
+    } = visit;
     let status = response.status().as_u16();
-    let role = response.extensions().get::<Role>().map_or("none", |role| role.as_str());
+    let role = response
+        .extensions()
+        .get::<Role>()
+        .map_or("none", |role| role.as_str());
     let ms = took.as_millis();
     match response.extensions().get::<Reported>() {
         Some(Reported { cause }) => {

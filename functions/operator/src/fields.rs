@@ -82,8 +82,14 @@ impl Fields {
             .map(String::as_str)
             .filter(|name| !known.contains(name))
             .collect();
-        let Some(first) = unknown.first() else { return Ok(()) };
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let Some(first) = unknown.first() else {
+            return Ok(());
+        };
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
         Err(Problem::invalid(
             first,
             format!("Unknown: {}. Possible here: {known}.", unknown.join(", ")),
@@ -100,7 +106,9 @@ impl Fields {
     where
         N: FromStr + PartialOrd + Display,
     {
-        let Some(value) = self.values.get(name) else { return Ok(None) };
+        let Some(value) = self.values.get(name) else {
+            return Ok(None);
+        };
         let text = match value {
             Value::Number(number) => number.to_string(),
             Value::String(text) => text.trim().to_owned(),
@@ -110,7 +118,8 @@ impl Fields {
             Ok(number) if range.contains(&number) => Ok(Some(number)),
             Ok(_) | Err(_) => {
                 let (least, most) = (range.start(), range.end());
-                let detail = format!("`{name}` is {value}; it must be a whole number from {least} to {most}.");
+                let detail =
+                    format!("`{name}` is {value}; it must be a whole number from {least} to {most}.");
                 Err(Problem::invalid(name, detail))
             }
         }
@@ -135,7 +144,10 @@ impl Fields {
         match self.values.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(Problem::invalid(name, format!("`{name}` is {other}; it must be a text."))),
+            Some(other) => Err(Problem::invalid(
+                name,
+                format!("`{name}` is {other}; it must be a text."),
+            )),
         }
     }
 
@@ -145,16 +157,23 @@ impl Fields {
         T: FromStr,
         T::Err: Display,
     {
-        let Some(text) = self.text(name)? else { return Ok(None) };
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
         let parsed = text.parse().map_err(|error: T::Err| {
-            Problem::invalid(name, format!("`{name}` is {text:?}, which can't be used: {error}."))
+            Problem::invalid(
+                name,
+                format!("`{name}` is {text:?}, which can't be used: {error}."),
+            )
         })?;
         Ok(Some(parsed))
     }
 
     /// An instant, with its zone.
     pub(crate) fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
-        let Some(value) = self.values.get(name) else { return Ok(None) };
+        let Some(value) = self.values.get(name) else {
+            return Ok(None);
+        };
         let text = value.as_str().unwrap_or_default().trim();
         if let Ok(instant) = text.parse() {
             return Ok(Some(instant));
@@ -201,7 +220,14 @@ mod tests {
 
     #[test]
     fn a_number_out_of_its_range_is_refused_with_the_range() {
-        for json in [r#"{"n":0}"#, r#"{"n":10}"#, r#"{"n":1.5}"#, r#"{"n":"x"}"#, r#"{"n":[1]}"#, r#"{"n":-1}"#] {
+        for json in [
+            r#"{"n":0}"#,
+            r#"{"n":10}"#,
+            r#"{"n":1.5}"#,
+            r#"{"n":"x"}"#,
+            r#"{"n":[1]}"#,
+            r#"{"n":-1}"#,
+        ] {
             let problem = fields(json).number("n", 1..=9_u32).unwrap_err();
             assert_eq!(problem.field(), Some("n"));
             assert!(problem.detail().contains("from 1 to 9"), "{}", problem.detail());
@@ -211,15 +237,25 @@ mod tests {
     #[test]
     fn h10_a_time_without_a_zone_is_refused_with_the_way_to_write_it() {
         for naive in ["2026-11-22T06:00:00", "2026-11-22", "2026-11-22 06:00"] {
-            let problem = fields(&format!(r#"{{"from":"{naive}"}}"#)).instant("from").unwrap_err();
+            let problem = fields(&format!(r#"{{"from":"{naive}"}}"#))
+                .instant("from")
+                .unwrap_err();
             assert!(problem.detail().contains("no time zone"), "{}", problem.detail());
             assert!(problem.detail().contains("Z\""), "{}", problem.detail());
         }
         for nonsense in ["\"yesterday\"", "1763791200", "\"\""] {
-            let problem = fields(&format!(r#"{{"from":{nonsense}}}"#)).instant("from").unwrap_err();
-            assert!(problem.detail().contains("a time such as"), "{}", problem.detail());
+            let problem = fields(&format!(r#"{{"from":{nonsense}}}"#))
+                .instant("from")
+                .unwrap_err();
+            assert!(
+                problem.detail().contains("a time such as"),
+                "{}",
+                problem.detail()
+            );
         }
-        let instant = fields(r#"{"from":"2026-11-22T08:00:00+02:00"}"#).instant("from").unwrap();
+        let instant = fields(r#"{"from":"2026-11-22T08:00:00+02:00"}"#)
+            .instant("from")
+            .unwrap();
         assert_eq!(instant.unwrap().to_string(), "2026-11-22T06:00:00Z");
     }
 
@@ -228,7 +264,10 @@ mod tests {
         let problem = fields(r#"{"batchSize":1,"batchsize":1,"dry":true}"#)
             .only(&["batchSize"])
             .unwrap_err();
-        assert_eq!(problem.detail(), "Unknown: batchsize, dry. Possible here: batchSize.");
+        assert_eq!(
+            problem.detail(),
+            "Unknown: batchsize, dry. Possible here: batchSize."
+        );
     }
 
     #[test]

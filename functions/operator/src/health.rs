@@ -75,8 +75,10 @@ pub(crate) async fn ready(State(services): State<Arc<Services>>) -> Result<Answe
         return Ok(Answer::ok(json!({ "status": "ready" })));
     }
     let names: Vec<&str> = ill.iter().map(|check| check.service).collect();
-    Err(Problem::new(Kind::NotReady, format!("Not well: {}.", names.join(", ")))
-        .with("services", ill.iter().map(|check| check.shown()).collect()))
+    Err(
+        Problem::new(Kind::NotReady, format!("Not well: {}.", names.join(", ")))
+            .with("services", ill.iter().map(|check| check.shown()).collect()),
+    )
 }
 
 async fn check_all(services: &Services) -> Vec<Check> {
@@ -90,7 +92,10 @@ async fn check_all(services: &Services) -> Vec<Check> {
 }
 
 async fn check_ledger(services: &Services) -> Result<(), String> {
-    let ledger = services.ledger().await.map_err(|problem| problem.reason().to_owned())?;
+    let ledger = services
+        .ledger()
+        .await
+        .map_err(|problem| problem.reason().to_owned())?;
     ledger.ping().await.map_err(|error| error.to_string())
 }
 
@@ -102,8 +107,14 @@ async fn check_source(services: &Services) -> Result<(), String> {
 }
 
 async fn check_queues(services: &Services) -> Result<(), String> {
-    for queues in [Some(&services.handoff), services.dead_letters.as_ref()].into_iter().flatten() {
-        queues.check().await.map_err(|error| format!("{error}. {}", error.remedy()))?;
+    for queues in [Some(&services.handoff), services.dead_letters.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        queues
+            .check()
+            .await
+            .map_err(|error| format!("{error}. {}", error.remedy()))?;
     }
     Ok(())
 }

@@ -16,7 +16,14 @@ pub(crate) fn is_where_we_run() -> bool {
 pub(crate) async fn run(router: Router) -> anyhow::Result<()> {
     let handler = service_fn(move |request: Request<Body>| {
         let mut router = router.clone();
-        async move { router.as_service().ready().await?.call(without_stage(request)).await }
+        async move {
+            router
+                .as_service()
+                .ready()
+                .await?
+                .call(without_stage(request))
+                .await
+        }
     });
     lambda_http::run(handler)
         .await
@@ -36,7 +43,11 @@ fn without_stage(mut request: Request<Body>) -> Request<Body> {
             (rest.is_empty() || rest.starts_with('/')).then(|| format!("/{}", rest.trim_start_matches('/')))
         })
         .unwrap_or_else(|| request.uri().path().to_owned());
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = request
+        .uri()
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     if let Ok(path) = format!("{path}{query}").parse::<PathAndQuery>() {
         *request.uri_mut() = Uri::from(path);
     }

@@ -44,7 +44,5 @@ async fn main() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("could not listen on {listen} (GRANARY_LISTEN)"))?;
     tracing::info!(%listen, "the API is up");
-    axum::serve(listener, router)
-        .await
-        .context("the server ended")
+    axum::serve(listener, router).await.context("the server ended")
 }

@@ -65,7 +65,14 @@ async fn make(
         "filtered": new.filter.is_some(),
     });
     let effect = json!({ "migrationId": new.id });
-    services.record(Done { by: role, action: "migrate.start", arguments, effect }).await?;
+    services
+        .record(Done {
+            by: role,
+            action: "migrate.start",
+            arguments,
+            effect,
+        })
+        .await?;
     Ok(Answer::accepted(json!({
         "migration": migration(ledger, new.id).await?,
         "migrationId": new.id,
@@ -85,7 +92,11 @@ async fn foretell(
     notes: Vec<String>,
 ) -> Result<Answer, Problem> {
     let pit = services.source.open_pit().await?;
-    let counted = services.source.count(&pit, range, request.filter.as_ref()).await.map_err(of_source);
+    let counted = services
+        .source
+        .count(&pit, range, request.filter.as_ref())
+        .await
+        .map_err(of_source);
     services.source.close_pit(pit).await?;
     let in_source = counted?;
     let progress = services.ledger().await?.progress_of(range).await?;
@@ -128,8 +139,13 @@ pub(crate) async fn list(
     let mut migrations = services.ledger().await?.migrations(filter).await?;
     let has_more = migrations.len() > limit as usize;
     migrations.truncate(limit as usize);
-    let next = migrations.last().filter(|_| has_more).map(|last| last.id.0.simple().to_string());
-    Ok(Answer::ok(json!({ "migrations": migrations, "count": migrations.len(), "nextCursor": next })))
+    let next = migrations
+        .last()
+        .filter(|_| has_more)
+        .map(|last| last.id.0.simple().to_string());
+    Ok(Answer::ok(
+        json!({ "migrations": migrations, "count": migrations.len(), "nextCursor": next }),
+    ))
 }
 
 /// `GET /migrate/status/{id}`.
@@ -174,7 +190,14 @@ pub(crate) async fn cancel(
     let (released, is_complete) = release(ledger).await?;
     let effect = json!({ "wasOpen": was_open, "batches": released.batches, "messages": released.messages });
     let arguments = json!({ "migrationId": id });
-    services.record(Done { by: role, action: "migrate.cancel", arguments, effect }).await?;
+    services
+        .record(Done {
+            by: role,
+            action: "migrate.cancel",
+            arguments,
+            effect,
+        })
+        .await?;
     Ok(Answer::ok(json!({
         "migration": migration(ledger, id).await?,
         "released": {
@@ -303,11 +326,16 @@ fn percentage(progress: &Progress, is_read: bool) -> f64 {
 
 /// How much of the range has its ids on record, by time.
 fn ids_percentage(migration: &Migration, is_read: bool) -> f64 {
-    let seconds_since_start =
-        |instant: jiff::Timestamp| u64::try_from(instant.as_second() - migration.from.as_second()).unwrap_or(0);
+    let seconds_since_start = |instant: jiff::Timestamp| {
+        u64::try_from(instant.as_second() - migration.from.as_second()).unwrap_or(0)
+    };
     match migration.to {
         _ if is_read => 100.0,
-        Some(to) => share(seconds_since_start(migration.harvested_to), seconds_since_start(to)).min(99.9),
+        Some(to) => share(
+            seconds_since_start(migration.harvested_to),
+            seconds_since_start(to),
+        )
+        .min(99.9),
         None => 99.9,
     }
 }
@@ -334,7 +362,12 @@ mod tests {
     #[test]
     fn a_batch_number_is_told_apart_from_a_uuid_and_from_nonsense() {
         assert!(migration_id("0197a1b2-0000-7000-8000-000000000000").is_ok());
-        assert!(migration_id("42").unwrap_err().detail().contains("number of a batch"));
+        assert!(
+            migration_id("42")
+                .unwrap_err()
+                .detail()
+                .contains("number of a batch")
+        );
         assert_eq!(migration_id("x").unwrap_err().field(), Some("id"));
     }
 }

@@ -41,7 +41,10 @@ impl MigrationRequest {
     /// Reads a body, or says which field can't be used.
     pub(crate) fn read(fields: &Fields) -> Result<Self, Problem> {
         fields.only(&FIELDS)?;
-        let priority = fields.number("priority", 0..=9_u8)?.map(Priority::try_from).transpose();
+        let priority = fields
+            .number("priority", 0..=9_u8)?
+            .map(Priority::try_from)
+            .transpose();
         let request = Self {
             batch_size: fields.number("batchSize", 1..=BATCH_SIZE_MAX)?,
             filter: read_filters(fields.value("filters"))?,
@@ -77,7 +80,11 @@ impl MigrationRequest {
         let first = match self.from {
             Some(from) => {
                 let range = range_of(from, to)?;
-                services.source.first_event(range, filter).await.map_err(of_source)?
+                services
+                    .source
+                    .first_event(range, filter)
+                    .await
+                    .map_err(of_source)?
             }
             None => {
                 let bounds = services.source.bounds(None, filter).await.map_err(of_source)?;
@@ -117,7 +124,11 @@ impl MigrationRequest {
     }
 
     fn nothing_before(&self, to: Timestamp) -> String {
-        let such = if self.filter.is_some() { "such messages" } else { "messages" };
+        let such = if self.filter.is_some() {
+            "such messages"
+        } else {
+            "messages"
+        };
         match self.from {
             Some(from) => format!("the source has no {such} between {from} and {to}"),
             None => format!("the source has no {such} before {to}"),
@@ -132,7 +143,9 @@ fn range_of(from: Timestamp, to: Timestamp) -> Result<TimeRange, Problem> {
 /// A request that Elasticsearch refuses is the caller's filter or range; anything else is the source's trouble.
 pub(crate) fn of_source(error: SourceError) -> Problem {
     match error {
-        SourceError::Refused { status: 400, reason, .. } => Problem::invalid(
+        SourceError::Refused {
+            status: 400, reason, ..
+        } => Problem::invalid(
             "filters",
             format!("Elasticsearch can't use these filters: {reason}."),
         ),
@@ -202,7 +215,10 @@ mod tests {
 
     fn refused(json: &str) -> (String, String) {
         let problem = read(json).unwrap_err();
-        (problem.field().unwrap_or_default().to_owned(), problem.detail().to_owned())
+        (
+            problem.field().unwrap_or_default().to_owned(),
+            problem.detail().to_owned(),
+        )
     }
 
     #[test]
@@ -217,13 +233,22 @@ mod tests {
     fn filters_become_one_query() {
         let filter = |json: &str| read(&format!(r#"{{"filters":{json}}}"#)).unwrap().filter;
         assert_eq!(filter("{}"), None);
-        assert_eq!(filter(r#"{"customer":"acme"}"#), Some(json!({"term": {"customer": "acme"}})));
-        assert_eq!(filter(r#"{"size":[1,2]}"#), Some(json!({"terms": {"size": [1, 2]}})));
+        assert_eq!(
+            filter(r#"{"customer":"acme"}"#),
+            Some(json!({"term": {"customer": "acme"}}))
+        );
+        assert_eq!(
+            filter(r#"{"size":[1,2]}"#),
+            Some(json!({"terms": {"size": [1, 2]}}))
+        );
         assert_eq!(
             filter(r#"{"query":{"exists":{"field":"a"}},"b":true}"#),
             Some(json!({"bool": {"filter": [{"term": {"b": true}}, {"exists": {"field": "a"}}]}}))
         );
-        assert_eq!(read(r#"{"filters":{"a":"b"}}"#).unwrap().kind(), MigrationKind::Selection);
+        assert_eq!(
+            read(r#"{"filters":{"a":"b"}}"#).unwrap().kind(),
+            MigrationKind::Selection
+        );
     }
 
     #[test]
@@ -239,7 +264,11 @@ mod tests {
         ] {
             assert_eq!(refused(json).0, field, "{json}");
         }
-        assert!(refused(r#"{"filters":{"status":"failed"}}"#).1.contains("not available yet"));
+        assert!(
+            refused(r#"{"filters":{"status":"failed"}}"#)
+                .1
+                .contains("not available yet")
+        );
     }
 
     #[test]
@@ -273,6 +302,9 @@ mod tests {
         assert_eq!(refused(r#"{"dryRun":1}"#).0, "dryRun");
         assert_eq!(refused(r#"{"form":"2026-11-22T06:00:00Z"}"#).0, "form");
         let request = read(r#"{"batchSize":"250","priority":"7","dryRun":"true"}"#).unwrap();
-        assert_eq!((request.batch_size, u8::from(request.priority), request.dry_run), (Some(250), 7, true));
+        assert_eq!(
+            (request.batch_size, u8::from(request.priority), request.dry_run),
+            (Some(250), 7, true)
+        );
     }
 }

@@ -1,26 +1,178 @@
 //! Long jobs: asked for here, worked on here while somebody waits, and by the reaper's ticks afterwards.
 //!
-//! `GET /operations/{id}` tells how far one is.
+//! What is done within some seconds is answered with its result; anything else with 202 and the address under which
+//! `GET /operations/{id}` tells how far it is. A job that was put on record is never lost by what happens after.
 
 use crate::answer::Answer;
 use crate::auth::Role;
 use crate::problem::{Kind, Problem};
+use crate::seed::seeding_section;
 use crate::services::{Done, Services};
 use axum::extract::{Path, State};
-use granary_ledger::{NewOperation, Operation, OperationState};
+use granary_ledger::{Operation, OperationState};
+use granary_operations::{AskError, Budget, Desk, Job};
+use granary_seeding::{SeedError, Seeder, SeedingTarget};
+use granary_verify::{Verifier, VerifyArguments};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
+
+/// How long somebody is kept waiting. A step that has begun goes on to its end, and API Gateway waits for 30 s.
+const WORK_SECS_MAX: u64 = 8;
+/// What one step can compare in the time that is left then.
+const MESSAGES_PER_STEP_MAX: u64 = 100_000;
+
+/// What somebody wants done.
+pub(crate) enum Wish {
+    /// A verdict.
+    Verify(VerifyArguments),
+    /// Test messages.
+    Seed {
+        count: u64,
+        seed: Option<u64>,
+        hours: Option<u32>,
+    },
+    /// No more test messages.
+    Clear,
+}
+
+/// Puts a job on record, and works on it for as long as somebody may be kept waiting.
+pub(crate) async fn ask(services: &Services, role: Role, wish: Wish) -> Result<Answer, Problem> {
+    let until = Instant::now() + Duration::from_secs(WORK_SECS_MAX);
+    let desk = desk(services).await?;
+    let job = job_of(services, wish).await?;
+    let id = desk.ask(&job, role.as_str()).await?;
+    let arguments = job.arguments().map_err(anyhow::Error::from)?;
+    let effect = json!({ "operationId": id });
+    services
+        .record(Done {
+            by: role,
+            action: action_of(&job),
+            arguments,
+            effect,
+        })
+        .await?;
+    let budget = Budget {
+        until,
+        messages_max: MESSAGES_PER_STEP_MAX,
+    };
+    if let Err(error) = desk.advance(Some(id), &budget).await {
+        tracing::warn!(%error, operation = %id, "a job is left to the reaper");
+    }
+    answer_of(operation(services, id).await?)
+}
 
 /// `GET /operations/{id}`.
 pub(crate) async fn status(
     State(services): State<Arc<Services>>,
     Path(id): Path<String>,
 ) -> Result<Answer, Problem> {
-    let id: Uuid = id
+    let id = id
         .parse()
         .map_err(|_| Problem::invalid("id", format!("{id:?} is not the uuid of an operation.")))?;
+    Ok(Answer::ok(
+        json!({ "operation": operation(&services, id).await? }),
+    ))
+}
+
+async fn operation(services: &Services, id: Uuid) -> Result<Operation, Problem> {
     let operation = services.ledger().await?.operation(id).await?;
-    let operation = operation.ok_or_else(|| Problem::new(Kind::NotFound, format!("There is no operation {id}.")))?;
-    Ok(Answer::ok(json!({ "operation": operation })))
+    operation.ok_or_else(|| Problem::new(Kind::NotFound, format!("There is no operation {id}.")))
+}
+
+fn answer_of(operation: Operation) -> Result<Answer, Problem> {
+    let id = operation.id;
+    let status_url = format!("/operations/{id}");
+    match operation.state {
+        OperationState::Succeeded => Ok(Answer::ok(json!({
+            "operationId": id, "statusUrl": status_url, "result": operation.result, "operation": operation,
+        }))),
+        OperationState::Waiting | OperationState::Running => Ok(Answer::accepted(json!({
+            "operationId": id, "statusUrl": status_url, "operation": operation,
+            "message": "This takes longer; the reaper goes on with it, a slice a minute.",
+        }))),
+        OperationState::Failed => {
+            let error = operation
+                .error
+                .as_deref()
+                .unwrap_or("it ended without saying why");
+            Err(
+                Problem::new(Kind::OperationFailed, format!("The operation failed: {error}."))
+                    .with("operationId", id.to_string().into())
+                    .with("statusUrl", status_url.into()),
+            )
+        }
+    }
+}
+
+/// The names under which the audit has them.
+fn action_of(job: &Job) -> &'static str {
+    match job {
+        Job::Verify(_) => "verify.start",
+        Job::Seed(_) => "seed.write",
+        Job::Clear => "seed.clear",
+    }
+}
+
+async fn job_of(services: &Services, wish: Wish) -> Result<Job, Problem> {
+    match wish {
+        Wish::Verify(arguments) => Ok(Job::Verify(arguments)),
+        Wish::Seed { count, seed, hours } => Ok(Job::Seed(
+            seeder(services).await?.arguments(count, seed, hours).await?,
+        )),
+        Wish::Clear => Ok(Job::Clear),
+    }
+}
+
+async fn desk(services: &Services) -> Result<Desk, Problem> {
+    let ledger = services.ledger().await?.clone();
+    let verifier = Verifier::new(
+        ledger.clone(),
+        services.source.clone(),
+        services.archive.clone(),
+        services.config.harvest.lag,
+    );
+    // A target that can't be seeded keeps nobody from verifying.
+    let seeder = seeder(services).await.ok();
+    Ok(Desk::new(ledger, verifier, seeder))
+}
+
+/// What writes test messages, where that is allowed.
+pub(crate) async fn seeder(services: &Services) -> Result<Seeder, Problem> {
+    let config = &services.config;
+    let section = seeding_section(services)?.clone();
+    let target = SeedingTarget {
+        index: config.source.index.clone(),
+        id_field: config.source.id_field.clone(),
+        time_field: config.source.time_field.clone(),
+        metadata: config.metadata.sources.clone(),
+        lag: config.harvest.lag,
+    };
+    let ledger = services.ledger().await?.clone();
+    Ok(Seeder::new(section, target, ledger, services.archive.clone())?)
+}
+
+impl From<SeedError> for Problem {
+    fn from(error: SeedError) -> Self {
+        match error {
+            SeedError::Ledger(error) => error.into(),
+            SeedError::Source(error) => error.into(),
+            SeedError::NotOneIndex { .. } => Self::new(Kind::NotPossible, format!("{error}.")),
+            SeedError::OutOfRange { .. } => Self::new(Kind::InvalidParameter, format!("{error}.")),
+            SeedError::Archive(_) | SeedError::NotTaken { .. } | SeedError::Text(_) => {
+                anyhow::Error::from(error).into()
+            }
+        }
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Ledger(error) => error.into(),
+            AskError::SeedingOff => Self::new(Kind::SeedingNotAllowed, format!("{error}.")),
+            AskError::Unwritable(_) => anyhow::Error::from(error).into(),
+        }
+    }
 }

@@ -142,8 +142,11 @@ impl Problem {
             )
             .remedy("Try again in a few seconds. GET /health says which service is ill.")
         } else {
-            Self::new(Kind::Internal, format!("The {service} did not do what it was asked."))
-                .remedy("The operator's log has the reason under this requestId.")
+            Self::new(
+                Kind::Internal,
+                format!("The {service} did not do what it was asked."),
+            )
+            .remedy("The operator's log has the reason under this requestId.")
         };
         problem.cause = Some(chain(error));
         problem.with("service", service.into())
@@ -223,7 +226,9 @@ impl IntoResponse for Problem {
                 response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
             }
             Kind::Unavailable | Kind::NotReady => {
-                response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECS.into());
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, RETRY_AFTER_SECS.into());
             }
             Kind::InvalidParameter
             | Kind::UnreadableBody

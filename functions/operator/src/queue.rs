@@ -40,7 +40,12 @@ fn name_of(status: BatchStatus) -> &'static str {
 
 /// Every status is there, also one that no batch has.
 fn by_status(counts: &[StatusCount], number: fn(&StatusCount) -> u64) -> Value {
-    let of = |status: BatchStatus| counts.iter().find(|count| count.status == status).map_or(0, number);
+    let of = |status: BatchStatus| {
+        counts
+            .iter()
+            .find(|count| count.status == status)
+            .map_or(0, number)
+    };
     let named = |status: BatchStatus| (name_of(status).to_owned(), of(status).into());
     Value::Object(BatchStatus::ALL.map(named).into_iter().collect::<Map<_, _>>())
 }

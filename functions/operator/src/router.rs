@@ -40,11 +40,17 @@ pub(crate) fn router(services: Arc<Services>) -> Router {
 }
 
 async fn no_such_route(uri: Uri) -> Problem {
-    Problem::new(Kind::NoSuchRoute, format!("This API has no route {}.", uri.path()))
-        .remedy("Check the path; a slash at its end matters.")
+    Problem::new(
+        Kind::NoSuchRoute,
+        format!("This API has no route {}.", uri.path()),
+    )
+    .remedy("Check the path; a slash at its end matters.")
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(Kind::MethodNotAllowed, format!("{} has no method {method}.", uri.path()))
-        .remedy("The header Allow of this answer names those that it has.")
+    Problem::new(
+        Kind::MethodNotAllowed,
+        format!("{} has no method {method}.", uri.path()),
+    )
+    .remedy("The header Allow of this answer names those that it has.")
 }

@@ -8,6 +8,7 @@ use crate::problem::{Kind, Problem};
 use crate::services::Services;
 use axum::Extension;
 use axum::extract::{Path, State};
+use granary_seeding::SeedingSection;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub(crate) async fn some(
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer, Problem> {
-    refuse_unless_allowed(&services)?;
+    seeding_section(&services)?;
     fields.only(&["count", "seed", "hours"])?;
     let count = fields.number("count", 1..=SOME_MAX)?.unwrap_or(SOME_DEFAULT);
     operations::ask(&services, role, wish(count, &fields)?).await
@@ -37,7 +38,7 @@ pub(crate) async fn bulk(
     Path(count): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer, Problem> {
-    refuse_unless_allowed(&services)?;
+    seeding_section(&services)?;
     fields.only(&["seed", "hours"])?;
     let count = number_in_path("count", &count, 1..=BULK_MAX)?;
     operations::ask(&services, role, wish(count, &fields)?).await
@@ -45,7 +46,7 @@ pub(crate) async fn bulk(
 
 /// `GET /seed/stats`.
 pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answer, Problem> {
-    let stats = operations::seeder(&services).await?.stats().await.map_err(anyhow::Error::from)?;
+    let stats = operations::seeder(&services).await?.stats().await?;
     Ok(Answer::ok(json!({ "stats": stats })))
 }
 
@@ -55,7 +56,7 @@ pub(crate) async fn clear(
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer, Problem> {
-    refuse_unless_allowed(&services)?;
+    seeding_section(&services)?;
     refuse_unless_confirmed(&fields)?;
     operations::ask(&services, role, Wish::Clear).await
 }
@@ -69,12 +70,19 @@ fn wish(count: u64, fields: &Fields) -> Result<Wish, Problem> {
 }
 
 /// What a deployment without test data answers to whoever wants some.
-pub(crate) fn refuse_unless_allowed(services: &Services) -> Result<(), Problem> {
-    if services.config.seeding.is_some() {
-        return Ok(());
-    }
-    Err(Problem::new(Kind::SeedingNotAllowed, "Test messages are not allowed at this deployment.")
-        .remedy("Set GRANARY_ALLOW_SEEDING=true and GRANARY_SEED_ES_URL of the operator. Production refuses both."))
+fn not_allowed() -> Problem {
+    Problem::new(
+        Kind::SeedingNotAllowed,
+        "Test messages are not allowed at this deployment.",
+    )
+    .remedy(
+        "Set GRANARY_ALLOW_SEEDING=true and GRANARY_SEED_ES_URL of the operator. Production refuses both.",
+    )
+}
+
+/// The permission to write test messages, if this deployment has it.
+pub(crate) fn seeding_section(services: &Services) -> Result<&SeedingSection, Problem> {
+    services.config.seeding.as_ref().ok_or_else(not_allowed)
 }
 
 fn refuse_unless_confirmed(fields: &Fields) -> Result<(), Problem> {
@@ -82,7 +90,9 @@ fn refuse_unless_confirmed(fields: &Fields) -> Result<(), Problem> {
     if fields.value("confirm").is_some_and(|given| given == CONFIRMATION) {
         return Ok(());
     }
-    let detail = format!("Clearing deletes every test message with what became of it. The body must be {{\"confirm\":\"{CONFIRMATION}\"}}.");
+    let detail = format!(
+        "Clearing deletes every test message with what became of it. The body must be {{\"confirm\":\"{CONFIRMATION}\"}}."
+    );
     Err(Problem::new(Kind::NotConfirmed, detail).with("field", "confirm".into()))
 }
 
@@ -92,9 +102,15 @@ mod tests {
 
     #[test]
     fn clearing_wants_its_words_exactly() {
-        let confirmed = |json: &str| refuse_unless_confirmed(&Fields::of_json(json.as_bytes()).unwrap()).is_ok();
+        let confirmed =
+            |json: &str| refuse_unless_confirmed(&Fields::of_json(json.as_bytes()).unwrap()).is_ok();
         assert!(confirmed(r#"{"confirm":"yes-clear-all-data"}"#));
-        for json in ["", r#"{"confirm":true}"#, r#"{"confirm":"yes"}"#, r#"{"confirm":"YES-CLEAR-ALL-DATA"}"#] {
+        for json in [
+            "",
+            r#"{"confirm":true}"#,
+            r#"{"confirm":"yes"}"#,
+            r#"{"confirm":"YES-CLEAR-ALL-DATA"}"#,
+        ] {
             assert!(!confirmed(json), "{json}");
         }
     }

@@ -9,7 +9,9 @@ use crate::services::Services;
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::TimeRange;
+use granary_operations::Job;
 use granary_verify::VerifyArguments;
+use jiff::Timestamp;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ pub(crate) async fn start(
     BodyFields(fields): BodyFields,
 ) -> Result<Answer, Problem> {
     let arguments = read(&fields)?;
+    refuse_the_future(&arguments, services.horizon())?;
     if let Some(id) = arguments.migration {
         crate::migrate::migration(services.ledger().await?, id).await?;
     }
@@ -36,7 +39,7 @@ pub(crate) async fn list(
 ) -> Result<Answer, Problem> {
     query.only(&["limit"])?;
     let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
-    let verifications = services.ledger().await?.operations("verify", limit).await?;
+    let verifications = services.ledger().await?.operations(Job::VERIFY, limit).await?;
     Ok(Answer::ok(json!({ "verifications": verifications })))
 }
 
@@ -52,6 +55,18 @@ fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {
         TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
     }
     Ok(arguments)
+}
+
+/// What is younger than the horizon has not settled at the source, and proves nothing.
+fn refuse_the_future(arguments: &VerifyArguments, horizon: Timestamp) -> Result<(), Problem> {
+    match arguments.from.filter(|from| *from >= horizon) {
+        None => Ok(()),
+        Some(from) => {
+            let detail =
+                format!("`from` is {from}, but only messages before {horizon} have settled at the source.");
+            Err(Problem::invalid("from", detail))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +88,10 @@ mod tests {
         for (json, field) in [
             (r#"{"migrationId":"42"}"#, "migrationId"),
             (r#"{"from":"2026-11-22T06:00:00"}"#, "from"),
-            (r#"{"from":"2026-11-22T06:00:00Z","to":"2026-11-22T05:00:00Z"}"#, "from"),
+            (
+                r#"{"from":"2026-11-22T06:00:00Z","to":"2026-11-22T05:00:00Z"}"#,
+                "from",
+            ),
             (r#"{"migration":"42"}"#, "migration"),
         ] {
             assert_eq!(read(json).unwrap_err().field(), Some(field), "{json}");

@@ -1,8 +1,10 @@
 //! What the reaper is told by its environment.
 
 use granary_environment::{
-    Environment, InvalidEnvironment, LedgerSection, QueueSection, Reading, RetrySection, Variable,
+    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection, QueueSection,
+    Reading, RetrySection, SourceSection, Variable,
 };
+use granary_seeding::SeedingSection;
 
 const ALERT_TOPIC_ARN: Variable =
     Variable { name: "GRANARY_ALERT_TOPIC_ARN", holds: "the ARN of the SNS topic that people are told through" };
@@ -13,13 +15,25 @@ const FAILURE_RATE_THRESHOLD: Variable = Variable {
 const FAILURE_RATE_THRESHOLD_DEFAULT: f64 = 0.1;
 
 /// The reaper's settings.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) ledger: LedgerSection,
     pub(crate) queues: QueueSection,
     pub(crate) retry: RetrySection,
+    pub(crate) operations: OperationsConfig,
     pub(crate) alert_topic_arn: String,
     pub(crate) failure_rate_threshold: f64,
+}
+
+/// What the work on operations needs.
+#[derive(Debug)]
+pub(crate) struct OperationsConfig {
+    pub(crate) source: SourceSection,
+    pub(crate) metadata: MetadataSection,
+    pub(crate) archive: ArchiveSection,
+    pub(crate) harvest: HarvestSection,
+    /// `None`: there is no test data here. Never there in production.
+    pub(crate) seeding: Option<SeedingSection>,
 }
 
 impl Config {
@@ -28,6 +42,11 @@ impl Config {
         let ledger = LedgerSection::read(&mut env, aws).await;
         let queues = QueueSection::read(&mut env);
         let retry = RetrySection::read(&mut env);
+        let source = SourceSection::read(&mut env, aws).await;
+        let metadata = MetadataSection::read(&mut env);
+        let archive = ArchiveSection::read(&mut env);
+        let harvest = HarvestSection::read(&mut env);
+        let seeding = SeedingSection::read(&mut env, aws).await;
         let alert_topic_arn = env.required(ALERT_TOPIC_ARN);
         let failure_rate_threshold = read_threshold(&mut env);
         env.finish(|| {
@@ -35,6 +54,13 @@ impl Config {
                 ledger: ledger?,
                 queues: queues?,
                 retry: retry?,
+                operations: OperationsConfig {
+                    source: source?,
+                    metadata: metadata?,
+                    archive: archive?,
+                    harvest: harvest?,
+                    seeding: seeding?,
+                },
                 alert_topic_arn: alert_topic_arn?,
                 failure_rate_threshold: failure_rate_threshold?,
             })

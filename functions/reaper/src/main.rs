@@ -6,6 +6,7 @@ mod reap;
 mod resend;
 mod failure_rate;
 mod publish;
+mod operations;
 
 use crate::reap::Reaper;
 use granary_environment::Deadline;

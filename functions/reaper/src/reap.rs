@@ -6,12 +6,14 @@
 //! by this tick or by another one beside it.
 
 use crate::config::Config;
+use crate::operations;
 use anyhow::Context;
 use granary_alert::Publisher;
 use granary_environment::{Deadline, RetrySection, aws};
 use granary_handoff::{Handoff, QueueUrls, send_unsent};
 use granary_ledger::{Cancelled, Ledger, LedgerSettings, MigrationFilter};
 use granary_domain::{MigrationState, TimeRange};
+use granary_operations::Desk;
 use serde::Serialize;
 
 const CONNECTIONS_MAX: usize = 3;
@@ -23,6 +25,7 @@ pub(crate) struct Reaper {
     pub(crate) handoff: Handoff,
     pub(crate) publisher: Publisher,
     pub(crate) failure_rate_threshold: f64,
+    pub(crate) desk: Desk,
     retry: RetrySection,
 }
 
@@ -47,6 +50,8 @@ pub(crate) struct Tick {
     pub(crate) failure_rate: f64,
     /// Alerts that people were told.
     pub(crate) published: u64,
+    /// Slices of operations that were worked on.
+    pub(crate) operation_slices: u64,
 }
 
 impl Reaper {
@@ -56,8 +61,10 @@ impl Reaper {
         let config = Config::read(&aws).await?;
         let settings = LedgerSettings { url: config.ledger.url, connections_max: CONNECTIONS_MAX };
         let urls = QueueUrls { normal: config.queues.queue_url, priority: config.queues.priority_queue_url };
+        let ledger = Ledger::connect(&settings).await?;
         Ok(Self {
-            ledger: Ledger::connect(&settings).await?,
+            desk: operations::desk(config.operations, &ledger, &aws)?,
+            ledger,
             handoff: Handoff::new(&aws, urls),
             publisher: Publisher::new(&aws, config.alert_topic_arn),
             failure_rate_threshold: config.failure_rate_threshold,
@@ -83,6 +90,7 @@ impl Reaper {
         step("complete migrations", self.complete_migrations(&mut tick).await);
         step("raise alerts", self.raise_alerts(&mut tick).await);
         step("publish alerts", self.publish_alerts(&mut tick).await);
+        step("work on operations", self.work_on_operations(deadline, &mut tick).await);
         tracing::info!(
             sent = tick.sent,
             resent = tick.resent,
@@ -93,6 +101,7 @@ impl Reaper {
             completed_migrations = tick.completed_migrations,
             failure_rate = tick.failure_rate,
             published = tick.published,
+            operation_slices = tick.operation_slices,
             millis = started.elapsed().as_millis() as u64,
             "reaped"
         );

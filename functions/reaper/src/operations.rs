@@ -1,0 +1,36 @@
+//! Long operations that somebody asked for: whatever time a tick has left goes into them.
+
+use crate::config::OperationsConfig;
+use crate::reap::{Reaper, Tick};
+use granary_archive::Archive;
+use granary_environment::Deadline;
+use granary_ledger::Ledger;
+use granary_operations::{Budget, Desk};
+use granary_seeding::{Seeder, SeedingTarget};
+use granary_source::Source;
+use granary_verify::Verifier;
+
+/// The desk of this deployment.
+pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, aws: &aws_config::SdkConfig) -> anyhow::Result<Desk> {
+    let OperationsConfig { source, metadata, archive, harvest, seeding } = config;
+    let archive = Archive::new(aws, archive.bucket, archive.layout);
+    let target = SeedingTarget {
+        index: source.index.clone(),
+        id_field: source.id_field.clone(),
+        time_field: source.time_field.clone(),
+        metadata: metadata.sources,
+        lag: harvest.lag,
+    };
+    let seeder = seeding.map(|section| Seeder::new(section, target, ledger.clone(), archive.clone())).transpose()?;
+    let verifier = Verifier::new(ledger.clone(), Source::new(source.into())?, archive, harvest.lag);
+    Ok(Desk::new(ledger.clone(), verifier, seeder))
+}
+
+impl Reaper {
+    /// Works on operations, the oldest first, until none is left or the deadline is near.
+    pub(crate) async fn work_on_operations(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+        let budget = Budget { until: deadline.stop(), messages_max: u64::MAX };
+        tick.operation_slices += self.desk.work(&budget).await?.len() as u64;
+        Ok(())
+    }
+}
