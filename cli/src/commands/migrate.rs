@@ -40,17 +40,13 @@ async fn start(session: &Session, options: Start) -> anyhow::Result<Ending> {
     let id = answer["migrationId"]
         .as_str()
         .and_then(|id| id.parse::<Uuid>().ok());
+    let Some(id) = id else {
+        return tell_nothing_started(session, &answer);
+    };
     if session.format == Format::Json && !options.wait {
         show::print_json(&answer)?;
         return Ok(Ending::Done);
     }
-    let Some(id) = id else {
-        say(&text(&answer["message"]));
-        if options.dry_run && session.format == Format::People && answer["range"].is_object() {
-            show::print(&forecast(&answer))?;
-        }
-        return Ok(Ending::Done);
-    };
     say(&format!("migration {id}: {}", range(&answer["range"])));
     if options.wait {
         return watch::run(session, Some(id)).await;
@@ -60,6 +56,19 @@ async fn start(session: &Session, options: Start) -> anyhow::Result<Ending> {
         text(&answer["message"])
     ));
     show::print(&id.to_string())?;
+    Ok(Ending::Done)
+}
+
+/// A dry run, or a source without such messages.
+fn tell_nothing_started(session: &Session, answer: &Value) -> anyhow::Result<Ending> {
+    if session.format == Format::Json {
+        show::print_json(answer)?;
+        return Ok(Ending::Done);
+    }
+    say(&text(&answer["message"]));
+    if answer["range"].is_object() {
+        show::print(&forecast(answer))?;
+    }
     Ok(Ending::Done)
 }
 

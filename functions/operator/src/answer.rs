@@ -33,7 +33,9 @@ impl Answer {
     fn new(status: StatusCode, fields: Value) -> Self {
         let fields = match fields {
             Value::Object(fields) => fields,
-            other => Map::from_iter([("result".to_owned(), other)]),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Map::from_iter([("result".to_owned(), fields)])
+            }
         };
         Self { status, fields }
     }

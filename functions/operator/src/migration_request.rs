@@ -142,15 +142,16 @@ fn range_of(from: Timestamp, to: Timestamp) -> Result<TimeRange, Problem> {
 
 /// A request that Elasticsearch refuses is the caller's filter or range; anything else is the source's trouble.
 pub(crate) fn of_source(error: SourceError) -> Problem {
-    match error {
-        SourceError::Refused {
-            status: 400, reason, ..
-        } => Problem::invalid(
+    if let SourceError::Refused {
+        status: 400, reason, ..
+    } = &error
+    {
+        return Problem::invalid(
             "filters",
             format!("Elasticsearch can't use these filters: {reason}."),
-        ),
-        error => error.into(),
+        );
     }
+    error.into()
 }
 
 /// `query` is query DSL as it is; every other key is a field of the source and what it must equal.

@@ -57,10 +57,17 @@ pub(crate) async fn ask(services: &Services, role: Role, wish: Wish) -> Result<A
         until,
         messages_max: MESSAGES_PER_STEP_MAX,
     };
-    if let Err(error) = desk.advance(Some(id), &budget).await {
-        tracing::warn!(%error, operation = %id, "a job is left to the reaper");
+    if let Err(error) = work_on(desk, id, budget).await {
+        tracing::warn!("the job {id} is left to the reaper: {error:#}");
     }
     answer_of(operation(services, id).await?)
+}
+
+/// On a thread of its own: the compiler can't prove that the desk's futures may move between threads.
+async fn work_on(desk: Desk, id: Uuid, budget: Budget) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(desk.advance(Some(id), &budget))).await??;
+    Ok(())
 }
 
 /// `GET /operations/{id}`.
@@ -78,7 +85,13 @@ pub(crate) async fn status(
 
 async fn operation(services: &Services, id: Uuid) -> Result<Operation, Problem> {
     let operation = services.ledger().await?.operation(id).await?;
-    operation.ok_or_else(|| Problem::new(Kind::NotFound, format!("There is no operation {id}.")))
+    let mut operation =
+        operation.ok_or_else(|| Problem::new(Kind::NotFound, format!("There is no operation {id}.")))?;
+    if operation.state.is_over() {
+        // The result says it all, once more.
+        operation.progress = None;
+    }
+    Ok(operation)
 }
 
 fn answer_of(operation: Operation) -> Result<Answer, Problem> {

@@ -133,21 +133,25 @@ impl Problem {
         self
     }
 
-    /// What a service's error means to the caller: it may pass by itself, or somebody has to look.
+    /// What a service's error means to the caller: it may pass by itself, or somebody has to look. The rooms promise
+    /// that their texts hold no address, secret or message; what stands behind them goes to the log alone.
     fn of_service(service: &'static str, passes: bool, error: &(dyn Error + 'static)) -> Self {
-        let mut problem = if passes {
-            Self::new(
+        let (kind, remedy) = if passes {
+            (
                 Kind::Unavailable,
-                format!("The {service} is out of reach or overloaded at the moment."),
+                "Try again in a few seconds. GET /health says which service is ill.",
             )
-            .remedy("Try again in a few seconds. GET /health says which service is ill.")
         } else {
-            Self::new(
+            (
                 Kind::Internal,
-                format!("The {service} did not do what it was asked."),
+                "GET /health may say what is wrong; the operator's log has the reason under this requestId.",
             )
-            .remedy("The operator's log has the reason under this requestId.")
         };
+        let mut problem = Self::new(
+            kind,
+            format!("The {service} did not do what it was asked: {error}."),
+        )
+        .remedy(remedy);
         problem.cause = Some(chain(error));
         problem.with("service", service.into())
     }

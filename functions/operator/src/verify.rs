@@ -9,10 +9,11 @@ use crate::services::Services;
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::TimeRange;
+use granary_ledger::Operation;
 use granary_operations::Job;
 use granary_verify::VerifyArguments;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 const LIST_DEFAULT: u32 = 20;
@@ -40,7 +41,26 @@ pub(crate) async fn list(
     query.only(&["limit"])?;
     let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
     let verifications = services.ledger().await?.operations(Job::VERIFY, limit).await?;
-    Ok(Answer::ok(json!({ "verifications": verifications })))
+    Ok(Answer::ok(
+        json!({ "verifications": verifications.iter().map(summary).collect::<Vec<_>>() }),
+    ))
+}
+
+/// A verification without its findings, which may be many; `GET /operations/{id}` has them.
+fn summary(operation: &Operation) -> Value {
+    let of_result = |member: &str| operation.result.as_ref().map(|result| result[member].clone());
+    json!({
+        "operationId": operation.id,
+        "statusUrl": format!("/operations/{}", operation.id),
+        "state": operation.state,
+        "verdict": of_result("verdict"),
+        "scope": of_result("scope"),
+        "counts": of_result("counts"),
+        "error": operation.error,
+        "requestedBy": operation.requested_by,
+        "createdAt": operation.created_at,
+        "finishedAt": operation.finished_at,
+    })
 }
 
 fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {

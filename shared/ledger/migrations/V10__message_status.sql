@@ -1,4 +1,4 @@
-CREATE VIEW message_status AS
+CREATE OR REPLACE VIEW message_status AS
 SELECT m.message_id, m.doc_id, m.index_name, m.routing, m.event_time, m.batch_id,
        CASE WHEN m.batch_id IS NULL THEN 'released'
             WHEN b.status = 'completed' AND m.outcome IS NOT NULL THEN m.outcome

@@ -1,4 +1,4 @@
-CREATE TABLE migration (
+CREATE TABLE IF NOT EXISTS migration (
     id             BINARY(16)       NOT NULL PRIMARY KEY,
     kind           VARCHAR(16)      CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     state          VARCHAR(16)      CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

@@ -1,4 +1,4 @@
-CREATE TABLE harvest_window (
+CREATE TABLE IF NOT EXISTS harvest_window (
     id              BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
     migration_id    BINARY(16)      NOT NULL,
     range_from      DATETIME(6)     NOT NULL,

@@ -1,4 +1,4 @@
-CREATE TABLE batch (
+CREATE TABLE IF NOT EXISTS batch (
     id             BIGINT UNSIGNED  NOT NULL AUTO_INCREMENT PRIMARY KEY,
     migration_id   BINARY(16)       NOT NULL,
     window_id      BIGINT UNSIGNED  NOT NULL,

@@ -1,4 +1,4 @@
-CREATE TABLE message (
+CREATE TABLE IF NOT EXISTS message (
     message_id VARBINARY(512)  NOT NULL PRIMARY KEY,
     doc_id     VARBINARY(512)  NULL COMMENT 'NULL: the same as message_id',
     index_name VARBINARY(255)  NOT NULL,

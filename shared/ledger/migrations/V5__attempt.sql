@@ -1,4 +1,4 @@
-CREATE TABLE attempt (
+CREATE TABLE IF NOT EXISTS attempt (
     batch_id   BIGINT UNSIGNED NOT NULL,
     number     INT UNSIGNED    NOT NULL COMMENT 'the fence it ran under',
     generation INT UNSIGNED    NOT NULL,

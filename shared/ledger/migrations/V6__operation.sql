@@ -1,4 +1,4 @@
-CREATE TABLE operation (
+CREATE TABLE IF NOT EXISTS operation (
     id           BINARY(16)    NOT NULL PRIMARY KEY,
     kind         VARCHAR(32)   CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     state        VARCHAR(16)   CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'waiting',

@@ -1,4 +1,4 @@
-CREATE TABLE alert (
+CREATE TABLE IF NOT EXISTS alert (
     id           BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
     kind         VARCHAR(32)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     subject_key  VARCHAR(128)    CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'what it is about: one row for each',

@@ -1,4 +1,4 @@
-CREATE TABLE control (
+CREATE TABLE IF NOT EXISTS control (
     name       VARCHAR(64)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
     setting    VARCHAR(255) CHARACTER SET utf8mb4 NOT NULL,
     changed_at DATETIME(6)  NOT NULL,

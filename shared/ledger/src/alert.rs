@@ -107,7 +107,10 @@ impl Ledger {
                 .exec_first("SELECT id FROM alert WHERE kind = ? AND over_at IS NULL FOR UPDATE", (kind,))
                 .await
                 .during(operation)?;
-            let Some(id) = lasting else { return Ok(false) };
+            let Some(id) = lasting else {
+                transaction.rollback().await.during(operation)?;
+                return Ok(false);
+            };
             transaction
                 .exec_drop("UPDATE alert SET over_at = UTC_TIMESTAMP(6) WHERE id = ?", (id,))
                 .await

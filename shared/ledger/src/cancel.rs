@@ -86,6 +86,7 @@ impl Ledger {
             hours.push(row.instant("hour_start")?);
         }
         let (Some(first), Some(last)) = (hours.iter().min(), hours.iter().max()) else {
+            transaction.rollback().await.during(operation)?;
             return Ok(None);
         };
         let hours = TimeRange::new(
@@ -166,12 +167,25 @@ async fn reopen_windows(transaction: &mut Transaction<'_>, hours: TimeRange) -> 
             format!(
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.state = 'open', w.recorded_at = NULL, w.bookmark = NULL, w.found = 0, w.recorded = 0, \
-                 w.adopted = 0, w.owned_elsewhere = 0, w.duplicates = 0, w.without_id = 0, m.state = 'open' \
+                 w.adopted = 0, w.owned_elsewhere = 0, w.duplicates = 0, w.without_id = 0 \
                  WHERE {overlap} AND w.state IN ('recorded', 'verified')"
             ),
             range(),
         )
         .await
         .during(operation)?;
-    Ok(read_again + transaction.affected_rows())
+    let read_again = read_again + transaction.affected_rows();
+    reopen_drained(transaction).await?;
+    Ok(read_again)
+}
+
+/// A migration that has a window to read isn't draining.
+async fn reopen_drained(transaction: &mut Transaction<'_>) -> Result<(), LedgerError> {
+    transaction
+        .query_drop(
+            "UPDATE migration m SET m.state = 'open' WHERE m.state = 'draining' AND EXISTS \
+             (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting'))",
+        )
+        .await
+        .during("reopen migrations")
 }

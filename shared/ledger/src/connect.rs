@@ -4,11 +4,11 @@ use crate::LedgerError;
 use crate::error::During;
 use crate::row::Columns;
 use backon::{ExponentialBuilder, Retryable};
+use jiff::Timestamp;
 use mysql_async::prelude::Queryable;
 use mysql_async::{
     Conn, IsolationLevel, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Row, Transaction, TxOpts,
 };
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ const SESSION: &str = "SET time_zone = '+00:00', \
     sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
     innodb_lock_wait_timeout = 20";
 
+const CONNECTIONS_MIN: usize = 2;
 const IDLE_CONNECTION_TTL: Duration = Duration::from_secs(300);
 
 /// How to reach the ledger.
@@ -24,7 +25,8 @@ const IDLE_CONNECTION_TTL: Duration = Duration::from_secs(300);
 pub struct LedgerSettings {
     /// `mysql://user:password@host:3306/database`. The database exists; its tables are made here.
     pub url: SecretString,
-    /// Connections that one process holds at most. A heartbeat takes one of them.
+    /// Connections that one process holds at most, 2 or more. A heartbeat takes one of them, and so does the lock under
+    /// which the schema is brought up to date.
     pub connections_max: usize,
 }
 
@@ -60,8 +62,12 @@ impl Ledger {
         repeated(|| async {
             let operation = "tell the time";
             let mut conn = self.conn("connect").await?;
-            let row: Option<Row> = conn.exec_first("SELECT UTC_TIMESTAMP(6) AS now", ()).await.during(operation)?;
-            row.ok_or_else(|| LedgerError::inconsistent(operation, "no answer"))?.instant("now")
+            let row: Option<Row> = conn
+                .exec_first("SELECT UTC_TIMESTAMP(6) AS now", ())
+                .await
+                .during(operation)?;
+            row.ok_or_else(|| LedgerError::inconsistent(operation, "no answer"))?
+                .instant("now")
         })
         .await
     }
@@ -70,7 +76,9 @@ impl Ledger {
         self.pool.get_conn().await.during(operation)
     }
 
-    /// A transaction that reads what is committed: each statement sees the newest rows, and locks no gaps.
+    /// A transaction that reads what is committed: each statement sees the newest rows, and locks no gaps. Whoever
+    /// leaves it early without an error rolls it back: one that is only dropped stays open until the pool's own task
+    /// comes to it, which may be never in a frozen function.
     pub(crate) async fn begin(&self, operation: &'static str) -> Result<Transaction<'static>, LedgerError> {
         let mut options = TxOpts::default();
         options.with_isolation_level(IsolationLevel::ReadCommitted);
@@ -100,7 +108,8 @@ where
 
 fn options(settings: &LedgerSettings) -> Result<Opts, LedgerError> {
     let opts = Opts::from_url(settings.url.expose_secret()).map_err(LedgerError::Address)?;
-    let connections = PoolConstraints::new(0, settings.connections_max.max(1)).unwrap_or_default();
+    let connections =
+        PoolConstraints::new(0, settings.connections_max.max(CONNECTIONS_MIN)).unwrap_or_default();
     let pool = PoolOpts::new()
         .with_constraints(connections)
         .with_inactive_connection_ttl(IDLE_CONNECTION_TTL)

@@ -48,6 +48,8 @@ pub enum LedgerError {
 
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 const DEADLOCK: u16 = 1213;
+/// What MariaDB calls a deadlock over the auto-increment counter, which INSERT … SELECT locks.
+const COUNTER_DEADLOCK: u16 = 1467;
 const TOO_MANY_CONNECTIONS: u16 = 1040;
 const TOO_MANY_USER_CONNECTIONS: u16 = 1203;
 const SERVER_SHUTDOWN: u16 = 1053;
@@ -76,6 +78,7 @@ impl LedgerError {
                 let transient = [
                     LOCK_WAIT_TIMEOUT,
                     DEADLOCK,
+                    COUNTER_DEADLOCK,
                     TOO_MANY_CONNECTIONS,
                     TOO_MANY_USER_CONNECTIONS,
                     SERVER_SHUTDOWN,

@@ -104,7 +104,8 @@ impl Ledger {
                 )
                 .await
                 .during("look for the first hour of a range")?;
-            row.map(|mut row| Ok(Hour::of(row.instant("hour_start")?))).transpose()
+            row.map(|mut row| Ok(Hour::of(row.instant("hour_start")?)))
+                .transpose()
         })
         .await
     }

@@ -170,7 +170,10 @@ impl Ledger {
                 .exec_first(query, params! { "id" => id.map_or(Value::NULL, bytes) })
                 .await
                 .during(operation)?;
-            let Some(mut row) = row else { return Ok(None) };
+            let Some(mut row) = row else {
+                transaction.rollback().await.during(operation)?;
+                return Ok(None);
+            };
             let fence: u32 = row.column("fence")?;
             let found = operation_of(row)?;
             transaction

@@ -1,6 +1,7 @@
 //! The schema: numbered migrations, applied once, under a lock.
 //!
-//! Forward only, one DDL statement each (MySQL commits DDL by itself). A program that meets a newer schema refuses
+//! Forward only, one DDL statement each (MySQL commits DDL by itself) that does no harm when it is repeated: a program
+//! may die between the statement and its version's record. A program that meets a newer schema refuses
 //! to start; one that meets an older one brings it up to date, while others wait.
 
 use crate::error::During;

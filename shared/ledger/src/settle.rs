@@ -95,6 +95,7 @@ impl Ledger {
             .await
             .during(operation)?;
         if held.is_none() {
+            transaction.rollback().await.during(operation)?;
             return Ok(Fenced::Refused);
         }
         transaction

@@ -122,10 +122,7 @@ impl Ledger {
                OR (w.state = 'harvesting' AND w.lease_until < UTC_TIMESTAMP(6))) \
              ORDER BY m.priority DESC, w.range_from LIMIT 1"
         );
-        let row: Option<Row> = conn
-            .exec_first(query, ())
-            .await
-            .during("look for a window")?;
+        let row: Option<Row> = conn.exec_first(query, ()).await.during("look for a window")?;
         let Some(mut window) = row.map(leased_of).transpose()? else {
             return Ok(None);
         };

@@ -75,11 +75,9 @@ impl Verifier {
             return Ok(None);
         };
         let in_ledger = self.ledger.first_hour_of(rest).await?;
-        let at_source = self
-            .source
-            .first_event(rest, scope.filter.as_ref())
-            .await?
-            .map(Hour::of);
+        let at_source = self.source.first_event(rest, scope.filter.as_ref()).await?;
+        // A document with several times is shown under the earliest of them, which may lie before the rest.
+        let at_source = at_source.map(|first| Hour::of(first.max(rest.from())));
         let next = [in_ledger, at_source].into_iter().flatten().min();
         Ok(next.and_then(|hour| hour.range().intersection(&rest)))
     }

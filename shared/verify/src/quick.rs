@@ -53,7 +53,7 @@ impl Verifier {
 
     async fn check_manifests(&self, hour: Hour, account: &mut Account) -> Result<(), VerifyError> {
         let listed = self.list_hour(hour).await?;
-        let sizes: HashMap<&ObjectKey, u64> = listed
+        let sizes: Sizes<'_> = listed
             .objects
             .iter()
             .map(|object| (&object.key, object.bytes))
@@ -65,33 +65,40 @@ impl Verifier {
             let Some(last) = batches.last() else { break };
             after = last.batch_id;
             named.extend(batches.iter().filter_map(|batch| batch.object.clone()));
-            let mut checks = stream::iter(&batches)
-                .map(|batch| self.check_manifest(batch, None))
+            let mut checks = stream::iter(batches)
+                .map(|batch| self.check_listed(batch, &sizes))
                 .buffered(PARALLEL_READS);
-            for batch in &batches {
-                let of_manifest = checks.next().await.transpose()?.flatten();
-                let of_object = batch
-                    .object
-                    .as_ref()
-                    .and_then(|key| size_finding(batch, key, &sizes));
+            while let Some(checked) = checks.next().await {
+                let (exported, findings) = checked?;
                 account.batches_checked += 1;
-                account.counts.archive += u64::from(batch.exported);
-                of_object
-                    .into_iter()
-                    .chain(of_manifest)
-                    .for_each(|finding| account.find(finding));
+                account.counts.archive += exported;
+                findings.into_iter().for_each(|finding| account.find(finding));
             }
         }
         self.find_orphans(hour, &listed, &named, account).await
     }
+
+    /// How many messages a batch has on record, and what is wrong with its object's size or its manifest.
+    async fn check_listed(
+        &self,
+        batch: ObjectOnRecord,
+        sizes: &Sizes<'_>,
+    ) -> Result<(u64, Vec<Finding>), VerifyError> {
+        let of_object = batch
+            .object
+            .as_ref()
+            .and_then(|key| size_finding(&batch, key, sizes));
+        let of_manifest = self.check_manifest(&batch, None).await?;
+        let findings = of_object.into_iter().chain(of_manifest).collect();
+        Ok((u64::from(batch.exported), findings))
+    }
 }
 
+/// The size of every object that the bucket lists under an hour.
+type Sizes<'a> = HashMap<&'a ObjectKey, u64>;
+
 /// An object that the bucket doesn't list, or lists with another size.
-fn size_finding(
-    batch: &ObjectOnRecord,
-    key: &ObjectKey,
-    sizes: &HashMap<&ObjectKey, u64>,
-) -> Option<Finding> {
+fn size_finding(batch: &ObjectOnRecord, key: &ObjectKey, sizes: &Sizes<'_>) -> Option<Finding> {
     match sizes.get(key) {
         Some(bytes) if *bytes == batch.bytes_stored => None,
         Some(bytes) => {

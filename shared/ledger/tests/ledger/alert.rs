@@ -10,7 +10,10 @@ const HOUR: Duration = Duration::from_secs(3_600);
 async fn an_alert_about_one_subject_is_written_once() {
     let stage = Stage::new().await;
     let raise = async || {
-        let raised = stage.ledger.raise_alert("archive_conflict", "7.1", "archive_conflict", "a foreign object");
+        let raised =
+            stage
+                .ledger
+                .raise_alert("archive_conflict", "7.1", "archive_conflict", "a foreign object");
         raised.await.unwrap()
     };
     assert_eq!((raise().await, raise().await), (1, 0));
@@ -26,17 +29,39 @@ async fn an_alert_about_one_subject_is_written_once() {
 async fn a1_a_storm_alerts_once_and_says_when_it_is_over() {
     let stage = Stage::new().await;
     let ledger = &stage.ledger;
-    assert!(!ledger.end_condition("failure_rate", "nothing lasted").await.unwrap());
+    assert!(
+        !ledger
+            .end_condition("failure_rate", "nothing lasted")
+            .await
+            .unwrap()
+    );
     for storm in 1..=2 {
         assert!(ledger.begin_condition("failure_rate", "too many").await.unwrap());
-        assert!(!ledger.begin_condition("failure_rate", "still too many").await.unwrap());
-        assert!(ledger.begin_condition("source_unavailable", "another").await.unwrap() || storm > 1);
+        assert!(
+            !ledger
+                .begin_condition("failure_rate", "still too many")
+                .await
+                .unwrap()
+        );
+        assert!(
+            ledger
+                .begin_condition("source_unavailable", "another")
+                .await
+                .unwrap()
+                || storm > 1
+        );
         assert!(ledger.end_condition("failure_rate", "all is well").await.unwrap());
         assert!(!ledger.end_condition("failure_rate", "all is well").await.unwrap());
     }
     let alerts = ledger.unpublished_alerts(10).await.unwrap();
     let kinds: Vec<_> = alerts.iter().map(|alert| alert.kind.as_str()).collect();
-    let expected = ["failure_rate", "failure_rate", "failure_rate_over", "failure_rate_over", "source_unavailable"];
+    let expected = [
+        "failure_rate",
+        "failure_rate",
+        "failure_rate_over",
+        "failure_rate_over",
+        "source_unavailable",
+    ];
     assert_eq!(kinds, expected);
 }
 
@@ -46,8 +71,10 @@ async fn a1_two_reapers_at_once_begin_one_storm() {
     let other = stage.database.ledger().await;
     for round in 0..5 {
         let kind = format!("condition_{round}");
-        let (one, another) =
-            tokio::join!(stage.ledger.begin_condition(&kind, "one"), other.begin_condition(&kind, "another"));
+        let (one, another) = tokio::join!(
+            stage.ledger.begin_condition(&kind, "one"),
+            other.begin_condition(&kind, "another")
+        );
         assert!(one.unwrap() ^ another.unwrap(), "round {round}");
     }
 }
@@ -57,19 +84,37 @@ async fn a1_the_failure_rate_leaves_out_what_the_platform_broke_off() {
     let stage = Stage::new().await;
     let empty = stage.ledger.failure_rate(HOUR).await.unwrap();
     assert_eq!((empty.attempts, empty.ratio()), (0, 0.0));
-    for (number, ending) in ["settle", "settle", "settle", "fail", "reap", "defer", "hand back"].iter().enumerate() {
+    for (number, ending) in ["settle", "settle", "settle", "fail", "reap", "defer", "hand back"]
+        .iter()
+        .enumerate()
+    {
         let batch = stage.batch(&[&format!("m{number}")]).await;
         let batch = stage.claim(batch, "worker").await;
         match *ending {
             "settle" => drop(stage.ledger.settle(&batch, &whole(&batch)).await.unwrap()),
-            "fail" => drop(stage.ledger.fail(&batch, &failure(), HOUR, ATTEMPTS_MAX).await.unwrap()),
+            "fail" => drop(
+                stage
+                    .ledger
+                    .fail(&batch, &failure(), HOUR, ATTEMPTS_MAX)
+                    .await
+                    .unwrap(),
+            ),
             "reap" => stage.reap(batch.id).await,
             "defer" => drop(stage.ledger.defer(&batch, &failure(), HOUR).await.unwrap()),
             _ => drop(stage.ledger.hand_back(&batch, &failure()).await.unwrap()),
         }
     }
     let rate = stage.ledger.failure_rate(HOUR).await.unwrap();
-    assert_eq!(rate, FailureRate { attempts: 5, failed: 2 });
-    stage.database.sql("UPDATE attempt SET ended_at = ended_at - INTERVAL 2 HOUR").await;
+    assert_eq!(
+        rate,
+        FailureRate {
+            attempts: 5,
+            failed: 2
+        }
+    );
+    stage
+        .database
+        .sql("UPDATE attempt SET ended_at = ended_at - INTERVAL 2 HOUR")
+        .await;
     assert_eq!(stage.ledger.failure_rate(HOUR).await.unwrap().attempts, 0);
 }

@@ -19,7 +19,12 @@ async fn e10_of_twenty_deliveries_at_once_one_wins() {
     let claims: Vec<_> = (0..20)
         .map(|number| {
             let ledger = stage.ledger.clone();
-            tokio::spawn(async move { ledger.claim(batch, &format!("worker {number}"), LEASE).await.unwrap() })
+            tokio::spawn(async move {
+                ledger
+                    .claim(batch, &format!("worker {number}"), LEASE)
+                    .await
+                    .unwrap()
+            })
         })
         .collect();
     let mut won = 0;
@@ -51,11 +56,19 @@ async fn a_claimed_batch_says_what_its_worker_needs() {
     let batch = stage.batch(&["m1", "m2", "m3"]).await;
     let claimed = stage.claim(batch, "worker").await;
     assert_eq!(
-        (claimed.message_count, claimed.generation.0, claimed.deferrals, claimed.hour.hour_of_day().as_str()),
+        (
+            claimed.message_count,
+            claimed.generation.0,
+            claimed.deferrals,
+            claimed.hour.hour_of_day().as_str()
+        ),
         (3, 1, 0, "12")
     );
     let messages = stage.ledger.messages_of(batch).await.unwrap();
-    let ids: Vec<_> = messages.iter().map(|message| message.message_id.as_str()).collect();
+    let ids: Vec<_> = messages
+        .iter()
+        .map(|message| message.message_id.as_str())
+        .collect();
     assert_eq!(ids, ["m1", "m2", "m3"]);
 }
 
@@ -63,9 +76,15 @@ async fn a_claimed_batch_says_what_its_worker_needs() {
 async fn a_batch_is_not_claimed_before_it_is_due() {
     let stage = Stage::new().await;
     let batch = stage.batch(&["m"]).await;
-    stage.database.sql("UPDATE batch SET not_before = UTC_TIMESTAMP(6) + INTERVAL 1 MINUTE").await;
+    stage
+        .database
+        .sql("UPDATE batch SET not_before = UTC_TIMESTAMP(6) + INTERVAL 1 MINUTE")
+        .await;
     assert_eq!(lost(&stage, batch).await, NotClaimed::NotDue);
-    stage.database.sql("UPDATE batch SET not_before = UTC_TIMESTAMP(6)").await;
+    stage
+        .database
+        .sql("UPDATE batch SET not_before = UTC_TIMESTAMP(6)")
+        .await;
     stage.claim(batch, "worker").await;
 }
 
@@ -76,7 +95,10 @@ async fn a_batch_is_not_claimed_while_it_is_paused() {
     stage.ledger.pause(JourneyStage::Export, "test").await.unwrap();
     assert_eq!(lost(&stage, batch).await, NotClaimed::NotDue);
     stage.ledger.resume(JourneyStage::Export).await.unwrap();
-    stage.database.sql("UPDATE migration SET paused_at = UTC_TIMESTAMP(6)").await;
+    stage
+        .database
+        .sql("UPDATE migration SET paused_at = UTC_TIMESTAMP(6)")
+        .await;
     assert_eq!(lost(&stage, batch).await, NotClaimed::NotDue);
     stage.database.sql("UPDATE migration SET paused_at = NULL").await;
     stage.ledger.pause(JourneyStage::Harvest, "test").await.unwrap();
@@ -89,20 +111,36 @@ async fn e10_a_delivery_that_comes_too_late_learns_why() {
     let completed = stage.batch(&["completed"]).await;
     let claimed = stage.claim(completed, "worker").await;
     stage.ledger.settle(&claimed, &whole(&claimed)).await.unwrap();
-    assert_eq!(lost(&stage, completed).await, NotClaimed::Over(BatchStatus::Completed));
+    assert_eq!(
+        lost(&stage, completed).await,
+        NotClaimed::Over(BatchStatus::Completed)
+    );
 
     let failed = stage.batch(&["failed"]).await;
     stage.claim(failed, "worker").await;
     stage.reap(failed).await;
-    assert_eq!(lost(&stage, failed).await, NotClaimed::Elsewhere(BatchStatus::Failed));
+    assert_eq!(
+        lost(&stage, failed).await,
+        NotClaimed::Elsewhere(BatchStatus::Failed)
+    );
 
     let cancelled = stage.batch(&["cancelled"]).await;
     let migration = stage.ledger.migrations(Default::default()).await.unwrap();
     assert!(migration.is_empty(), "a list of at most 0");
-    stage.database.sql("UPDATE migration SET state = 'cancelled', finished_at = UTC_TIMESTAMP(6)").await;
-    assert_eq!(lost(&stage, cancelled).await, NotClaimed::NotDue, "not released yet");
+    stage
+        .database
+        .sql("UPDATE migration SET state = 'cancelled', finished_at = UTC_TIMESTAMP(6)")
+        .await;
+    assert_eq!(
+        lost(&stage, cancelled).await,
+        NotClaimed::NotDue,
+        "not released yet"
+    );
     stage.ledger.release_cancelled().await.unwrap();
-    assert_eq!(lost(&stage, cancelled).await, NotClaimed::Over(BatchStatus::Cancelled));
+    assert_eq!(
+        lost(&stage, cancelled).await,
+        NotClaimed::Over(BatchStatus::Cancelled)
+    );
 
     assert_eq!(lost(&stage, BatchId(4_711)).await, NotClaimed::Unknown);
 }
@@ -120,15 +158,26 @@ async fn each_claim_has_a_fence_of_its_own() {
         stage.let_delays_end().await;
         stage.ledger.retry_failed().await.unwrap();
     }
-    assert_eq!(fences, [Fence(1), Fence(3), Fence(5)], "claim and reap each take one");
+    assert_eq!(
+        fences,
+        [Fence(1), Fence(3), Fence(5)],
+        "claim and reap each take one"
+    );
 }
 
 #[tokio::test]
 async fn a_heartbeat_moves_the_lease_and_a_stale_one_is_refused() {
     let stage = Stage::new().await;
     let claimed = stage.claimed().await;
-    stage.database.sql("UPDATE batch SET lease_until = UTC_TIMESTAMP(6) + INTERVAL 1 SECOND").await;
-    let renewed = stage.ledger.renew_lease(claimed.id, claimed.fence, LEASE).await.unwrap();
+    stage
+        .database
+        .sql("UPDATE batch SET lease_until = UTC_TIMESTAMP(6) + INTERVAL 1 SECOND")
+        .await;
+    let renewed = stage
+        .ledger
+        .renew_lease(claimed.id, claimed.fence, LEASE)
+        .await
+        .unwrap();
     let seconds: i64 = stage
         .database
         .row("SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(6), lease_until) FROM batch")
@@ -136,7 +185,11 @@ async fn a_heartbeat_moves_the_lease_and_a_stale_one_is_refused() {
     assert_eq!(renewed, Fenced::Done);
     assert!((80..=90).contains(&seconds), "{seconds}");
     stage.reap(claimed.id).await;
-    let refused = stage.ledger.renew_lease(claimed.id, claimed.fence, LEASE).await.unwrap();
+    let refused = stage
+        .ledger
+        .renew_lease(claimed.id, claimed.fence, LEASE)
+        .await
+        .unwrap();
     assert_eq!(refused, Fenced::Refused);
 }
 

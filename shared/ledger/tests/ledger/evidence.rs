@@ -20,7 +20,11 @@ async fn the_database_digests_ids_as_the_domain_does() {
     let expected = digest_of(borrowed);
     let digests = stage.ledger.digests_of(a_day()).await.unwrap();
     assert_eq!(digests.get(&Standing::Open), Some(&expected));
-    let digests = stage.ledger.digests_of_batches(&[batch, BatchId(4_711)]).await.unwrap();
+    let digests = stage
+        .ledger
+        .digests_of_batches(&[batch, BatchId(4_711)])
+        .await
+        .unwrap();
     assert_eq!((digests.len(), digests.get(&batch)), (1, Some(&expected)));
 }
 
@@ -33,14 +37,26 @@ async fn a_day_of_everything(stage: &Stage) -> granary_ledger::ClaimedBatch {
     stage.batch(&["open"]).await;
     let completed = stage.batch(&["on record", "missing", "quarantined"]).await;
     let claimed = stage.claim(completed, "worker").await;
-    let exceptions = [(Outcome::Missing, "missing"), (Outcome::Quarantined, "quarantined")];
+    let exceptions = [
+        (Outcome::Missing, "missing"),
+        (Outcome::Quarantined, "quarantined"),
+    ];
     let exceptions = exceptions.map(|(outcome, id)| Exception {
         message_id: MessageId::try_from(id.to_owned()).unwrap(),
         outcome,
         reason: String::new(),
     });
-    stage.ledger.record_exceptions(&claimed, &exceptions).await.unwrap();
-    let settlement = Settlement { exported: 1, missing: 1, quarantined: 1, ..whole(&claimed) };
+    stage
+        .ledger
+        .record_exceptions(&claimed, &exceptions)
+        .await
+        .unwrap();
+    let settlement = Settlement {
+        exported: 1,
+        missing: 1,
+        quarantined: 1,
+        ..whole(&claimed)
+    };
     stage.ledger.settle(&claimed, &settlement).await.unwrap();
     claimed
 }
@@ -63,7 +79,11 @@ async fn a_range_is_digested_by_standing() {
         assert_eq!(digests.get(&standing), Some(&digest_of([id])), "{id}");
     }
     let of_batch = stage.ledger.digests_of_batches(&[batch.id]).await.unwrap();
-    assert_eq!(of_batch.get(&batch.id), Some(&digest_of(["on record"])), "what its object should hold");
+    assert_eq!(
+        of_batch.get(&batch.id),
+        Some(&digest_of(["on record"])),
+        "what its object should hold"
+    );
 }
 
 #[tokio::test]
@@ -79,7 +99,10 @@ async fn ids_are_listed_with_their_standing_page_by_page() {
         }
         listed.extend(page);
     }
-    let listed: Vec<_> = listed.iter().map(|(id, standing)| (id.as_str(), *standing)).collect();
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|(id, standing)| (id.as_str(), *standing))
+        .collect();
     assert_eq!(listed, EVERY_STANDING);
 }
 
@@ -90,7 +113,13 @@ async fn h13_pages_of_ids_neither_skip_nor_repeat_twins() {
     stage.batch(&ids).await;
     ids.sort_unstable();
     let mut listed: Vec<MessageId> = Vec::new();
-    while let Some((id, _)) = stage.ledger.standings_of(a_day(), listed.last(), 1).await.unwrap().pop() {
+    while let Some((id, _)) = stage
+        .ledger
+        .standings_of(a_day(), listed.last(), 1)
+        .await
+        .unwrap()
+        .pop()
+    {
         listed.push(id);
     }
     assert_eq!(listed.iter().map(MessageId::as_str).collect::<Vec<_>>(), ids);
@@ -103,8 +132,14 @@ async fn ids_are_looked_up_and_unknown_ones_are_not_in_the_answer() {
     let ids = ["open", "OPEN", "missing", "nobody's"].map(|id| MessageId::try_from(id.to_owned()).unwrap());
     let mut standings = stage.ledger.standings_of_ids(&ids.each_ref()).await.unwrap();
     standings.sort();
-    let standings: Vec<_> = standings.iter().map(|(id, standing)| (id.as_str(), *standing)).collect();
-    assert_eq!(standings, [("missing", Standing::Missing), ("open", Standing::Open)]);
+    let standings: Vec<_> = standings
+        .iter()
+        .map(|(id, standing)| (id.as_str(), *standing))
+        .collect();
+    assert_eq!(
+        standings,
+        [("missing", Standing::Missing), ("open", Standing::Open)]
+    );
 }
 
 #[tokio::test]
@@ -113,16 +148,38 @@ async fn only_what_is_completed_is_on_record() {
     let batch = a_day_of_everything(&stage).await;
     let hours = stage.ledger.hours_of(a_day()).await.unwrap();
     assert_eq!(hours.len(), 1);
-    assert_eq!((hours[0].hour, hours[0].messages), (batch.hour, 4), "a cancelled batch has none");
-    let objects = stage.ledger.objects_of_hour(batch.hour, BatchId(0), 10).await.unwrap();
+    assert_eq!(
+        (hours[0].hour, hours[0].messages),
+        (batch.hour, 4),
+        "a cancelled batch has none"
+    );
+    let objects = stage
+        .ledger
+        .objects_of_hour(batch.hour, BatchId(0), 10)
+        .await
+        .unwrap();
     assert_eq!(objects.len(), 1);
     assert_eq!(objects[0].batch_id, batch.id);
     assert_eq!(objects[0].object, Some(object_of(&batch)));
     assert_eq!(objects[0].sha256.as_deref(), Some("07".repeat(32).as_str()));
     assert_eq!((objects[0].message_count, objects[0].exported), (3, 1));
-    assert!(stage.ledger.objects_of_hour(batch.hour, batch.id, 10).await.unwrap().is_empty());
+    assert!(
+        stage
+            .ledger
+            .objects_of_hour(batch.hour, batch.id, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let other = Hour::of(a_day().from());
-    assert!(stage.ledger.objects_of_hour(other, BatchId(0), 10).await.unwrap().is_empty());
+    assert!(
+        stage
+            .ledger
+            .objects_of_hour(other, BatchId(0), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]

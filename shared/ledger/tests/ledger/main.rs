@@ -6,6 +6,7 @@
 mod stage;
 mod reserved_words;
 mod schema;
+mod view;
 mod window;
 mod record;
 mod faults;

@@ -22,8 +22,10 @@ async fn of_two_workers_one_takes_an_operation() {
     let stage = Stage::new().await;
     let id = an_operation(&stage).await;
     let other = stage.database.ledger().await;
-    let (one, another) =
-        tokio::join!(stage.ledger.claim_operation(None, LEASE), other.claim_operation(Some(id), LEASE));
+    let (one, another) = tokio::join!(
+        stage.ledger.claim_operation(None, LEASE),
+        other.claim_operation(Some(id), LEASE)
+    );
     let (one, another) = (one.unwrap(), another.unwrap());
     assert!(one.is_some() ^ another.is_some());
     assert_eq!(one.or(another).unwrap().arguments, json!({"quick": true}));
@@ -36,23 +38,54 @@ async fn an_operation_goes_on_where_a_dead_worker_left_off() {
     let id = an_operation(&stage).await;
     let first = stage.ledger.claim_operation(None, LEASE).await.unwrap().unwrap();
     let progress = json!({"hours": 3});
-    assert_eq!(stage.ledger.save_progress(&first, &progress, LEASE).await.unwrap(), Fenced::Done);
-    stage.database.sql("UPDATE operation SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND").await;
+    assert_eq!(
+        stage
+            .ledger
+            .save_progress(&first, &progress, LEASE)
+            .await
+            .unwrap(),
+        Fenced::Done
+    );
+    stage
+        .database
+        .sql("UPDATE operation SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND")
+        .await;
     let second = stage.ledger.claim_operation(None, LEASE).await.unwrap().unwrap();
     assert_eq!((second.id, second.progress.as_ref()), (id, Some(&progress)));
     let stale = [
-        stage.ledger.save_progress(&first, &json!({}), LEASE).await.unwrap(),
+        stage
+            .ledger
+            .save_progress(&first, &json!({}), LEASE)
+            .await
+            .unwrap(),
         stage.ledger.release_operation(&first).await.unwrap(),
         stage.ledger.finish_operation(&first, &json!({})).await.unwrap(),
         stage.ledger.fail_slice(&first, "late").await.unwrap(),
         stage.ledger.fail_operation(&first, "late").await.unwrap(),
     ];
     assert_eq!(stale, [Fenced::Refused; 5]);
-    assert_eq!(stage.ledger.finish_operation(&second, &json!({"ok": 1})).await.unwrap(), Fenced::Done);
+    assert_eq!(
+        stage
+            .ledger
+            .finish_operation(&second, &json!({"ok": 1}))
+            .await
+            .unwrap(),
+        Fenced::Done
+    );
     let operation = stage.ledger.operation(id).await.unwrap().unwrap();
-    assert_eq!((operation.state, operation.result), (OperationState::Succeeded, Some(json!({"ok": 1}))));
+    assert_eq!(
+        (operation.state, operation.result),
+        (OperationState::Succeeded, Some(json!({"ok": 1})))
+    );
     assert!(operation.finished_at.is_some());
-    assert!(stage.ledger.claim_operation(Some(id), LEASE).await.unwrap().is_none());
+    assert!(
+        stage
+            .ledger
+            .claim_operation(Some(id), LEASE)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -60,7 +93,10 @@ async fn a_released_operation_is_taken_by_the_next() {
     let stage = Stage::new().await;
     an_operation(&stage).await;
     let slice = stage.ledger.claim_operation(None, LEASE).await.unwrap().unwrap();
-    assert_eq!(stage.ledger.release_operation(&slice).await.unwrap(), Fenced::Done);
+    assert_eq!(
+        stage.ledger.release_operation(&slice).await.unwrap(),
+        Fenced::Done
+    );
     let next = stage.ledger.claim_operation(None, LEASE).await.unwrap().unwrap();
     assert!(next.fence > slice.fence);
 }
@@ -73,10 +109,17 @@ async fn an_operation_that_fails_ten_times_in_a_row_is_given_up() {
         let state = stage.ledger.operation(id).await.unwrap().unwrap().state;
         assert_eq!(state, OperationState::Waiting, "before failure {failure}");
         let slice = stage.ledger.claim_operation(None, LEASE).await.unwrap().unwrap();
-        stage.ledger.fail_slice(&slice, &format!("failure {failure}")).await.unwrap();
+        stage
+            .ledger
+            .fail_slice(&slice, &format!("failure {failure}"))
+            .await
+            .unwrap();
     }
     let operation = stage.ledger.operation(id).await.unwrap().unwrap();
-    assert_eq!((operation.state, operation.error.as_deref()), (OperationState::Failed, Some("failure 10")));
+    assert_eq!(
+        (operation.state, operation.error.as_deref()),
+        (OperationState::Failed, Some("failure 10"))
+    );
     assert!(operation.state.is_over() && operation.finished_at.is_some());
 }
 
@@ -86,8 +129,16 @@ async fn progress_forgives_earlier_failures() {
     let id = an_operation(&stage).await;
     for round in 0..12 {
         let slice = stage.ledger.claim_operation(None, LEASE).await.unwrap().unwrap();
-        stage.ledger.save_progress(&slice, &json!({"round": round}), LEASE).await.unwrap();
-        stage.ledger.fail_slice(&slice, "the source is busy").await.unwrap();
+        stage
+            .ledger
+            .save_progress(&slice, &json!({"round": round}), LEASE)
+            .await
+            .unwrap();
+        stage
+            .ledger
+            .fail_slice(&slice, "the source is busy")
+            .await
+            .unwrap();
     }
     let operation = stage.ledger.operation(id).await.unwrap().unwrap();
     assert_eq!(operation.state, OperationState::Waiting);

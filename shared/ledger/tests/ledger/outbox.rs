@@ -36,7 +36,10 @@ async fn what_is_recorded_is_unsent_until_it_is_marked() {
 async fn the_most_urgent_batch_is_sent_first() {
     let stage = Stage::new().await;
     let (calm, urgent) = (stage.batch(&["m1"]).await, stage.batch(&["m2"]).await);
-    stage.database.sql(&format!("UPDATE batch SET priority = 9 WHERE id = {urgent}")).await;
+    stage
+        .database
+        .sql(&format!("UPDATE batch SET priority = 9 WHERE id = {urgent}"))
+        .await;
     assert_eq!(numbers(&stage.ledger.unsent(10).await.unwrap()), [urgent, calm]);
 }
 
@@ -69,7 +72,10 @@ async fn q3_nothing_is_sent_while_it_is_paused() {
     assert_eq!(sendable().await, (0, 1, 1));
     stage.ledger.mark_unsent(batch).await.unwrap();
     assert_eq!(sendable().await, (1, 0, 0));
-    stage.database.sql("UPDATE migration SET paused_at = UTC_TIMESTAMP(6)").await;
+    stage
+        .database
+        .sql("UPDATE migration SET paused_at = UTC_TIMESTAMP(6)")
+        .await;
     assert_eq!(sendable().await, (0, 0, 0));
 }
 
@@ -77,7 +83,14 @@ async fn q3_nothing_is_sent_while_it_is_paused() {
 async fn q3_a_message_is_perhaps_lost_later_each_time_it_was_sent() {
     let stage = Stage::new().await;
     stage.batch(&["m"]).await;
-    let perhaps_lost = async || !stage.ledger.perhaps_lost(RESEND_AFTER, 10).await.unwrap().is_empty();
+    let perhaps_lost = async || {
+        !stage
+            .ledger
+            .perhaps_lost(RESEND_AFTER, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    };
     for (minutes, sends, lost) in [
         (9, 1, false),
         (11, 1, true),
@@ -89,7 +102,11 @@ async fn q3_a_message_is_perhaps_lost_later_each_time_it_was_sent() {
         (721, 40, true),
     ] {
         sent_minutes_ago(&stage, minutes, sends).await;
-        assert_eq!(perhaps_lost().await, lost, "sent {sends} times, {minutes} minutes ago");
+        assert_eq!(
+            perhaps_lost().await,
+            lost,
+            "sent {sends} times, {minutes} minutes ago"
+        );
     }
 }
 

@@ -11,7 +11,12 @@ async fn a_range_is_counted_by_what_became_of_its_messages() {
     stage.record(&mut window, &many("m", 40)).await;
     let unsent = stage.ledger.unsent(10).await.unwrap();
     let exported = stage.claim(unsent[0].batch_id, "worker").await;
-    let settlement = Settlement { exported: 7, missing: 2, quarantined: 1, ..whole(&exported) };
+    let settlement = Settlement {
+        exported: 7,
+        missing: 2,
+        quarantined: 1,
+        ..whole(&exported)
+    };
     stage.ledger.settle(&exported, &settlement).await.unwrap();
     stage.claim(unsent[1].batch_id, "worker").await;
     stage.claim(unsent[2].batch_id, "worker").await;
@@ -28,8 +33,14 @@ async fn a_range_is_counted_by_what_became_of_its_messages() {
     };
     assert_eq!((progress, progress.open()), (expected, 30));
     let completed = stage.ledger.batches_by_status().await.unwrap();
-    let completed = completed.iter().find(|count| count.status == BatchStatus::Completed).unwrap();
-    assert_eq!((completed.batches, completed.messages, completed.bytes_stored), (1, 10, 100));
+    let completed = completed
+        .iter()
+        .find(|count| count.status == BatchStatus::Completed)
+        .unwrap();
+    assert_eq!(
+        (completed.batches, completed.messages, completed.bytes_stored),
+        (1, 10, 100)
+    );
 }
 
 #[tokio::test]

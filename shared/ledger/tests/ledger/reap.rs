@@ -8,7 +8,15 @@ use std::time::Duration;
 async fn e9_a_batch_whose_lease_is_over_is_taken_back() {
     let stage = Stage::new().await;
     let batch = stage.claimed().await;
-    assert!(stage.ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap().batches.is_empty());
+    assert!(
+        stage
+            .ledger
+            .reap_dead(BACKOFF, ATTEMPTS_MAX)
+            .await
+            .unwrap()
+            .batches
+            .is_empty()
+    );
     stage.reap(batch.id).await;
     let row: (String, u32, u32, Option<String>, String) = stage
         .database
@@ -20,7 +28,15 @@ async fn e9_a_batch_whose_lease_is_over_is_taken_back() {
         .row("SELECT number, outcome, ended_at IS NOT NULL FROM attempt")
         .await;
     assert_eq!(attempt, (1, "reaped".into(), true));
-    assert!(stage.ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap().batches.is_empty());
+    assert!(
+        stage
+            .ledger
+            .reap_dead(BACKOFF, ATTEMPTS_MAX)
+            .await
+            .unwrap()
+            .batches
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -58,7 +74,11 @@ async fn a_failed_batch_is_retried_when_it_is_due_and_not_before() {
     let stage = Stage::new().await;
     let batch = stage.claimed().await;
     stage.ledger.mark_sent(&[batch.id]).await.unwrap();
-    stage.ledger.fail(&batch, &failure(), Duration::from_secs(60), ATTEMPTS_MAX).await.unwrap();
+    stage
+        .ledger
+        .fail(&batch, &failure(), Duration::from_secs(60), ATTEMPTS_MAX)
+        .await
+        .unwrap();
     assert_eq!(stage.ledger.retry_failed().await.unwrap(), 0);
     stage.let_delays_end().await;
     assert_eq!(stage.ledger.retry_failed().await.unwrap(), 1);
@@ -73,7 +93,10 @@ async fn use_up_attempts(stage: &Stage, batch: BatchId, ends: Ends) {
         match ends {
             Ends::Dying => stage.reap(batch).await,
             Ends::Failing => {
-                let ended = stage.ledger.fail(&claimed, &failure(), Duration::ZERO, ATTEMPTS_MAX).await;
+                let ended = stage
+                    .ledger
+                    .fail(&claimed, &failure(), Duration::ZERO, ATTEMPTS_MAX)
+                    .await;
                 ended.unwrap();
             }
         }
@@ -105,7 +128,11 @@ async fn a2_a_batch_without_an_attempt_left_is_parked_and_alerted_once() {
         let alerts = stage.ledger.unpublished_alerts(10).await.unwrap();
         assert_eq!(alerts.len(), 1);
         assert_eq!(alerts[0].kind, "parked");
-        assert!(alerts[0].text.contains(&format!("batch {batch}")), "{}", alerts[0].text);
+        assert!(
+            alerts[0].text.contains(&format!("batch {batch}")),
+            "{}",
+            alerts[0].text
+        );
     }
 }
 

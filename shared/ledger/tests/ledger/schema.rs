@@ -1,9 +1,8 @@
 //! The schema: made once, by whoever comes first, and true to its own rules.
 
 use crate::reserved_words::RESERVED_WORDS;
-use crate::stage::{Database, Stage, seen, whole};
-use granary_domain::{MessageId, Outcome};
-use granary_ledger::{Exception, Ledger, LedgerError};
+use crate::stage::{Database, Stage, seen};
+use granary_ledger::{Ledger, LedgerError};
 use std::collections::BTreeSet;
 
 #[tokio::test]
@@ -41,7 +40,10 @@ async fn d3_a_newer_schema_is_refused() {
     let known = stage.ledger.schema_version().await.unwrap();
     stage
         .database
-        .sql(&format!("UPDATE refinery_schema_history SET version = {} WHERE version = {known}", known + 1))
+        .sql(&format!(
+            "UPDATE refinery_schema_history SET version = {} WHERE version = {known}",
+            known + 1
+        ))
         .await;
     let refused = Ledger::connect(&stage.database.settings(2)).await.unwrap_err();
     assert!(matches!(refused, LedgerError::SchemaNewer { found, .. } if found == known + 1));
@@ -55,7 +57,9 @@ async fn d3_a_migration_that_died_before_it_was_written_down_is_repeated() {
     for version in (1..=known).rev() {
         stage
             .database
-            .sql(&format!("DELETE FROM refinery_schema_history WHERE version >= {version}"))
+            .sql(&format!(
+                "DELETE FROM refinery_schema_history WHERE version >= {version}"
+            ))
             .await;
         let again = stage.database.ledger().await;
         assert_eq!(again.schema_version().await.unwrap(), known);
@@ -72,7 +76,7 @@ async fn no_identifier_is_a_reserved_word() {
          UNION SELECT index_name FROM information_schema.statistics \
                WHERE table_schema = '{name}' AND index_name <> 'PRIMARY' \
          UNION SELECT constraint_name FROM information_schema.table_constraints \
-               WHERE constraint_schema = '{name}' AND constraint_name <> 'PRIMARY'"
+               WHERE table_schema = '{name}' AND constraint_name <> 'PRIMARY'"
     );
     let identifiers: Vec<String> = stage.database.rows(&query).await;
     assert!(identifiers.len() > 50, "{identifiers:?}");
@@ -82,65 +86,6 @@ async fn no_identifier_is_a_reserved_word() {
         .filter(|identifier| reserved.contains(identifier.to_uppercase().as_str()))
         .collect();
     assert!(taken.is_empty(), "{taken:?}");
-}
-
-#[tokio::test]
-async fn the_view_says_how_each_message_stands() {
-    let stage = Stage::new().await;
-    let released = stage.batch(&["released"]).await;
-    let released_by: Vec<u8> = stage
-        .database
-        .row(&format!("SELECT migration_id FROM batch WHERE id = {released}"))
-        .await;
-    stage
-        .ledger
-        .cancel_migration(granary_domain::MigrationId(
-            uuid::Uuid::from_slice(&released_by).unwrap(),
-        ))
-        .await
-        .unwrap();
-    stage.ledger.release_cancelled().await.unwrap();
-
-    stage.batch(&["pending"]).await;
-    let held = stage.batch(&["in progress"]).await;
-    stage.claim(held, "worker").await;
-    let failed = stage.batch(&["failed"]).await;
-    stage.claim(failed, "worker").await;
-    stage.reap(failed).await;
-    let completed = stage.batch(&["exported", "missing", "quarantined"]).await;
-    let claimed = stage.claim(completed, "worker").await;
-    let exceptions = [(Outcome::Missing, "missing"), (Outcome::Quarantined, "quarantined")];
-    let exceptions = exceptions.map(|(outcome, id)| Exception {
-        message_id: MessageId::try_from(id.to_owned()).unwrap(),
-        outcome,
-        reason: format!("it is {id}"),
-    });
-    stage.ledger.record_exceptions(&claimed, &exceptions).await.unwrap();
-    let mut settlement = whole(&claimed);
-    (settlement.exported, settlement.missing, settlement.quarantined) = (1, 1, 1);
-    stage.ledger.settle(&claimed, &settlement).await.unwrap();
-
-    let key = settlement.object.unwrap().to_string();
-    let rows: Vec<(String, String, Option<String>, Option<u32>, Option<String>)> = stage
-        .database
-        .rows(
-            "SELECT CAST(message_id AS CHAR), status, object_key, attempts, error_text FROM message_status \
-             ORDER BY message_id",
-        )
-        .await;
-    let row = |id: &str, status: &str, key: Option<&str>, attempts, error: Option<&str>| {
-        (id.into(), status.into(), key.map(str::to_owned), attempts, error.map(str::to_owned))
-    };
-    let expected = [
-        row("exported", "completed", Some(&key), Some(1), None),
-        row("failed", "failed", None, Some(1), Some("the worker stopped renewing its lease")),
-        row("in progress", "in_progress", None, Some(1), None),
-        row("missing", "missing", None, Some(1), Some("it is missing")),
-        row("pending", "pending", None, Some(0), None),
-        row("quarantined", "quarantined", None, Some(1), Some("it is quarantined")),
-        row("released", "released", None, None, None),
-    ];
-    assert_eq!(rows, expected);
 }
 
 #[tokio::test]
@@ -170,7 +115,9 @@ async fn check_constraints_refuse_rows_that_contradict_themselves() {
     }
     stage
         .database
-        .sql(&format!("UPDATE batch SET status = 'completed', {whole}, {object} WHERE id = {batch}"))
+        .sql(&format!(
+            "UPDATE batch SET status = 'completed', {whole}, {object} WHERE id = {batch}"
+        ))
         .await;
 }
 
@@ -194,6 +141,9 @@ async fn check_constraints_hold_windows_messages_attempts_and_operations_too() {
          VALUES (REPEAT('x', 16), 'k', 'succeeded', '{}', 'w', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
     ];
     for statement in refused {
-        assert!(stage.database.try_sql(statement, ()).await.is_err(), "accepted: {statement}");
+        assert!(
+            stage.database.try_sql(statement, ()).await.is_err(),
+            "accepted: {statement}"
+        );
     }
 }

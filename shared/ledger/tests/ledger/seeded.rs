@@ -13,7 +13,11 @@ async fn s1_the_owners_of_seeded_messages_are_found_and_forgotten() {
     let seeded = stage.batch(&["s1", "s2"]).await;
     let kept = stage.batch(&["m"]).await;
     stage.claim(seeded, "worker").await;
-    let owners = stage.ledger.owners_of(&ids(["s1", "s2", "unknown"])).await.unwrap();
+    let owners = stage
+        .ledger
+        .owners_of(&ids(["s1", "s2", "unknown"]))
+        .await
+        .unwrap();
     assert_eq!(owners.len(), 1);
     assert_eq!((owners[0].batch_id, owners[0].message_count), (seeded, 2));
     assert_eq!(stage.ledger.forget_batch(seeded).await.unwrap(), 2);
@@ -33,7 +37,10 @@ async fn s1_the_owners_of_seeded_messages_are_found_and_forgotten() {
 async fn s1_only_messages_that_nobody_owns_are_forgotten_by_id() {
     let stage = Stage::new().await;
     stage.batch(&["owned", "released"]).await;
-    stage.database.sql("UPDATE message SET batch_id = NULL WHERE message_id = 'released'").await;
+    stage
+        .database
+        .sql("UPDATE message SET batch_id = NULL WHERE message_id = 'released'")
+        .await;
     let both = ids(["owned", "released"]);
     assert_eq!(stage.ledger.forget_unowned(&both).await.unwrap(), 1);
     assert_eq!(stage.ledger.forget_unowned(&both).await.unwrap(), 0);

@@ -30,9 +30,15 @@ async fn e11_a_stale_worker_changes_nothing_after_it_was_reaped() {
     stage.ledger.retry_failed().await.unwrap();
     let current = stage.claim(stale.id, "the next").await;
     assert_eq!(every_ending(&stage, &stale).await, [Fenced::Refused; 4]);
-    assert_eq!(stage.ledger.record_exceptions(&stale, &[]).await.unwrap(), Fenced::Refused);
+    assert_eq!(
+        stage.ledger.record_exceptions(&stale, &[]).await.unwrap(),
+        Fenced::Refused
+    );
     assert_eq!(stage.ledger.next_generation(&stale).await.unwrap(), None);
-    assert_eq!(stage.ledger.settle(&current, &whole(&current)).await.unwrap(), Fenced::Done);
+    assert_eq!(
+        stage.ledger.settle(&current, &whole(&current)).await.unwrap(),
+        Fenced::Done
+    );
 }
 
 #[tokio::test]
@@ -50,7 +56,10 @@ async fn e13_a_settlement_whose_answer_was_lost_is_found_done() {
     let stage = Stage::new().await;
     let batch = stage.claimed().await;
     for _ in 0..2 {
-        assert_eq!(stage.ledger.settle(&batch, &whole(&batch)).await.unwrap(), Fenced::Done);
+        assert_eq!(
+            stage.ledger.settle(&batch, &whole(&batch)).await.unwrap(),
+            Fenced::Done
+        );
     }
     let (key, sha256, timings): (String, String, String) = stage
         .database
@@ -78,7 +87,10 @@ async fn the_other_endings_are_found_done_as_well() {
             assert_eq!(ended.unwrap(), Fenced::Done);
         }
     }
-    let attempts: Vec<u32> = stage.database.rows("SELECT attempts FROM batch ORDER BY id").await;
+    let attempts: Vec<u32> = stage
+        .database
+        .rows("SELECT attempts FROM batch ORDER BY id")
+        .await;
     assert_eq!(attempts, [1, 0, 0], "and nothing was counted twice");
 }
 
@@ -104,9 +116,18 @@ async fn e15_a_batch_without_any_document_settles_without_an_object() {
 async fn a_settlement_that_does_not_add_up_is_an_error_and_the_batch_stays_held() {
     let stage = Stage::new().await;
     let batch = stage.claimed().await;
-    let short = Settlement { exported: 2, ..whole(&batch) };
-    let without_key = Settlement { object: None, ..whole(&batch) };
-    let without_sum = Settlement { sha256: None, ..whole(&batch) };
+    let short = Settlement {
+        exported: 2,
+        ..whole(&batch)
+    };
+    let without_key = Settlement {
+        object: None,
+        ..whole(&batch)
+    };
+    let without_sum = Settlement {
+        sha256: None,
+        ..whole(&batch)
+    };
     for settlement in [short, without_key, without_sum] {
         let refused = stage.ledger.settle(&batch, &settlement).await.unwrap_err();
         assert!(!refused.is_platforms());
@@ -151,10 +172,19 @@ async fn exceptions_replace_what_an_earlier_attempt_found() {
         outcome,
         reason: reason.into(),
     };
-    let first = [exception("m1", Outcome::Missing, "gone"), exception("m2", Outcome::Quarantined, "too large")];
-    let second = [exception("m3", Outcome::Missing, &"long 🚚".repeat(200)), exception("other", Outcome::Missing, "")];
+    let first = [
+        exception("m1", Outcome::Missing, "gone"),
+        exception("m2", Outcome::Quarantined, "too large"),
+    ];
+    let second = [
+        exception("m3", Outcome::Missing, &"long 🚚".repeat(200)),
+        exception("other", Outcome::Missing, ""),
+    ];
     for _ in 0..2 {
-        assert_eq!(stage.ledger.record_exceptions(&batch, &first).await.unwrap(), Fenced::Done);
+        assert_eq!(
+            stage.ledger.record_exceptions(&batch, &first).await.unwrap(),
+            Fenced::Done
+        );
     }
     stage.ledger.record_exceptions(&batch, &second).await.unwrap();
     let found: Vec<_> = stage
@@ -163,7 +193,11 @@ async fn exceptions_replace_what_an_earlier_attempt_found() {
         .await
         .unwrap()
         .into_iter()
-        .map(|message| message.exception.map(|(outcome, reason)| (outcome, reason.chars().count())))
+        .map(|message| {
+            message
+                .exception
+                .map(|(outcome, reason)| (outcome, reason.chars().count()))
+        })
         .collect();
     assert_eq!(found, [None, None, Some((Outcome::Missing, 500))]);
 }
@@ -173,7 +207,10 @@ async fn e13_the_next_generation_is_the_same_when_it_is_asked_for_twice() {
     let stage = Stage::new().await;
     let batch = stage.claimed().await;
     for _ in 0..2 {
-        assert_eq!(stage.ledger.next_generation(&batch).await.unwrap(), Some(Generation(2)));
+        assert_eq!(
+            stage.ledger.next_generation(&batch).await.unwrap(),
+            Some(Generation(2))
+        );
     }
     stage.reap(batch.id).await;
     assert_eq!(stage.ledger.next_generation(&batch).await.unwrap(), None);

@@ -1,8 +1,8 @@
 //! A ledger for one test, and verbs: what harvesters, exporters and time do to it.
 
 use granary_domain::{
-    Backoff, BatchId, Cause, Failure, Generation, Hour, Layout, MigrationId, MigrationKind, ObjectKey, Priority,
-    Tally, TimeRange,
+    Backoff, BatchId, Cause, Failure, Generation, Hour, Layout, MigrationId, MigrationKind, ObjectKey,
+    Priority, Tally, TimeRange,
 };
 use granary_ledger::{
     Claim, ClaimedBatch, LeasedWindow, Ledger, LedgerSettings, NewMigration, PageOfMessages, Recorded,
@@ -26,6 +26,8 @@ pub(crate) fn instant(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+const WAITS_MAX: u32 = 100;
+
 /// A day of which every test uses as much as it needs.
 pub(crate) fn a_day() -> TimeRange {
     TimeRange::new(instant("2026-01-01T00:00:00Z"), instant("2026-01-02T00:00:00Z")).unwrap()
@@ -33,8 +35,9 @@ pub(crate) fn a_day() -> TimeRange {
 
 /// The address of a database on the server under test.
 fn address(database: &str) -> String {
-    let url = std::env::var("LEDGER_URL")
-        .expect("LEDGER_URL must name a running MySQL or MariaDB: start the local stack, then `. .local/env`");
+    let url = std::env::var("LEDGER_URL").expect(
+        "LEDGER_URL must name a running MySQL or MariaDB: start the local stack, then `. .local/env`",
+    );
     let (server, _) = url.rsplit_once('/').expect("LEDGER_URL must end in /database");
     format!("{server}/{database}")
 }
@@ -97,6 +100,25 @@ impl Database {
         rows
     }
 
+    /// A connection that waits for a lock of somebody else's: nothing else takes a statement here so long.
+    pub(crate) async fn until_a_connection_waits(&self) -> u64 {
+        let query = format!(
+            "SELECT id, info FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID() \
+             AND info IS NOT NULL",
+            self.name
+        );
+        let mut before: Vec<(u64, String)> = Vec::new();
+        for _ in 0..WAITS_MAX {
+            let now: Vec<(u64, String)> = self.rows(&query).await;
+            if let Some((id, _)) = now.iter().find(|at_work| before.contains(at_work)) {
+                return *id;
+            }
+            before = now;
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        panic!("no connection waits for a lock");
+    }
+
     pub(crate) async fn row<T: FromRow + Send + 'static>(&self, query: &str) -> T {
         self.rows(query).await.pop().expect("the query finds a row")
     }
@@ -110,7 +132,10 @@ impl Drop for Database {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(drop_database(&name));
         });
-        assert!(dropping.join().is_ok() || std::thread::panicking(), "the database was not dropped");
+        assert!(
+            dropping.join().is_ok() || std::thread::panicking(),
+            "the database was not dropped"
+        );
     }
 }
 
@@ -123,7 +148,9 @@ async fn drop_database(name: &str) {
         // It may have gone by itself.
         conn.query_drop(format!("KILL CONNECTION {id}")).await.ok();
     }
-    conn.query_drop(format!("DROP DATABASE IF EXISTS {name}")).await.unwrap();
+    conn.query_drop(format!("DROP DATABASE IF EXISTS {name}"))
+        .await
+        .unwrap();
     conn.disconnect().await.unwrap();
 }
 
@@ -218,9 +245,8 @@ impl Stage {
 
     /// Lets a batch's lease be over.
     pub(crate) async fn let_lease_end(&self, batch: BatchId) {
-        let statement = format!(
-            "UPDATE batch SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE id = {batch}"
-        );
+        let statement =
+            format!("UPDATE batch SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE id = {batch}");
         self.database.sql(&statement).await;
     }
 
@@ -243,7 +269,11 @@ impl Stage {
 }
 
 /// Records a page behind what the window's harvester knows, whatever comes of it.
-pub(crate) async fn record_page(ledger: &Ledger, window: &LeasedWindow, messages: &[SeenMessage]) -> Recorded {
+pub(crate) async fn record_page(
+    ledger: &Ledger,
+    window: &LeasedWindow,
+    messages: &[SeenMessage],
+) -> Recorded {
     let bookmark = format!("page {}", window.pages + 1);
     let page = PageOfMessages {
         messages,
@@ -271,7 +301,9 @@ pub(crate) fn seen_at(id: &str, time: &str) -> SeenMessage {
 
 /// `count` messages with ids that begin alike.
 pub(crate) fn many(name: &str, count: usize) -> Vec<SeenMessage> {
-    (0..count).map(|number| seen(&format!("{name}{number:06}"))).collect()
+    (0..count)
+        .map(|number| seen(&format!("{name}{number:06}")))
+        .collect()
 }
 
 pub(crate) fn object_of(batch: &ClaimedBatch) -> ObjectKey {

@@ -74,11 +74,16 @@ impl Asked {
                 ledger.settle(&batch, &whole(&batch)).await.unwrap();
             }
             Self::Fail(fence) => {
-                let failed = ledger.fail(&held(fence), &failure(), Duration::ZERO, ATTEMPTS_MAX).await;
+                let failed = ledger
+                    .fail(&held(fence), &failure(), Duration::ZERO, ATTEMPTS_MAX)
+                    .await;
                 failed.unwrap();
             }
             Self::Defer(fence) => {
-                ledger.defer(&held(fence), &failure(), Duration::ZERO).await.unwrap();
+                ledger
+                    .defer(&held(fence), &failure(), Duration::ZERO)
+                    .await
+                    .unwrap();
             }
             Self::HandBack(fence) => {
                 ledger.hand_back(&held(fence), &failure()).await.unwrap();

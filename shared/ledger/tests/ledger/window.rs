@@ -1,6 +1,6 @@
 //! Windows: opened once, held by one harvester, and resumable by the next.
 
-use crate::stage::{LEASE, Stage, a_day, many, record_page, seen, seen_at};
+use crate::stage::{LEASE, Stage, a_day, many, record_page, seen_at};
 use granary_domain::{MigrationState, Tally, TimeRange, WindowState};
 use granary_ledger::{Fenced, Recorded};
 use std::time::Duration;
@@ -10,7 +10,10 @@ async fn h11_of_two_harvesters_one_opens_the_window() {
     let stage = Stage::new().await;
     let migration = stage.backfill(a_day(), 1_000).await;
     stage.database.sql("DELETE FROM harvest_window").await;
-    stage.database.sql("UPDATE migration SET harvested_to = range_from").await;
+    stage
+        .database
+        .sql("UPDATE migration SET harvested_to = range_from")
+        .await;
     let (ledger, other) = (&stage.ledger, stage.database.ledger().await);
     let (one, another) = tokio::join!(
         ledger.open_window(migration, a_day()),
@@ -44,34 +47,30 @@ async fn h11_of_two_harvesters_one_takes_the_window() {
 }
 
 #[tokio::test]
-async fn a_harvester_whose_answer_was_lost_finds_the_window_it_took() {
-    let stage = Stage::new().await;
-    stage.backfill(a_day(), 1_000).await;
-    let first = stage.ledger.claim_window("one", LEASE).await.unwrap().unwrap();
-    let again = stage.ledger.claim_window("one", LEASE).await.unwrap().unwrap();
-    assert_eq!(first.id, again.id);
-    assert_eq!(record_page(&stage.ledger, &first, &[seen("m")]).await, Recorded::Refused);
-    assert!(matches!(
-        record_page(&stage.ledger, &again, &[seen("m")]).await,
-        Recorded::Done { .. }
-    ));
-}
-
-#[tokio::test]
 async fn h14_the_next_harvester_goes_on_where_a_dead_one_left_off() {
     let stage = Stage::new().await;
     let mut first = stage.window(1_000).await;
     let tally = stage.record(&mut first, &many("m", 10)).await;
-    stage.database.sql("UPDATE harvest_window SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND").await;
+    stage
+        .database
+        .sql("UPDATE harvest_window SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND")
+        .await;
     let mut second = stage.take_window().await;
     assert_eq!(
         (second.id, second.bookmark.as_deref(), second.pages, second.tally),
         (first.id, Some("page 1"), 1, tally)
     );
-    assert_eq!(record_page(&stage.ledger, &first, &many("n", 10)).await, Recorded::Refused);
+    assert_eq!(
+        record_page(&stage.ledger, &first, &many("n", 10)).await,
+        Recorded::Refused
+    );
     assert_eq!(stage.ledger.finish_window(&first).await.unwrap(), Fenced::Refused);
     assert_eq!(
-        stage.ledger.release_window(&first, Duration::ZERO, None).await.unwrap(),
+        stage
+            .ledger
+            .release_window(&first, Duration::ZERO, None)
+            .await
+            .unwrap(),
         Fenced::Refused
     );
     assert_eq!(stage.record(&mut second, &many("n", 10)).await.found, 20);
@@ -83,10 +82,19 @@ async fn a_released_window_waits_and_keeps_its_bookmark() {
     let stage = Stage::new().await;
     let mut window = stage.window(1_000).await;
     stage.record(&mut window, &many("m", 10)).await;
-    let released = stage.ledger.release_window(&window, LEASE, Some("the source is busy")).await;
+    let released = stage
+        .ledger
+        .release_window(&window, LEASE, Some("the source is busy"))
+        .await;
     assert_eq!(released.unwrap(), Fenced::Done);
-    assert!(stage.ledger.claim_window("next", LEASE).await.unwrap().is_none(), "it isn't due");
-    stage.database.sql("UPDATE harvest_window SET not_before = UTC_TIMESTAMP(6)").await;
+    assert!(
+        stage.ledger.claim_window("next", LEASE).await.unwrap().is_none(),
+        "it isn't due"
+    );
+    stage
+        .database
+        .sql("UPDATE harvest_window SET not_before = UTC_TIMESTAMP(6)")
+        .await;
     let next = stage.take_window().await;
     assert_eq!((next.bookmark.as_deref(), next.pages), (Some("page 1"), 1));
 }
@@ -115,18 +123,34 @@ async fn finishing_twice_is_finishing_once() {
     for _ in 0..2 {
         assert_eq!(stage.ledger.finish_window(&window).await.unwrap(), Fenced::Done);
     }
-    let windows = stage.ledger.windows_of(window.migration_id, None, 10).await.unwrap();
-    assert_eq!((windows[0].state, windows[0].tally.found), (WindowState::Recorded, 10));
+    let windows = stage
+        .ledger
+        .windows_of(window.migration_id, None, 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        (windows[0].state, windows[0].tally.found),
+        (WindowState::Recorded, 10)
+    );
 }
 
 #[tokio::test]
 async fn a_harvested_migration_drains() {
     let stage = Stage::new().await;
     let window = stage.window(1_000).await;
-    assert_eq!(stage.ledger.drain_harvested_migrations().await.unwrap(), 0, "a window is being read");
+    assert_eq!(
+        stage.ledger.drain_harvested_migrations().await.unwrap(),
+        0,
+        "a window is being read"
+    );
     stage.ledger.finish_window(&window).await.unwrap();
     assert_eq!(stage.ledger.drain_harvested_migrations().await.unwrap(), 1);
-    let migration = stage.ledger.migration(window.migration_id).await.unwrap().unwrap();
+    let migration = stage
+        .ledger
+        .migration(window.migration_id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(migration.state, MigrationState::Draining);
 }
 
@@ -141,8 +165,18 @@ async fn h4_a_window_that_is_read_again_counts_its_own_messages_once() {
     window.pages += 1;
     window.tally = Tally::default();
     let tally = stage.record(&mut window, &many("m", 12)).await;
-    assert_eq!(tally, Tally { found: 12, recorded: 12, ..Tally::default() });
-    let batches: Vec<u32> = stage.database.rows("SELECT message_count FROM batch ORDER BY id").await;
+    assert_eq!(
+        tally,
+        Tally {
+            found: 12,
+            recorded: 12,
+            ..Tally::default()
+        }
+    );
+    let batches: Vec<u32> = stage
+        .database
+        .rows("SELECT message_count FROM batch ORDER BY id")
+        .await;
     assert_eq!(batches, [10, 2]);
 }
 
@@ -153,7 +187,9 @@ async fn an_urgent_window_lifts_the_batches_that_own_its_messages() {
     stage.ledger.mark_sent(&[batch]).await.unwrap();
     stage.urgent_backfill(a_day(), 1_000, 7).await;
     let mut urgent = stage.take_window().await;
-    let tally = stage.record(&mut urgent, &[seen_at("m", "2026-01-01T12:00:00Z")]).await;
+    let tally = stage
+        .record(&mut urgent, &[seen_at("m", "2026-01-01T12:00:00Z")])
+        .await;
     assert_eq!(tally.owned_elsewhere, 1);
     stage.ledger.finish_window(&urgent).await.unwrap();
     let unsent = stage.ledger.unsent(10).await.unwrap();
