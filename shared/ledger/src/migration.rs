@@ -191,8 +191,9 @@ impl Ledger {
         .await
     }
 
-    /// Writes down what a verification found of a migration. A COMPLETE one has its windows verified.
-    pub async fn record_verdict(&self, id: MigrationId, verdict: &str) -> Result<(), LedgerError> {
+    /// Writes down what a verification of a range found of a migration. A COMPLETE one has the windows of that range
+    /// verified.
+    pub async fn record_verdict(&self, id: MigrationId, verdict: &str, range: TimeRange) -> Result<(), LedgerError> {
         repeated(|| async {
             let operation = "record a verdict";
             let mut transaction = self.begin(operation).await?;
@@ -206,8 +207,9 @@ impl Ledger {
             if verdict == "COMPLETE" {
                 transaction
                     .exec_drop(
-                        "UPDATE harvest_window SET state = 'verified' WHERE migration_id = ? AND state = 'recorded'",
-                        (uuid(id),),
+                        "UPDATE harvest_window SET state = 'verified' \
+                         WHERE migration_id = ? AND state = 'recorded' AND range_to <= ?",
+                        (uuid(id), at(range.to())),
                     )
                     .await
                     .during(operation)?;

@@ -90,7 +90,7 @@ impl Verifier {
             report.scope.quick,
         ) {
             self.ledger
-                .record_verdict(migration, report.verdict.as_str())
+                .record_verdict(migration, report.verdict.as_str(), report.scope.range)
                 .await?;
         }
         Ok(report)

@@ -212,8 +212,12 @@ impl Account {
         }
     }
 
+    /// Messages that only changed their event time are on record: as long as source and ledger hold the same ids in the
+    /// scope as a whole, nothing has drifted out of it.
     fn verdict(&self, scope: &Scope) -> Verdict {
-        let verdicts = self.findings_by_kind.keys().filter_map(|kind| kind.verdict());
+        let same_ids = self.digests.source == self.digests.ledger;
+        let counts = |kind: &&FindingKind| !(same_ids && **kind == FindingKind::Drifted);
+        let verdicts = self.findings_by_kind.keys().filter(counts).filter_map(|kind| kind.verdict());
         let worst = verdicts.fold(Verdict::Complete, |worst, verdict| match (worst, verdict) {
             (Verdict::Incomplete, _) | (_, Verdict::Incomplete) => Verdict::Incomplete,
             (_, other) => other,
@@ -257,6 +261,7 @@ mod tests {
     fn verdict_of(kinds: &[FindingKind], quick: bool) -> Verdict {
         let hour = Hour::of("2026-01-01T00:00:00Z".parse().unwrap());
         let mut account = Account::default();
+        account.digests.source.add(b"only at the source");
         kinds
             .iter()
             .for_each(|kind| account.find(Finding::of_hour(*kind, hour, "")));

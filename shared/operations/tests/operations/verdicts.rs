@@ -113,7 +113,7 @@ async fn a_message_whose_event_time_moved_is_not_missing() {
         (0, 1, 1),
         "{report:#?}"
     );
-    assert_eq!(report.verdict, Verdict::Drifted);
+    assert_eq!(report.verdict, Verdict::Complete);
 }
 
 #[tokio::test]
