@@ -16,8 +16,8 @@ const BAR_CHARS: &str = "=> ";
 pub(crate) struct Position {
     /// Done so far.
     pub(crate) done: u64,
-    /// As far as is known by now; it may grow.
-    pub(crate) total: u64,
+    /// As far as is known by now; it may grow. `None`: nobody knows before the end.
+    pub(crate) total: Option<u64>,
     /// What else there is to say.
     pub(crate) note: String,
 }
@@ -59,7 +59,7 @@ impl Meter {
         let text = self.text(position);
         match &mut self.screen {
             Screen::Bar(bar) => {
-                bar.set_length(position.total.max(1));
+                bar.set_length(position.total.unwrap_or(position.done).max(1));
                 bar.set_position(position.done);
                 bar.set_message(text);
             }
@@ -90,10 +90,13 @@ impl Meter {
 
     fn text(&self, position: &Position) -> String {
         let Position { done, total, note } = position;
-        let mut parts = vec![format!("{} of {}", show::grouped(*done), show::grouped(*total))];
+        let mut parts = vec![match total {
+            Some(total) => format!("{} of {}", show::grouped(*done), show::grouped(*total)),
+            None => show::grouped(*done),
+        }];
         if let Some(rate) = self.pace.per_second() {
             parts.push(format!("{}/s", show::grouped(rate.round() as u64)));
-            let left = total.saturating_sub(*done) as f64 / rate;
+            let left = total.unwrap_or(0).saturating_sub(*done) as f64 / rate;
             if left >= 1.0 {
                 parts.push(format!(
                     "{} left",
@@ -172,7 +175,7 @@ mod tests {
         };
         let position = Position {
             done: 1_500,
-            total: 20_000,
+            total: Some(20_000),
             note: "2 failed".to_owned(),
         };
         assert_eq!(meter.text(&position), "1,500 of 20,000, 2 failed");

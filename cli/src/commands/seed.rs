@@ -28,7 +28,7 @@ async fn write(session: &Session, count: u32, seed: Option<u64>) -> anyhow::Resu
     let first = session.api.post(&format!("/seed/bulk/{count}"), &body).await?;
     let position = |progress: &Value| Position {
         done: number(&progress["next"]),
-        total: count.into(),
+        total: Some(count.into()),
         note: String::new(),
     };
     let answer = operation::wait(session, first, ("seeding", position)).await?;
@@ -54,7 +54,7 @@ async fn clear(session: &Session) -> anyhow::Result<Ending> {
             .sum();
         Position {
             done,
-            total: done,
+            total: None,
             note: "documents deleted".to_owned(),
         }
     };
@@ -94,18 +94,22 @@ fn listed(counts: &Map<String, Value>) -> String {
 fn lines_of(name: &str, value: &Value) -> Vec<(String, String)> {
     match value {
         Value::Object(inner) => {
-            let line = |(inner, value): (&String, &Value)| (format!("{name}, {inner}"), shown(value));
+            let line = |(inner, value): (&String, &Value)| (format!("{name}, {inner}"), shown(inner, value));
             inner.iter().map(line).collect()
         }
         Value::Array(list) if list.is_empty() => Vec::new(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            vec![(name.to_owned(), shown(value))]
+            vec![(name.to_owned(), shown(name, value))]
         }
     }
 }
 
-fn shown(value: &Value) -> String {
-    value.as_u64().map_or_else(|| text(value), grouped)
+/// A seed is a name rather than a quantity.
+fn shown(name: &str, value: &Value) -> String {
+    value
+        .as_u64()
+        .filter(|_| name != "seed")
+        .map_or_else(|| text(value), grouped)
 }
 
 #[cfg(test)]
@@ -114,11 +118,12 @@ mod tests {
 
     #[test]
     fn counts_within_counts_are_on_lines_of_their_own() {
-        let counts = json!({"documents": {"messages": 1_000, "status": 20}, "batchesLeft": [], "seed": 42});
+        let counts =
+            json!({"documents": {"messages": 1_000, "status": 20}, "batchesLeft": [], "seed": 4_200});
         let text = listed(counts.as_object().unwrap());
         assert_eq!(
             text,
-            "  documents, messages  1,000\n  documents, status    20\n  seed                 42"
+            "  documents, messages  1,000\n  documents, status    20\n  seed                 4200"
         );
     }
 }

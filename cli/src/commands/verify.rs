@@ -41,7 +41,7 @@ fn position(progress: &Value) -> Position {
     let account = &progress["account"];
     Position {
         done: number(&progress["percent"]),
-        total: 100,
+        total: Some(100),
         note: format!(
             "{} messages in {} hours compared",
             grouped(number(&account["counts"]["source"])),

@@ -101,7 +101,7 @@ fn position(answer: &Value) -> Position {
     }
     Position {
         done: count("success") + count("missing") + count("quarantined"),
-        total: count("known"),
+        total: Some(count("known")),
         note: notes.join(", "),
     }
 }
@@ -148,7 +148,7 @@ mod tests {
             "idsPercentage": 50.0,
         });
         let position = position(&answer);
-        assert_eq!((position.done, position.total), (8, 10));
+        assert_eq!((position.done, position.total), (8, Some(10)));
         assert_eq!(position.note, "ids of 50.0 % of the range read, 2 in progress");
     }
 }

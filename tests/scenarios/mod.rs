@@ -1,0 +1,3 @@
+//! The scenarios, in the order of a message's journey.
+
+mod happy;

@@ -1,0 +1,136 @@
+//! The archive: a bucket, and what is in it.
+
+use super::{PREFIX, SOURCE_NAME};
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use granary_archive::Archive;
+use granary_domain::{Layout, ObjectKey};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// One line of an object on S3.
+#[derive(Debug, Clone)]
+pub(crate) struct ExportedLine {
+    pub(crate) key: ObjectKey,
+    pub(crate) message_id: String,
+    /// The bytes of `message`: the document's `_source`.
+    pub(crate) message: String,
+    /// The whole line.
+    pub(crate) line: Value,
+}
+
+pub(crate) struct Bucket {
+    pub(crate) name: String,
+    pub(crate) archive: Archive,
+    pub(crate) s3: Client,
+}
+
+impl Bucket {
+    pub(crate) async fn new(aws: &SdkConfig, id: &str) -> Self {
+        let name = format!("granary-{id}");
+        let settings = aws_sdk_s3::config::Builder::from(aws)
+            .force_path_style(true)
+            .build();
+        let s3 = Client::from_conf(settings);
+        s3.create_bucket().bucket(&name).send().await.unwrap();
+        let archive = Archive::new(aws, &name, Layout::new(PREFIX, SOURCE_NAME));
+        Self { name, archive, s3 }
+    }
+
+    /// Every key in the bucket, manifests and orphans too.
+    pub(crate) async fn keys(&self) -> Vec<ObjectKey> {
+        let mut keys = Vec::new();
+        let mut after: Option<ObjectKey> = None;
+        loop {
+            let page = self.archive.list("", after.as_ref()).await.unwrap();
+            keys.extend(page.objects.into_iter().map(|object| object.key));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return keys,
+            }
+        }
+    }
+
+    /// The keys of data objects: what Athena would read.
+    pub(crate) async fn objects(&self) -> Vec<ObjectKey> {
+        let mut keys = self.keys().await;
+        keys.retain(|key| !key.as_str().contains("/_manifests/"));
+        keys
+    }
+
+    /// Every line of every object.
+    pub(crate) async fn lines(&self) -> Vec<ExportedLine> {
+        let mut lines = Vec::new();
+        for key in self.objects().await {
+            let read = self
+                .archive
+                .read_lines(&key, |id, line| lines.push(exported(&key, id.as_str(), line)));
+            read.await.unwrap().expect("a listed object is there");
+        }
+        lines
+    }
+
+    pub(crate) async fn body(&self, key: &str) -> Vec<u8> {
+        let object = self
+            .s3
+            .get_object()
+            .bucket(&self.name)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
+        object.body.collect().await.unwrap().to_vec()
+    }
+
+    pub(crate) async fn put(&self, key: &str, body: Vec<u8>) {
+        self.s3
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .body(body.into())
+            .send()
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn delete(&self, key: &str) {
+        self.s3
+            .delete_object()
+            .bucket(&self.name)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn remove(&self) {
+        for upload in self.archive.unfinished_uploads().await.unwrap() {
+            self.archive
+                .abort_upload(&upload.key, &upload.upload_id)
+                .await
+                .unwrap();
+        }
+        let listed = self
+            .s3
+            .list_objects_v2()
+            .bucket(&self.name)
+            .into_paginator()
+            .items()
+            .send();
+        for object in listed.collect::<Result<Vec<_>, _>>().await.unwrap() {
+            self.delete(&object.key.unwrap_or_default()).await;
+        }
+        self.s3.delete_bucket().bucket(&self.name).send().await.unwrap();
+    }
+}
+
+fn exported(key: &ObjectKey, message_id: &str, line: &[u8]) -> ExportedLine {
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(line).unwrap();
+    ExportedLine {
+        key: key.clone(),
+        message_id: message_id.to_owned(),
+        message: fields["message"].get().to_owned(),
+        line: serde_json::from_slice(line).unwrap(),
+    }
+}

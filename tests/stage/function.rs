@@ -1,0 +1,214 @@
+//! A function: the real binary as a warm process that works on one invocation at a time.
+//!
+//! As in Lambda, a process that ended is started again by the next invocation, and one that exceeds its timeout is
+//! killed. Signals may be sent while it works. Its log is kept, and shown where a test fails.
+
+use super::runtime_api::{Answer, RuntimeApi};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+/// Lines of its log that are shown where a test fails.
+const LOG_LINES_SHOWN: usize = 80;
+
+/// Why an invocation came to nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum FunctionError {
+    /// The function said so.
+    Returned { error_type: String, message: String },
+    /// The process ended: it was killed, it crashed, or it couldn't start.
+    Exited(String),
+    /// It took longer than its timeout, and was killed.
+    TimedOut,
+}
+
+pub(crate) struct Function {
+    pub(crate) name: String,
+    environment: BTreeMap<String, String>,
+    temp: TempDir,
+    log: Arc<Mutex<Vec<String>>>,
+    process: tokio::sync::Mutex<Option<Process>>,
+    pid: Mutex<Option<u32>>,
+}
+
+struct Process {
+    api: RuntimeApi,
+    child: Child,
+}
+
+impl Function {
+    pub(crate) fn new(name: &str, environment: &BTreeMap<String, String>) -> Self {
+        Self {
+            name: name.into(),
+            environment: environment.clone(),
+            temp: tempfile::tempdir().unwrap(),
+            log: Arc::default(),
+            process: tokio::sync::Mutex::new(None),
+            pid: Mutex::new(None),
+        }
+    }
+
+    /// Invokes the function, and starts it where no process of it runs.
+    pub(crate) async fn invoke(&self, event: Value, timeout: Duration) -> Result<Value, FunctionError> {
+        self.invoke_as(&Uuid::now_v7().to_string(), event, timeout).await
+    }
+
+    /// The same, with a request id of the test's choice.
+    pub(crate) async fn invoke_as(
+        &self,
+        request_id: &str,
+        event: Value,
+        timeout: Duration,
+    ) -> Result<Value, FunctionError> {
+        let mut slot = self.process.lock().await;
+        if !slot.as_mut().is_some_and(Process::runs) {
+            *slot = Some(self.start().await);
+        }
+        let process = slot.as_mut().expect("it was started");
+        let answered = process.api.hand_over(request_id, event, timeout).await;
+        let outcome = tokio::select! {
+            answer = answered => Ok(answer),
+            status = process.child.wait() => Err(FunctionError::Exited(process.last_words(status.unwrap()))),
+            () = tokio::time::sleep(timeout) => Err(FunctionError::TimedOut),
+        };
+        match outcome {
+            Ok(Ok(Answer::Response(value))) => Ok(value),
+            Ok(Ok(Answer::Error { error_type, message })) => {
+                Err(FunctionError::Returned { error_type, message })
+            }
+            Ok(Err(_)) => Err(FunctionError::Exited(
+                "it asked for more before it answered".into(),
+            )),
+            Err(error) => {
+                *slot = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// SIGKILL: nothing is tidied up. Returns when the process is gone.
+    pub(crate) async fn kill(&self) {
+        self.signal("KILL");
+        let mut slot = self.process.lock().await;
+        if let Some(process) = slot.as_mut() {
+            process.child.wait().await.unwrap();
+        }
+        *slot = None;
+    }
+
+    /// SIGTERM, while it works or not. Returns at once.
+    pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Stops the process in its tracks, as Lambda does between invocations and as a long pause of the machine would.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let Some(pid) = *self.pid.lock().unwrap() else {
+            return;
+        };
+        let sent = std::process::Command::new("kill")
+            .arg(format!("-{signal}"))
+            .arg(pid.to_string())
+            .output();
+        sent.expect("`kill` is there; the process may have ended");
+    }
+
+    /// What it wrote, over all of its processes: stdout and stderr.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Where it spools.
+    pub(crate) fn temp_dir(&self) -> &std::path::Path {
+        self.temp.path()
+    }
+
+    async fn start(&self) -> Process {
+        let api = RuntimeApi::serve().await;
+        let mut child = Command::new(binary(&self.name))
+            .env_clear()
+            .envs(&self.environment)
+            .env("AWS_LAMBDA_RUNTIME_API", &api.address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", &self.name)
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", self.name))
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
+            .env("TMPDIR", self.temp.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        self.keep_log(child.stdout.take());
+        self.keep_log(child.stderr.take());
+        *self.pid.lock().unwrap() = child.id();
+        Process { api, child }
+    }
+
+    fn keep_log(&self, output: Option<impl AsyncRead + Unpin + Send + 'static>) {
+        let log = self.log.clone();
+        let mut lines = BufReader::new(output.expect("it is piped")).lines();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                log.lock().unwrap().push(line);
+            }
+        });
+    }
+}
+
+impl Process {
+    fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    fn last_words(&self, status: std::process::ExitStatus) -> String {
+        match self.api.init_error() {
+            Some(said) => format!("{status}, after it said {said:?}"),
+            None => status.to_string(),
+        }
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let shown = log.len().saturating_sub(LOG_LINES_SHOWN);
+            eprintln!(
+                "--- the log of the {} ({shown} lines before):\n{}",
+                self.name,
+                log[shown..].join("\n")
+            );
+        }
+    }
+}
+
+/// Beside this test, in the directory above `deps/`, whatever `CARGO_TARGET_DIR` is.
+fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let directory = test.ancestors().nth(2).expect("a test lies in target/debug/deps");
+    let binary = directory.join(name);
+    assert!(
+        binary.exists(),
+        "{} is not there: run `cargo build --workspace` first",
+        binary.display()
+    );
+    binary
+}

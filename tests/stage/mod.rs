@@ -1,0 +1,177 @@
+//! What a scenario stands on: services of its own, the functions, and verbs.
+//!
+//! [`Stage::new`] makes everything, [`Stage::finish`] removes it; where a test panics, dropping the stage does, and what
+//! the functions wrote to their logs is shown. Time passes by verbs (`let_…_end`), never by sleeping.
+
+mod services;
+mod source;
+mod queues;
+mod archive;
+mod runtime_api;
+mod function;
+mod trigger;
+mod verbs;
+
+pub(crate) use archive::ExportedLine;
+pub(crate) use function::{Function, FunctionError};
+pub(crate) use source::Document;
+pub(crate) use trigger::Exports;
+
+use archive::Bucket;
+use granary_ledger::{Ledger, LedgerSettings};
+use jiff::Timestamp;
+use queues::Queues;
+use services::{Addresses, Database};
+use source::Indices;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a function may take, as the template says.
+pub(crate) const HARVESTER_TIMEOUT: Duration = Duration::from_secs(600);
+pub(crate) const EXPORTER_TIMEOUT: Duration = Duration::from_secs(180);
+pub(crate) const REAPER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The source's name in the archive.
+pub(crate) const SOURCE_NAME: &str = "messages";
+pub(crate) const PREFIX: &str = "archive";
+
+/// A deployment of its own.
+pub(crate) struct Stage {
+    /// Names what only this stage has.
+    pub(crate) id: String,
+    pub(crate) ledger: Ledger,
+    pub(crate) indices: Indices,
+    pub(crate) queues: Queues,
+    pub(crate) bucket: Bucket,
+    pub(crate) harvester: Function,
+    pub(crate) reaper: Function,
+    pub(crate) operator: Function,
+    exporters: Vec<Function>,
+    environment: BTreeMap<String, String>,
+    database: Database,
+}
+
+impl Stage {
+    /// A stage with the defaults, but for what makes tests wait.
+    pub(crate) async fn new(name: &str) -> Self {
+        Self::with(name, &[]).await
+    }
+
+    /// A stage whose functions are told something else: `[("GRANARY_LEASE_SECONDS", "3")]`. An empty value unsets.
+    pub(crate) async fn with(name: &str, settings: &[(&str, &str)]) -> Self {
+        let addresses = Addresses::from_environment();
+        let unique = Uuid::now_v7().simple().to_string();
+        let id = format!("{name}-{}", &unique[unique.len() - 12..]);
+        let aws = granary_environment::aws::sdk_config().await;
+        let database = Database::new(&addresses, &id).await;
+        let ledger = LedgerSettings {
+            url: database.url.clone().into(),
+            connections_max: 4,
+        };
+        let ledger = Ledger::connect(&ledger).await.unwrap();
+        let indices = Indices::new(&addresses, &id).await;
+        let queues = Queues::new(&aws, &id).await;
+        let bucket = Bucket::new(&aws, &id).await;
+
+        let mut environment = addresses.of_aws();
+        let of_granary = of_granary(&addresses, &database, &indices, &queues, &bucket);
+        environment.extend(of_granary.map(|(name, value)| (name.to_owned(), value)));
+        environment.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        environment.retain(|_, value| !value.is_empty());
+        let function = |name: &str| Function::new(name, &environment);
+        Self {
+            harvester: function("harvester"),
+            reaper: function("reaper"),
+            operator: function("operator"),
+            exporters: vec![function("exporter"), function("exporter")],
+            id,
+            ledger,
+            indices,
+            queues,
+            bucket,
+            environment,
+            database,
+        }
+    }
+
+    /// One of the exporters that work side by side.
+    pub(crate) fn exporter(&self, number: usize) -> &Function {
+        &self.exporters[number]
+    }
+
+    /// A function beside the stage's own, told something else on top.
+    pub(crate) fn another(&self, name: &str, settings: &[(&str, &str)]) -> Function {
+        let mut environment = self.environment.clone();
+        environment.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        Function::new(name, &environment)
+    }
+
+    /// Has this many exporters work side by side.
+    pub(crate) fn have_exporters(&mut self, count: usize) {
+        let environment = &self.environment;
+        self.exporters
+            .resize_with(count, || Function::new("exporter", environment));
+    }
+
+    /// Ends the functions and removes what the stage made.
+    pub(crate) async fn finish(self) {
+        for function in self
+            .exporters
+            .iter()
+            .chain([&self.harvester, &self.reaper, &self.operator])
+        {
+            function.kill().await;
+        }
+        self.queues.remove().await;
+        self.bucket.remove().await;
+        self.indices.remove().await;
+        self.ledger.clone().disconnect().await.unwrap();
+    }
+}
+
+fn of_granary(
+    addresses: &Addresses,
+    database: &Database,
+    indices: &Indices,
+    queues: &Queues,
+    bucket: &Bucket,
+) -> [(&'static str, String); 22] {
+    [
+        ("GRANARY_ENVIRONMENT", "local".into()),
+        ("GRANARY_LOG", "debug".into()),
+        ("GRANARY_SOURCE_NAME", SOURCE_NAME.into()),
+        ("GRANARY_SOURCE_INDEX", indices.messages.clone()),
+        ("GRANARY_SOURCE_ID_FIELD", source::ID_FIELD.into()),
+        ("GRANARY_SOURCE_TIME_FIELD", source::TIME_FIELD.into()),
+        ("GRANARY_METADATA_SOURCES", indices.metadata_sources()),
+        ("GRANARY_ES_URL", addresses.elasticsearch.to_string()),
+        ("GRANARY_LEDGER_URL", database.url.clone()),
+        ("GRANARY_BUCKET", bucket.name.clone()),
+        ("GRANARY_PREFIX", PREFIX.into()),
+        ("GRANARY_QUEUE_URL", queues.normal.url.clone()),
+        ("GRANARY_PRIORITY_QUEUE_URL", queues.priority.url.clone()),
+        ("GRANARY_DLQ_URL", queues.dead_letters.url.clone()),
+        ("GRANARY_PRIORITY_DLQ_URL", queues.dead_letters.url.clone()),
+        ("GRANARY_ALERT_TOPIC_ARN", queues.topic_arn.clone()),
+        ("GRANARY_BATCH_SIZE", "100".into()),
+        // What a test would wait for.
+        ("GRANARY_RETRY_DELAY_MS", "1".into()),
+        ("GRANARY_HARVEST_LAG_SECONDS", "0".into()),
+        ("GRANARY_LEASE_SECONDS", "90".into()),
+        ("GRANARY_OPERATOR_TOKEN", "operator-token".into()),
+        ("GRANARY_VIEWER_TOKEN", "viewer-token".into()),
+    ]
+}
+
+pub(crate) fn instant(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}

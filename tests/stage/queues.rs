@@ -1,0 +1,189 @@
+//! The hand-off and the alerts: queues as the template makes them, and a topic that writes to a queue.
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use serde_json::{Value, json};
+
+/// Six times the exporter's timeout, as in the template.
+const VISIBILITY_SECS: &str = "1080";
+const RECEIVES_MAX: u32 = 5;
+
+/// A queue by both of its names.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue {
+    pub(crate) url: String,
+    pub(crate) arn: String,
+}
+
+pub(crate) struct Queues {
+    pub(crate) normal: Queue,
+    pub(crate) priority: Queue,
+    pub(crate) dead_letters: Queue,
+    pub(crate) topic_arn: String,
+    /// Subscribed to the topic.
+    told: Queue,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) sns: aws_sdk_sns::Client,
+}
+
+impl Queues {
+    pub(crate) async fn new(aws: &SdkConfig, id: &str) -> Self {
+        let sqs = aws_sdk_sqs::Client::new(aws);
+        let sns = aws_sdk_sns::Client::new(aws);
+        let dead_letters = create(&sqs, &format!("{id}-dead-letters"), None).await;
+        let normal = create(&sqs, &format!("{id}-batches"), Some(&dead_letters)).await;
+        let priority = create(&sqs, &format!("{id}-batches-priority"), Some(&dead_letters)).await;
+        let told = create(&sqs, &format!("{id}-told"), None).await;
+        let topic = sns
+            .create_topic()
+            .name(format!("{id}-alerts"))
+            .send()
+            .await
+            .unwrap();
+        let topic_arn = topic.topic_arn.expect("a topic has an ARN");
+        let subscribing = sns
+            .subscribe()
+            .topic_arn(&topic_arn)
+            .protocol("sqs")
+            .endpoint(&told.arn);
+        subscribing.send().await.unwrap();
+        Self {
+            normal,
+            priority,
+            dead_letters,
+            topic_arn,
+            told,
+            sqs,
+            sns,
+        }
+    }
+
+    /// The next message: of the priority queue if it has one. In AWS each queue has pollers of its own.
+    pub(crate) async fn receive(&self) -> Option<(&Queue, Message)> {
+        for queue in [&self.priority, &self.normal] {
+            if let Some(message) = self.receive_from(queue).await {
+                return Some((queue, message));
+            }
+        }
+        None
+    }
+
+    async fn receive_from(&self, queue: &Queue) -> Option<Message> {
+        let request = self
+            .sqs
+            .receive_message()
+            .queue_url(&queue.url)
+            .max_number_of_messages(1)
+            .message_system_attribute_names(MessageSystemAttributeName::All);
+        request.send().await.unwrap().messages.unwrap_or_default().pop()
+    }
+
+    pub(crate) async fn delete(&self, queue: &Queue, message: &Message) {
+        let handle = message.receipt_handle.clone().unwrap_or_default();
+        self.sqs
+            .delete_message()
+            .queue_url(&queue.url)
+            .receipt_handle(handle)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// Lets a message's visibility timeout be over.
+    pub(crate) async fn make_visible(&self, queue: &Queue, message: &Message) {
+        let handle = message.receipt_handle.clone().unwrap_or_default();
+        let request = self
+            .sqs
+            .change_message_visibility()
+            .queue_url(&queue.url)
+            .receipt_handle(handle);
+        request.visibility_timeout(0).send().await.unwrap();
+    }
+
+    pub(crate) async fn send(&self, queue: &Queue, body: &str) {
+        self.sqs
+            .send_message()
+            .queue_url(&queue.url)
+            .message_body(body)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn purge(&self, queue: &Queue) {
+        self.sqs.purge_queue().queue_url(&queue.url).send().await.unwrap();
+    }
+
+    /// Takes everything from the dead-letter queue.
+    pub(crate) async fn dead_letters(&self) -> Vec<String> {
+        self.drain(&self.dead_letters).await
+    }
+
+    /// What people were told since the last call: the texts of the notifications.
+    pub(crate) async fn told(&self) -> Vec<String> {
+        let notifications = self.drain(&self.told).await;
+        let text = |body: &String| {
+            let notification: Value = serde_json::from_str(body).unwrap();
+            notification["Message"].as_str().unwrap_or_default().to_owned()
+        };
+        notifications.iter().map(text).collect()
+    }
+
+    async fn drain(&self, queue: &Queue) -> Vec<String> {
+        let mut bodies = Vec::new();
+        while let Some(message) = self.receive_from(queue).await {
+            self.delete(queue, &message).await;
+            bodies.extend(message.body);
+        }
+        bodies
+    }
+
+    pub(crate) async fn remove(&self) {
+        for queue in [&self.normal, &self.priority, &self.dead_letters, &self.told] {
+            self.sqs
+                .delete_queue()
+                .queue_url(&queue.url)
+                .send()
+                .await
+                .unwrap();
+        }
+        self.sns
+            .delete_topic()
+            .topic_arn(&self.topic_arn)
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+async fn create(sqs: &aws_sdk_sqs::Client, name: &str, dead_letters: Option<&Queue>) -> Queue {
+    let mut request = sqs
+        .create_queue()
+        .queue_name(name)
+        .attributes(QueueAttributeName::VisibilityTimeout, VISIBILITY_SECS);
+    if let Some(dead_letters) = dead_letters {
+        let policy = json!({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": RECEIVES_MAX});
+        request = request.attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
+    }
+    let url = request
+        .send()
+        .await
+        .unwrap()
+        .queue_url
+        .expect("a queue has a URL");
+    let name = QueueAttributeName::QueueArn;
+    let answer = sqs
+        .get_queue_attributes()
+        .queue_url(&url)
+        .attribute_names(name.clone())
+        .send()
+        .await
+        .unwrap();
+    let arn = answer
+        .attributes
+        .and_then(|mut attributes| attributes.remove(&name));
+    Queue {
+        url,
+        arn: arn.expect("a queue has an ARN"),
+    }
+}

@@ -1,0 +1,128 @@
+//! Where the services are, and a ledger database for one stage.
+
+use mysql_async::prelude::{FromRow, Queryable};
+use mysql_async::{Conn, Opts, OptsBuilder};
+use std::collections::BTreeMap;
+use url::Url;
+
+/// The addresses of the running local stack.
+pub(crate) struct Addresses {
+    pub(crate) elasticsearch: Url,
+    ledger: String,
+}
+
+/// What AWS's SDKs read themselves.
+const AWS_VARIABLES: [&str; 5] = [
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+];
+
+fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `local/stack up`, then `. .local/env`"))
+}
+
+impl Addresses {
+    pub(crate) fn from_environment() -> Self {
+        Self {
+            elasticsearch: variable("ES_URL").parse().expect("ES_URL must be a URL"),
+            ledger: variable("LEDGER_URL"),
+        }
+    }
+
+    /// How a function reaches AWS.
+    pub(crate) fn of_aws(&self) -> BTreeMap<String, String> {
+        AWS_VARIABLES
+            .iter()
+            .map(|name| ((*name).to_owned(), variable(name)))
+            .collect()
+    }
+
+    fn ledger_at(&self, database: &str) -> String {
+        let (server, _) = self
+            .ledger
+            .rsplit_once('/')
+            .expect("LEDGER_URL must end in /database");
+        format!("{server}/{database}")
+    }
+}
+
+/// A database that is dropped with this value, also where its test panics.
+pub(crate) struct Database {
+    pub(crate) url: String,
+    name: String,
+    server: String,
+}
+
+impl Database {
+    pub(crate) async fn new(addresses: &Addresses, id: &str) -> Self {
+        let name = format!("granary_{}", id.replace('-', "_"));
+        let database = Self {
+            url: addresses.ledger_at(&name),
+            server: addresses.ledger_at(""),
+            name,
+        };
+        let mut conn = connection(&database.server).await;
+        conn.query_drop(format!("CREATE DATABASE {}", database.name))
+            .await
+            .unwrap();
+        conn.disconnect().await.unwrap();
+        database
+    }
+
+    pub(crate) async fn sql(&self, statement: &str) -> u64 {
+        let mut conn = connection(&self.url).await;
+        conn.query_drop(statement).await.unwrap();
+        let affected = conn.affected_rows();
+        conn.disconnect().await.unwrap();
+        affected
+    }
+
+    pub(crate) async fn rows<T: FromRow + Send + 'static>(&self, query: &str) -> Vec<T> {
+        let mut conn = connection(&self.url).await;
+        let rows = conn.query(query).await.unwrap();
+        conn.disconnect().await.unwrap();
+        rows
+    }
+}
+
+async fn connection(url: &str) -> Conn {
+    let opts = Opts::from_url(url).unwrap();
+    let opts = OptsBuilder::from_opts(opts)
+        .prefer_socket(false)
+        .setup(vec!["SET time_zone = '+00:00'"]);
+    Conn::new(opts).await.unwrap()
+}
+
+impl Drop for Database {
+    /// On a thread and a runtime of its own: a destructor can't wait on its test's.
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(drop_database(&server, &name));
+        });
+        assert!(
+            dropping.join().is_ok() || std::thread::panicking(),
+            "the database was not dropped"
+        );
+    }
+}
+
+/// Connections that a killed function leaves behind may be in the middle of a transaction: DROP would wait for them.
+async fn drop_database(server: &str, name: &str) {
+    let mut conn = connection(server).await;
+    let query = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
+    let left: Vec<u64> = conn.query(query).await.unwrap();
+    for id in left {
+        // It may have gone by itself.
+        conn.query_drop(format!("KILL CONNECTION {id}")).await.ok();
+    }
+    conn.query_drop(format!("DROP DATABASE IF EXISTS {name}"))
+        .await
+        .unwrap();
+    conn.disconnect().await.unwrap();
+}

@@ -1,0 +1,187 @@
+//! The source: indices of messages and of their metadata.
+//!
+//! Documents go in as the bytes that a test gives, over plain HTTP and not through the product's own client, so that a
+//! defect there can't hide itself.
+
+use super::services::Addresses;
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+use url::Url;
+
+pub(crate) const ID_FIELD: &str = "message_id";
+pub(crate) const TIME_FIELD: &str = "created_at";
+
+const BULK_DOCUMENTS_MAX: usize = 2_000;
+
+/// A document, and where it goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Document {
+    pub(crate) doc_id: String,
+    pub(crate) routing: Option<String>,
+    /// `_source`, byte for byte. It may be pretty-printed.
+    pub(crate) body: String,
+}
+
+impl Document {
+    /// A message whose `_id` is its id, from plain parts.
+    pub(crate) fn message(id: &str, created_at: &str) -> Self {
+        Self::raw(
+            id,
+            json!({ID_FIELD: id, TIME_FIELD: created_at, "text": format!("the text of {id}")}).to_string(),
+        )
+    }
+
+    pub(crate) fn raw(doc_id: &str, body: impl Into<String>) -> Self {
+        Self {
+            doc_id: doc_id.into(),
+            routing: None,
+            body: body.into(),
+        }
+    }
+
+    pub(crate) fn routed(self, routing: &str) -> Self {
+        Self {
+            routing: Some(routing.into()),
+            ..self
+        }
+    }
+
+    fn fits_a_bulk_line(&self) -> bool {
+        !self.body.contains(['\n', '\r'])
+    }
+}
+
+/// The indices of one stage.
+pub(crate) struct Indices {
+    pub(crate) messages: String,
+    pub(crate) status: String,
+    pub(crate) history: String,
+    pub(crate) processing: String,
+    url: Url,
+    http: Client,
+}
+
+impl Indices {
+    pub(crate) async fn new(addresses: &Addresses, id: &str) -> Self {
+        let indices = Self {
+            messages: format!("messages-{id}"),
+            status: format!("message-status-{id}"),
+            history: format!("message-history-{id}"),
+            processing: format!("message-processing-{id}"),
+            url: addresses.elasticsearch.clone(),
+            http: Client::new(),
+        };
+        for index in [
+            &indices.messages,
+            &indices.status,
+            &indices.history,
+            &indices.processing,
+        ] {
+            indices.create(index, indices.mapping()).await;
+        }
+        indices
+    }
+
+    /// The mapping of all four: ids are keywords, times are dates, everything else is only kept.
+    pub(crate) fn mapping(&self) -> Value {
+        json!({
+            "settings": {"number_of_shards": 2, "number_of_replicas": 0},
+            "mappings": {"dynamic": false, "properties": {
+                ID_FIELD: {"type": "keyword"}, TIME_FIELD: {"type": "date"}, "at": {"type": "date"}
+            }}
+        })
+    }
+
+    /// `GRANARY_METADATA_SOURCES`.
+    pub(crate) fn metadata_sources(&self) -> String {
+        json!([
+            {"name": "status", "index": self.status, "key": ID_FIELD},
+            {"name": "history", "index": self.history, "key": ID_FIELD, "many": true, "sort": "at"},
+            {"name": "processing", "index": self.processing, "key": ID_FIELD, "many": true, "sort": "at"},
+        ])
+        .to_string()
+    }
+
+    pub(crate) async fn create(&self, index: &str, body: Value) {
+        self.ask(Method::PUT, &[index], body.to_string()).await;
+    }
+
+    /// Writes documents and makes them visible.
+    pub(crate) async fn write(&self, index: &str, documents: &[Document]) {
+        let (lines, others): (Vec<_>, Vec<_>) =
+            documents.iter().partition(|document| document.fits_a_bulk_line());
+        for some in lines.chunks(BULK_DOCUMENTS_MAX) {
+            self.write_bulk(index, some).await;
+        }
+        for document in others {
+            self.write_one(index, document).await;
+        }
+        self.refresh(index).await;
+    }
+
+    async fn write_bulk(&self, index: &str, documents: &[&Document]) {
+        let line = |document: &&Document| {
+            let action = json!({"index": {"_id": document.doc_id, "routing": document.routing}});
+            format!("{action}\n{}\n", document.body)
+        };
+        let body: String = documents.iter().map(line).collect();
+        let answer = self.ask(Method::POST, &[index, "_bulk"], body).await;
+        let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        assert_eq!(answer["errors"], false, "{answer}");
+    }
+
+    async fn write_one(&self, index: &str, document: &Document) {
+        let mut url = self.address(&[index, "_doc", &document.doc_id]);
+        if let Some(routing) = &document.routing {
+            url.query_pairs_mut().append_pair("routing", routing);
+        }
+        self.ask_at(Method::PUT, url, document.body.clone()).await;
+    }
+
+    pub(crate) async fn delete(&self, index: &str, doc_id: &str) {
+        self.ask(Method::DELETE, &[index, "_doc", doc_id], String::new())
+            .await;
+        self.refresh(index).await;
+    }
+
+    pub(crate) async fn refresh(&self, index: &str) {
+        self.ask(Method::POST, &[index, "_refresh"], String::new()).await;
+    }
+
+    pub(crate) async fn delete_index(&self, index: &str) {
+        self.ask(Method::DELETE, &[index], String::new()).await;
+    }
+
+    pub(crate) async fn remove(&self) {
+        for index in [&self.messages, &self.status, &self.history, &self.processing] {
+            let url = self.address(&[index]);
+            // A scenario may have deleted it.
+            self.http.delete(url).send().await.unwrap();
+        }
+    }
+
+    /// Any request at all; the answer must be a success.
+    pub(crate) async fn ask(&self, method: Method, path: &[&str], body: String) -> Response {
+        self.ask_at(method, self.address(path), body).await
+    }
+
+    async fn ask_at(&self, method: Method, url: Url, body: String) -> Response {
+        let request = self
+            .http
+            .request(method, url)
+            .header("content-type", "application/json")
+            .body(body);
+        let answer = request.send().await.expect("Elasticsearch answers");
+        let status = answer.status();
+        if !status.is_success() {
+            panic!("{status}: {}", answer.text().await.unwrap());
+        }
+        answer
+    }
+
+    fn address(&self, path: &[&str]) -> Url {
+        let mut url = self.url.clone();
+        url.path_segments_mut().unwrap().extend(path);
+        url
+    }
+}
