@@ -39,24 +39,25 @@ impl Bucket {
     }
 
     /// Every key in the bucket, manifests and orphans too.
-    pub(crate) async fn keys(&self) -> Vec<ObjectKey> {
-        let mut keys = Vec::new();
-        let mut after: Option<ObjectKey> = None;
-        loop {
-            let page = self.archive.list("", after.as_ref()).await.unwrap();
-            keys.extend(page.objects.into_iter().map(|object| object.key));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return keys,
-            }
-        }
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        let pages = self
+            .s3
+            .list_objects_v2()
+            .bucket(&self.name)
+            .into_paginator()
+            .send();
+        let pages = pages.collect::<Result<Vec<_>, _>>().await.unwrap();
+        let objects = pages
+            .into_iter()
+            .flat_map(|page| page.contents.unwrap_or_default());
+        objects.filter_map(|object| object.key).collect()
     }
 
     /// The keys of data objects: what Athena would read.
     pub(crate) async fn objects(&self) -> Vec<ObjectKey> {
         let mut keys = self.keys().await;
-        keys.retain(|key| !key.as_str().contains("/_manifests/"));
-        keys
+        keys.retain(|key| !key.contains("/_manifests/"));
+        keys.into_iter().map(ObjectKey::from_record).collect()
     }
 
     /// Every line of every object.
@@ -111,15 +112,8 @@ impl Bucket {
                 .await
                 .unwrap();
         }
-        let listed = self
-            .s3
-            .list_objects_v2()
-            .bucket(&self.name)
-            .into_paginator()
-            .items()
-            .send();
-        for object in listed.collect::<Result<Vec<_>, _>>().await.unwrap() {
-            self.delete(&object.key.unwrap_or_default()).await;
+        for key in self.keys().await {
+            self.delete(&key).await;
         }
         self.s3.delete_bucket().bucket(&self.name).send().await.unwrap();
     }

@@ -12,7 +12,6 @@ mod function;
 mod trigger;
 mod verbs;
 
-pub(crate) use archive::ExportedLine;
 pub(crate) use function::{Function, FunctionError};
 pub(crate) use source::Document;
 pub(crate) use trigger::Exports;

@@ -50,23 +50,39 @@ impl Exporter {
         let Fetched { spool, exceptions } = fetched;
         let accounted = spool.contents.exported + exceptions.len() as u64;
         if accounted != messages.len() as u64 {
-            let text = format!("{accounted} messages are accounted for, the batch has {}", messages.len());
-            return Err(Failure { cause: Cause::Miscount, text });
+            let text = format!(
+                "{accounted} messages are accounted for, the batch has {}",
+                messages.len()
+            );
+            return Err(Failure {
+                cause: Cause::Miscount,
+                text,
+            });
         }
         self.record_exceptions(batch, messages, &exceptions).await?;
         if spool.contents.exported == 0 {
-            return Ok(OnRecord { object: None, exceptions });
+            return Ok(OnRecord {
+                object: None,
+                exceptions,
+            });
         }
         for _ in 0..GENERATIONS_PER_ATTEMPT_MAX {
             let key = self.object_key(batch);
-            let put = self.archive.put(&key, batch.id, &spool, PutSettings::default()).await;
+            let put = self
+                .archive
+                .put(&key, batch.id, &spool, PutSettings::default())
+                .await;
             match put.map_err(archive_failure)? {
                 PutOutcome::Written => {
-                    return Ok(OnRecord { object: Some((key, spool.contents.clone())), exceptions });
+                    return Ok(OnRecord {
+                        object: Some((key, spool.contents.clone())),
+                        exceptions,
+                    });
                 }
                 PutOutcome::AlreadyThere => match self.read_if_ours(&key, messages, &exceptions).await? {
                     Standing::Ours(on_record) => {
-                        self.record_exceptions(batch, messages, &on_record.exceptions).await?;
+                        self.record_exceptions(batch, messages, &on_record.exceptions)
+                            .await?;
                         return Ok(on_record);
                     }
                     // Deleted between the two: the next round writes it.
@@ -75,8 +91,12 @@ impl Exporter {
                 },
             }
         }
-        let text = format!("objects that aren't this batch stand at {GENERATIONS_PER_ATTEMPT_MAX} keys in a row");
-        Err(Failure { cause: Cause::ArchiveConflict, text })
+        let text =
+            format!("objects that aren't this batch stand at {GENERATIONS_PER_ATTEMPT_MAX} keys in a row");
+        Err(Failure {
+            cause: Cause::ArchiveConflict,
+            text,
+        })
     }
 
     /// Writes the manifest of what stands on record, and says what the ledger is to be told.
@@ -88,9 +108,20 @@ impl Exporter {
     ) -> Result<Settlement, Failure> {
         let OnRecord { object, exceptions } = on_record;
         let manifest = self.manifest(batch, object.as_ref(), &exceptions);
-        let key = self.archive.layout().manifest(batch.hour, batch.id, batch.generation);
-        self.archive.put_manifest(&key, &manifest).await.map_err(archive_failure)?;
-        let count = |outcome| exceptions.iter().filter(|exception| exception.outcome == outcome).count() as u32;
+        let key = self
+            .archive
+            .layout()
+            .manifest(batch.hour, batch.id, batch.generation);
+        self.archive
+            .put_manifest(&key, &manifest)
+            .await
+            .map_err(archive_failure)?;
+        let count = |outcome| {
+            exceptions
+                .iter()
+                .filter(|exception| exception.outcome == outcome)
+                .count() as u32
+        };
         let contents = object.as_ref().map(|(_, contents)| contents);
         Ok(Settlement {
             sha256: contents.map(|contents| contents.sha256.0),
@@ -114,7 +145,10 @@ impl Exporter {
     ) -> Result<Standing, Failure> {
         let mut absent: HashSet<&MessageId> = messages.iter().map(|message| &message.message_id).collect();
         let mut foreign = 0u64;
-        let read = self.archive.read_ids(key, |id| foreign += u64::from(!absent.remove(id))).await;
+        let read = self
+            .archive
+            .read_ids(key, |id| foreign += u64::from(!absent.remove(id)))
+            .await;
         let contents = match read {
             Ok(Some(contents)) => contents,
             Ok(None) => return Ok(Standing::Nothing),
@@ -122,27 +156,51 @@ impl Exporter {
             Err(error) => return Err(archive_failure(error)),
         };
         if foreign > 0 {
-            return Ok(Standing::Foreign(format!("{foreign} of its messages are not of this batch, or there twice")));
+            return Ok(Standing::Foreign(format!(
+                "{foreign} of its messages are not of this batch, or there twice"
+            )));
         }
-        let reasons: HashMap<&MessageId, &Exception> =
-            exceptions.iter().map(|exception| (&exception.message_id, exception)).collect();
-        let explained: Option<Vec<Exception>> =
-            absent.iter().map(|id| reasons.get(id).map(|exception| (*exception).clone())).collect();
+        let reasons: HashMap<&MessageId, &Exception> = exceptions
+            .iter()
+            .map(|exception| (&exception.message_id, exception))
+            .collect();
+        let explained: Option<Vec<Exception>> = absent
+            .iter()
+            .map(|id| reasons.get(id).map(|exception| (*exception).clone()))
+            .collect();
         match explained {
             Some(mut exceptions) => {
                 exceptions.sort_by(|left, right| left.message_id.cmp(&right.message_id));
-                Ok(Standing::Ours(OnRecord { object: Some((key.clone(), contents)), exceptions }))
+                Ok(Standing::Ours(OnRecord {
+                    object: Some((key.clone(), contents)),
+                    exceptions,
+                }))
             }
-            None => Ok(Standing::Foreign(format!("it lacks messages: {} of {}", absent.len(), messages.len()))),
+            None => Ok(Standing::Foreign(format!(
+                "it lacks messages: {} of {}",
+                absent.len(),
+                messages.len()
+            ))),
         }
     }
 
     /// Gives up a key, with the object that stands at it, for the next generation's.
-    async fn leave_key(&self, batch: &mut ClaimedBatch, key: &ObjectKey, reason: &str) -> Result<(), Failure> {
+    async fn leave_key(
+        &self,
+        batch: &mut ClaimedBatch,
+        key: &ObjectKey,
+        reason: &str,
+    ) -> Result<(), Failure> {
         let subject = format!("{}.{}", batch.id, batch.generation);
-        let text = format!("the object {key} is not batch {}: {reason}; the batch goes on with its next generation", batch.id);
+        let text = format!(
+            "the object {key} is not batch {}: {reason}; the batch goes on with its next generation",
+            batch.id
+        );
         let conflict = Cause::ArchiveConflict.as_str();
-        self.ledger.raise_alert(conflict, &subject, conflict, &text).await.map_err(ledger_failure)?;
+        self.ledger
+            .raise_alert(conflict, &subject, conflict, &text)
+            .await
+            .map_err(ledger_failure)?;
         match self.ledger.next_generation(batch).await.map_err(ledger_failure)? {
             Some(next) => batch.generation = next,
             None => return Err(lease_lost()),
@@ -160,14 +218,21 @@ impl Exporter {
         if exceptions.is_empty() && none_before {
             return Ok(());
         }
-        match self.ledger.record_exceptions(batch, exceptions).await.map_err(ledger_failure)? {
+        match self
+            .ledger
+            .record_exceptions(batch, exceptions)
+            .await
+            .map_err(ledger_failure)?
+        {
             Fenced::Done => Ok(()),
             Fenced::Refused => Err(lease_lost()),
         }
     }
 
     fn object_key(&self, batch: &ClaimedBatch) -> ObjectKey {
-        self.archive.layout().object(batch.hour, batch.id, batch.generation, self.form)
+        self.archive
+            .layout()
+            .object(batch.hour, batch.id, batch.generation, self.form)
     }
 
     fn manifest(
@@ -214,7 +279,11 @@ enum Standing {
 
 fn known_exception(message: &OwnedMessage) -> Option<Exception> {
     let (outcome, reason) = message.exception.clone()?;
-    Some(Exception { message_id: message.message_id.clone(), outcome, reason })
+    Some(Exception {
+        message_id: message.message_id.clone(),
+        outcome,
+        reason,
+    })
 }
 
 fn archive_failure(error: ArchiveError) -> Failure {
@@ -222,5 +291,8 @@ fn archive_failure(error: ArchiveError) -> Failure {
 }
 
 fn lease_lost() -> Failure {
-    Failure { cause: Cause::LeaseLost, text: "the batch belongs to somebody else now".to_owned() }
+    Failure {
+        cause: Cause::LeaseLost,
+        text: "the batch belongs to somebody else now".to_owned(),
+    }
 }

@@ -1,8 +1,8 @@
 //! What the exporter is told by its environment.
 
 use granary_environment::{
-    ArchiveSection, Environment, InvalidEnvironment, LeaseSection, LedgerSection, MetadataSection, QueueSection,
-    RetrySection, SourceSection,
+    ArchiveSection, Environment, InvalidEnvironment, LeaseSection, LedgerSection, MetadataSection,
+    QueueSection, RetrySection, SourceSection,
 };
 
 /// The exporter's settings.

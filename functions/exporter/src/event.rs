@@ -25,7 +25,10 @@ pub(crate) async fn handle(
     // Parsed here: what the runtime can't read would never reach the handler, nor the log.
     let event: SqsEvent = serde_json::from_value(payload).map_err(|error| {
         tracing::error!("the event is not an SQS event: {error}");
-        Diagnostic { error_type: "NotAnSqsEvent".into(), error_message: error.to_string() }
+        Diagnostic {
+            error_type: "NotAnSqsEvent".into(),
+            error_message: error.to_string(),
+        }
     })?;
     let mut response = SqsBatchResponse::default();
     for record in &event.records {
@@ -56,7 +59,10 @@ async fn handle_record(
         }
         Err(unreadable) => {
             let text = format!("the hand-off message {message_id} can't be read: {unreadable}");
-            exporter.ledger.raise_alert("unreadable_message", message_id, "unreadable_message", &text).await?;
+            exporter
+                .ledger
+                .raise_alert("unreadable_message", message_id, "unreadable_message", &text)
+                .await?;
             Err(unreadable.into())
         }
     }
@@ -64,8 +70,14 @@ async fn handle_record(
 
 /// Only shortens the wait: where it fails, the record comes back after the queue's visibility timeout.
 async fn postpone(exporter: &Exporter, record: &SqsMessage) {
-    let (Some(handle), Some(queue_arn)) = (&record.receipt_handle, &record.event_source_arn) else { return };
-    if let Err(error) = exporter.handoff.postpone(Receipt { handle, queue_arn }, RETURNED_AFTER).await {
+    let (Some(handle), Some(queue_arn)) = (&record.receipt_handle, &record.event_source_arn) else {
+        return;
+    };
+    if let Err(error) = exporter
+        .handoff
+        .postpone(Receipt { handle, queue_arn }, RETURNED_AFTER)
+        .await
+    {
         tracing::warn!("{error}. {}", error.remedy());
     }
 }

@@ -17,15 +17,19 @@ use granary_archive::{Archive, sweep_leftovers};
 use granary_domain::{Backoff, BatchId, Cause, Compression, Failure, Format, MetadataSource};
 use granary_environment::{Deadline, LeaseSection, RetrySection, aws};
 use granary_handoff::{Handoff, QueueUrls};
-use granary_ledger::{Claim, ClaimedBatch, Fenced, Ledger, LedgerError, LedgerSettings, NotClaimed, Settlement};
+use granary_ledger::{
+    Claim, ClaimedBatch, Fenced, Ledger, LedgerError, LedgerSettings, NotClaimed, Settlement,
+};
 use granary_source::Source;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// One for the work, one for the heartbeat.
 const CONNECTIONS_MAX: usize = 2;
-const DEFERRAL_BACKOFF: Backoff =
-    Backoff { first: Duration::from_secs(5), ceiling: Duration::from_secs(600) };
+const DEFERRAL_BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    ceiling: Duration::from_secs(600),
+};
 
 /// What the exporter works with. Made once at cold start.
 pub(crate) struct Exporter {
@@ -56,8 +60,14 @@ impl Exporter {
     pub(crate) async fn start(shutdown: Shutdown) -> anyhow::Result<Self> {
         let aws = aws::sdk_config().await;
         let config = Config::read(&aws).await?;
-        let settings = LedgerSettings { url: config.ledger.url, connections_max: CONNECTIONS_MAX };
-        let urls = QueueUrls { normal: config.queues.queue_url, priority: config.queues.priority_queue_url };
+        let settings = LedgerSettings {
+            url: config.ledger.url,
+            connections_max: CONNECTIONS_MAX,
+        };
+        let urls = QueueUrls {
+            normal: config.queues.queue_url,
+            priority: config.queues.priority_queue_url,
+        };
         let temp_dir = std::env::temp_dir();
         let leftovers = sweep_leftovers(&temp_dir)?;
         if leftovers > 0 {
@@ -81,8 +91,15 @@ impl Exporter {
 
     /// Exports a batch if it is to be had. An error means that the ledger doesn't know how it ended: only then is the
     /// message not to be acknowledged.
-    pub(crate) async fn export(&self, id: BatchId, worker: &str, deadline: Deadline) -> Result<(), LedgerError> {
-        self.shutdown.in_hand(self.export_batch(id, worker, deadline)).await
+    pub(crate) async fn export(
+        &self,
+        id: BatchId,
+        worker: &str,
+        deadline: Deadline,
+    ) -> Result<(), LedgerError> {
+        self.shutdown
+            .in_hand(self.export_batch(id, worker, deadline))
+            .await
     }
 
     async fn export_batch(&self, id: BatchId, worker: &str, deadline: Deadline) -> Result<(), LedgerError> {
@@ -108,8 +125,15 @@ impl Exporter {
         let clock = Instant::now();
         let messages = self.ledger.messages_of(batch.id).await.map_err(ledger_failure)?;
         if messages.len() != batch.message_count as usize {
-            let text = format!("the batch has {} messages on record, {} are there", batch.message_count, messages.len());
-            return Err(Failure { cause: Cause::Miscount, text });
+            let text = format!(
+                "the batch has {} messages on record, {} are there",
+                batch.message_count,
+                messages.len()
+            );
+            return Err(Failure {
+                cause: Cause::Miscount,
+                text,
+            });
         }
         timings.ledger = millis(clock);
         let earlier = match batch.fence.0 {
@@ -150,7 +174,9 @@ impl Exporter {
                 }
                 _ => {
                     let delay = self.retry.backoff.delay(batch.attempts, rand::random());
-                    self.ledger.fail(batch, failure, delay, self.retry.attempts_max).await?
+                    self.ledger
+                        .fail(batch, failure, delay, self.retry.attempts_max)
+                        .await?
                 }
             },
         };
@@ -198,7 +224,11 @@ pub(crate) fn failure(cause: Cause, error: &dyn std::error::Error) -> Failure {
 
 /// A ledger that contradicts itself is a defect, and must not look like one that is down.
 pub(crate) fn ledger_failure(error: LedgerError) -> Failure {
-    let cause = if error.is_platforms() { Cause::LedgerUnavailable } else { Cause::Unexpected };
+    let cause = if error.is_platforms() {
+        Cause::LedgerUnavailable
+    } else {
+        Cause::Unexpected
+    };
     failure(cause, &error)
 }
 
@@ -207,7 +237,10 @@ fn handed_back(cause: Cause) -> Failure {
         Cause::Shutdown => "the function is being shut down",
         _ => "the function's time is nearly over",
     };
-    Failure { cause, text: text.to_owned() }
+    Failure {
+        cause,
+        text: text.to_owned(),
+    }
 }
 
 fn millis(since: Instant) -> u64 {

@@ -23,8 +23,10 @@ const ANSWER_BYTES_MAX: u64 = 12 * 1024 * 1024;
 /// Of one document, which is then the only one in memory.
 const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const DOCUMENT_TRIES_MAX: u32 = 4;
-const DOCUMENT_BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(500), ceiling: Duration::from_secs(5) };
+const DOCUMENT_BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    ceiling: Duration::from_secs(5),
+};
 
 /// A batch as it was fetched.
 pub(crate) struct Fetched {
@@ -64,7 +66,11 @@ impl Exporter {
     }
 
     /// Fetches a range of messages by one request, or by more where the answer is too large.
-    async fn fetch_range(&self, messages: &[OwnedMessage], range: Range<usize>) -> Result<Vec<Part>, Failure> {
+    async fn fetch_range(
+        &self,
+        messages: &[OwnedMessage],
+        range: Range<usize>,
+    ) -> Result<Vec<Part>, Failure> {
         let mut parts = Vec::new();
         let mut open = vec![range];
         while let Some(range) = open.pop() {
@@ -75,7 +81,9 @@ impl Exporter {
                     self.request_size.learn(range.len(), ANSWER_BYTES_MAX);
                     open.extend([middle..range.end, range.start..middle]);
                 }
-                Err(SourceError::TooLarge { byte_limit, .. }) => parts.push(too_large(self, range, byte_limit)),
+                Err(SourceError::TooLarge { byte_limit, .. }) => {
+                    parts.push(too_large(self, range, byte_limit))
+                }
                 Err(error) => return Err(failure(error.cause(), &error)),
             }
         }
@@ -83,7 +91,11 @@ impl Exporter {
     }
 
     async fn fetch_part(&self, messages: &[OwnedMessage], range: Range<usize>) -> Result<Part, SourceError> {
-        let limit = if range.len() == 1 { DOCUMENT_BYTES_MAX } else { ANSWER_BYTES_MAX };
+        let limit = if range.len() == 1 {
+            DOCUMENT_BYTES_MAX
+        } else {
+            ANSWER_BYTES_MAX
+        };
         let wanted = &messages[range.clone()];
         let ids: Vec<&MessageId> = wanted.iter().map(|message| &message.message_id).collect();
         let metadata = stream::iter(&self.metadata)
@@ -92,19 +104,31 @@ impl Exporter {
             .try_collect();
         let (documents, metadata): (_, Vec<Metadata>) =
             futures::try_join!(self.fetch_documents(wanted, limit), metadata)?;
-        let bytes = documents.iter().map(document_bytes).sum::<u64>() + metadata.iter().map(metadata_bytes).sum::<u64>();
+        let bytes = documents.iter().map(document_bytes).sum::<u64>()
+            + metadata.iter().map(metadata_bytes).sum::<u64>();
         self.request_size.learn(range.len(), bytes);
-        Ok(Part { messages: range, documents, metadata })
+        Ok(Part {
+            messages: range,
+            documents,
+            metadata,
+        })
     }
 
     /// Fetches documents, and those again that Elasticsearch could not give for the moment.
-    async fn fetch_documents(&self, wanted: &[OwnedMessage], limit: u64) -> Result<Vec<Document>, SourceError> {
+    async fn fetch_documents(
+        &self,
+        wanted: &[OwnedMessage],
+        limit: u64,
+    ) -> Result<Vec<Document>, SourceError> {
         let refs: Vec<DocumentRef<'_>> = wanted.iter().map(document_ref).collect();
         let mut documents = self.source.documents(&refs, limit).await?;
         for tries in 1.. {
-            let failed: Vec<usize> =
-                (0..refs.len()).filter(|place| is_transient(&documents[*place]).is_some()).collect();
-            let Some(reason) = failed.first().and_then(|place| is_transient(&documents[*place])) else { break };
+            let failed: Vec<usize> = (0..refs.len())
+                .filter(|place| is_transient(&documents[*place]).is_some())
+                .collect();
+            let Some(reason) = failed.first().and_then(|place| is_transient(&documents[*place])) else {
+                break;
+            };
             if tries == DOCUMENT_TRIES_MAX {
                 let reason = format!("{} documents, for instance: {reason}", failed.len());
                 return Err(SourceError::Unavailable {
@@ -117,7 +141,10 @@ impl Exporter {
             tokio::time::sleep(DOCUMENT_BACKOFF.delay(tries, rand::random())).await;
             let again: Vec<DocumentRef<'_>> = failed.iter().map(|place| refs[*place]).collect();
             let answers = self.source.documents(&again, limit).await?;
-            failed.into_iter().zip(answers).for_each(|(place, answer)| documents[place] = answer);
+            failed
+                .into_iter()
+                .zip(answers)
+                .for_each(|(place, answer)| documents[place] = answer);
         }
         Ok(documents)
     }
@@ -130,7 +157,11 @@ impl Exporter {
         exceptions: &mut Vec<Exception>,
     ) -> Result<(), Failure> {
         for (place, (message, document)) in messages[part.messages].iter().zip(&part.documents).enumerate() {
-            let except = |outcome, reason| Exception { message_id: message.message_id.clone(), outcome, reason };
+            let except = |outcome, reason| Exception {
+                message_id: message.message_id.clone(),
+                outcome,
+                reason,
+            };
             let (version, source) = match document {
                 Document::Found { version, source } => (*version, source),
                 Document::Missing => {
@@ -174,7 +205,10 @@ fn document_ref(message: &OwnedMessage) -> DocumentRef<'_> {
 /// Why a document can't be had for the moment.
 fn is_transient(document: &Document) -> Option<&str> {
     match document {
-        Document::Failed { reason, transient: true } => Some(reason),
+        Document::Failed {
+            reason,
+            transient: true,
+        } => Some(reason),
         Document::Failed { .. } | Document::Found { .. } | Document::Missing => None,
     }
 }
@@ -198,7 +232,10 @@ fn too_large(exporter: &Exporter, range: Range<usize>, byte_limit: u64) -> Part 
     let reason = format!("larger than {byte_limit} bytes with its metadata");
     Part {
         messages: range,
-        documents: vec![Document::Failed { reason, transient: false }],
+        documents: vec![Document::Failed {
+            reason,
+            transient: false,
+        }],
         metadata: exporter.metadata.iter().map(|_| Metadata::IndexMissing).collect(),
     }
 }
@@ -215,7 +252,12 @@ fn metadata_lists<'a>(
         .take(sources.len())
         .map(|metadata| match metadata {
             Metadata::IndexMissing => None,
-            Metadata::Found(entries) => Some(entries.get(place).map(|entries| slices(entries)).unwrap_or_default()),
+            Metadata::Found(entries) => Some(
+                entries
+                    .get(place)
+                    .map(|entries| slices(entries))
+                    .unwrap_or_default(),
+            ),
         })
         .collect()
 }

@@ -50,7 +50,10 @@ impl Heartbeat {
             Ok(reason) => reason,
             Err(_) => "the heartbeat ended by itself",
         };
-        Failure { cause: Cause::LeaseLost, text: text.to_owned() }
+        Failure {
+            cause: Cause::LeaseLost,
+            text: text.to_owned(),
+        }
     }
 }
 

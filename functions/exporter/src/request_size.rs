@@ -17,7 +17,9 @@ pub(crate) struct RequestSize {
 
 impl Default for RequestSize {
     fn default() -> Self {
-        Self { document_bytes: AtomicU64::new(DOCUMENT_BYTES_AT_FIRST) }
+        Self {
+            document_bytes: AtomicU64::new(DOCUMENT_BYTES_AT_FIRST),
+        }
     }
 }
 
@@ -30,7 +32,9 @@ impl RequestSize {
 
     /// Learns from an answer. Answers that cross each other may forget one: it is a mean, not an account.
     pub(crate) fn learn(&self, documents: usize, bytes: u64) {
-        let Some(mean) = bytes.checked_div(documents as u64) else { return };
+        let Some(mean) = bytes.checked_div(documents as u64) else {
+            return;
+        };
         let before = self.document_bytes.load(Ordering::Relaxed);
         let after = (before * (MEMORY - 1) + mean) / MEMORY;
         self.document_bytes.store(after.max(1), Ordering::Relaxed);

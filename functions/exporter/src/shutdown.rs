@@ -15,7 +15,10 @@ impl Shutdown {
     /// Listens from now on.
     pub(crate) fn on_sigterm() -> std::io::Result<Self> {
         let mut terminate = signal(SignalKind::terminate())?;
-        let shutdown = Self { ordered: CancellationToken::new(), in_hand: TaskTracker::new() };
+        let shutdown = Self {
+            ordered: CancellationToken::new(),
+            in_hand: TaskTracker::new(),
+        };
         let ordered = shutdown.ordered.clone();
         tokio::spawn(async move {
             terminate.recv().await;

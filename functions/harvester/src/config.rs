@@ -23,7 +23,13 @@ impl Config {
         let harvest = HarvestSection::read(&mut env);
         let lease = LeaseSection::read(&mut env);
         env.finish(|| {
-            Ok(Self { ledger: ledger?, source: source?, queues: queues?, harvest: harvest?, lease: lease? })
+            Ok(Self {
+                ledger: ledger?,
+                source: source?,
+                queues: queues?,
+                harvest: harvest?,
+                lease: lease?,
+            })
         })
     }
 }

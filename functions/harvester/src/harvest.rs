@@ -51,9 +51,15 @@ impl Harvester {
             let list: Vec<String> = problems.iter().map(|problem| format!("- {problem}")).collect();
             anyhow::bail!("the source can't be harvested:\n{}", list.join("\n"));
         }
-        let settings = LedgerSettings { url: config.ledger.url, connections_max: CONNECTIONS_MAX };
+        let settings = LedgerSettings {
+            url: config.ledger.url,
+            connections_max: CONNECTIONS_MAX,
+        };
         let ledger = Ledger::connect(&settings).await?;
-        let urls = QueueUrls { normal: config.queues.queue_url, priority: config.queues.priority_queue_url };
+        let urls = QueueUrls {
+            normal: config.queues.queue_url,
+            priority: config.queues.priority_queue_url,
+        };
         let harvester = Self {
             ledger,
             source,
@@ -68,7 +74,10 @@ impl Harvester {
     /// Works until nothing is due or the deadline is near.
     pub(crate) async fn tick(&self, request_id: &str, deadline: Deadline) -> anyhow::Result<Tick> {
         let started = std::time::Instant::now();
-        let mut tick = Tick { batches_sent: self.send_unsent(deadline).await?, ..Tick::default() };
+        let mut tick = Tick {
+            batches_sent: self.send_unsent(deadline).await?,
+            ..Tick::default()
+        };
         let worked = self.harvest_windows(request_id, deadline, &mut tick).await;
         tick.batches_sent += self.send_unsent(deadline).await?;
         let drained = self.ledger.drain_harvested_migrations().await?;
@@ -91,7 +100,12 @@ impl Harvester {
 
     /// One window or migration that can't be harvested doesn't keep the others from it: the first error is the tick's in
     /// the end. Elasticsearch being down is no error, and no other window is worth trying then.
-    async fn harvest_windows(&self, request_id: &str, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+    async fn harvest_windows(
+        &self,
+        request_id: &str,
+        deadline: Deadline,
+        tick: &mut Tick,
+    ) -> anyhow::Result<()> {
         let mut first_error = None;
         for number in 0u32.. {
             if deadline.is_near() {
@@ -131,10 +145,14 @@ impl Harvester {
         }
         let settled = self.ledger.now().await? - SignedDuration::try_from(self.settings.lag)?;
         for migration in &migrations {
-            let Some(due) = self.due_range(migration, settled) else { continue };
+            let Some(due) = self.due_range(migration, settled) else {
+                continue;
+            };
             match self.source.first_event(due, migration.filter.as_ref()).await {
                 Ok(first) => {
-                    self.ledger.open_window(migration.id, next_window(due, first, self.settings)).await?;
+                    self.ledger
+                        .open_window(migration.id, next_window(due, first, self.settings))
+                        .await?;
                     return Ok(true);
                 }
                 Err(error) if error.is_platforms() => {
@@ -184,7 +202,9 @@ impl Harvester {
 /// The window at the beginning of `due`: up to the end of the interval that holds its first event. So a stretch
 /// without events is one window, and none is left out.
 fn next_window(due: TimeRange, first_event: Option<Timestamp>, settings: HarvestSection) -> TimeRange {
-    let Some(first_event) = first_event else { return due };
+    let Some(first_event) = first_event else {
+        return due;
+    };
     let end = floor(first_event, settings) + SignedDuration::from_secs(settings.interval.as_secs() as i64);
     TimeRange::new(due.from(), end.min(due.to())).unwrap_or(due)
 }
@@ -201,8 +221,11 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const HOURLY: HarvestSection =
-        HarvestSection { interval: Duration::from_secs(3_600), lag: Duration::ZERO, batch_size: 1_000 };
+    const HOURLY: HarvestSection = HarvestSection {
+        interval: Duration::from_secs(3_600),
+        lag: Duration::ZERO,
+        batch_size: 1_000,
+    };
 
     fn range(from: &str, to: &str) -> TimeRange {
         TimeRange::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()
@@ -212,7 +235,10 @@ mod tests {
     fn a_stretch_without_events_is_one_window_together_with_the_first_hour_that_has_some() {
         let due = range("2026-01-01T00:00:00Z", "2026-01-03T12:30:00Z");
         let first = "2026-01-02T07:15:00Z".parse().unwrap();
-        assert_eq!(next_window(due, Some(first), HOURLY), range("2026-01-01T00:00:00Z", "2026-01-02T08:00:00Z"));
+        assert_eq!(
+            next_window(due, Some(first), HOURLY),
+            range("2026-01-01T00:00:00Z", "2026-01-02T08:00:00Z")
+        );
         assert_eq!(next_window(due, None, HOURLY), due);
     }
 

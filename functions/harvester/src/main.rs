@@ -19,10 +19,16 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     })?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = Deadline::of_invocation(event.context.deadline);
-        harvester.tick(&event.context.request_id, deadline).await.map_err(|error| {
-            tracing::error!("the harvest failed: {error:#}");
-            Diagnostic { error_type: "HarvestFailed".into(), error_message: format!("{error:#}") }
-        })
+        harvester
+            .tick(&event.context.request_id, deadline)
+            .await
+            .map_err(|error| {
+                tracing::error!("the harvest failed: {error:#}");
+                Diagnostic {
+                    error_type: "HarvestFailed".into(),
+                    error_message: format!("{error:#}"),
+                }
+            })
     }))
     .await
 }

@@ -57,7 +57,9 @@ impl Harvester {
             Err(error) => {
                 let platforms = error.downcast_ref().is_some_and(SourceError::is_platforms);
                 let reason = format!("{error:#}");
-                self.ledger.release_window(&window, RETRY_AFTER, Some(&reason)).await?;
+                self.ledger
+                    .release_window(&window, RETRY_AFTER, Some(&reason))
+                    .await?;
                 if platforms {
                     tracing::warn!(window = window.id.0, reason, "the window is left for a minute");
                     Ok(WindowEnd::SourceUnavailable)
@@ -108,9 +110,15 @@ impl Harvester {
         deadline: Deadline,
         tick: &mut Tick,
     ) -> anyhow::Result<Reading> {
-        let Bookmark { mut pit, mut position } = match &window.bookmark {
+        let Bookmark {
+            mut pit,
+            mut position,
+        } = match &window.bookmark {
             Some(text) => serde_json::from_str(text)?,
-            None => Bookmark { pit: self.source.open_pit().await?, position: Position::Start },
+            None => Bookmark {
+                pit: self.source.open_pit().await?,
+                position: Position::Start,
+            },
         };
         let mut page = match self.fetch(window, &pit, &position).await {
             Err(SourceError::PitLost) => return Ok(Reading::StartAgain("the point in time is lost")),
@@ -119,12 +127,17 @@ impl Harvester {
         while let Some(next) = page.next.take() {
             position = Position::After(next);
             pit = page.pit;
-            let bookmark = serde_json::to_string(&Bookmark { pit: pit.clone(), position: position.clone() })?;
+            let bookmark = serde_json::to_string(&Bookmark {
+                pit: pit.clone(),
+                position: position.clone(),
+            })?;
             let (recorded, fetched) = tokio::join!(
                 self.record_and_send(window, page.hits, &bookmark, deadline),
                 self.fetch(window, &pit, &position)
             );
-            let (Recorded::Done { tally, .. }, batches_sent) = recorded? else { return Ok(Reading::Lost) };
+            let (Recorded::Done { tally, .. }, batches_sent) = recorded? else {
+                return Ok(Reading::Lost);
+            };
             tick.batches_sent += batches_sent;
             window.tally = tally;
             window.pages += 1;
@@ -137,7 +150,10 @@ impl Harvester {
                 return Ok(Reading::DeadlineNear);
             }
         }
-        let counted = self.source.count(&page.pit, window.range, window.filter.as_ref()).await;
+        let counted = self
+            .source
+            .count(&page.pit, window.range, window.filter.as_ref())
+            .await;
         let counted = match counted {
             Err(SourceError::PitLost) => return Ok(Reading::StartAgain("the point in time is lost")),
             counted => counted?,
@@ -146,7 +162,12 @@ impl Harvester {
         if window.tally.found == counted {
             Ok(Reading::Complete)
         } else {
-            tracing::warn!(window = window.id.0, found = window.tally.found, counted, "pages and count differ");
+            tracing::warn!(
+                window = window.id.0,
+                found = window.tally.found,
+                counted,
+                "pages and count differ"
+            );
             Ok(Reading::StartAgain("the source counts other than was found"))
         }
     }
@@ -159,8 +180,13 @@ impl Harvester {
     ) -> Result<IdPage, SourceError> {
         // Whole batches, so that only the last page of an hour leaves a smaller one.
         let size = IDS_PER_PAGE_MAX - IDS_PER_PAGE_MAX % window.batch_size.max(1);
-        let request =
-            PageRequest { pit, range: window.range, filter: window.filter.as_ref(), position, size };
+        let request = PageRequest {
+            pit,
+            range: window.range,
+            filter: window.filter.as_ref(),
+            position,
+            size,
+        };
         self.source.page(&request).await
     }
 
@@ -190,9 +216,21 @@ impl Harvester {
 
 /// A hit as the ledger takes it; `None`: it has no usable id.
 fn seen_message(hit: Hit) -> Option<SeenMessage> {
-    let Hit { message_id, doc_id, index, routing, event_time } = hit;
+    let Hit {
+        message_id,
+        doc_id,
+        index,
+        routing,
+        event_time,
+    } = hit;
     let message_id: MessageId = message_id?;
-    Some(SeenMessage { message_id, doc_id, index, routing, event_time })
+    Some(SeenMessage {
+        message_id,
+        doc_id,
+        index,
+        routing,
+        event_time,
+    })
 }
 
 /// What was added to an account; the whole of it where it began anew.

@@ -10,9 +10,9 @@ use crate::problem::{Kind, Problem};
 use crate::services::{Done, Services};
 use axum::Extension;
 use axum::extract::{Path, State};
-use granary_domain::{MigrationId, MigrationKind, MigrationState, TimeRange, WindowState};
+use granary_domain::{MigrationId, MigrationKind, MigrationState, TimeRange};
 use granary_ledger::{Cancelled, Ledger, Migration, MigrationFilter, NewMigration, Progress};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,6 @@ const LIST_DEFAULT: u32 = 50;
 const LIST_MAX: u32 = 500;
 /// Releasing goes on for so long while somebody waits; the reaper does the rest.
 const RELEASE_SECS_MAX: u64 = 8;
-const WINDOWS_PER_READ: u32 = 1_000;
-/// The windows of more than a year. What lies behind them isn't counted.
-const WINDOWS_COUNTED_MAX: u32 = 10_000;
 
 /// `POST /migrate`.
 pub(crate) async fn start(
@@ -156,7 +153,7 @@ pub(crate) async fn status(
     let id = migration_id(&id)?;
     let ledger = services.ledger().await?;
     let migration = migration(ledger, id).await?;
-    let windows = WindowCounts::read(ledger, id).await?;
+    let windows = ledger.window_counts(id).await?;
     // A continuous migration has no end: it is as far as its windows are.
     let end = migration.to.unwrap_or(migration.harvested_to);
     let progress = match TimeRange::new(migration.from, end) {
@@ -170,7 +167,7 @@ pub(crate) async fn status(
         "open": progress.open(),
         "percentage": percentage(&progress, is_read),
         "idsPercentage": ids_percentage(&migration, is_read),
-        "windows": windows.shown(),
+        "windows": windows,
         // All ids are on record, and no message of the range waits for anything.
         "nothingOpen": migration.finished_at.is_some() || (is_read && progress.open() == 0),
     })))
@@ -264,56 +261,6 @@ fn migration_id(text: &str) -> Result<MigrationId, Problem> {
     }
     text.parse()
         .map_err(|_| Problem::invalid("id", format!("{text:?} is not the uuid of a migration.")))
-}
-
-/// A migration's windows, by state.
-#[derive(Default)]
-struct WindowCounts {
-    open: u64,
-    harvesting: u64,
-    recorded: u64,
-    verified: u64,
-    /// Hits that the source showed in them.
-    found: u64,
-}
-
-impl WindowCounts {
-    async fn read(ledger: &Ledger, id: MigrationId) -> Result<Self, Problem> {
-        let mut counts = Self::default();
-        let mut after = None;
-        for _ in 0..WINDOWS_COUNTED_MAX / WINDOWS_PER_READ {
-            let windows = ledger.windows_of(id, after, WINDOWS_PER_READ).await?;
-            for window in &windows {
-                counts.found += window.tally.found;
-                *counts.of(window.state) += 1;
-            }
-            match windows.last() {
-                Some(last) if windows.len() == WINDOWS_PER_READ as usize => after = Some(last.range.from()),
-                Some(_) | None => break,
-            }
-        }
-        Ok(counts)
-    }
-
-    fn of(&mut self, state: WindowState) -> &mut u64 {
-        match state {
-            WindowState::Open => &mut self.open,
-            WindowState::Harvesting => &mut self.harvesting,
-            WindowState::Recorded => &mut self.recorded,
-            WindowState::Verified => &mut self.verified,
-        }
-    }
-
-    fn unfinished(&self) -> u64 {
-        self.open + self.harvesting
-    }
-
-    fn shown(&self) -> Value {
-        json!({
-            "open": self.open, "harvesting": self.harvesting, "recorded": self.recorded,
-            "verified": self.verified, "found": self.found,
-        })
-    }
 }
 
 /// How much of what is known is done with, in percent.

@@ -1,13 +1,15 @@
 //! What the reaper is told by its environment.
 
 use granary_environment::{
-    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection, QueueSection,
-    Reading, RetrySection, SourceSection, Variable,
+    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
+    QueueSection, Reading, RetrySection, SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
 
-const ALERT_TOPIC_ARN: Variable =
-    Variable { name: "GRANARY_ALERT_TOPIC_ARN", holds: "the ARN of the SNS topic that people are told through" };
+const ALERT_TOPIC_ARN: Variable = Variable {
+    name: "GRANARY_ALERT_TOPIC_ARN",
+    holds: "the ARN of the SNS topic that people are told through",
+};
 const FAILURE_RATE_THRESHOLD: Variable = Variable {
     name: "GRANARY_FAILURE_RATE_THRESHOLD",
     holds: "the share of failed attempts above which people are told, 0.0 to 1.0, or leave it out for 0.1",

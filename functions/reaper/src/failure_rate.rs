@@ -21,7 +21,9 @@ impl Reaper {
         if is_storm(rate, self.failure_rate_threshold) {
             self.ledger.begin_condition(CONDITION, &figures).await?;
         } else {
-            self.ledger.end_condition(CONDITION, &format!("the storm is over: {figures}")).await?;
+            self.ledger
+                .end_condition(CONDITION, &format!("the storm is over: {figures}"))
+                .await?;
         }
         Ok(rate.ratio())
     }
@@ -38,8 +40,26 @@ mod tests {
     /// A1: a tiny sample.
     #[test]
     fn a1_a_few_attempts_are_no_storm_however_many_failed() {
-        assert!(!is_storm(FailureRate { attempts: 19, failed: 19 }, 0.1));
-        assert!(is_storm(FailureRate { attempts: 20, failed: 3 }, 0.1));
-        assert!(!is_storm(FailureRate { attempts: 20, failed: 2 }, 0.1));
+        assert!(!is_storm(
+            FailureRate {
+                attempts: 19,
+                failed: 19
+            },
+            0.1
+        ));
+        assert!(is_storm(
+            FailureRate {
+                attempts: 20,
+                failed: 3
+            },
+            0.1
+        ));
+        assert!(!is_storm(
+            FailureRate {
+                attempts: 20,
+                failed: 2
+            },
+            0.1
+        ));
     }
 }

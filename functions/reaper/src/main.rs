@@ -23,7 +23,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let deadline = Deadline::of_invocation(event.context.deadline);
         reaper.tick(deadline).await.map_err(|error| {
             tracing::error!("the reaper failed: {error:#}");
-            Diagnostic { error_type: "ReapFailed".into(), error_message: format!("{error:#}") }
+            Diagnostic {
+                error_type: "ReapFailed".into(),
+                error_message: format!("{error:#}"),
+            }
         })
     }))
     .await

@@ -11,8 +11,18 @@ use granary_source::Source;
 use granary_verify::Verifier;
 
 /// The desk of this deployment.
-pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, aws: &aws_config::SdkConfig) -> anyhow::Result<Desk> {
-    let OperationsConfig { source, metadata, archive, harvest, seeding } = config;
+pub(crate) fn desk(
+    config: OperationsConfig,
+    ledger: &Ledger,
+    aws: &aws_config::SdkConfig,
+) -> anyhow::Result<Desk> {
+    let OperationsConfig {
+        source,
+        metadata,
+        archive,
+        harvest,
+        seeding,
+    } = config;
     let archive = Archive::new(aws, archive.bucket, archive.layout);
     let target = SeedingTarget {
         index: source.index.clone(),
@@ -21,7 +31,9 @@ pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, aws: &aws_config::
         metadata: metadata.sources,
         lag: harvest.lag,
     };
-    let seeder = seeding.map(|section| Seeder::new(section, target, ledger.clone(), archive.clone())).transpose()?;
+    let seeder = seeding
+        .map(|section| Seeder::new(section, target, ledger.clone(), archive.clone()))
+        .transpose()?;
     let verifier = Verifier::new(ledger.clone(), Source::new(source.into())?, archive, harvest.lag);
     Ok(Desk::new(ledger.clone(), verifier, seeder))
 }
@@ -29,7 +41,10 @@ pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, aws: &aws_config::
 impl Reaper {
     /// Works on operations, the oldest first, until none is left or the deadline is near.
     pub(crate) async fn work_on_operations(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
-        let budget = Budget { until: deadline.stop(), messages_max: u64::MAX };
+        let budget = Budget {
+            until: deadline.stop(),
+            messages_max: u64::MAX,
+        };
         tick.operation_slices += self.desk.work(&budget).await?.len() as u64;
         Ok(())
     }

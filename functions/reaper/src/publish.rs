@@ -18,7 +18,10 @@ impl Reaper {
         let rows = self.ledger.unpublished_alerts(ALERTS_PER_TICK_MAX).await?;
         for alike in rows.chunk_by(|left, right| (&left.kind, &left.cause) == (&right.kind, &right.cause)) {
             let Some(alert) = message_of(alike) else { continue };
-            self.publisher.publish(&alert).await.with_context(|| format!("alert {}", alert.number))?;
+            self.publisher
+                .publish(&alert)
+                .await
+                .with_context(|| format!("alert {}", alert.number))?;
             let ids: Vec<u64> = alike.iter().map(|row| row.id).collect();
             self.ledger.mark_published(&ids).await?;
             tick.published += ids.len() as u64;
@@ -34,14 +37,25 @@ fn message_of(alike: &[AlertRow]) -> Option<Alert> {
         1 => format!("Granary: {}", headline(&first.kind)),
         count => format!("Granary: {} ({count} times)", headline(&first.kind)),
     };
-    let mut text: Vec<String> =
-        alike.iter().take(TEXTS_MAX).map(|row| format!("- [{}] {}", row.id, row.text)).collect();
+    let mut text: Vec<String> = alike
+        .iter()
+        .take(TEXTS_MAX)
+        .map(|row| format!("- [{}] {}", row.id, row.text))
+        .collect();
     if alike.len() > TEXTS_MAX {
-        text.push(format!("- and {} more of the same cause", alike.len() - TEXTS_MAX));
+        text.push(format!(
+            "- and {} more of the same cause",
+            alike.len() - TEXTS_MAX
+        ));
     }
     text.push(String::new());
     text.push(format!("What to do: {}", remedy(&first.kind)));
-    Some(Alert { number: first.id, kind: first.kind.clone(), subject, text: text.join("\n") })
+    Some(Alert {
+        number: first.id,
+        kind: first.kind.clone(),
+        subject,
+        text: text.join("\n"),
+    })
 }
 
 fn headline(kind: &str) -> &str {
@@ -57,11 +71,19 @@ fn headline(kind: &str) -> &str {
 
 fn remedy(kind: &str) -> &'static str {
     match kind {
-        "parked" => "read the cause above, remove it, then send the batches again; nothing is lost meanwhile.",
-        "failure_rate" => "look at the causes in the exporter's log; failed batches are retried by themselves.",
+        "parked" => {
+            "read the cause above, remove it, then send the batches again; nothing is lost meanwhile."
+        }
+        "failure_rate" => {
+            "look at the causes in the exporter's log; failed batches are retried by themselves."
+        }
         "failure_rate_over" => "nothing.",
-        "archive_conflict" => "nothing at once: the batch has a new object. Find out who wrote the other one.",
-        "unreadable_message" => "look at the dead-letter queue: who else sends to this queue, or was a newer version rolled back?",
+        "archive_conflict" => {
+            "nothing at once: the batch has a new object. Find out who wrote the other one."
+        }
+        "unreadable_message" => {
+            "look at the dead-letter queue: who else sends to this queue, or was a newer version rolled back?"
+        }
         _ => "look into the ledger's alert table and the functions' logs.",
     }
 }

@@ -9,10 +9,10 @@ use crate::config::Config;
 use crate::operations;
 use anyhow::Context;
 use granary_alert::Publisher;
+use granary_domain::{MigrationState, TimeRange};
 use granary_environment::{Deadline, RetrySection, aws};
 use granary_handoff::{Handoff, QueueUrls, send_unsent};
 use granary_ledger::{Cancelled, Ledger, LedgerSettings, MigrationFilter};
-use granary_domain::{MigrationState, TimeRange};
 use granary_operations::Desk;
 use serde::Serialize;
 
@@ -59,8 +59,14 @@ impl Reaper {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let aws = aws::sdk_config().await;
         let config = Config::read(&aws).await?;
-        let settings = LedgerSettings { url: config.ledger.url, connections_max: CONNECTIONS_MAX };
-        let urls = QueueUrls { normal: config.queues.queue_url, priority: config.queues.priority_queue_url };
+        let settings = LedgerSettings {
+            url: config.ledger.url,
+            connections_max: CONNECTIONS_MAX,
+        };
+        let urls = QueueUrls {
+            normal: config.queues.queue_url,
+            priority: config.queues.priority_queue_url,
+        };
         let ledger = Ledger::connect(&settings).await?;
         Ok(Self {
             desk: operations::desk(config.operations, &ledger, &aws)?,
@@ -83,14 +89,26 @@ impl Reaper {
                 first_error.get_or_insert(error);
             }
         };
-        step("send what is pending", self.send_pending(deadline, &mut tick).await);
-        step("take back from dead workers", self.reap_all(deadline, &mut tick).await);
+        step(
+            "send what is pending",
+            self.send_pending(deadline, &mut tick).await,
+        );
+        step(
+            "take back from dead workers",
+            self.reap_all(deadline, &mut tick).await,
+        );
         step("retry what failed", self.retry_all(deadline, &mut tick).await);
-        step("release what was cancelled", self.release_all(deadline, &mut tick).await);
+        step(
+            "release what was cancelled",
+            self.release_all(deadline, &mut tick).await,
+        );
         step("complete migrations", self.complete_migrations(&mut tick).await);
         step("raise alerts", self.raise_alerts(&mut tick).await);
         step("publish alerts", self.publish_alerts(&mut tick).await);
-        step("work on operations", self.work_on_operations(deadline, &mut tick).await);
+        step(
+            "work on operations",
+            self.work_on_operations(deadline, &mut tick).await,
+        );
         tracing::info!(
             sent = tick.sent,
             resent = tick.resent,
@@ -117,7 +135,10 @@ impl Reaper {
     /// Takes back what dead workers held.
     async fn reap_all(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
         while !deadline.is_near() {
-            let reaped = self.ledger.reap_dead(self.retry.backoff, self.retry.attempts_max).await?;
+            let reaped = self
+                .ledger
+                .reap_dead(self.retry.backoff, self.retry.attempts_max)
+                .await?;
             if reaped.batches.is_empty() {
                 break;
             }
@@ -144,7 +165,9 @@ impl Reaper {
     async fn release_all(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
         let mut total = Cancelled::default();
         while !deadline.is_near() {
-            let Some(released) = self.ledger.release_cancelled().await? else { break };
+            let Some(released) = self.ledger.release_cancelled().await? else {
+                break;
+            };
             total += released;
         }
         tick.cancelled += total.batches;
@@ -160,8 +183,15 @@ impl Reaper {
             ..MigrationFilter::default()
         };
         for migration in self.ledger.migrations(draining).await? {
-            let Some(range) = migration.to.and_then(|to| TimeRange::new(migration.from, to).ok()) else { continue };
-            if self.ledger.progress_of(range).await?.open() == 0 && self.ledger.complete_migration(migration.id).await? {
+            let Some(range) = migration
+                .to
+                .and_then(|to| TimeRange::new(migration.from, to).ok())
+            else {
+                continue;
+            };
+            if self.ledger.progress_of(range).await?.open() == 0
+                && self.ledger.complete_migration(migration.id).await?
+            {
                 tick.completed_migrations += 1;
             }
         }

@@ -19,7 +19,10 @@ impl Reaper {
     pub(crate) async fn resend_lost(&self) -> anyhow::Result<u64> {
         let mut lost = self.ledger.surely_lost(BATCHES_PER_TICK_MAX).await?;
         if lost.is_empty() {
-            let candidates = self.ledger.perhaps_lost(RESEND_AFTER, BATCHES_PER_TICK_MAX).await?;
+            let candidates = self
+                .ledger
+                .perhaps_lost(RESEND_AFTER, BATCHES_PER_TICK_MAX)
+                .await?;
             if candidates.is_empty() || !self.queue_lacks_messages().await? {
                 return Ok(0);
             }

@@ -18,13 +18,18 @@ impl Deadline {
     /// The deadline of an invocation that begins now. `epoch_ms` is the runtime's, in milliseconds since 1970.
     pub fn of_invocation(epoch_ms: u64) -> Self {
         let end = SystemTime::UNIX_EPOCH + Duration::from_millis(epoch_ms);
-        let left = end.duration_since(SystemTime::now()).ok().filter(|left| *left <= TIMEOUT_MAX);
+        let left = end
+            .duration_since(SystemTime::now())
+            .ok()
+            .filter(|left| *left <= TIMEOUT_MAX);
         Self::after(left.unwrap_or(TIMEOUT_MAX).mul_f64(WORKING_SHARE))
     }
 
     /// A deadline `time` from now.
     pub fn after(time: Duration) -> Self {
-        Self { stop: Instant::now() + time }
+        Self {
+            stop: Instant::now() + time,
+        }
     }
 
     /// When to begin no more work.
@@ -51,9 +56,15 @@ mod tests {
     #[test]
     fn a_fifth_of_the_time_is_left_for_the_end() {
         let in_ten_secs = SystemTime::now() + Duration::from_secs(10);
-        let epoch_ms = in_ten_secs.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+        let epoch_ms = in_ten_secs
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_millis();
         let deadline = Deadline::of_invocation(u64::try_from(epoch_ms).unwrap());
         let left = deadline.stop() - Instant::now();
-        assert!(left > Duration::from_secs(7) && left <= Duration::from_secs(8), "{left:?}");
+        assert!(
+            left > Duration::from_secs(7) && left <= Duration::from_secs(8),
+            "{left:?}"
+        );
     }
 }

@@ -19,7 +19,9 @@ impl LeaseSection {
     /// Reads `GRANARY_LEASE_SECONDS`.
     pub fn read(env: &mut Environment) -> Reading<Self> {
         let lease = env.number(LEASE, 90, 3..=900)?;
-        Ok(Self { lease: Duration::from_secs(lease) })
+        Ok(Self {
+            lease: Duration::from_secs(lease),
+        })
     }
 
     /// How often a lease is renewed: two renewals may fail before it is in danger.

@@ -14,5 +14,5 @@ mod error;
 
 pub use error::HandoffError;
 pub use handoff::{Depth, Handoff, Lane, Outgoing, QueueDepth, QueueUrls, Receipt, Sent};
-pub use outbox::{send, send_unsent};
 pub use message::{HandOffMessage, UnreadableMessage};
+pub use outbox::{send, send_unsent};

@@ -39,12 +39,21 @@ pub async fn send(ledger: &Ledger, handoff: &Handoff, batches: &[Unsent]) -> Res
     let sent = match handoff.send(&outgoing).await {
         Ok(sent) => sent,
         Err(error) => {
-            tracing::warn!(batches = batches.len(), "nothing was sent: {error}. {}", error.remedy());
+            tracing::warn!(
+                batches = batches.len(),
+                "nothing was sent: {error}. {}",
+                error.remedy()
+            );
             return Ok(0);
         }
     };
     if let Some((batch, reason)) = sent.failed.first() {
-        tracing::warn!(failed = sent.failed.len(), batch = batch.0, reason, "some batches were not sent");
+        tracing::warn!(
+            failed = sent.failed.len(),
+            batch = batch.0,
+            reason,
+            "some batches were not sent"
+        );
     }
     ledger.mark_sent(&sent.sent).await?;
     Ok(sent.sent.len() as u64)

@@ -44,4 +44,4 @@ pub use reap::Reaped;
 pub use record::{PageOfMessages, Recorded, SeenMessage};
 pub use seeded::SeededBatch;
 pub use settle::{Exception, Fenced, Settlement};
-pub use window::{LeasedWindow, Window};
+pub use window::{LeasedWindow, Window, WindowCounts};

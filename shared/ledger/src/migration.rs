@@ -193,7 +193,12 @@ impl Ledger {
 
     /// Writes down what a verification of a range found of a migration. A COMPLETE one has the windows of that range
     /// verified.
-    pub async fn record_verdict(&self, id: MigrationId, verdict: &str, range: TimeRange) -> Result<(), LedgerError> {
+    pub async fn record_verdict(
+        &self,
+        id: MigrationId,
+        verdict: &str,
+        range: TimeRange,
+    ) -> Result<(), LedgerError> {
         repeated(|| async {
             let operation = "record a verdict";
             let mut transaction = self.begin(operation).await?;

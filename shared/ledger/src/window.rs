@@ -29,6 +29,28 @@ pub struct Window {
     pub recorded_at: Option<Timestamp>,
 }
 
+/// A migration's windows, by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct WindowCounts {
+    /// Waiting for a harvester.
+    pub open: u64,
+    /// Being read.
+    pub harvesting: u64,
+    /// Accounted for.
+    pub recorded: u64,
+    /// Compared, and equal.
+    pub verified: u64,
+    /// Hits that the source showed in all of them.
+    pub found: u64,
+}
+
+impl WindowCounts {
+    /// Windows whose reading isn't over.
+    pub fn unfinished(&self) -> u64 {
+        self.open + self.harvesting
+    }
+}
+
 /// A window that a harvester holds: what it needs to go on.
 #[derive(Debug, Clone)]
 pub struct LeasedWindow {
@@ -255,6 +277,34 @@ impl Ledger {
             } else {
                 Fenced::Refused
             })
+        })
+        .await
+    }
+
+    /// A migration's windows, counted.
+    pub async fn window_counts(&self, migration: MigrationId) -> Result<WindowCounts, LedgerError> {
+        repeated(|| async {
+            let mut conn = self.conn("connect").await?;
+            let rows: Vec<Row> = conn
+                .exec(
+                    "SELECT state, COUNT(*) AS windows, CAST(SUM(found) AS UNSIGNED) AS found \
+                     FROM harvest_window WHERE migration_id = ? GROUP BY state",
+                    (uuid(migration),),
+                )
+                .await
+                .during("count windows")?;
+            let mut counts = WindowCounts::default();
+            for mut row in rows {
+                let count = match row.parsed("state")? {
+                    WindowState::Open => &mut counts.open,
+                    WindowState::Harvesting => &mut counts.harvesting,
+                    WindowState::Recorded => &mut counts.recorded,
+                    WindowState::Verified => &mut counts.verified,
+                };
+                *count = row.column("windows")?;
+                counts.found += row.column::<u64>("found")?;
+            }
+            Ok(counts)
         })
         .await
     }

@@ -60,7 +60,11 @@ impl From<SourceSection> for SourceSettings {
             },
             index: section.index,
             id_field: section.id_field,
-            doc_id_is_message_id: if section.doc_id_is_message_id { DocId::IsMessageId } else { DocId::IsItsOwn },
+            doc_id_is_message_id: if section.doc_id_is_message_id {
+                DocId::IsMessageId
+            } else {
+                DocId::IsItsOwn
+            },
             time_field: section.time_field,
             filter: section.filter,
             request_timeout: Self::REQUEST_TIMEOUT,

@@ -217,7 +217,11 @@ impl Account {
     fn verdict(&self, scope: &Scope) -> Verdict {
         let same_ids = self.digests.source == self.digests.ledger;
         let counts = |kind: &&FindingKind| !(same_ids && **kind == FindingKind::Drifted);
-        let verdicts = self.findings_by_kind.keys().filter(counts).filter_map(|kind| kind.verdict());
+        let verdicts = self
+            .findings_by_kind
+            .keys()
+            .filter(counts)
+            .filter_map(|kind| kind.verdict());
         let worst = verdicts.fold(Verdict::Complete, |worst, verdict| match (worst, verdict) {
             (Verdict::Incomplete, _) | (_, Verdict::Incomplete) => Verdict::Incomplete,
             (_, other) => other,
