@@ -14,7 +14,7 @@ fn messages() -> Vec<Document> {
         let id = format!("m-{number:04}");
         let (hour, minute, second) = (10 + number % 3, number / 3 % 60, number % 60);
         let body = format!(
-            r#"{{"message_id":"{id}", "created_at":"2026-03-01T{hour}:{minute:02}:{second:02}.{:03}Z","n":9007199254740993, "e":1e400,"z":-0.0,"t":"caf\u00e9 é 🚚 \/","n":{number}}}"#,
+            r#"{{"message_id":"{id}", "created_at":"2026-03-01T{hour}:{minute:02}:{second:02}.{:03}Z","n":9007199254740993, "e":1e400,"z":-0.0,"t":"caf\u00e9 é 🚚 \/","number":{number}}}"#,
             number % 1_000
         );
         Document::raw(&id, body)
@@ -75,11 +75,12 @@ async fn a_message_travels_from_the_index_to_an_object_byte_for_byte() {
     for message in &messages {
         let line = exported[message.doc_id.as_str()];
         assert_eq!(line.message, message.body);
-        assert_eq!(line.line["status"]["state"], "sent");
-        assert_eq!(line.line["processing"], json!([]));
+        assert_eq!(line.field("status")["state"], "sent");
+        assert_eq!(line.field("processing"), json!([]));
     }
     let events = |id: &str| {
-        exported[id].line["history"]
+        let history = exported[id].field("history");
+        history
             .as_array()
             .unwrap()
             .iter()

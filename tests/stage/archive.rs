@@ -16,8 +16,18 @@ pub(crate) struct ExportedLine {
     pub(crate) message_id: String,
     /// The bytes of `message`: the document's `_source`.
     pub(crate) message: String,
-    /// The whole line.
-    pub(crate) line: Value,
+    fields: BTreeMap<String, Box<RawValue>>,
+}
+
+impl ExportedLine {
+    /// The bytes of a field; `None`: the line doesn't have it.
+    pub(crate) fn raw(&self, field: &str) -> Option<&str> {
+        self.fields.get(field).map(|value| value.get())
+    }
+
+    pub(crate) fn field(&self, field: &str) -> Value {
+        serde_json::from_str(self.raw(field).expect("the line has the field")).unwrap()
+    }
 }
 
 pub(crate) struct Bucket {
@@ -28,14 +38,32 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     pub(crate) async fn new(aws: &SdkConfig, id: &str) -> Self {
-        let name = format!("granary-{id}");
+        let bucket = Self::connected(aws, format!("granary-{id}"));
+        bucket
+            .s3
+            .create_bucket()
+            .bucket(&bucket.name)
+            .send()
+            .await
+            .unwrap();
+        bucket
+    }
+
+    fn connected(aws: &SdkConfig, name: String) -> Self {
         let settings = aws_sdk_s3::config::Builder::from(aws)
             .force_path_style(true)
             .build();
-        let s3 = Client::from_conf(settings);
-        s3.create_bucket().bucket(&name).send().await.unwrap();
         let archive = Archive::new(aws, &name, Layout::new(PREFIX, SOURCE_NAME));
-        Self { name, archive, s3 }
+        Self {
+            name,
+            archive,
+            s3: Client::from_conf(settings),
+        }
+    }
+
+    /// The same bucket, over connections of the runtime at hand.
+    pub(crate) fn reconnected(&self, aws: &SdkConfig) -> Self {
+        Self::connected(aws, self.name.clone())
     }
 
     /// Every key in the bucket, manifests and orphans too.
@@ -120,11 +148,11 @@ impl Bucket {
 }
 
 fn exported(key: &ObjectKey, message_id: &str, line: &[u8]) -> ExportedLine {
-    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(line).unwrap();
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(line).unwrap();
     ExportedLine {
         key: key.clone(),
         message_id: message_id.to_owned(),
         message: fields["message"].get().to_owned(),
-        line: serde_json::from_slice(line).unwrap(),
+        fields,
     }
 }

@@ -117,6 +117,11 @@ impl Function {
         self.signal("CONT");
     }
 
+    /// SIGKILL, without waiting for its end.
+    pub(crate) fn end(&self) {
+        self.signal("KILL");
+    }
+
     fn signal(&self, signal: &str) {
         let Some(pid) = *self.pid.lock().unwrap() else {
             return;

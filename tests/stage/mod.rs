@@ -47,6 +47,7 @@ pub(crate) struct Stage {
     pub(crate) reaper: Function,
     pub(crate) operator: Function,
     exporters: Vec<Function>,
+    is_finished: bool,
     environment: BTreeMap<String, String>,
     database: Database,
 }
@@ -95,6 +96,7 @@ impl Stage {
             bucket,
             environment,
             database,
+            is_finished: false,
         }
     }
 
@@ -122,18 +124,48 @@ impl Stage {
     }
 
     /// Ends the functions and removes what the stage made.
-    pub(crate) async fn finish(self) {
-        for function in self
-            .exporters
-            .iter()
-            .chain([&self.harvester, &self.reaper, &self.operator])
-        {
+    pub(crate) async fn finish(mut self) {
+        for function in self.functions() {
             function.kill().await;
         }
-        self.queues.remove().await;
-        self.bucket.remove().await;
-        self.indices.remove().await;
+        remove(&self.indices, &self.queues, &self.bucket).await;
         self.ledger.clone().disconnect().await.unwrap();
+        self.is_finished = true;
+    }
+
+    fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.exporters
+            .iter()
+            .chain([&self.harvester, &self.reaper, &self.operator])
+    }
+}
+
+async fn remove(indices: &Indices, queues: &Queues, bucket: &Bucket) {
+    queues.remove().await;
+    bucket.remove().await;
+    indices.remove().await;
+}
+
+impl Drop for Stage {
+    /// For a test that panicked: on a thread and a runtime of its own, since a destructor can't wait on its test's.
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        self.functions().for_each(Function::end);
+        std::thread::scope(|scope| {
+            let removing = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.unwrap().block_on(async {
+                    let aws = granary_environment::aws::sdk_config().await;
+                    let (queues, bucket) = (self.queues.reconnected(&aws), self.bucket.reconnected(&aws));
+                    remove(&self.indices.reconnected(), &queues, &bucket).await;
+                });
+            });
+            if removing.join().is_err() {
+                eprintln!("what the stage {} made was not removed", self.id);
+            }
+        });
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) struct Queue {
     pub(crate) arn: String,
 }
 
+#[derive(Clone)]
 pub(crate) struct Queues {
     pub(crate) normal: Queue,
     pub(crate) priority: Queue,
@@ -55,6 +56,15 @@ impl Queues {
             told,
             sqs,
             sns,
+        }
+    }
+
+    /// The same queues, over connections of the runtime at hand.
+    pub(crate) fn reconnected(&self, aws: &SdkConfig) -> Self {
+        Self {
+            sqs: aws_sdk_sqs::Client::new(aws),
+            sns: aws_sdk_sns::Client::new(aws),
+            ..self.clone()
         }
     }
 

@@ -52,6 +52,7 @@ impl Document {
 }
 
 /// The indices of one stage.
+#[derive(Clone)]
 pub(crate) struct Indices {
     pub(crate) messages: String,
     pub(crate) status: String,
@@ -80,6 +81,14 @@ impl Indices {
             indices.create(index, indices.mapping()).await;
         }
         indices
+    }
+
+    /// The same indices, over connections of the runtime at hand.
+    pub(crate) fn reconnected(&self) -> Self {
+        Self {
+            http: Client::new(),
+            ..self.clone()
+        }
     }
 
     /// The mapping of all four: ids are keywords, times are dates, everything else is only kept.
@@ -127,7 +136,12 @@ impl Indices {
         let body: String = documents.iter().map(line).collect();
         let answer = self.ask(Method::POST, &[index, "_bulk"], body).await;
         let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-        assert_eq!(answer["errors"], false, "{answer}");
+        let refused = answer["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|item| !item["index"]["error"].is_null());
+        assert!(refused.is_none(), "{refused:?}");
     }
 
     async fn write_one(&self, index: &str, document: &Document) {

@@ -1,4 +1,5 @@
-//! Long operations that somebody asked for: whatever time a tick has left goes into them.
+//! Long operations that somebody asked for: what is left of a tick's minute goes into them, and no more. A tick that
+//! outlasts its minute keeps the next one from taking back what dead workers hold.
 
 use crate::config::OperationsConfig;
 use crate::reap::{Reaper, Tick};
@@ -9,6 +10,9 @@ use granary_operations::{Budget, Desk};
 use granary_seeding::{Seeder, SeedingTarget};
 use granary_source::Source;
 use granary_verify::Verifier;
+use std::time::{Duration, Instant};
+
+const WORK_SECS_MAX: u64 = 40;
 
 /// The desk of this deployment.
 pub(crate) fn desk(
@@ -39,10 +43,11 @@ pub(crate) fn desk(
 }
 
 impl Reaper {
-    /// Works on operations, the oldest first, until none is left or the deadline is near.
+    /// Works on operations, the oldest first, until none is left or time is over.
     pub(crate) async fn work_on_operations(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+        let until = deadline.stop().min(Instant::now() + Duration::from_secs(WORK_SECS_MAX));
         let budget = Budget {
-            until: deadline.stop(),
+            until,
             messages_max: u64::MAX,
         };
         tick.operation_slices += self.desk.work(&budget).await?.len() as u64;
