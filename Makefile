@@ -47,7 +47,7 @@ lint: tools ## Check format, lints, docs, dependencies, the template and spellin
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
-	$(LOCAL)/cargo/bin/cargo-deny --offline check bans licenses sources
+	$(LOCAL)/cargo/bin/cargo-deny --offline --log-level error check bans licenses sources
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(VENV)/sam validate --lint --template template.yaml
 	$(VENV)/typos
 

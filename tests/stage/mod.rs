@@ -14,7 +14,7 @@ mod verbs;
 
 pub(crate) use function::{Function, FunctionError};
 pub(crate) use source::Document;
-pub(crate) use trigger::Exports;
+pub(crate) use trigger::{Exports, failed_items, sqs_event};
 
 use archive::Bucket;
 use granary_ledger::{Ledger, LedgerSettings};

@@ -81,11 +81,34 @@ impl Database {
         affected
     }
 
+    /// Holds what a statement locks, until it is let go.
+    pub(crate) async fn hold(&self, locking: &str) -> Held {
+        let mut conn = connection(&self.url).await;
+        conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            .await
+            .unwrap();
+        conn.query_drop("START TRANSACTION").await.unwrap();
+        conn.query_drop(locking).await.unwrap();
+        Held { conn }
+    }
+
     pub(crate) async fn rows<T: FromRow + Send + 'static>(&self, query: &str) -> Vec<T> {
         let mut conn = connection(&self.url).await;
         let rows = conn.query(query).await.unwrap();
         conn.disconnect().await.unwrap();
         rows
+    }
+}
+
+/// Locks that keep a function from going on.
+pub(crate) struct Held {
+    conn: Conn,
+}
+
+impl Held {
+    pub(crate) async fn let_go(mut self) {
+        self.conn.query_drop("ROLLBACK").await.unwrap();
+        self.conn.disconnect().await.unwrap();
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens on a stage: documents come in, the clock ticks, somebody asks for a range, time passes.
 
+use super::services::Held;
 use super::source::Document;
 use super::{Exports, FunctionError, HARVESTER_TIMEOUT, REAPER_TIMEOUT, SOURCE_NAME, Stage, source};
 use granary_domain::{BatchStatus, MigrationId, MigrationKind, Priority, TimeRange};
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const POLLS_MAX: u32 = 1_500;
 const ROUNDS_MAX: u32 = 100;
 const MESSAGES_PER_STEP_MAX: u64 = 10_000_000;
 
@@ -185,6 +188,23 @@ impl Stage {
 
     pub(crate) async fn row<T: FromRow + Send + 'static>(&self, query: &str) -> T {
         self.rows(query).await.pop().expect("the query finds a row")
+    }
+
+    /// Holds what a statement locks (`SELECT … FOR UPDATE`): whoever needs it waits there until it is let go.
+    pub(crate) async fn hold(&self, locking: &str) -> Held {
+        self.database.hold(locking).await
+    }
+
+    /// Waits until a query counts something: the one way to wait for what a function does by itself.
+    pub(crate) async fn until(&self, counting: &str) {
+        for _ in 0..POLLS_MAX {
+            let count: u64 = self.row(counting).await;
+            if count > 0 {
+                return;
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        panic!("it never came to be: {counting}");
     }
 
     /// The beginning of every key of this source.
