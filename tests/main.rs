@@ -12,3 +12,4 @@
 
 mod stage;
 mod scenarios;
+mod template;

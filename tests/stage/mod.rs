@@ -11,10 +11,16 @@ mod runtime_api;
 mod function;
 mod trigger;
 mod verbs;
+mod archived;
+mod node;
+mod proxy;
 
 pub(crate) use function::{Function, FunctionError};
+pub(crate) use node::Node;
+pub(crate) use proxy::Proxy;
+pub(crate) use queues::Queue;
 pub(crate) use source::Document;
-pub(crate) use trigger::{Exports, failed_items, sqs_event};
+pub(crate) use trigger::{Exports, deliver_event, failed_items, sqs_event};
 
 use archive::Bucket;
 use granary_ledger::{Ledger, LedgerSettings};
@@ -60,7 +66,19 @@ impl Stage {
 
     /// A stage whose functions are told something else: `[("GRANARY_LEASE_SECONDS", "3")]`. An empty value unsets.
     pub(crate) async fn with(name: &str, settings: &[(&str, &str)]) -> Self {
-        let addresses = Addresses::from_environment();
+        Self::at(Addresses::from_environment(), name, settings).await
+    }
+
+    /// A stage whose source lies in an Elasticsearch of the test's own.
+    pub(crate) async fn on(node: &Node, name: &str) -> Self {
+        let addresses = Addresses {
+            elasticsearch: node.url.parse().unwrap(),
+            ..Addresses::from_environment()
+        };
+        Self::at(addresses, name, &[]).await
+    }
+
+    async fn at(addresses: Addresses, name: &str, settings: &[(&str, &str)]) -> Self {
         let unique = Uuid::now_v7().simple().to_string();
         let id = format!("{name}-{}", &unique[unique.len() - 12..]);
         let aws = granary_environment::aws::sdk_config().await;
@@ -103,6 +121,11 @@ impl Stage {
     /// One of the exporters that work side by side.
     pub(crate) fn exporter(&self, number: usize) -> &Function {
         &self.exporters[number]
+    }
+
+    /// What its functions are told by a variable.
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        &self.environment[name]
     }
 
     /// A function beside the stage's own, told something else on top.

@@ -78,7 +78,7 @@ impl Queues {
         None
     }
 
-    async fn receive_from(&self, queue: &Queue) -> Option<Message> {
+    pub(crate) async fn receive_from(&self, queue: &Queue) -> Option<Message> {
         let request = self
             .sqs
             .receive_message()
@@ -122,6 +122,24 @@ impl Queues {
 
     pub(crate) async fn purge(&self, queue: &Queue) {
         self.sqs.purge_queue().queue_url(&queue.url).send().await.unwrap();
+    }
+
+    /// How many messages a queue holds, whether they are visible or not.
+    pub(crate) async fn depth(&self, queue: &Queue) -> u64 {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let request = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&queue.url)
+            .set_attribute_names(Some(names.into()));
+        let attributes = request.send().await.unwrap().attributes.unwrap_or_default();
+        attributes
+            .values()
+            .map(|count| count.parse::<u64>().unwrap())
+            .sum()
     }
 
     /// Takes everything from the dead-letter queue.

@@ -4,7 +4,7 @@
 //! defect there can't hide itself.
 
 use super::services::Addresses;
-use reqwest::{Client, Method, Response};
+use reqwest::{Body, Client, Method, Response};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -29,6 +29,20 @@ impl Document {
             id,
             json!({ID_FIELD: id, TIME_FIELD: created_at, "text": format!("the text of {id}")}).to_string(),
         )
+    }
+
+    /// Messages `m-0000`, `m-0001`, … spread evenly over hours of 2026-03-01.
+    pub(crate) fn many(count: u32, hours: std::ops::Range<u32>) -> Vec<Self> {
+        let message = |number: u32| {
+            let turn = number / hours.len() as u32;
+            let hour = hours.start + number % hours.len() as u32;
+            let (minute, second) = (turn % 60, turn / 60 % 60);
+            Self::message(
+                &format!("m-{number:04}"),
+                &format!("2026-03-01T{hour:02}:{minute:02}:{second:02}Z"),
+            )
+        };
+        (0..count).map(message).collect()
     }
 
     pub(crate) fn raw(doc_id: &str, body: impl Into<String>) -> Self {
@@ -58,6 +72,8 @@ pub(crate) struct Indices {
     pub(crate) status: String,
     pub(crate) history: String,
     pub(crate) processing: String,
+    /// More messages. It isn't there until a scenario makes it.
+    pub(crate) more_messages: String,
     url: Url,
     http: Client,
 }
@@ -69,6 +85,7 @@ impl Indices {
             status: format!("message-status-{id}"),
             history: format!("message-history-{id}"),
             processing: format!("message-processing-{id}"),
+            more_messages: format!("messages-{id}-more"),
             url: addresses.elasticsearch.clone(),
             http: Client::new(),
         };
@@ -152,6 +169,16 @@ impl Indices {
         self.ask_at(Method::PUT, url, document.body.clone()).await;
     }
 
+    /// A document's `_source` as Elasticsearch keeps it, byte for byte.
+    pub(crate) async fn source_of(&self, index: &str, document: &Document) -> String {
+        let mut url = self.address(&[index, "_source", &document.doc_id]);
+        if let Some(routing) = &document.routing {
+            url.query_pairs_mut().append_pair("routing", routing);
+        }
+        let answer = self.ask_at(Method::GET, url, String::new()).await;
+        answer.text().await.unwrap()
+    }
+
     pub(crate) async fn delete(&self, index: &str, doc_id: &str) {
         self.ask(Method::DELETE, &[index, "_doc", doc_id], String::new())
             .await;
@@ -167,19 +194,20 @@ impl Indices {
     }
 
     pub(crate) async fn remove(&self) {
-        for index in [&self.messages, &self.status, &self.history, &self.processing] {
+        let usual = [&self.messages, &self.status, &self.history, &self.processing];
+        for index in usual.into_iter().chain([&self.more_messages]) {
             let url = self.address(&[index]);
-            // A scenario may have deleted it.
+            // A scenario may have deleted it, or never made it.
             self.http.delete(url).send().await.unwrap();
         }
     }
 
     /// Any request at all; the answer must be a success.
-    pub(crate) async fn ask(&self, method: Method, path: &[&str], body: String) -> Response {
+    pub(crate) async fn ask(&self, method: Method, path: &[&str], body: impl Into<Body>) -> Response {
         self.ask_at(method, self.address(path), body).await
     }
 
-    async fn ask_at(&self, method: Method, url: Url, body: String) -> Response {
+    async fn ask_at(&self, method: Method, url: Url, body: impl Into<Body>) -> Response {
         let request = self
             .http
             .request(method, url)

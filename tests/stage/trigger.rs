@@ -41,6 +41,20 @@ impl Stage {
         all
     }
 
+    /// Delivers what is in the queues to an exporter that isn't the stage's own, until nothing is visible.
+    pub(crate) async fn export_all_by(&self, exporter: &Function) -> Exports {
+        deliver(&self.queues, exporter).await
+    }
+
+    /// Receives everything that is visible, and delivers none of it.
+    pub(crate) async fn receive_all(&self) -> Vec<(Queue, Message)> {
+        let mut received = Vec::new();
+        while let Some((queue, message)) = self.queues.receive().await {
+            received.push((queue.clone(), message));
+        }
+        received
+    }
+
     /// Delivers one message to one exporter.
     pub(crate) async fn export_one(&self) -> Exports {
         let mut exports = Exports::default();
@@ -114,6 +128,13 @@ async fn deliver_one(
             exports.errors.push(error);
         }
     }
+}
+
+/// Delivers received messages in one event, and deletes none. The ids of those that are to be delivered again.
+pub(crate) async fn deliver_event(exporter: &Function, messages: &[&(Queue, Message)]) -> Vec<String> {
+    let messages: Vec<_> = messages.iter().map(|(queue, message)| (queue, message)).collect();
+    let response = exporter.invoke(sqs_event(&messages), EXPORTER_TIMEOUT).await;
+    failed_items(&response.unwrap())
 }
 
 /// The ids of the messages that are to be delivered again.

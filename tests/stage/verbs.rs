@@ -139,6 +139,16 @@ impl Stage {
         }
     }
 
+    /// Objects in the bucket that are not on record.
+    pub(crate) async fn orphans(&self) -> Vec<String> {
+        let on_record: Vec<String> = self
+            .rows("SELECT object_key FROM batch WHERE object_key IS NOT NULL")
+            .await;
+        let mut keys: Vec<String> = self.bucket.objects().await.iter().map(ToString::to_string).collect();
+        keys.retain(|key| !on_record.contains(key));
+        keys
+    }
+
     /// The source as the functions see it.
     pub(crate) fn source(&self) -> Source {
         let settings = SourceSettings {

@@ -5,7 +5,7 @@
 //! document beyond it is asked for alone with a larger limit, and quarantined beyond that.
 //!
 //! Documents that Elasticsearch could not give for the moment are asked for again here, a few times; then the attempt is
-//! deferred. One that it will never give is quarantined, and the rest of the batch ships.
+//! deferred. One that it will never give, or that is no valid JSON, is quarantined, and the rest of the batch ships.
 
 use crate::export::{Exporter, failure};
 use bytes::Bytes;
@@ -65,7 +65,8 @@ impl Exporter {
         Ok(Fetched { spool, exceptions })
     }
 
-    /// Fetches a range of messages by one request, or by more where the answer is too large.
+    /// Fetches a range of messages by one request, or by more where the answer is too large or one of its documents
+    /// makes it unreadable.
     async fn fetch_range(
         &self,
         messages: &[OwnedMessage],
@@ -76,18 +77,37 @@ impl Exporter {
         while let Some(range) = open.pop() {
             match self.fetch_part(messages, range.clone()).await {
                 Ok(part) => parts.push(part),
-                Err(SourceError::TooLarge { .. }) if range.len() > 1 => {
+                Err(error @ (SourceError::TooLarge { .. } | SourceError::NotJson { .. })) if range.len() > 1 => {
                     let middle = range.start + range.len() / 2;
-                    self.request_size.learn(range.len(), ANSWER_BYTES_MAX);
+                    if matches!(error, SourceError::TooLarge { .. }) {
+                        self.request_size.learn(range.len(), ANSWER_BYTES_MAX);
+                    }
                     open.extend([middle..range.end, range.start..middle]);
                 }
                 Err(SourceError::TooLarge { byte_limit, .. }) => {
-                    parts.push(too_large(self, range, byte_limit))
+                    let reason = format!("larger than {byte_limit} bytes with its metadata");
+                    parts.push(self.quarantined(range, reason));
+                }
+                Err(error @ SourceError::NotJson { .. }) => {
+                    let reason = format!("its document or metadata is no valid JSON: {error}");
+                    parts.push(self.quarantined(range, reason));
                 }
                 Err(error) => return Err(failure(error.cause(), &error)),
             }
         }
         Ok(parts)
+    }
+
+    /// The one message of a range that can't be had by any request.
+    fn quarantined(&self, range: Range<usize>, reason: String) -> Part {
+        Part {
+            messages: range,
+            documents: vec![Document::Failed {
+                reason,
+                transient: false,
+            }],
+            metadata: self.metadata.iter().map(|_| Metadata::IndexMissing).collect(),
+        }
     }
 
     async fn fetch_part(&self, messages: &[OwnedMessage], range: Range<usize>) -> Result<Part, SourceError> {
@@ -224,19 +244,6 @@ fn metadata_bytes(metadata: &Metadata) -> u64 {
     match metadata {
         Metadata::IndexMissing => 0,
         Metadata::Found(entries) => entries.iter().flatten().map(|entry| entry.len() as u64).sum(),
-    }
-}
-
-/// The one message of a range that is larger than anything this function has memory for.
-fn too_large(exporter: &Exporter, range: Range<usize>, byte_limit: u64) -> Part {
-    let reason = format!("larger than {byte_limit} bytes with its metadata");
-    Part {
-        messages: range,
-        documents: vec![Document::Failed {
-            reason,
-            transient: false,
-        }],
-        metadata: exporter.metadata.iter().map(|_| Metadata::IndexMissing).collect(),
     }
 }
 

@@ -61,6 +61,17 @@ pub enum SourceError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// The answer has Elasticsearch's shape but isn't JSON: it repeats what somebody indexed, and Elasticsearch takes more
+    /// for JSON than JSON is (comments, a byte order mark, bytes that aren't UTF-8). Ask for less to find the document.
+    #[error("could not {operation}: the answer is not JSON at byte {column} of line {line}")]
+    NotJson {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
     /// The settings can't be used.
     #[error("the settings of the source can't be used: {reason}")]
     Misconfigured {
@@ -78,6 +89,7 @@ impl SourceError {
             | Self::Refused { .. }
             | Self::NotElasticsearch { .. }
             | Self::Malformed { .. }
+            | Self::NotJson { .. }
             | Self::Misconfigured { .. } => false,
         }
     }
@@ -94,8 +106,14 @@ impl SourceError {
     /// An answer that isn't what it should be. Says where, and nothing of what stands there.
     pub(crate) fn malformed(operation: &'static str, error: &serde_json::Error) -> Self {
         let kind = match error.classify() {
+            serde_json::error::Category::Syntax => {
+                return Self::NotJson {
+                    operation,
+                    line: error.line(),
+                    column: error.column(),
+                };
+            }
             serde_json::error::Category::Io => "unreadable",
-            serde_json::error::Category::Syntax => "not JSON",
             serde_json::error::Category::Data => "JSON of another shape",
             serde_json::error::Category::Eof => "cut off",
         };

@@ -130,6 +130,7 @@ impl SourceProblem {
             | SourceError::TooLarge { .. }
             | SourceError::Refused { .. }
             | SourceError::Malformed { .. }
+            | SourceError::NotJson { .. }
             | SourceError::Misconfigured { .. } => Self::Unchecked(error),
         }
     }

@@ -1,0 +1,47 @@
+//! What ticks, and what must not tick twice at once.
+
+use super::Template;
+use super::document::{attribute, reference};
+use serde_json::{Value, json};
+
+#[test]
+fn the_harvester_and_the_reaper_tick_every_minute_and_their_next_tick_is_the_retry() {
+    let template = Template::read();
+    for function in ["Harvester", "Reaper"] {
+        let properties = template.resource(function);
+        let events = properties["Events"].as_object().expect("it has events");
+        let ticks: Vec<&Value> = events
+            .values()
+            .filter(|event| event["Type"] == "ScheduleV2")
+            .map(|event| &event["Properties"])
+            .collect();
+        assert_eq!(ticks.len(), 1, "{function}");
+        let tick = ticks[0];
+        assert_eq!(tick["ScheduleExpression"], "rate(1 minute)", "{function}");
+        assert_eq!(tick["State"], reference("ScheduleState"), "{function}");
+        assert_eq!(tick["GroupName"], reference("Clock"), "{function}");
+        assert_eq!(tick["RetryPolicy"]["MaximumRetryAttempts"], 0, "{function}");
+        assert_eq!(
+            properties["EventInvokeConfig"]["MaximumRetryAttempts"], 0,
+            "{function}"
+        );
+    }
+    assert_eq!(template.at("/Parameters/ScheduleState/Default"), "ENABLED");
+}
+
+#[test]
+fn the_clock_may_start_what_it_ticks() {
+    let template = Template::read();
+    let statement = &template.resource("ClockRole")["Policies"][0]["PolicyDocument"]["Statement"][0];
+    assert_eq!(statement["Action"], "lambda:InvokeFunction");
+    assert_eq!(
+        statement["Resource"],
+        json!([attribute("Harvester", "Arn"), attribute("Reaper", "Arn")])
+    );
+}
+
+#[test]
+fn one_reaper_works_at_a_time() {
+    let template = Template::read();
+    assert_eq!(template.resource("Reaper")["ReservedConcurrentExecutions"], 1);
+}

@@ -1,0 +1,79 @@
+//! What people come in by, and what they leave behind: the API, the logs, the parameters.
+
+use super::Template;
+use super::document::{attribute, reference};
+use serde_json::json;
+
+/// Parameters that may hold a password or a token.
+const SECRETS: [&str; 3] = ["LedgerUrl", "OperatorToken", "ViewerToken"];
+/// API Gateway gives up then, whatever the function does.
+const API_SECS_MAX: u64 = 30;
+
+#[test]
+fn every_path_and_method_goes_to_the_operator() {
+    let template = Template::read();
+    let routes = template.resources_of("AWS::ApiGatewayV2::Route");
+    let keys: Vec<_> = routes.iter().map(|(_, route)| &route["RouteKey"]).collect();
+    // `{proxy+}` doesn't match the root.
+    assert_eq!(keys, ["ANY /", "ANY /{proxy+}"]);
+    for (name, route) in &routes {
+        assert_eq!(
+            route["Target"],
+            json!({ "Fn::Sub": "integrations/${ApiIntegration}" }),
+            "{name}"
+        );
+    }
+    let integration = template.resource("ApiIntegration");
+    assert_eq!(integration["IntegrationType"], "AWS_PROXY");
+    assert_eq!(integration["IntegrationUri"], attribute("Operator", "Arn"));
+    assert_eq!(integration["PayloadFormatVersion"], "2.0");
+    assert_eq!(template.resource("ApiStage")["StageName"], "$default");
+    let permission = template.resource("ApiMayInvokeOperator");
+    assert_eq!(permission["FunctionName"], reference("Operator"));
+    assert_eq!(permission["Principal"], "apigateway.amazonaws.com");
+    assert!(template.number(&template.resource("Operator")["Timeout"]) < API_SECS_MAX);
+}
+
+#[test]
+fn every_function_logs_to_a_group_that_forgets() {
+    let template = Template::read();
+    for (name, function) in template.functions() {
+        let group = function["LoggingConfig"]["LogGroup"]["Ref"].as_str();
+        let group = group.unwrap_or_else(|| panic!("{name} logs to a group that Lambda makes, for ever"));
+        let group = template.resource(group);
+        assert!(template.number(&group["RetentionInDays"]) > 0, "{name}");
+        let own_name = function["FunctionName"]["Fn::Sub"]
+            .as_str()
+            .expect("it has a name");
+        let log_name = json!({ "Fn::Sub": format!("/aws/lambda/{own_name}") });
+        assert_eq!(group["LogGroupName"], log_name, "{name}");
+    }
+}
+
+#[test]
+fn parameters_with_secrets_are_never_shown() {
+    let template = Template::read();
+    for parameter in SECRETS {
+        assert_eq!(
+            template.at(&format!("/Parameters/{parameter}/NoEcho")),
+            true,
+            "{parameter}"
+        );
+    }
+}
+
+/// S1: refused by the operator, and before that by the deployment.
+#[test]
+fn s1_a_production_stack_with_test_data_is_not_deployed() {
+    let template = Template::read();
+    let rule = template.at("/Rules/NoTestDataInProduction");
+    assert_eq!(
+        rule["RuleCondition"],
+        json!({ "Fn::Equals": [reference("Environment"), "production"] })
+    );
+    assert_eq!(
+        rule["Assertions"][0]["Assert"],
+        json!({ "Fn::Equals": [reference("AllowSeeding"), "false"] })
+    );
+    assert_eq!(template.at("/Parameters/AllowSeeding/Default"), "false");
+}

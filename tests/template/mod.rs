@@ -1,0 +1,14 @@
+//! The template as production gets it: what `sam validate` and cfn-lint take for fine, and we can't live with.
+//!
+//! Nothing is deployed here; the file is read. What the running system does is up to [`crate::deployed`].
+
+mod document;
+mod settings;
+mod hand_off;
+mod clock;
+mod archive;
+mod doors;
+mod permissions;
+mod environment;
+
+use document::Template;

@@ -1,0 +1,150 @@
+//! What functions may do: all that their code asks of AWS, and nothing that the design forbids. The emulator refuses
+//! nothing, so a missing permission would show in AWS alone.
+
+use super::Template;
+use super::document::{attribute, reference, several};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Statements about everything, each because AWS has no resource to name for its action.
+const ABOUT_EVERYTHING: [(&str, &str); 1] = [("Operator", "lambda:ListEventSourceMappings")];
+const QUEUES: [&str; 2] = ["Batches", "BatchesPriority"];
+const DEAD_LETTER_QUEUES: [&str; 2] = ["BatchesDeadLetters", "BatchesPriorityDeadLetters"];
+
+/// A function's statements, those that it shares with all others too.
+fn statements<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
+    let mut statements = Vec::new();
+    for policy in several(&template.resource(function)["Policies"]) {
+        match policy["Ref"].as_str() {
+            Some(shared) => {
+                statements.extend(several(&template.resource(shared)["PolicyDocument"]["Statement"]))
+            }
+            None => statements.extend(several(&policy["Statement"])),
+        }
+    }
+    statements
+        .into_iter()
+        .map(|statement| match &statement["Fn::If"] {
+            Value::Array(choice) => &choice[1],
+            _ => statement,
+        })
+        .collect()
+}
+
+fn may(template: &Template, function: &str, action: &str, resource: &Value) -> bool {
+    statements(template, function).into_iter().any(|statement| {
+        statement["Effect"] == "Allow"
+            && several(&statement["Action"]).contains(&&json!(action))
+            && several(&statement["Resource"]).contains(&resource)
+    })
+}
+
+/// Every action that a function may take on anything.
+fn actions<'a>(template: &'a Template, function: &str) -> BTreeSet<&'a str> {
+    let statements = statements(template, function).into_iter();
+    statements
+        .flat_map(|statement| several(&statement["Action"]))
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+#[test]
+fn every_function_may_do_what_its_code_asks_of_aws() {
+    let template = Template::read();
+    let objects = json!({ "Fn::Sub": "${Archive.Arn}/${Prefix}/*" });
+    let bucket = attribute("Archive", "Arn");
+    let mut needed: Vec<(&str, &str, Value)> = Vec::new();
+    for queue in QUEUES.map(|queue| attribute(queue, "Arn")) {
+        for function in ["Harvester", "Reaper"] {
+            needed.push((function, "sqs:SendMessage", queue.clone()));
+        }
+        for action in [
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:ChangeMessageVisibility",
+        ] {
+            needed.push(("Exporter", action, queue.clone()));
+        }
+        for function in ["Exporter", "Reaper", "Operator"] {
+            needed.push((function, "sqs:GetQueueAttributes", queue.clone()));
+        }
+    }
+    for queue in DEAD_LETTER_QUEUES.map(|queue| attribute(queue, "Arn")) {
+        needed.push(("Operator", "sqs:GetQueueAttributes", queue));
+    }
+    for action in ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"] {
+        needed.push(("Exporter", action, objects.clone()));
+    }
+    for function in ["Reaper", "Operator"] {
+        for action in ["s3:GetObject", "s3:DeleteObject"] {
+            needed.push((function, action, objects.clone()));
+        }
+    }
+    for function in ["Exporter", "Reaper", "Operator"] {
+        // Without it, what isn't there is answered with 403 and looks like a defect.
+        needed.push((function, "s3:ListBucket", bucket.clone()));
+    }
+    needed.push(("Reaper", "sns:Publish", reference("Alerts")));
+    for (function, action, resource) in needed {
+        assert!(
+            may(&template, function, action, &resource),
+            "{function} may not {action} on {resource}"
+        );
+    }
+}
+
+#[test]
+fn only_the_exporter_writes_objects_and_it_never_sends() {
+    let template = Template::read();
+    for (function, _) in template.functions() {
+        let actions = actions(&template, function);
+        assert_eq!(
+            actions.contains("s3:PutObject"),
+            function == "Exporter",
+            "{function}"
+        );
+        if function == "Exporter" {
+            // A function that feeds its own queue is stopped by Lambda after 16 rounds.
+            assert!(!actions.contains("sqs:SendMessage"));
+            assert!(!actions.contains("s3:DeleteObject"));
+        }
+        for action in actions {
+            assert!(!action.contains('*'), "{function}: {action}");
+        }
+    }
+}
+
+#[test]
+fn secrets_can_be_read_wherever_they_are_named() {
+    let template = Template::read();
+    for (name, _) in template.at("/Parameters").as_object().expect("it has parameters") {
+        if name.ends_with("SecretArn") {
+            for (function, _) in template.functions() {
+                let of_parameter = reference(name);
+                let may_read = may(&template, function, "secretsmanager:GetSecretValue", &of_parameter);
+                assert!(may_read, "{function} may not read {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_statement_is_about_everything_but_those_that_can_be_about_nothing_else() {
+    let template = Template::read();
+    for (function, _) in template.functions() {
+        for statement in statements(&template, function) {
+            if several(&statement["Resource"]).contains(&&json!("*")) {
+                for action in several(&statement["Action"]) {
+                    let action = action.as_str().unwrap();
+                    assert!(
+                        ABOUT_EVERYTHING.contains(&(function, action)),
+                        "{function}: {action}"
+                    );
+                }
+            }
+        }
+    }
+    for (name, role) in template.resources_of("AWS::IAM::Role") {
+        assert!(!role.to_string().contains("\"Resource\":\"*\""), "{name}");
+    }
+}
