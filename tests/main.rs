@@ -12,4 +12,5 @@
 
 mod stage;
 mod scenarios;
+mod deployed;
 mod template;

@@ -3,3 +3,4 @@
 mod happy;
 mod worker;
 mod hand_off;
+mod delivery;

@@ -1,10 +1,12 @@
 //! A network that can fail: a TCP proxy in front of a service.
 //!
 //! Cut, it breaks off what is connected and whatever connects; stalled, it keeps connections and holds back every
-//! byte. It never looks into what it passes on.
+//! byte; with its answers stalled, requests still reach the service. It never looks into what it passes on.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +18,24 @@ use url::Url;
 enum Network {
     Up,
     Stalled,
+    /// From so many bytes of answers on.
+    AnswersStalled {
+        from: u64,
+    },
     Cut,
+}
+
+/// Bytes that came so far, over all connections.
+#[derive(Debug, Default)]
+struct Traffic {
+    asked: AtomicU64,
+    answered: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Asking,
+    Answering,
 }
 
 /// A service behind a network of its own. The network ends with this value.
@@ -24,6 +43,7 @@ pub(crate) struct Proxy {
     service: Url,
     address: SocketAddr,
     network: watch::Sender<Network>,
+    traffic: Arc<Traffic>,
     accepting: JoinHandle<()>,
 }
 
@@ -34,15 +54,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (network, seen) = watch::channel(Network::Up);
+        let traffic = Arc::<Traffic>::default();
+        let counted = traffic.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(pass_on(stream, behind, seen.clone()));
+                tokio::spawn(pass_on(stream, behind, seen.clone(), counted.clone()));
             }
         });
         Self {
             service,
             address,
             network,
+            traffic,
             accepting,
         }
     }
@@ -63,6 +86,17 @@ impl Proxy {
         self.network.send_replace(Network::Stalled);
     }
 
+    /// Lets requests through, and so many bytes more of their answers.
+    pub(crate) fn stall_answers_after(&self, bytes: u64) {
+        let from = self.traffic.answered.load(Ordering::SeqCst) + bytes;
+        self.network.send_replace(Network::AnswersStalled { from });
+    }
+
+    /// Bytes that the service was asked so far; what is held back counts.
+    pub(crate) fn asked(&self) -> u64 {
+        self.traffic.asked.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn restore(&self) {
         self.network.send_replace(Network::Up);
     }
@@ -75,15 +109,20 @@ impl Drop for Proxy {
 }
 
 /// Ends with either side, with the network's cut, or with the proxy.
-async fn pass_on(client: TcpStream, service: SocketAddr, network: watch::Receiver<Network>) {
+async fn pass_on(
+    client: TcpStream,
+    service: SocketAddr,
+    network: watch::Receiver<Network>,
+    traffic: Arc<Traffic>,
+) {
     let mut until_cut = network.clone();
     let passing = async {
         let service = TcpStream::connect(service).await?;
         let (client_sends, client_receives) = client.into_split();
         let (service_sends, service_receives) = service.into_split();
         tokio::try_join!(
-            pump(client_sends, service_receives, network.clone()),
-            pump(service_sends, client_receives, network.clone())
+            pump(client_sends, service_receives, network.clone(), (&traffic, Way::Asking)),
+            pump(service_sends, client_receives, network.clone(), (&traffic, Way::Answering))
         )
     };
     tokio::select! {
@@ -97,15 +136,22 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut network: watch::Receiver<Network>,
+    (traffic, way): (&Traffic, Way),
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
-        if network
-            .wait_for(|network| *network == Network::Up)
-            .await
-            .is_err()
-        {
+        let before = match way {
+            Way::Asking => &traffic.asked,
+            Way::Answering => &traffic.answered,
+        }
+        .fetch_add(read as u64, Ordering::SeqCst);
+        let passes = |network: &Network| match *network {
+            Network::Up => true,
+            Network::AnswersStalled { from } => way == Way::Asking || before < from,
+            Network::Stalled | Network::Cut => false,
+        };
+        if network.wait_for(passes).await.is_err() {
             return Ok(());
         }
         if read == 0 {

@@ -42,7 +42,11 @@ fn nothing_in_the_archive_expires_and_it_outlives_the_stack() {
     let template = Template::read();
     let rules = &template.resource("Archive")["LifecycleConfiguration"]["Rules"];
     for rule in several(rules) {
-        for expiry in ["ExpirationInDays", "ExpirationDate", "NoncurrentVersionExpiration"] {
+        for expiry in [
+            "ExpirationInDays",
+            "ExpirationDate",
+            "NoncurrentVersionExpiration",
+        ] {
             assert!(rule[expiry].is_null(), "{rule}");
         }
     }

@@ -11,7 +11,10 @@ const FUNCTION: &str = "AWS::Serverless::Function";
 /// The root of the repository.
 pub(super) fn checkout() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().expect("this crate lies in the checkout").to_owned()
+    tests
+        .parent()
+        .expect("this crate lies in the checkout")
+        .to_owned()
 }
 
 pub(super) struct Template(Value);
@@ -37,9 +40,7 @@ impl Template {
 
     /// The names of all resources of a type, and their properties.
     pub(super) fn resources_of(&self, resource_type: &str) -> Vec<(&str, &Value)> {
-        let resources = self.0["Resources"]
-            .as_object()
-            .expect("a template has resources");
+        let resources = self.0["Resources"].as_object().expect("a template has resources");
         let of_type = resources
             .iter()
             .filter(|(_, resource)| resource["Type"] == resource_type);

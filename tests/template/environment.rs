@@ -71,10 +71,7 @@ fn every_variable_that_is_set_is_read() {
     let template = Template::read();
     let read = read_by_all(&template);
     let read_by_any: BTreeSet<String> = read.values().flatten().cloned().collect();
-    let idle: Vec<String> = told_to_all(&template)
-        .difference(&read_by_any)
-        .cloned()
-        .collect();
+    let idle: Vec<String> = told_to_all(&template).difference(&read_by_any).cloned().collect();
     assert!(
         idle.is_empty(),
         "the template sets for all what nobody reads: {idle:?}"

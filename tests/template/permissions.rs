@@ -121,7 +121,12 @@ fn secrets_can_be_read_wherever_they_are_named() {
         if name.ends_with("SecretArn") {
             for (function, _) in template.functions() {
                 let of_parameter = reference(name);
-                let may_read = may(&template, function, "secretsmanager:GetSecretValue", &of_parameter);
+                let may_read = may(
+                    &template,
+                    function,
+                    "secretsmanager:GetSecretValue",
+                    &of_parameter,
+                );
                 assert!(may_read, "{function} may not read {name}");
             }
         }

@@ -94,9 +94,6 @@ impl Harvester {
                     if self.ledger.restart_window(window).await? == Fenced::Refused {
                         return Ok(WindowEnd::Lost);
                     }
-                    window.pages += 1;
-                    window.bookmark = None;
-                    window.tally = Tally::default();
                 }
             }
         }
@@ -214,7 +211,10 @@ impl Harvester {
     }
 }
 
-/// A hit as the ledger takes it; `None`: it has no usable id.
+/// As wide as the ledger's column.
+const ROUTING_BYTES_MAX: usize = 512;
+
+/// A hit as the ledger takes it; `None`: it has no usable id, or a routing that can't be put on record.
 fn seen_message(hit: Hit) -> Option<SeenMessage> {
     let Hit {
         message_id,
@@ -224,6 +224,10 @@ fn seen_message(hit: Hit) -> Option<SeenMessage> {
         event_time,
     } = hit;
     let message_id: MessageId = message_id?;
+    let routing_fits = routing.as_ref().is_none_or(|routing| routing.len() <= ROUTING_BYTES_MAX);
+    if !routing_fits {
+        return None;
+    }
     Some(SeenMessage {
         message_id,
         doc_id,

@@ -15,7 +15,7 @@ pub struct Tally {
     pub owned_elsewhere: u64,
     /// A second document with an id that this or another window has from a different document.
     pub duplicate: u64,
-    /// No usable id: absent, empty, or longer than 512 bytes.
+    /// No usable id: absent, empty, or longer than 512 bytes; or a routing longer than that.
     pub without_id: u64,
 }
 

@@ -137,10 +137,11 @@ impl Ledger {
         self.end_attempt(
                 "settle a batch",
                 batch,
+                "completed",
                 "b.status = 'completed', b.settled_at = UTC_TIMESTAMP(6), b.object_key = :key, b.sha256 = :sha256, \
                  b.bytes_raw = :bytes_raw, b.bytes_stored = :bytes_stored, b.exported = :exported, \
                  b.missing = :missing, b.quarantined = :quarantined, b.deferrals = 0, b.deferred_since = NULL, \
-                 b.error_code = NULL, b.error_text = NULL, a.outcome = 'completed', a.timings = :timings",
+                 b.error_code = NULL, b.error_text = NULL, a.timings = :timings",
                 params! {
                     "key" => settlement.object.as_ref().map(ObjectKey::as_str),
                     "sha256" => settlement.sha256.map(Vec::from),
@@ -165,10 +166,11 @@ impl Ledger {
         self.end_attempt(
             "fail a batch",
             batch,
+            "failed",
             "b.status = 'failed', b.not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND, \
              b.parked_at = IF(b.attempts >= :attempts_max, UTC_TIMESTAMP(6), NULL), \
              b.error_code = :code, b.error_text = :text, \
-             a.outcome = 'failed', a.error_code = :code, a.error_text = :text",
+             a.error_code = :code, a.error_text = :text",
             params! {
                 "delay" => micros(delay),
                 "attempts_max" => attempts_max, "code" => failure.cause.as_str(), "text" => shortened(&failure.text),
@@ -187,11 +189,12 @@ impl Ledger {
         self.end_attempt(
             "defer a batch",
             batch,
+            "deferred",
             "b.status = 'pending', b.attempts = b.attempts - 1, b.enqueued_at = NULL, \
              b.not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND, b.deferrals = b.deferrals + 1, \
              b.deferred_since = COALESCE(b.deferred_since, UTC_TIMESTAMP(6)), \
              b.error_code = :code, b.error_text = :text, \
-             a.outcome = 'deferred', a.error_code = :code, a.error_text = :text",
+             a.error_code = :code, a.error_text = :text",
             params! {
                 "delay" => micros(delay),
                 "code" => failure.cause.as_str(), "text" => shortened(&failure.text),
@@ -205,8 +208,9 @@ impl Ledger {
         self.end_attempt(
             "hand a batch back",
             batch,
+            "handed_back",
             "b.status = 'pending', b.attempts = b.attempts - 1, b.enqueued_at = NULL, b.not_before = NULL, \
-             a.outcome = 'handed_back', a.error_code = :code, a.error_text = :text",
+             a.error_code = :code, a.error_text = :text",
             params! {
                 "code" => failure.cause.as_str(), "text" => shortened(&failure.text),
             },
@@ -238,18 +242,19 @@ impl Ledger {
         .await
     }
 
-    /// Ends the attempt whose fence is given. Where a repetition after a lost answer finds it ended already, by its own
-    /// worker, that is as good as having ended it.
+    /// Ends the attempt whose fence is given. Where a repetition after a lost answer finds it ended already, with the
+    /// same outcome, that is as good as having ended it.
     async fn end_attempt(
         &self,
         operation: &'static str,
         batch: &ClaimedBatch,
+        outcome: &'static str,
         changes: &str,
         params: Params,
     ) -> Result<Fenced, LedgerError> {
         let statement = format!(
             "UPDATE batch b JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
-             SET {changes}, b.holder = NULL, b.lease_until = NULL, a.ended_at = UTC_TIMESTAMP(6) \
+             SET {changes}, a.outcome = '{outcome}', b.holder = NULL, b.lease_until = NULL, a.ended_at = UTC_TIMESTAMP(6) \
              WHERE b.id = {} AND b.fence = {} AND b.status = 'in_progress'",
             batch.id, batch.fence
         );
@@ -263,9 +268,8 @@ impl Ledger {
             }
             let ended: Option<u8> = conn
                 .exec_first(
-                    "SELECT 1 FROM attempt WHERE batch_id = ? AND number = ? \
-                     AND outcome NOT IN ('reaped', 'cancelled')",
-                    (batch.id.0, batch.fence.0),
+                    "SELECT 1 FROM attempt WHERE batch_id = ? AND number = ? AND outcome = ?",
+                    (batch.id.0, batch.fence.0, outcome),
                 )
                 .await
                 .during(operation)?;

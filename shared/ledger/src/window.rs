@@ -254,21 +254,22 @@ impl Ledger {
     }
 
     /// Starts the reading of a held window from the beginning, with an empty account.
-    pub async fn restart_window(&self, window: &LeasedWindow) -> Result<Fenced, LedgerError> {
-        repeated(|| async {
+    pub async fn restart_window(&self, window: &mut LeasedWindow) -> Result<Fenced, LedgerError> {
+        let before = &*window;
+        let fenced = repeated(|| async {
             let mut conn = self.conn("connect").await?;
             conn.exec_drop(
                 "UPDATE harvest_window SET bookmark = NULL, found = 0, recorded = 0, adopted = 0, \
                  owned_elsewhere = 0, duplicates = 0, without_id = 0, rescan = FALSE, pages = ? + 1 \
                  WHERE id = ? AND fence = ? AND state = 'harvesting'",
-                (window.pages, window.id.0, window.fence.0),
+                (before.pages, before.id.0, before.fence.0),
             )
             .await
             .during("restart a window")?;
             let held: Option<u8> = conn
                 .exec_first(
                     "SELECT 1 FROM harvest_window WHERE id = ? AND fence = ? AND state = 'harvesting'",
-                    (window.id.0, window.fence.0),
+                    (before.id.0, before.fence.0),
                 )
                 .await
                 .during("restart a window")?;
@@ -278,7 +279,13 @@ impl Ledger {
                 Fenced::Refused
             })
         })
-        .await
+        .await?;
+        if fenced == Fenced::Done {
+            window.pages += 1;
+            window.bookmark = None;
+            window.tally = Tally::default();
+        }
+        Ok(fenced)
     }
 
     /// A migration's windows, counted.

@@ -160,10 +160,8 @@ async fn h4_a_window_that_is_read_again_counts_its_own_messages_once() {
     let stage = Stage::new().await;
     let mut window = stage.window(1_000).await;
     stage.record(&mut window, &many("m", 10)).await;
-    stage.ledger.restart_window(&window).await.unwrap();
-    stage.ledger.restart_window(&window).await.unwrap();
-    window.pages += 1;
-    window.tally = Tally::default();
+    stage.ledger.restart_window(&mut window).await.unwrap();
+    stage.ledger.restart_window(&mut window).await.unwrap();
     let tally = stage.record(&mut window, &many("m", 12)).await;
     assert_eq!(
         tally,
