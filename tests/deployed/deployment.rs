@@ -151,6 +151,16 @@ impl Deployment {
         .await
     }
 
+    /// Where nothing was ever seeded, there is no index, and no harvester starts. The deployment makes it itself, with
+    /// the mappings that messages need.
+    pub(super) async fn make_source(&self) {
+        let path = format!("/{}", self.index);
+        let found = self.elasticsearch(Method::HEAD, &path, String::new()).await;
+        if !found.status.is_success() {
+            self.operate("/seed/some-model", json!({ "count": 1 })).await;
+        }
+    }
+
     /// Waits until a migration has nothing open. Says what the API says of it then.
     pub(super) async fn finish(&self, migration: &str, ticks: Ticks) -> Value {
         let path = format!("/migrate/status/{migration}");

@@ -1,11 +1,14 @@
 //! What the functions answer to whoever invokes them by hand.
 
+use super::deployment::clock_alone;
 use super::{Deployment, until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_harvester_and_the_reaper_say_what_they_did() {
     let deployment = Deployment::of_environment().await;
+    deployment.make_source().await;
+    let _not_while_the_clock_is_alone = clock_alone().await;
     // Their event says nothing that they need: a schedule's, or none.
     for (function, event, numbers) in [
         (
@@ -38,7 +41,7 @@ async fn the_harvester_and_the_reaper_say_what_they_did() {
             for number in &numbers {
                 let value = answer.pointer(number);
                 assert!(
-                    value.is_some_and(serde_json::Value::is_number),
+                    value.is_some_and(Value::is_number),
                     "{function}, {number}: {answer}"
                 );
             }

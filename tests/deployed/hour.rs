@@ -27,7 +27,7 @@ pub(super) struct PrivateHour<'a> {
 impl<'a> PrivateHour<'a> {
     /// An hour with so many messages at the source. Nothing of them is on record yet.
     pub(super) async fn with_messages(deployment: &'a Deployment, count: usize) -> Self {
-        make_index(deployment).await;
+        deployment.make_source().await;
         let seed = Uuid::now_v7().as_u128() as u64 >> 1;
         let hour = free_hour(deployment, seed).await;
         let ids = (0..count).map(|number| format!("granary-seed-{seed}-{number:08}"));
@@ -94,17 +94,6 @@ impl<'a> PrivateHour<'a> {
                 (object.key.unwrap(), (object.e_tag.unwrap(), written))
             })
             .collect()
-    }
-}
-
-/// The deployment's own way to make the index, with the mappings that messages need.
-async fn make_index(deployment: &Deployment) {
-    let path = format!("/{}", deployment.index);
-    let found = deployment.elasticsearch(Method::HEAD, &path, String::new()).await;
-    if !found.status.is_success() {
-        deployment
-            .operate("/seed/some-model", json!({ "count": 1 }))
-            .await;
     }
 }
 

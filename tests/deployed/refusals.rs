@@ -6,8 +6,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// Status, kind, and the field that is to blame.
+type Refusal = (u16, &'static str, Option<&'static str>);
+
 /// A refusal is a problem as RFC 9457 has it, with what this request was.
-fn assert_refused(answer: &Answer, path: &str, expected: (u16, &str, Option<&str>)) {
+fn assert_refused(answer: &Answer, path: &str, expected: Refusal) {
     let (status, kind, field) = expected;
     let body = &answer.body;
     assert_eq!(answer.status.as_u16(), status, "{path}: {body}");
@@ -35,7 +38,7 @@ async fn h10_what_cannot_be_meant_is_refused_and_the_field_is_named() {
     let (post, get, put, delete) = (Method::POST, Method::GET, Method::PUT, Method::DELETE);
     let backwards = json!({ "from": "2026-11-22T06:00:00Z", "to": "2026-11-22T05:00:00Z" });
     let invalid = |field| (400, "invalid-parameter", Some(field));
-    let cases: Vec<(&Method, &str, Value, (u16, &str, Option<&str>))> = vec![
+    let cases: Vec<(&Method, &str, Value, Refusal)> = vec![
         (&post, "/migrate", json!({ "batchSize": 0 }), invalid("batchSize")),
         (
             &post,

@@ -8,6 +8,10 @@ use granary_domain::{Layout, ObjectKey};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const POLLS_MAX: u32 = 1_500;
 
 /// One line of an object on S3.
 #[derive(Debug, Clone)]
@@ -86,6 +90,17 @@ impl Bucket {
         let mut keys = self.keys().await;
         keys.retain(|key| !key.contains("/_manifests/"));
         keys.into_iter().map(ObjectKey::from_record).collect()
+    }
+
+    /// Waits until so many objects are there.
+    pub(crate) async fn until_it_has(&self, objects: usize) {
+        for _ in 0..POLLS_MAX {
+            if self.objects().await.len() >= objects {
+                return;
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        panic!("there never were {objects} objects");
     }
 
     /// Every line of every object.

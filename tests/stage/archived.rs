@@ -18,14 +18,21 @@ impl Stage {
     pub(crate) async fn assert_each_once(&self, messages: &[Document]) {
         let lines = self.bucket.lines().await;
         let found: BTreeSet<_> = lines.iter().map(|line| line.message_id.as_str()).collect();
-        let wanted: BTreeSet<_> = messages
-            .iter()
-            .map(|message| message.doc_id.as_str())
-            .collect();
+        let wanted: BTreeSet<_> = messages.iter().map(|message| message.doc_id.as_str()).collect();
         let difference: Vec<_> = found.symmetric_difference(&wanted).take(10).collect();
-        assert_eq!((difference.len(), lines.len()), (0, wanted.len()), "{difference:?}");
+        assert_eq!(
+            (difference.len(), lines.len()),
+            (0, wanted.len()),
+            "{difference:?}"
+        );
 
-        let in_bucket: BTreeSet<String> = self.bucket.objects().await.iter().map(ToString::to_string).collect();
+        let in_bucket: BTreeSet<String> = self
+            .bucket
+            .objects()
+            .await
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let on_record: BTreeSet<String> = self
             .rows("SELECT object_key FROM batch WHERE status = 'completed' AND object_key IS NOT NULL")
             .await
@@ -33,7 +40,9 @@ impl Stage {
             .collect();
         assert_eq!(in_bucket, on_record);
         let manifests = self.bucket.keys().await.len() - in_bucket.len();
-        let completed: usize = self.row("SELECT COUNT(*) FROM batch WHERE status = 'completed'").await;
+        let completed: usize = self
+            .row("SELECT COUNT(*) FROM batch WHERE status = 'completed'")
+            .await;
         assert_eq!(manifests, completed, "one manifest for each completed batch");
     }
 }

@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 /// Lines of its log that are shown where a test fails.
 const LOG_LINES_SHOWN: usize = 80;
+/// How long a function may take to find out that it can't work.
+const REFUSAL_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why an invocation came to nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,6 +105,13 @@ impl Function {
         *slot = None;
     }
 
+    /// Waits until its process has ended by itself; the exit code, if no signal ended it.
+    pub(crate) async fn ended(&self) -> Option<i32> {
+        let mut slot = self.process.lock().await;
+        let mut process = slot.take().expect("it runs, or ended between two invocations");
+        process.child.wait().await.unwrap().code()
+    }
+
     /// SIGTERM, while it works or not. Returns at once.
     pub(crate) fn terminate(&self) {
         self.signal("TERM");
@@ -143,9 +152,38 @@ impl Function {
         self.temp.path()
     }
 
+    /// The most memory that its process ever had.
+    pub(crate) fn peak_memory_mib(&self) -> u64 {
+        let pid = self.pid.lock().unwrap().expect("it was started");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib / 1024
+    }
+
     async fn start(&self) -> Process {
         let api = RuntimeApi::serve().await;
-        let mut child = Command::new(binary(&self.name))
+        let mut child = self.command(&api).spawn().unwrap();
+        self.keep_log(child.stdout.take());
+        self.keep_log(child.stderr.take());
+        *self.pid.lock().unwrap() = child.id();
+        Process { api, child }
+    }
+
+    /// Starts it where it can't work: it must end by itself, as failed. Returns everything that it wrote.
+    pub(crate) async fn refusal(&self) -> String {
+        let api = RuntimeApi::serve().await;
+        let output = tokio::time::timeout(REFUSAL_WITHIN, self.command(&api).output()).await;
+        let output = output.expect("it must not start").unwrap();
+        let written = [output.stdout, output.stderr].concat();
+        let written = String::from_utf8(written).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{written}");
+        written
+    }
+
+    fn command(&self, api: &RuntimeApi) -> Command {
+        let mut command = Command::new(binary(&self.name));
+        command
             .env_clear()
             .envs(&self.environment)
             .env("AWS_LAMBDA_RUNTIME_API", &api.address)
@@ -158,13 +196,8 @@ impl Function {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        self.keep_log(child.stdout.take());
-        self.keep_log(child.stderr.take());
-        *self.pid.lock().unwrap() = child.id();
-        Process { api, child }
+            .kill_on_drop(true);
+        command
     }
 
     fn keep_log(&self, output: Option<impl AsyncRead + Unpin + Send + 'static>) {

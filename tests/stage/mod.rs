@@ -15,6 +15,7 @@ mod archived;
 mod node;
 mod proxy;
 
+pub(crate) use archive::ExportedLine;
 pub(crate) use function::{Function, FunctionError};
 pub(crate) use node::Node;
 pub(crate) use proxy::Proxy;
@@ -71,10 +72,8 @@ impl Stage {
 
     /// A stage whose source lies in an Elasticsearch of the test's own.
     pub(crate) async fn on(node: &Node, name: &str) -> Self {
-        let addresses = Addresses {
-            elasticsearch: node.url.parse().unwrap(),
-            ..Addresses::from_environment()
-        };
+        let mut addresses = Addresses::from_environment();
+        addresses.elasticsearch = node.url.parse().unwrap();
         Self::at(addresses, name, &[]).await
     }
 

@@ -81,7 +81,11 @@ fn command(home: &Path, port: u16) -> Vec<String> {
     let pid = std::fs::read_to_string(stack.join("run/elasticsearch.pid"))
         .unwrap_or_else(|error| panic!("no Elasticsearch runs in {}: {error}", stack.display()));
     let command = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap();
-    let mut command: Vec<String> = command.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
+    let mut command: Vec<String> = command
+        .trim_end_matches('\0')
+        .split('\0')
+        .map(str::to_owned)
+        .collect();
     let [.., stacks_home, http, transport] = command.as_mut_slice() else {
         panic!("not the stack's Elasticsearch: {command:?}");
     };

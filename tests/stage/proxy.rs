@@ -7,12 +7,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const POLLS_MAX: u32 = 3_000;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Network {
@@ -97,6 +101,17 @@ impl Proxy {
         self.traffic.asked.load(Ordering::SeqCst)
     }
 
+    /// Waits until the service is asked anything at all.
+    pub(crate) async fn until_asked(&self) {
+        for _ in 0..POLLS_MAX {
+            if self.asked() > 0 {
+                return;
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        panic!("nobody asked {}", self.service.scheme());
+    }
+
     pub(crate) fn restore(&self) {
         self.network.send_replace(Network::Up);
     }
@@ -121,8 +136,18 @@ async fn pass_on(
         let (client_sends, client_receives) = client.into_split();
         let (service_sends, service_receives) = service.into_split();
         tokio::try_join!(
-            pump(client_sends, service_receives, network.clone(), (&traffic, Way::Asking)),
-            pump(service_sends, client_receives, network.clone(), (&traffic, Way::Answering))
+            pump(
+                client_sends,
+                service_receives,
+                network.clone(),
+                (&traffic, Way::Asking)
+            ),
+            pump(
+                service_sends,
+                client_receives,
+                network.clone(),
+                (&traffic, Way::Answering)
+            )
         )
     };
     tokio::select! {

@@ -3,7 +3,12 @@
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Opts, OptsBuilder};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use url::Url;
+
+/// Long enough that whoever tries again comes through in between.
+const KILL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The addresses of the running local stack.
 pub(crate) struct Addresses {
@@ -79,6 +84,26 @@ impl Database {
         let affected = conn.affected_rows();
         conn.disconnect().await.unwrap();
         affected
+    }
+
+    /// Kills every connection to this database, again and again; how many were.
+    pub(crate) async fn kill_connections_until(&self, is_over: &AtomicBool) -> u64 {
+        let mut conn = connection(&self.server).await;
+        let mut killed = 0;
+        let others = format!(
+            "SELECT id FROM information_schema.processlist WHERE db = '{}'",
+            self.name
+        );
+        while !is_over.load(Ordering::Relaxed) {
+            let ids: Vec<u64> = conn.query(&others).await.unwrap();
+            for id in ids {
+                // It may have gone by itself.
+                killed += u64::from(conn.query_drop(format!("KILL CONNECTION {id}")).await.is_ok());
+            }
+            tokio::time::sleep(KILL_INTERVAL).await;
+        }
+        conn.disconnect().await.unwrap();
+        killed
     }
 
     /// Holds what a statement locks, until it is let go.

@@ -131,7 +131,7 @@ async fn deliver_one(
 }
 
 /// Delivers received messages in one event, and deletes none. The ids of those that are to be delivered again.
-pub(crate) async fn deliver_event(exporter: &Function, messages: &[&(Queue, Message)]) -> Vec<String> {
+pub(crate) async fn deliver_event(exporter: &Function, messages: &[(Queue, Message)]) -> Vec<String> {
     let messages: Vec<_> = messages.iter().map(|(queue, message)| (queue, message)).collect();
     let response = exporter.invoke(sqs_event(&messages), EXPORTER_TIMEOUT).await;
     failed_items(&response.unwrap())

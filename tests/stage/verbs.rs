@@ -10,6 +10,7 @@ use granary_verify::{Report, Step, Verifier, VerifyArguments};
 use mysql_async::prelude::FromRow;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -83,12 +84,14 @@ impl Stage {
         );
     }
 
-    async fn is_quiet(&self) -> bool {
+    /// Whether nothing is left to do.
+    pub(crate) async fn is_quiet(&self) -> bool {
         let open: u64 = self
             .row(
                 "SELECT (SELECT COUNT(*) FROM batch WHERE status IN ('pending', 'in_progress') \
                  OR (status = 'failed' AND parked_at IS NULL)) \
-                 + (SELECT COUNT(*) FROM harvest_window WHERE state IN ('open', 'harvesting')) \
+                 + (SELECT COUNT(*) FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
+                 WHERE w.state IN ('open', 'harvesting') AND m.state <> 'cancelled') \
                  + (SELECT COUNT(*) FROM migration WHERE kind <> 'continuous' AND state IN ('open', 'draining'))",
             )
             .await;
@@ -137,16 +140,6 @@ impl Stage {
                 Step::TooLarge { messages } => panic!("an hour of {messages} messages"),
             }
         }
-    }
-
-    /// Objects in the bucket that are not on record.
-    pub(crate) async fn orphans(&self) -> Vec<String> {
-        let on_record: Vec<String> = self
-            .rows("SELECT object_key FROM batch WHERE object_key IS NOT NULL")
-            .await;
-        let mut keys: Vec<String> = self.bucket.objects().await.iter().map(ToString::to_string).collect();
-        keys.retain(|key| !on_record.contains(key));
-        keys
     }
 
     /// The source as the functions see it.
@@ -203,6 +196,11 @@ impl Stage {
     /// Holds what a statement locks (`SELECT … FOR UPDATE`): whoever needs it waits there until it is let go.
     pub(crate) async fn hold(&self, locking: &str) -> Held {
         self.database.hold(locking).await
+    }
+
+    /// Kills every connection to the ledger, again and again; how many were.
+    pub(crate) async fn kill_connections_until(&self, is_over: &AtomicBool) -> u64 {
+        self.database.kill_connections_until(is_over).await
     }
 
     /// Waits until a query counts something: the one way to wait for what a function does by itself.

@@ -84,10 +84,9 @@ pub(super) fn attribute(name: &str, attribute: &str) -> Value {
 
 /// A value that may stand alone or in a list.
 pub(super) fn several(value: &Value) -> Vec<&Value> {
-    match value {
-        Value::Array(values) => values.iter().collect(),
-        one => vec![one],
-    }
+    value
+        .as_array()
+        .map_or_else(|| vec![value], |values| values.iter().collect())
 }
 
 fn written_out(node: &Yaml<'_>) -> Value {

@@ -22,13 +22,9 @@ fn statements<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
             None => statements.extend(several(&policy["Statement"])),
         }
     }
-    statements
-        .into_iter()
-        .map(|statement| match &statement["Fn::If"] {
-            Value::Array(choice) => &choice[1],
-            _ => statement,
-        })
-        .collect()
+    // `!If [condition, statement, nothing]`.
+    let meant = |statement: &'a Value| statement.pointer("/Fn::If/1").unwrap_or(statement);
+    statements.into_iter().map(meant).collect()
 }
 
 fn may(template: &Template, function: &str, action: &str, resource: &Value) -> bool {

@@ -106,6 +106,7 @@ impl Exporter {
         on_record: OnRecord,
         timings: String,
     ) -> Result<Settlement, Failure> {
+        self.require_lease(batch).await?;
         let OnRecord { object, exceptions } = on_record;
         let manifest = self.manifest(batch, object.as_ref(), &exceptions);
         let key = self
@@ -191,6 +192,7 @@ impl Exporter {
         key: &ObjectKey,
         reason: &str,
     ) -> Result<(), Failure> {
+        self.require_lease(batch).await?;
         let subject = format!("{}.{}", batch.id, batch.generation);
         let text = format!(
             "the object {key} is not batch {}: {reason}; the batch goes on with its next generation",
@@ -206,6 +208,19 @@ impl Exporter {
             None => return Err(lease_lost()),
         }
         Ok(())
+    }
+
+    /// Asks, before something that carries no fence: a worker that was frozen and reaped would write its own manifest
+    /// over the one of the attempt that was settled, or alarm people over an object that is the batch by now.
+    async fn require_lease(&self, batch: &ClaimedBatch) -> Result<(), Failure> {
+        let renewed = self
+            .ledger
+            .renew_lease(batch.id, batch.fence, self.lease.lease)
+            .await;
+        match renewed.map_err(ledger_failure)? {
+            Fenced::Done => Ok(()),
+            Fenced::Refused => Err(lease_lost()),
+        }
     }
 
     async fn record_exceptions(

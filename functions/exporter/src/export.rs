@@ -42,8 +42,8 @@ pub(crate) struct Exporter {
     pub(crate) form: (Format, Compression),
     pub(crate) temp_dir: PathBuf,
     pub(crate) request_size: RequestSize,
+    pub(crate) lease: LeaseSection,
     retry: RetrySection,
-    lease: LeaseSection,
     shutdown: Shutdown,
 }
 

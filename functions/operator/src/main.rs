@@ -34,7 +34,9 @@ use std::sync::Arc;
 async fn main() -> anyhow::Result<()> {
     granary_telemetry::init("operator");
     let aws = granary_environment::aws::sdk_config().await;
-    let config = Config::read(&aws).await?;
+    let config = Config::read(&aws).await.inspect_err(|error| {
+        tracing::error!("the operator can't start: {error}");
+    })?;
     let listen = config.listen;
     let router = router::router(Arc::new(Services::new(config, &aws)?));
     if lambda::is_where_we_run() {

@@ -21,6 +21,9 @@ const BATCHES_PER_STEP_MAX: u32 = 500;
 impl Ledger {
     /// Takes back up to 500 batches whose lease is over, by the database's clock. Their workers' fences are stale from
     /// here on. The attempt counted when it was claimed; with none left the batch is parked.
+    ///
+    /// The lease was wait enough for the first time: that batch is due at once, so that the tick that takes it back sends
+    /// it as well. One that lost a worker before waits, since it may be what its workers die of.
     pub async fn reap_dead(&self, backoff: Backoff, attempts_max: u32) -> Result<Reaped, LedgerError> {
         repeated(|| self.try_reap_dead(backoff, attempts_max)).await
     }
@@ -45,7 +48,7 @@ impl Ledger {
              SET a.outcome = 'reaped', a.ended_at = UTC_TIMESTAMP(6), a.error_code = ?, a.error_text = ?, \
              b.status = 'failed', b.fence = b.fence + 1, b.error_code = ?, b.error_text = ?, b.holder = NULL, \
              b.lease_until = NULL, b.parked_at = IF(b.attempts >= ?, UTC_TIMESTAMP(6), NULL), \
-             b.not_before = UTC_TIMESTAMP(6) + INTERVAL RAND() * LEAST(?, ? * POW(2, LEAST(b.attempts, 30) - 1)) \
+             b.not_before = UTC_TIMESTAMP(6) + INTERVAL RAND() * LEAST(?, ? * (POW(2, LEAST(b.attempts, 30) - 1) - 1)) \
              MICROSECOND WHERE b.id IN ({})",
             placeholders(dead.len())
         );

@@ -349,7 +349,7 @@ impl Ledger {
 async fn lift_batches(conn: &mut impl Queryable, window: &LeasedWindow) -> Result<(), LedgerError> {
     conn.exec_drop(
         "UPDATE batch SET priority = :priority, enqueued_at = NULL \
-         WHERE hour_start >= :from - INTERVAL 1 HOUR AND hour_start < :to AND status = 'pending' AND priority < :priority",
+         WHERE hour_start > :from - INTERVAL 1 HOUR AND hour_start < :to AND status = 'pending' AND priority < :priority",
         params! {
             "priority" => u8::from(window.priority), "from" => at(window.range.from()), "to" => at(window.range.to()),
         },
