@@ -166,7 +166,8 @@ pub(crate) struct Watch {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Verdicts:\n  COMPLETE    source, ledger and archive hold the same messages (exit code 0)\n  \
-                        CONSISTENT  the counts agree; all that --quick can say (0)\n  \
+                        CONSISTENT  the counts agree; with --quick (0)\n  \
+                        INCONSISTENT  they don't; with --quick (3)\n  \
                         INCOMPLETE  the source shows messages that are not in the archive (3)\n  \
                         DRIFTED     the archive has messages that the source no longer shows (4)"
 )]

@@ -77,7 +77,9 @@ impl Exporter {
         while let Some(range) = open.pop() {
             match self.fetch_part(messages, range.clone()).await {
                 Ok(part) => parts.push(part),
-                Err(error @ (SourceError::TooLarge { .. } | SourceError::NotJson { .. })) if range.len() > 1 => {
+                Err(error @ (SourceError::TooLarge { .. } | SourceError::NotJson { .. }))
+                    if range.len() > 1 =>
+                {
                     let middle = range.start + range.len() / 2;
                     if matches!(error, SourceError::TooLarge { .. }) {
                         self.request_size.learn(range.len(), ANSWER_BYTES_MAX);

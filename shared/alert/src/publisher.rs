@@ -15,7 +15,7 @@ const TEXT_BYTES_MAX: usize = 16 * 1_024;
 pub struct Alert {
     /// The number of its row in the ledger: who gets the same number twice was told the same thing twice.
     pub number: u64,
-    /// For filters of subscriptions, such as `batches_parked`. 1 to 256 characters.
+    /// For filters of subscriptions, such as `parked`. 1 to 256 characters.
     pub kind: String,
     /// What happened, in one line. SNS takes 100 characters of ASCII; others are replaced, the rest is cut.
     pub subject: String,
@@ -133,7 +133,7 @@ mod tests {
     fn alert(subject: &str, text: &str) -> Alert {
         Alert {
             number: 42,
-            kind: "batches_parked".to_owned(),
+            kind: "parked".to_owned(),
             subject: subject.to_owned(),
             text: text.to_owned(),
         }
@@ -152,6 +152,6 @@ mod tests {
     #[test]
     fn a_text_that_is_too_long_is_cut_between_characters_and_keeps_its_number() {
         let long = body(&alert("", &"ü".repeat(20_000)));
-        assert!(long.len() < 17_000 && long.contains("…\n\nAlert 42 of Granary (batches_parked)."));
+        assert!(long.len() < 17_000 && long.contains("…\n\nAlert 42 of Granary (parked)."));
     }
 }

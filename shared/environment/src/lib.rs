@@ -50,11 +50,11 @@
 //! | `DLQ_URL` | | the dead-letter queue of `batches` | |
 //! | `PRIORITY_DLQ_URL` | | the dead-letter queue of `batches-priority` | |
 //! | `MAX_ATTEMPTS` | 5 | attempts before a batch is parked, 1 to 100 | [`RetrySection`] |
+//! | `RETRY_DELAY_MS` | 5000 | the first delay after a failure, 1 to 600000; it doubles up to 10 minutes | |
 //! | `HARVEST_INTERVAL` | 3600 | seconds of event time in a window, 60 to 86400 | [`HarvestSection`] |
 //! | `HARVEST_LAG_SECONDS` | 120 | how far a window's end stays behind now, 0 to 86400 | |
 //! | `BATCH_SIZE` | 1000 | messages in a batch at most, 1 to 10000 | |
 //! | `LEASE_SECONDS` | 90 | how long a worker may be silent before it counts as dead, 3 to 900 | [`LeaseSection`] |
-//! | `RETRY_DELAY_MS` | 5000 | the first delay after a failure, 1 to 600000; it doubles up to 10 minutes | |
 
 pub mod aws;
 mod environment;

@@ -224,11 +224,6 @@ impl Ledger {
         .await
     }
 
-    /// What a migration of this range would find in the ledger already: for a dry run.
-    pub async fn messages_in(&self, range: TimeRange) -> Result<u64, LedgerError> {
-        Ok(self.progress_of(range).await?.known)
-    }
-
     async fn change_migrations(
         &self,
         operation: &'static str,

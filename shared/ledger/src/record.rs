@@ -219,6 +219,7 @@ async fn record_messages(
     batches.iter_mut().for_each(|batch| batch.kept = batch.planned);
     if ignored > 0 {
         account_for_known(transaction, window, &rows, &mut batches, &mut tally).await?;
+        fold_batches(transaction, &mut batches, window.batch_size).await?;
         keep_what_was_filled(transaction, &batches).await?;
     }
     let batches_kept = batches.iter().filter(|batch| batch.kept > 0).count();
@@ -494,6 +495,54 @@ async fn adopt(
         .during(OPERATION)
 }
 
+/// Where most of a page was known, what is left is spread thinly over the planned batches: neighbours of one hour
+/// that fit into one batch become one, so that a second reading doesn't make many small objects.
+async fn fold_batches(
+    transaction: &mut Transaction<'_>,
+    batches: &mut [PlannedBatch],
+    batch_size: u32,
+) -> Result<(), LedgerError> {
+    for (into, from) in folds(batches, batch_size) {
+        let statement = format!(
+            "UPDATE message SET batch_id = ? WHERE batch_id IN ({})",
+            placeholders(from.len())
+        );
+        let values = std::iter::once(into)
+            .chain(from)
+            .map(|id| Value::from(id.0))
+            .collect();
+        transaction
+            .exec_drop(statement, Params::Positional(values))
+            .await
+            .during(OPERATION)?;
+    }
+    Ok(())
+}
+
+/// Which batches go into which one. What is kept is moved along.
+fn folds(batches: &mut [PlannedBatch], batch_size: u32) -> Vec<(BatchId, Vec<BatchId>)> {
+    let mut folds: Vec<(BatchId, Vec<BatchId>)> = Vec::new();
+    let mut target: Option<usize> = None;
+    for place in 0..batches.len() {
+        let PlannedBatch { id, hour, kept, .. } = batches[place];
+        if kept == 0 {
+            continue;
+        }
+        let fits = |at: &usize| batches[*at].hour == hour && batches[*at].kept + kept <= batch_size;
+        let Some(into) = target.filter(fits) else {
+            target = Some(place);
+            continue;
+        };
+        batches[into].kept += kept;
+        batches[place].kept = 0;
+        match folds.last_mut() {
+            Some((last, from)) if *last == batches[into].id => from.push(id),
+            Some(_) | None => folds.push((batches[into].id, vec![id])),
+        }
+    }
+    folds
+}
+
 /// Makes each batch as large as what it was given, and removes those that were given nothing. The caller's
 /// transaction made them, so nobody has seen them.
 async fn keep_what_was_filled(
@@ -555,6 +604,28 @@ mod tests {
         let (mut rows, duplicates) = distinct(&messages);
         let sizes: Vec<u32> = plan(&mut rows, 2).iter().map(|batch| batch.planned).collect();
         assert_eq!((sizes, duplicates), (vec![2, 2, 1], 0));
+    }
+
+    #[test]
+    fn batches_that_were_hardly_filled_fold_into_one_of_their_hour() {
+        let hour = Hour::of("2026-01-01T10:00:00Z".parse().unwrap());
+        let batch = |id, hour, kept| PlannedBatch {
+            id: BatchId(id),
+            hour,
+            planned: 10,
+            kept,
+        };
+        let mut batches = [
+            batch(1, hour, 0),
+            batch(2, hour, 3),
+            batch(3, hour, 4),
+            batch(4, hour, 3),
+            batch(5, hour, 9),
+            batch(6, hour.next(), 1),
+        ];
+        let folded = folds(&mut batches, 10);
+        assert_eq!(folded, [(BatchId(2), vec![BatchId(3), BatchId(4)])]);
+        assert_eq!(batches.map(|batch| batch.kept), [0, 10, 0, 0, 9, 1]);
     }
 
     #[test]

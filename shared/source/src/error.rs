@@ -24,7 +24,7 @@ pub enum SourceError {
         /// Its error, or how the connection failed.
         reason: String,
     },
-    /// The point in time has expired, or a node that held it is gone: open another and go on from the last time.
+    /// The point in time has expired, or a node that held it is gone: its cursors mean nothing in another one.
     #[error("the point in time is lost")]
     PitLost,
     /// The answer is larger than the caller can take. It was abandoned unread.

@@ -2,7 +2,7 @@
 
 use crate::error::SourceError;
 use crate::pit::{KEEP_ALIVE, PointInTime};
-use crate::query::{self, ALL_SHARDS, Completeness, Order, PitBody, SearchBody, TimeClause};
+use crate::query::{self, ALL_SHARDS, Completeness, Order, PitBody, SearchBody};
 use crate::wire::{Call, CallBody};
 use crate::{Source, settings::SourceSettings};
 use bytes::Bytes;
@@ -43,9 +43,6 @@ pub enum Position {
     Start,
     /// After a hit of the same point in time.
     After(SortValues),
-    /// At a time, verbatim from [`IdPage::last_time`]: how to go on in a new point in time. Hits of just that time are
-    /// shown again, so that none of them is skipped.
-    FromTime(String),
 }
 
 /// The sort values of a hit, as Elasticsearch wrote them: a JSON array. They never go through a number type.
@@ -62,8 +59,6 @@ pub struct IdPage {
     pub hits: Vec<Hit>,
     /// The last hit's sort values: where the next page begins.
     pub next: Option<SortValues>,
-    /// The last hit's event time, verbatim: where to begin if the point in time is lost.
-    pub last_time: Option<String>,
 }
 
 /// One document that the source showed.
@@ -87,9 +82,8 @@ impl Source {
         let settings = self.settings();
         let search_after = match request.position {
             Position::After(SortValues(values)) => Some(raw(values)?),
-            Position::Start | Position::FromTime(_) => None,
+            Position::Start => None,
         };
-        let clause = clause_from(request.range, request.position)?;
         let by_time = query::by_time(settings, request.pit.resolution, Order::Asc);
         let body = SearchBody {
             pit: Some(PitBody {
@@ -101,7 +95,11 @@ impl Source {
             search_after: search_after.as_deref(),
             stored_fields: settings.hits_are_bare().then_some("_none_"),
             docvalue_fields: (!settings.id_is_doc_id()).then_some([settings.id_field.as_str()]),
-            ..SearchBody::of(query::messages(settings, Some(clause), request.filter))
+            ..SearchBody::of(query::messages(
+                settings,
+                Some(request.range.into()),
+                request.filter,
+            ))
         };
         let answer = self.search_view(READ_PAGE, &body).await?;
         read_page(&answer, settings, request.pit)
@@ -164,17 +162,6 @@ impl Source {
     }
 }
 
-/// The range, from the position on. A document with several times may sort before the range: that doesn't widen it.
-fn clause_from(range: TimeRange, position: &Position) -> Result<TimeClause, SourceError> {
-    let mut clause = TimeClause::from(range);
-    if let Position::FromTime(time) = position
-        && query::parse_time(READ_PAGE, time)? > range.from()
-    {
-        clause.from.clone_from(time);
-    }
-    Ok(clause)
-}
-
 fn raw(values: &str) -> Result<Box<RawValue>, SourceError> {
     RawValue::from_string(values.to_owned()).map_err(|error| SourceError::malformed(READ_PAGE, &error))
 }
@@ -198,21 +185,14 @@ fn read_page(answer: &[u8], settings: &SourceSettings, pit: &PointInTime) -> Res
             routing: found.routing,
             event_time,
         });
-        last = Some((found.sort, time));
+        last = Some(found.sort);
     }
-    let (next, last_time) = last
-        .map(|(sort, time)| (SortValues(sort.get().to_owned()), time.into_owned()))
-        .unzip();
     let pit = PointInTime {
         id: page.pit_id.unwrap_or_else(|| pit.id.clone()),
         resolution: pit.resolution,
     };
-    Ok(IdPage {
-        pit,
-        hits,
-        next,
-        last_time,
-    })
+    let next = last.map(|sort| SortValues(sort.get().to_owned()));
+    Ok(IdPage { pit, hits, next })
 }
 
 /// The message's id, and the document's where it is another.
