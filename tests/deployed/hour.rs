@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// Old enough that no seeding reaches there.
 const HOURS_AGO_MIN: u64 = 48;
-const HOURS_AGO_MAX: u64 = 30 * 24;
+const HOURS_AGO_MAX: u64 = 90 * 24;
 
 /// An object as the bucket lists it: its ETag and when it was written.
 pub(super) type Listed = (String, String);
@@ -21,7 +21,7 @@ pub(super) struct PrivateHour<'a> {
     hour: Hour,
     /// Part of every id, as of seeded messages.
     seed: u64,
-    pub(super) ids: Vec<String>,
+    ids: Vec<String>,
 }
 
 impl<'a> PrivateHour<'a> {
@@ -95,6 +95,23 @@ impl<'a> PrivateHour<'a> {
             })
             .collect()
     }
+
+    /// The batches that own its messages: number, migration, attempts and object.
+    pub(super) async fn batches(&self) -> Vec<(u64, String, u32, String)> {
+        let query = format!(
+            "SELECT DISTINCT b.id, LOWER(HEX(b.migration_id)), b.attempts, b.object_key FROM message m \
+             JOIN batch b ON b.id = m.batch_id WHERE m.message_id LIKE 'granary-seed-{}-%' ORDER BY b.id",
+            self.seed
+        );
+        self.deployment.rows(&query).await
+    }
+
+    /// How a verification of a migration of this hour ends.
+    pub(super) async fn verdict(&self, migration: &str) -> Value {
+        self.deployment
+            .operate("/verify", json!({ "migrationId": migration }))
+            .await
+    }
 }
 
 /// An hour in which neither the source nor the ledger has messages.
@@ -107,7 +124,7 @@ async fn free_hour(deployment: &Deployment, seed: u64) -> Hour {
             return hour;
         }
     }
-    panic!("no hour of a month is free: clear the seeded messages (`granary seed --clear`)")
+    panic!("no hour of three months is free: clear the seeded messages (`granary seed --clear`)")
 }
 
 async fn messages_in(deployment: &Deployment, hour: Hour) -> u64 {
@@ -129,23 +146,4 @@ async fn messages_in(deployment: &Deployment, hour: Hour) -> u64 {
     );
     let on_record: Vec<u64> = deployment.rows(&query).await;
     at_source + on_record[0]
-}
-
-impl PrivateHour<'_> {
-    /// The batches that own its messages: number, migration, attempts and object.
-    pub(super) async fn batches(&self) -> Vec<(u64, String, u32, String)> {
-        let query = format!(
-            "SELECT DISTINCT b.id, LOWER(HEX(b.migration_id)), b.attempts, b.object_key FROM message m \
-             JOIN batch b ON b.id = m.batch_id WHERE m.message_id LIKE 'granary-seed-{}-%' ORDER BY b.id",
-            self.seed
-        );
-        self.deployment.rows(&query).await
-    }
-
-    /// How a verification of a migration of this hour ends.
-    pub(super) async fn verdict(&self, migration: &str) -> Value {
-        self.deployment
-            .operate("/verify", json!({ "migrationId": migration }))
-            .await
-    }
 }

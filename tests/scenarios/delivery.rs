@@ -332,7 +332,7 @@ async fn d1_a_ledger_that_goes_away_in_mid_batch_costs_the_attempt_and_no_messag
     assert_eq!(returned, [rest[0].1.message_id.clone().unwrap()]);
     ledger.restore();
     let before = written(&stage).await;
-    assert_eq!(before.len(), 4, "two objects and their manifests");
+    assert_eq!(before.len(), 4, "two objects and their manifests: {before:?}");
 
     // SQS delivers it again before its lease is over: that changes nothing.
     assert_eq!(deliver_event(&exporter, &rest[..1]).await, NOBODY);

@@ -260,7 +260,7 @@ async fn e9_twenty_thousand_messages_are_archived_once_each_while_workers_are_ki
         export_under_fire(&stage, 0, &toll),
         export_under_fire(&stage, 1, &toll),
     );
-    println!(
+    eprintln!(
         "{MESSAGES} messages in {:.1} s, seed {SEED}: {} exporters died at work, {} harvesters; {} kills came too late; \
          {} batches were reaped, {} messages sent twice",
         started.elapsed().as_secs_f64(),

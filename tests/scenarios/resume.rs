@@ -146,16 +146,10 @@ async fn h4_a_window_whose_point_in_time_is_lost_between_two_ticks_is_read_again
 
     stage.let_leases_end().await;
     let all = messages.len() as u64;
-    let next = stage.harvest().await;
-    assert_eq!(
-        (&next["windows_recorded"], &next["tally"]["found"]),
-        (&json!(1), &json!(all))
-    );
-    let (state, _, attempts, found, recorded, others): Window = stage.row(WINDOW).await;
-    assert_eq!(
-        (state.as_str(), attempts, found, recorded, others),
-        ("recorded", 2, all, all, 0)
-    );
+    assert_eq!(stage.harvest().await["windows_recorded"], 1);
+    // One page before, the return to the start, and three pages of the new view.
+    let window: Window = stage.row(WINDOW).await;
+    assert_eq!(window, ("recorded".into(), 5, 2, all, all, 0));
     assert_eq!(
         stage
             .row::<u64>("SELECT COUNT(*) FROM message WHERE batch_id IS NOT NULL")

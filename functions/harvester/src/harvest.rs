@@ -170,11 +170,15 @@ impl Harvester {
         Ok(false)
     }
 
-    /// What of a migration's range is not in a window and may be: up to where it ends, or, without an end, whole
-    /// intervals up to what counts as settled.
+    /// What of a migration's range is not in a window and may be: up to where it ends, or, as long as it has not come to
+    /// its end, whole intervals up to what counts as settled. That moves with the clock: following it closely would open
+    /// a window of milliseconds after the other.
     fn due_range(&self, migration: &Migration, settled: Timestamp) -> Option<TimeRange> {
-        let end = migration.to.unwrap_or_else(|| floor(settled, self.settings));
-        TimeRange::new(migration.harvested_to, end.min(settled)).ok()
+        let end = match migration.to {
+            Some(to) if to <= settled => to,
+            Some(_) | None => floor(settled, self.settings),
+        };
+        TimeRange::new(migration.harvested_to, end).ok()
     }
 
     /// The migration that the schedule itself asks for. It begins with the deployment's first hour; what is older is

@@ -224,7 +224,9 @@ fn seen_message(hit: Hit) -> Option<SeenMessage> {
         event_time,
     } = hit;
     let message_id: MessageId = message_id?;
-    let routing_fits = routing.as_ref().is_none_or(|routing| routing.len() <= ROUTING_BYTES_MAX);
+    let routing_fits = routing
+        .as_ref()
+        .is_none_or(|routing| routing.len() <= ROUTING_BYTES_MAX);
     if !routing_fits {
         return None;
     }
