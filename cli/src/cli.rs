@@ -144,7 +144,7 @@ pub(crate) struct Start {
     /// 0 to 9; from 5 on it overtakes others.
     #[arg(long, value_name = "0-9")]
     pub(crate) priority: Option<u8>,
-    /// Only these messages: a JSON object of fields and values, or {"query": <query DSL>}.
+    /// Only these messages: a JSON object of fields and values, or {"query": …} with query DSL.
     #[arg(long, value_name = "JSON", value_parser = json_object)]
     pub(crate) filter: Option<Map<String, Value>>,
     /// Count what would be migrated; write nothing.

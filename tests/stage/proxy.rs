@@ -103,8 +103,13 @@ impl Proxy {
 
     /// Waits until the service is asked anything at all.
     pub(crate) async fn until_asked(&self) {
+        self.until_asked_since(0).await;
+    }
+
+    /// Waits until the service is asked anything after it was [`asked`](Self::asked) so many bytes.
+    pub(crate) async fn until_asked_since(&self, asked: u64) {
         for _ in 0..POLLS_MAX {
-            if self.asked() > 0 {
+            if self.asked() > asked {
                 return;
             }
             tokio::time::sleep(POLL_INTERVAL).await;

@@ -165,20 +165,20 @@ impl Exporter {
     ) -> Result<(), LedgerError> {
         let fenced = match &ended {
             Ok(settlement) => self.ledger.settle(batch, settlement).await?,
-            Err(failure) => match failure.cause {
-                Cause::LeaseLost => Fenced::Refused,
-                Cause::Deadline | Cause::Shutdown => self.ledger.hand_back(batch, failure).await?,
-                cause if cause.is_platforms() => {
-                    let delay = DEFERRAL_BACKOFF.delay(batch.deferrals + 1, rand::random());
-                    self.ledger.defer(batch, failure, delay).await?
-                }
-                _ => {
-                    let delay = self.retry.backoff.delay(batch.attempts, rand::random());
-                    self.ledger
-                        .fail(batch, failure, delay, self.retry.attempts_max)
-                        .await?
-                }
-            },
+            Err(failure) if failure.cause == Cause::LeaseLost => Fenced::Refused,
+            Err(failure) if matches!(failure.cause, Cause::Deadline | Cause::Shutdown) => {
+                self.ledger.hand_back(batch, failure).await?
+            }
+            Err(failure) if failure.cause.is_platforms() => {
+                let delay = DEFERRAL_BACKOFF.delay(batch.deferrals + 1, rand::random());
+                self.ledger.defer(batch, failure, delay).await?
+            }
+            Err(failure) => {
+                let delay = self.retry.backoff.delay(batch.attempts, rand::random());
+                self.ledger
+                    .fail(batch, failure, delay, self.retry.attempts_max)
+                    .await?
+            }
         };
         log_end(batch, &ended, fenced, started);
         Ok(())
@@ -233,9 +233,10 @@ pub(crate) fn ledger_failure(error: LedgerError) -> Failure {
 }
 
 fn handed_back(cause: Cause) -> Failure {
-    let text = match cause {
-        Cause::Shutdown => "the function is being shut down",
-        _ => "the function's time is nearly over",
+    let text = if cause == Cause::Shutdown {
+        "the function is being shut down"
+    } else {
+        "the function's time is nearly over"
     };
     Failure {
         cause,

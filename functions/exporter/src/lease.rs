@@ -46,10 +46,8 @@ impl Heartbeat {
 
     /// When the lease is lost, and why.
     pub(crate) async fn lost(&mut self) -> Failure {
-        let text = match (&mut self.lost).await {
-            Ok(reason) => reason,
-            Err(_) => "the heartbeat ended by itself",
-        };
+        let reason = (&mut self.lost).await;
+        let text = reason.unwrap_or("the heartbeat ended by itself");
         Failure {
             cause: Cause::LeaseLost,
             text: text.to_owned(),

@@ -45,7 +45,9 @@ pub(crate) fn desk(
 impl Reaper {
     /// Works on operations, the oldest first, until none is left or time is over.
     pub(crate) async fn work_on_operations(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
-        let until = deadline.stop().min(Instant::now() + Duration::from_secs(WORK_SECS_MAX));
+        let until = deadline
+            .stop()
+            .min(Instant::now() + Duration::from_secs(WORK_SECS_MAX));
         let budget = Budget {
             until,
             messages_max: u64::MAX,

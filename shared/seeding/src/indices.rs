@@ -1,4 +1,5 @@
-//! The indices that test messages are written to: made where they are absent, left as they are where they exist.
+//! The indices that test messages are written to: made where they are absent; where they exist,
+//! the one field that test messages are told by is added.
 //!
 //! Only what is searched or sorted by is mapped; everything else stands in `_source` alone, which is what an export
 //! reads, and costs nothing to index.
@@ -50,9 +51,12 @@ impl Seeder {
             "mappings": {"dynamic": false, "properties": fields},
         });
         match self.writer.create_index(index, &body).await {
-            Err(SourceError::Refused { reason, .. }) if reason.contains("already exists as alias") => Ok(()),
-            made => Ok(made?),
+            Err(SourceError::Refused { reason, .. }) if reason.contains("already exists as alias") => {}
+            made => made?,
         }
+        // An index that was there before may not map new fields by itself, and what isn't mapped is never found again.
+        let seed_field = json!({"properties": {SEED_FIELD: {"type": "long"}}});
+        Ok(self.writer.add_fields(index, &seed_field).await?)
     }
 
     /// Makes what was written visible. An index that isn't there has nothing to show.

@@ -10,7 +10,9 @@ use crate::wire::{Call, CallBody, Wire};
 use bytes::Bytes;
 use elasticsearch::SearchParts;
 use elasticsearch::http::Method;
-use elasticsearch::indices::{IndicesCreateParts, IndicesDeleteParts, IndicesRefreshParts};
+use elasticsearch::indices::{
+    IndicesCreateParts, IndicesDeleteParts, IndicesPutMappingParts, IndicesRefreshParts,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -89,6 +91,14 @@ impl IndexWriter {
             }) if reason.starts_with("resource_already_exists_exception") => Ok(()),
             created => created.map(drop),
         }
+    }
+
+    /// Adds fields to an index's mapping: `{"properties":{…}}`. Fields that are there already stay as they are.
+    pub async fn add_fields(&self, name: &str, mapping: &Value) -> Result<(), SourceError> {
+        let operation = "add fields to an index";
+        let body = CallBody::json(operation, mapping)?;
+        let path = IndicesPutMappingParts::Index(&[name]).url();
+        self.ask(operation, Method::Put, &path, body).await.map(drop)
     }
 
     /// Deletes an index. One that isn't there is fine.
