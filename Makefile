@@ -34,13 +34,16 @@ status: ## Show what runs, and where
 
 # ---- Checks ------------------------------------------------------------------------------------------------------------
 
+# Tests wait for services more than they compute.
+export RUST_TEST_THREADS ?= 4
+
 .PHONY: test
 test: up ## Run all tests on the local stack
-	@. $(LOCAL)/env; cargo test --workspace
+	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast
 
 .PHONY: test-full
 test-full: up ## Run all tests and the long suites
-	@. $(LOCAL)/env; GRANARY_TEST_FULL=1 cargo test --workspace
+	@. $(LOCAL)/env; GRANARY_TEST_FULL=1 cargo test --workspace --no-fail-fast
 
 .PHONY: lint
 lint: tools ## Check format, lints, docs, dependencies, the template and spelling
@@ -55,6 +58,7 @@ lint: tools ## Check format, lints, docs, dependencies, the template and spellin
 .PHONY: tools
 tools:
 	@local/stack tools
+	@mkdir -p $(LOCAL)/cargo
 	@$(LOCAL)/cargo/bin/cargo-deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY_VERSION)' || \
 		cargo install --quiet --locked --root $(LOCAL)/cargo cargo-deny --version $(CARGO_DENY_VERSION)
 
