@@ -174,12 +174,6 @@ impl Stage {
             .map_or(0, |(batches, _)| *batches)
     }
 
-    /// What became of a range's messages, whoever owns them.
-    pub(crate) async fn progress(&self, from: &str, to: &str) -> granary_ledger::Progress {
-        let range = TimeRange::new(super::instant(from), super::instant(to)).unwrap();
-        self.ledger.progress_of(range).await.unwrap()
-    }
-
     /// The ledger, past the ledger's functions.
     pub(crate) async fn sql(&self, statement: &str) -> u64 {
         self.database.sql(statement).await
