@@ -3,7 +3,7 @@
 use super::services::Held;
 use super::source::Document;
 use super::{Exports, FunctionError, HARVESTER_TIMEOUT, REAPER_TIMEOUT, SOURCE_NAME, Stage, source};
-use granary_domain::{BatchStatus, MigrationId, MigrationKind, Priority, TimeRange};
+use granary_domain::{BatchStatus, MigrationId, MigrationKind, Priority};
 use granary_ledger::NewMigration;
 use granary_source::{DocId, Source, SourceSettings};
 use granary_verify::{Report, Step, Verifier, VerifyArguments};
