@@ -17,6 +17,7 @@ mod schema;
 mod migration;
 mod window;
 mod record;
+mod plan;
 mod outbox;
 mod claim;
 mod settle;
