@@ -82,34 +82,6 @@ async fn e9_a_worker_that_is_shut_down_hands_its_batch_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e11_a_worker_that_was_reaped_while_it_was_frozen_changes_nothing() {
-    let stage = harvested("frozen").await;
-    let held = stage.hold("SELECT * FROM message FOR UPDATE").await;
-    let (stale, ()) = tokio::join!(stage.export_one(), async {
-        stage.until(IN_PROGRESS).await;
-        stage.exporter(0).freeze();
-        held.let_go().await;
-        stage.let_leases_end().await;
-        stage.reap().await;
-        stage.let_delays_end().await;
-        stage.reap().await;
-        let (queue, message) = stage.queues.receive().await.expect("the reaper sent it again");
-        let event = crate::stage::sqs_event(&[(queue, &message)]);
-        let response = stage
-            .exporter(1)
-            .invoke(event, crate::stage::EXPORTER_TIMEOUT)
-            .await
-            .unwrap();
-        assert_eq!(crate::stage::failed_items(&response), [""; 0]);
-        assert_nothing_was_lost(&stage).await;
-        stage.exporter(0).thaw();
-    });
-    assert_eq!(stale.acknowledged, 1, "{stale:?}");
-    assert_nothing_was_lost(&stage).await;
-    stage.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_function_that_exceeds_its_timeout_is_killed_and_started_again() {
     let stage = harvested("timeout").await;
     let held = stage.hold("SELECT * FROM message FOR UPDATE").await;
