@@ -155,13 +155,7 @@ async fn desk(services: &Services) -> Result<Desk, Problem> {
 pub(crate) async fn seeder(services: &Services) -> Result<Seeder, Problem> {
     let config = &services.config;
     let section = seeding_section(services)?.clone();
-    let target = SeedingTarget {
-        index: config.source.index.clone(),
-        id_field: config.source.id_field.clone(),
-        time_field: config.source.time_field.clone(),
-        metadata: config.metadata.sources.clone(),
-        lag: config.harvest.lag,
-    };
+    let target = SeedingTarget::of(&config.source, &config.metadata, &config.harvest);
     let ledger = services.ledger().await?.clone();
     Ok(Seeder::new(section, target, ledger, services.archive.clone())?)
 }

@@ -27,6 +27,7 @@ pub use stats::SeedStats;
 
 use granary_archive::Archive;
 use granary_domain::MetadataSource;
+use granary_environment::{HarvestSection, MetadataSection, SourceSection};
 use granary_ledger::Ledger;
 use granary_source::IndexWriter;
 use std::sync::Arc;
@@ -48,6 +49,19 @@ pub struct SeedingTarget {
     pub metadata: Vec<MetadataSource>,
     /// `GRANARY_HARVEST_LAG_SECONDS`: event times end before it, so that what is seeded is harvested at once.
     pub lag: Duration,
+}
+
+impl SeedingTarget {
+    /// Where a deployment with these settings is harvested.
+    pub fn of(source: &SourceSection, metadata: &MetadataSection, harvest: &HarvestSection) -> Self {
+        Self {
+            index: source.index.clone(),
+            id_field: source.id_field.clone(),
+            time_field: source.time_field.clone(),
+            metadata: metadata.sources.clone(),
+            lag: harvest.lag,
+        }
+    }
 }
 
 /// Writes test messages, and clears them away. Cheap to clone.
