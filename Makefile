@@ -41,14 +41,29 @@ export RUST_TEST_THREADS ?= 4
 test: up ## Run all tests on the local stack
 	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast
 
+# The suites that take minutes, and the source on the oldest Elasticsearch that is supported, a node beside the stack's.
+OLDEST := GRANARY_LOCAL_DIR=$(LOCAL)/oldest ES_VERSION=7.17.28 ES_PORT=9217 ES_TRANSPORT_PORT=9317
+
 .PHONY: test-full
-test-full: up ## Run all tests and the long suites
-	@. $(LOCAL)/env; GRANARY_TEST_FULL=1 cargo test --workspace --no-fail-fast
+test-full: test ## Run all tests and the long suites
+	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1
+	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \
+		ES_URL=http://127.0.0.1:9217 cargo test -p granary-source
+
+.PHONY: docs
+docs: ## Write docs/reliability.md: which test holds which edge case
+	cargo run --quiet -p granary-reliability
+
+.PHONY: soak
+soak: up ## Archive for half an hour while everything is killed again and again (SOAK_MINUTES, SOAK_MESSAGES, SOAK_SEED)
+	cargo build --release --bins
+	@. $(LOCAL)/env; cargo test --release -p granary-tests --features soak soak:: -- --nocapture
 
 .PHONY: lint
 lint: tools ## Check format, lints, docs, dependencies, the template and spelling
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --workspace --test long --test scale --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	$(LOCAL)/cargo/bin/cargo-deny --offline --log-level error check bans licenses sources
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(VENV)/sam validate --lint --template template.yaml

@@ -1,8 +1,9 @@
 //! What can be typed: commands, options and their help.
 
 use clap::{Args, Parser, Subcommand};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
+use std::time::Duration;
 use url::Url;
 use uuid::Uuid;
 
@@ -13,6 +14,8 @@ Examples:
   granary migrate start --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z --dry-run
   granary watch                                 follow the newest migration
   granary verify                                is everything there, and nothing twice?
+  granary verify --repair                       and have what is missing archived again
+  granary sweep                                 name objects that nobody recorded; --apply removes them
   granary --json status | jq .queue.batches     the API's JSON, for scripts
 
 Exit codes:
@@ -63,6 +66,8 @@ pub(crate) enum Command {
     Watch(Watch),
     /// Compare the source, the ledger and the archive, and give a verdict.
     Verify(Verify),
+    /// Find objects in the archive that nobody recorded, and take them away.
+    Sweep(Sweep),
     /// Health, batches and queues at a glance.
     Status,
 }
@@ -184,6 +189,40 @@ pub(crate) struct Verify {
     /// Compare counts and manifests only; read no objects.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Have messages that were left out harvested again, and objects that are lost or damaged exported again.
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) repair: bool,
+    /// Say what would be repaired, and do nothing.
+    #[arg(long, requires = "repair")]
+    pub(crate) dry_run: bool,
+    /// Don't ask before repairing.
+    #[arg(long, requires = "repair")]
+    pub(crate) yes: bool,
+}
+
+/// Find objects in the archive that nobody recorded, and take them away.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary sweep                       name them; remove nothing\n  granary sweep --apply               remove them\n  \
+                        granary sweep --older-than 24h      only what is a day old\n\nThe reaper does `granary sweep --apply` once a day by itself. \
+                        What the next attempt at a batch may still use\nis never removed, nor what isn't ours by its name."
+)]
+pub(crate) struct Sweep {
+    /// Remove what is found. Without it nothing is changed.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Leave alone what is younger: 90m, 24h. At least the deployment's own age, an hour.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) older_than: Option<Duration>,
+    /// Also objects of batches that the ledger doesn't know. Never after the ledger was restored from a backup: these are
+    /// then objects that were lost from it.
+    #[arg(long)]
+    pub(crate) include_unknown: bool,
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let span: SignedDuration = text.parse().map_err(|error| format!("it is not a duration such as 24h: {error}"))?;
+    Duration::try_from(span).map_err(|_| "an age can't be negative".to_owned())
 }
 
 fn json_object(text: &str) -> Result<Map<String, Value>, String> {
@@ -244,11 +283,33 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_only_looks_unless_it_is_told_otherwise() {
+        let sweep = |line: &str| match parse(line) {
+            Ok(Command::Sweep(sweep)) => (sweep.apply, sweep.older_than),
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(sweep("sweep"), (false, None));
+        let a_day = Duration::from_secs(86_400);
+        assert_eq!(sweep("sweep --apply --older-than 24h"), (true, Some(a_day)));
+        assert!(parse("sweep --older-than soon").is_err());
+        assert!(parse("sweep --older-than=-1h").is_err());
+    }
+
+    #[test]
     fn verify_takes_a_migration_or_a_range() {
         assert!(parse("verify --quick").is_ok());
         let id = Uuid::nil();
         assert!(parse(&format!("verify --migration {id}")).is_ok());
         assert!(parse(&format!("verify --migration {id} --to 2026-11-22T06:00:00Z")).is_err());
         assert!(parse("verify --migration 42").is_err());
+    }
+
+    #[test]
+    fn a_repair_may_be_rehearsed_and_is_never_quick() {
+        assert!(parse("verify --repair --dry-run").is_ok());
+        assert!(parse("verify --repair --yes").is_ok());
+        assert!(parse("verify --repair --quick").is_err());
+        assert!(parse("verify --dry-run").is_err());
+        assert!(parse("verify --yes").is_err());
     }
 }

@@ -30,7 +30,7 @@ const REQUIRED: [(&str, &[&str]); 9] = [
 ];
 
 /// Settings that are wrong, each in its own way, and who reads them. An empty one is missing.
-const WRONG: [(&str, &str, &[&str]); 25] = [
+const WRONG: [(&str, &str, &[&str]); 29] = [
     ("GRANARY_LEDGER_URL", "postgres://granary:hunter2@db/granary", ALL),
     ("GRANARY_ES_URL", "ftp://granary:hunter2@es:9200", ALL),
     ("GRANARY_SOURCE_INDEX", "messages/2026", ALL),
@@ -53,8 +53,12 @@ const WRONG: [(&str, &str, &[&str]); 25] = [
     ("GRANARY_RETRY_DELAY_MS", "5s", OF_RETRIES),
     ("GRANARY_HARVEST_INTERVAL", "1h", OF_THE_HARVEST),
     ("GRANARY_HARVEST_LAG_SECONDS", "-1", OF_THE_HARVEST),
+    ("GRANARY_RESCAN_AFTER_SECONDS", "15m", &["harvester"]),
+    ("GRANARY_RESCAN_DAYS", "365", &["harvester"]),
+    ("GRANARY_RESCAN_HOUR", "24", &["harvester"]),
     ("GRANARY_BATCH_SIZE", "10001", OF_THE_HARVEST),
     ("GRANARY_LEASE_SECONDS", "soon", OF_LEASES),
+    ("GRANARY_SWEEP_AGE_SECONDS", "60", &["reaper", "operator"]),
     ("GRANARY_ALERT_TOPIC_ARN", "", &["reaper"]),
     ("GRANARY_FAILURE_RATE_THRESHOLD", "10%", &["reaper"]),
     (

@@ -268,7 +268,10 @@ async fn e9_a_batch_is_handed_back_when_the_time_is_nearly_over_and_burns_no_att
             .await;
         assert_eq!(left, ("pending".into(), 0, handed_back, None));
         assert_eq!(spools(&exporter), [""; 0]);
-        assert_eq!(stage.reap().await["sent"], 1, "it is sent again at once");
+        if handed_back > 1 {
+            stage.let_delays_end().await;
+        }
+        assert_eq!(stage.reap().await["sent"], 1, "the first time it is sent again at once");
     }
     to_es.restore();
     deliver(&stage, &exporter, EXPORTER_TIMEOUT).await.unwrap();

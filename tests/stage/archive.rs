@@ -4,8 +4,9 @@ use super::{PREFIX, SOURCE_NAME};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use granary_archive::Archive;
-use granary_domain::{Layout, ObjectKey};
+use granary_domain::{Layout, ObjectKey, QUARANTINE};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -88,8 +89,15 @@ impl Bucket {
     /// The keys of data objects: what Athena would read.
     pub(crate) async fn objects(&self) -> Vec<ObjectKey> {
         let mut keys = self.keys().await;
-        keys.retain(|key| !key.contains("/_manifests/"));
+        keys.retain(|key| !key.contains("/_manifests/") && !key.contains(QUARANTINE));
         keys.into_iter().map(ObjectKey::from_record).collect()
+    }
+
+    /// The keys of what is kept of messages that can't be exported.
+    pub(crate) async fn quarantine(&self) -> Vec<String> {
+        let mut keys = self.keys().await;
+        keys.retain(|key| key.contains(QUARANTINE));
+        keys
     }
 
     /// Waits until so many objects are there.
@@ -136,6 +144,13 @@ impl Bucket {
             .send()
             .await
             .unwrap();
+    }
+
+    /// The same, with the checksum noted on it.
+    pub(crate) async fn put_as_a_worker(&self, key: &str, body: Vec<u8>) {
+        let sha256: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let put = self.s3.put_object().bucket(&self.name).key(key);
+        put.metadata("sha256", sha256).body(body.into()).send().await.unwrap();
     }
 
     pub(crate) async fn delete(&self, key: &str) {

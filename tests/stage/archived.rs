@@ -39,7 +39,17 @@ impl Stage {
             .into_iter()
             .collect();
         assert_eq!(in_bucket, on_record);
-        let manifests = self.bucket.keys().await.len() - in_bucket.len();
+        let kept = self.bucket.quarantine().await;
+        let reasons: Vec<String> = self
+            .rows("SELECT reason FROM message WHERE outcome = 'quarantined'")
+            .await;
+        for key in &kept {
+            assert!(
+                reasons.iter().any(|reason| reason.contains(key)),
+                "nobody names {key}: {reasons:?}"
+            );
+        }
+        let manifests = self.bucket.keys().await.len() - in_bucket.len() - kept.len();
         let completed: usize = self
             .row("SELECT COUNT(*) FROM batch WHERE status = 'completed'")
             .await;

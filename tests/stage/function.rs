@@ -19,6 +19,8 @@ use uuid::Uuid;
 const LOG_LINES_SHOWN: usize = 80;
 /// How long a function may take to find out that it can't work.
 const REFUSAL_WITHIN: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const POLLS_MAX: u32 = 2_000;
 
 /// Why an invocation came to nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,10 +36,12 @@ pub(crate) enum FunctionError {
 pub(crate) struct Function {
     pub(crate) name: String,
     environment: BTreeMap<String, String>,
+    /// In KiB: as if the disk were full from there on.
+    file_kib_max: Option<u64>,
     temp: TempDir,
     log: Arc<Mutex<Vec<String>>>,
     process: tokio::sync::Mutex<Option<Process>>,
-    pid: Mutex<Option<u32>>,
+    pid: Arc<Mutex<Option<u32>>>,
 }
 
 struct Process {
@@ -50,11 +54,18 @@ impl Function {
         Self {
             name: name.into(),
             environment: environment.clone(),
+            file_kib_max: None,
             temp: tempfile::tempdir().unwrap(),
             log: Arc::default(),
             process: tokio::sync::Mutex::new(None),
-            pid: Mutex::new(None),
+            pid: Arc::default(),
         }
+    }
+
+    /// No file that it writes may become larger: the system refuses what is beyond (EFBIG), as it would on a full disk.
+    pub(crate) fn with_files_of_at_most(mut self, kib: u64) -> Self {
+        self.file_kib_max = Some(kib);
+        self
     }
 
     /// Invokes the function, and starts it where no process of it runs.
@@ -131,20 +142,30 @@ impl Function {
         self.signal("KILL");
     }
 
+    /// SIGKILL at somebody else's bidding, to whichever process of it runs then.
+    pub(crate) fn killer(&self) -> impl Fn() + Send + Sync + 'static {
+        let pid = self.pid.clone();
+        move || send_signal(&pid, "KILL")
+    }
+
     fn signal(&self, signal: &str) {
-        let Some(pid) = *self.pid.lock().unwrap() else {
-            return;
-        };
-        let sent = std::process::Command::new("kill")
-            .arg(format!("-{signal}"))
-            .arg(pid.to_string())
-            .output();
-        sent.expect("`kill` is there; the process may have ended");
+        send_signal(&self.pid, signal);
     }
 
     /// What it wrote, over all of its processes: stdout and stderr.
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until it has written this to its log; what is read of the log may be a little behind the process.
+    pub(crate) async fn until_it_says(&self, text: &str) {
+        for _ in 0..POLLS_MAX {
+            if self.log.lock().unwrap().iter().any(|line| line.contains(text)) {
+                return;
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        panic!("the {} never said {text:?}", self.name);
     }
 
     /// Where it spools.
@@ -182,7 +203,10 @@ impl Function {
     }
 
     fn command(&self, api: &RuntimeApi) -> Command {
-        let mut command = Command::new(binary(&self.name));
+        let mut command = match self.file_kib_max {
+            None => Command::new(binary(&self.name)),
+            Some(kib) => limited(&binary(&self.name), kib),
+        };
         command
             .env_clear()
             .envs(&self.environment)
@@ -236,6 +260,27 @@ impl Drop for Function {
             );
         }
     }
+}
+
+fn send_signal(pid: &Mutex<Option<u32>>, signal: &str) {
+    let Some(pid) = *pid.lock().unwrap() else {
+        return;
+    };
+    let sent = std::process::Command::new("kill")
+        .arg(format!("-{signal}"))
+        .arg(pid.to_string())
+        .output();
+    sent.expect("`kill` is there; the process may have ended");
+}
+
+/// The same process, after a shell has set the limit and seen to it that exceeding it is an error and no signal.
+fn limited(binary: &std::path::Path, kib: u64) -> Command {
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; exec \"$0\""])
+        .arg(binary)
+        .arg(kib.to_string());
+    command
 }
 
 /// Beside this test, in the directory above `deps/`, whatever `CARGO_TARGET_DIR` is.

@@ -11,15 +11,23 @@ mod runtime_api;
 mod function;
 mod trigger;
 mod verbs;
+mod operator;
 mod archived;
+mod invariants;
 mod node;
+mod mariadb;
 mod proxy;
+mod http_proxy;
 
 pub(crate) use archive::ExportedLine;
 pub(crate) use function::{Function, FunctionError};
+pub(crate) use invariants::APPLY;
+pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
+pub(crate) use mariadb::MariaDb;
 pub(crate) use node::Node;
 pub(crate) use proxy::Proxy;
 pub(crate) use queues::Queue;
+pub(crate) use services::Addresses;
 pub(crate) use source::Document;
 pub(crate) use trigger::{Exports, deliver_event, failed_items, sqs_event};
 
@@ -27,7 +35,7 @@ use archive::Bucket;
 use granary_ledger::{Ledger, LedgerSettings};
 use jiff::Timestamp;
 use queues::Queues;
-use services::{Addresses, Database};
+use services::Database;
 use source::Indices;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,12 +80,11 @@ impl Stage {
 
     /// A stage whose source lies in an Elasticsearch of the test's own.
     pub(crate) async fn on(node: &Node, name: &str) -> Self {
-        let mut addresses = Addresses::from_environment();
-        addresses.elasticsearch = node.url.parse().unwrap();
-        Self::at(addresses, name, &[]).await
+        Self::at(Addresses::from_environment().with_node(node), name, &[]).await
     }
 
-    async fn at(addresses: Addresses, name: &str, settings: &[(&str, &str)]) -> Self {
+    /// A stage on services that are the test's own or the local stack's, as [`Addresses`] says.
+    pub(crate) async fn at(addresses: Addresses, name: &str, settings: &[(&str, &str)]) -> Self {
         let unique = Uuid::now_v7().simple().to_string();
         let id = format!("{name}-{}", &unique[unique.len() - 12..]);
         let aws = granary_environment::aws::sdk_config().await;
@@ -136,6 +143,22 @@ impl Stage {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
         Function::new(name, &environment)
+    }
+
+    /// Has all of its functions start anew and be told something else: addresses of networks that stand before what this
+    /// stage made. The stage's own eyes look past them.
+    pub(crate) fn tell(&mut self, settings: &[(&str, &str)]) {
+        self.environment.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let function = |name: &str| Function::new(name, &self.environment);
+        self.harvester = function("harvester");
+        self.reaper = function("reaper");
+        self.operator = function("operator");
+        let exporters = self.exporters.len();
+        self.exporters = (0..exporters).map(|_| function("exporter")).collect();
     }
 
     /// Has this many exporters work side by side.

@@ -75,17 +75,22 @@ impl Node {
     }
 }
 
-/// The command line of the stack's node, with another home and other ports.
-fn command(home: &Path, port: u16) -> Vec<String> {
+/// The command line of a service of the stack.
+pub(super) fn command_of(service: &str) -> Vec<String> {
     let stack = stack_directory();
-    let pid = std::fs::read_to_string(stack.join("run/elasticsearch.pid"))
-        .unwrap_or_else(|error| panic!("no Elasticsearch runs in {}: {error}", stack.display()));
+    let pid = std::fs::read_to_string(stack.join(format!("run/{service}.pid")))
+        .unwrap_or_else(|error| panic!("no {service} runs in {}: {error}", stack.display()));
     let command = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap();
-    let mut command: Vec<String> = command
+    command
         .trim_end_matches('\0')
         .split('\0')
         .map(str::to_owned)
-        .collect();
+        .collect()
+}
+
+/// The command line of the stack's node, with another home and other ports.
+fn command(home: &Path, port: u16) -> Vec<String> {
+    let mut command = command_of("elasticsearch");
     let [.., stacks_home, http, transport] = command.as_mut_slice() else {
         panic!("not the stack's Elasticsearch: {command:?}");
     };
@@ -116,7 +121,7 @@ fn stack_directory() -> PathBuf {
     )
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let numbers = std::iter::repeat_with(|| (Uuid::now_v7().as_u128() % PORTS.len() as u128) as u16);
     numbers
         .map(|number| PORTS.start + number)

@@ -1,7 +1,8 @@
 //! A network that can fail: a TCP proxy in front of a service.
 //!
 //! Cut, it breaks off what is connected and whatever connects; stalled, it keeps connections and holds back every
-//! byte; with its answers stalled, requests still reach the service. It never looks into what it passes on.
+//! byte; with its answers stalled, requests still reach the service; slow, it keeps every piece for a while. It never
+//! looks into what it passes on.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +22,10 @@ const POLLS_MAX: u32 = 3_000;
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Network {
     Up,
+    /// Every piece of every way takes so long.
+    Slow {
+        latency: Duration,
+    },
     Stalled,
     /// From so many bytes of answers on.
     AnswersStalled {
@@ -88,6 +93,11 @@ impl Proxy {
 
     pub(crate) fn stall(&self) {
         self.network.send_replace(Network::Stalled);
+    }
+
+    /// Lets everything through, each piece (64 KiB at most) later than it came.
+    pub(crate) fn slow(&self, latency: Duration) {
+        self.network.send_replace(Network::Slow { latency });
     }
 
     /// Lets requests through, and so many bytes more of their answers.
@@ -177,12 +187,16 @@ async fn pump(
         }
         .fetch_add(read as u64, Ordering::SeqCst);
         let passes = |network: &Network| match *network {
-            Network::Up => true,
+            Network::Up | Network::Slow { .. } => true,
             Network::AnswersStalled { from } => way == Way::Asking || before < from,
             Network::Stalled | Network::Cut => false,
         };
         if network.wait_for(passes).await.is_err() {
             return Ok(());
+        }
+        let now = *network.borrow();
+        if let Network::Slow { latency } = now {
+            tokio::time::sleep(latency).await;
         }
         if read == 0 {
             return to.shutdown().await;

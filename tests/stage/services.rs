@@ -1,5 +1,6 @@
 //! Where the services are, and a ledger database for one stage.
 
+use super::{MariaDb, Node};
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Opts, OptsBuilder};
 use std::collections::BTreeMap;
@@ -36,6 +37,18 @@ impl Addresses {
             elasticsearch: variable("ES_URL").parse().expect("ES_URL must be a URL"),
             ledger: variable("LEDGER_URL"),
         }
+    }
+
+    /// With an Elasticsearch of the test's own.
+    pub(crate) fn with_node(mut self, node: &Node) -> Self {
+        self.elasticsearch = node.url.parse().unwrap();
+        self
+    }
+
+    /// With a MariaDB of the test's own.
+    pub(crate) fn with_mariadb(mut self, server: &MariaDb) -> Self {
+        self.ledger = format!("{}/granary", server.url);
+        self
     }
 
     /// How a function reaches AWS.

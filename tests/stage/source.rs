@@ -74,7 +74,7 @@ pub(crate) struct Indices {
     pub(crate) processing: String,
     /// More messages. It isn't there until a scenario makes it.
     pub(crate) more_messages: String,
-    url: Url,
+    pub(crate) url: Url,
     http: Client,
 }
 

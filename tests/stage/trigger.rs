@@ -20,7 +20,7 @@ pub(crate) struct Exports {
 }
 
 impl Exports {
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.acknowledged += other.acknowledged;
         self.returned.extend(other.returned);
         self.errors.extend(other.errors);

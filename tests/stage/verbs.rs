@@ -142,10 +142,10 @@ impl Stage {
         }
     }
 
-    /// The source as the functions see it.
+    /// The source as the functions see it, past every proxy.
     pub(crate) fn source(&self) -> Source {
         let settings = SourceSettings {
-            url: self.environment["GRANARY_ES_URL"].parse().unwrap(),
+            url: self.indices.url.clone(),
             credentials: None,
             index: self.environment["GRANARY_SOURCE_INDEX"].clone(),
             id_field: source::ID_FIELD.into(),

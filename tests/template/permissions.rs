@@ -72,9 +72,10 @@ fn every_function_may_do_what_its_code_asks_of_aws() {
         needed.push(("Exporter", action, objects.clone()));
     }
     for function in ["Reaper", "Operator"] {
-        for action in ["s3:GetObject", "s3:DeleteObject"] {
+        for action in ["s3:GetObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] {
             needed.push((function, action, objects.clone()));
         }
+        needed.push((function, "s3:ListBucketMultipartUploads", bucket.clone()));
     }
     for function in ["Exporter", "Reaper", "Operator"] {
         // Without it, what isn't there is answered with 403 and looks like a defect.

@@ -1,6 +1,6 @@
 //! `granary migrate`: starting, listing, looking at and cancelling migrations.
 
-use super::{Format, Session, confirm, say_notes, watch};
+use super::{Format, Session, confirm, deferral, say_notes, source, watch};
 use crate::cli::{Migrate, Start};
 use crate::ending::Ending;
 use crate::progress::say;
@@ -115,7 +115,7 @@ async fn status(session: &Session, id: Uuid) -> anyhow::Result<Ending> {
 pub(super) fn described(answer: &Value) -> String {
     let (migration, progress) = (&answer["migration"], &answer["progress"]);
     let count = |name: &str| grouped(number(&progress[name]));
-    show::pairs(&[
+    let pairs = show::pairs(&[
         ("migration", text(&migration["id"])),
         ("kind", text(&migration["kind"])),
         ("state", text(&migration["state"])),
@@ -131,9 +131,12 @@ pub(super) fn described(answer: &Value) -> String {
         ("failed", count("failed")),
         ("gone at the source", count("missing")),
         ("can't be exported", count("quarantined")),
+        ("late", source::lateness(&answer["lateness"])),
         ("verdict", text(&migration["verdict"])),
         ("asked for by", text(&migration["requestedBy"])),
-    ])
+    ]);
+    let waiting = deferral::lines(answer).into_iter().map(|line| format!("  {line}"));
+    std::iter::once(pairs).chain(waiting).collect::<Vec<_>>().join("\n")
 }
 
 async fn list(session: &Session, query: &str) -> anyhow::Result<Ending> {

@@ -4,7 +4,10 @@ mod seed;
 mod migrate;
 mod watch;
 mod verify;
+mod sweep;
 mod status;
+mod deferral;
+mod source;
 mod operation;
 
 use crate::api::Api;
@@ -37,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Migrate(command) => migrate::run(&session, command).await,
         Command::Watch(options) => watch::run(&session, options.id).await,
         Command::Verify(options) => verify::run(&session, &options).await,
+        Command::Sweep(options) => sweep::run(&session, &options).await,
         Command::Status => status::run(&session).await,
     }
 }

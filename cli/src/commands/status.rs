@@ -1,6 +1,6 @@
 //! `granary status`: the whole deployment at a glance.
 
-use super::{Format, Session};
+use super::{Format, Session, deferral, source};
 use crate::ending::Ending;
 use crate::progress::say;
 use crate::show::{self, Column, Tone, bytes, grouped, number, text, toned};
@@ -8,24 +8,42 @@ use serde_json::{Value, json};
 
 pub(super) async fn run(session: &Session) -> anyhow::Result<Ending> {
     let health = session.api.get("/health").await?;
-    let queue = match session.api.get("/queue/stats").await {
-        Ok(queue) => queue,
-        Err(error) if session.format == Format::People => {
-            say(&error.to_string());
-            Value::Null
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let queue = asked_for(session, "/queue/stats").await?;
+    let source = asked_for(session, "/source/stats").await?;
     match session.format {
-        Format::Json => show::print_json(&json!({ "health": health, "queue": queue }))?,
+        Format::Json => {
+            show::print_json(&json!({ "health": health, "queue": queue, "source": source }))?;
+        }
         Format::People => {
             show::print(&services(&health))?;
             if queue.is_object() {
                 show::print(&format!("\n{}\n\n{}", batches(&queue), queues(&queue)))?;
             }
+            if source.is_object() {
+                show::print(&format!("\n{}", of_source(&source)))?;
+            }
         }
     }
     Ok(Ending::Done)
+}
+
+/// What can't be told is left out where people read.
+async fn asked_for(session: &Session, path: &str) -> anyhow::Result<Value> {
+    match session.api.get(path).await {
+        Ok(answer) => Ok(answer),
+        Err(error) if session.format == Format::People => {
+            say(&error.to_string());
+            Ok(Value::Null)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn of_source(answer: &Value) -> String {
+    show::pairs(&[
+        ("late documents", source::lateness(&answer["lateness"])),
+        ("without an event time", source::without_time(&answer["withoutTime"])),
+    ])
 }
 
 fn services(health: &Value) -> String {
@@ -74,12 +92,13 @@ fn batches(queue: &Value) -> String {
         rows,
     );
     let parked = number(&queue["parked"]);
-    let stored = bytes(number(&queue["bytesStored"]));
+    let mut lines = vec![table];
     if parked > 0 {
-        format!("{table}\n parked: {parked}, out of attempts\n stored: {stored}")
-    } else {
-        format!("{table}\n stored: {stored}")
+        lines.push(format!(" parked: {parked}, out of attempts"));
     }
+    lines.extend(deferral::lines(queue).into_iter().map(|line| format!(" {line}")));
+    lines.push(format!(" stored: {}", bytes(number(&queue["bytesStored"]))));
+    lines.join("\n")
 }
 
 fn queues(queue: &Value) -> String {

@@ -1,6 +1,6 @@
 //! `granary verify`: waiting for the verdict, and telling it.
 
-use super::{Format, Session, operation};
+use super::{Format, Session, confirm, operation};
 use crate::cli::Verify;
 use crate::ending::Ending;
 use crate::progress::Position;
@@ -12,6 +12,9 @@ const FINDINGS_SHOWN_MAX: usize = 10;
 const IDS_SHOWN_MAX: usize = 5;
 
 pub(super) async fn run(session: &Session, options: &Verify) -> anyhow::Result<Ending> {
+    if options.repair && !options.dry_run {
+        confirm("Have what is missing harvested and exported again?", options.yes)?;
+    }
     let first = session.api.post("/verify", &body_of(options)).await?;
     let answer = operation::wait(session, first, ("verifying", position)).await?;
     let report = &answer["operation"]["result"];
@@ -34,6 +37,10 @@ fn body_of(options: &Verify) -> Value {
     put("from", options.from.map(|from| from.to_string()));
     put("to", options.to.map(|to| to.to_string()));
     body.insert("quick".to_owned(), options.quick.into());
+    if options.repair {
+        body.insert("repair".to_owned(), true.into());
+        body.insert("dryRun".to_owned(), options.dry_run.into());
+    }
     Value::Object(body)
 }
 
@@ -106,6 +113,7 @@ fn told(verdict: Verdict, report: &Value) -> String {
     let mut parts = vec![heading(verdict, report), three_places(report), effort(report)];
     parts.extend(exceptions(report));
     parts.extend(findings(report));
+    parts.extend(repairs(report));
     parts.join("\n\n")
 }
 
@@ -205,6 +213,37 @@ fn findings(report: &Value) -> Option<String> {
     Some(lines.join("\n"))
 }
 
+/// What was done about the findings, or would be. The verdict is about what was found before.
+fn repairs(report: &Value) -> Option<String> {
+    let heading = match report["scope"]["repair"].as_str() {
+        Some("on") => "Repair",
+        Some("dry_run") => "Repair: a dry run, nothing was done",
+        Some(_) | None => return None,
+    };
+    let repairs = &report["repairs"];
+    let lines: Vec<(&str, String)> = [
+        ("harvested", "messages harvested again"),
+        ("reExported", "batches exported again"),
+        ("underWay", "batches that are being exported again already"),
+        ("leftMessages", "messages left to another run"),
+        ("leftBatches", "batches left to another run"),
+    ]
+    .into_iter()
+    .filter(|(name, _)| number(&repairs[*name]) > 0)
+    .map(|(name, meaning)| (meaning, grouped(number(&repairs[name]))))
+    .collect();
+    let told = if lines.is_empty() {
+        "  There was nothing to repair.".to_owned()
+    } else {
+        show::pairs(&lines)
+    };
+    let next = match heading {
+        "Repair" if !lines.is_empty() => "\n  Verify again once it is exported: granary verify",
+        _ => "",
+    };
+    Some(format!("  {heading}\n{told}{next}"))
+}
+
 fn finding(finding: &Value) -> String {
     let place = match (finding["key"].as_str(), finding["batch"].as_u64()) {
         (Some(key), _) => format!("\n      {key}"),
@@ -224,8 +263,15 @@ fn finding(finding: &Value) -> String {
         format!("\n      such as {}", ids.join(", "))
     };
     let kind = text(&finding["kind"]).replace('_', " ");
+    let remedy = match finding["remedy"].as_str() {
+        Some("harvest") => "\n      to be harvested again",
+        Some("re_export") => "\n      to be exported again",
+        Some("under_way") => "\n      is being exported again already",
+        Some("later") => "\n      left to another run",
+        Some(_) | None => "",
+    };
     format!(
-        "  - {}  {kind}: {}{place}{ids}",
+        "  - {}  {kind}: {}{place}{ids}{remedy}",
         text(&finding["hour"]),
         text(&finding["text"])
     )
@@ -257,6 +303,30 @@ mod tests {
             .map(|name| code(name).unwrap());
         assert_eq!(codes, [0, 0, 3, 3, 4]);
         assert!(code("SPLENDID").is_err());
+    }
+
+    #[test]
+    fn a_repair_is_told_with_what_it_left_and_what_comes_next() {
+        let mut report = report("INCOMPLETE");
+        assert_eq!(repairs(&report), None, "nobody asked for it");
+        report["scope"]["repair"] = json!("on");
+        report["repairs"] = json!({"harvested": 1_200, "reExported": 1, "leftBatches": 3});
+        report["findings"][0]["remedy"] = json!("re_export");
+        let text = told(Verdict::Incomplete, &report);
+        for part in [
+            "  Repair\n",
+            "messages harvested again     1,200",
+            "batches exported again       1",
+            "batches left to another run  3",
+            "to be exported again",
+            "Verify again once it is exported",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+        report["scope"]["repair"] = json!("dry_run");
+        assert!(told(Verdict::Incomplete, &report).contains("a dry run, nothing was done"));
+        report["repairs"] = json!({});
+        assert!(told(Verdict::Complete, &report).contains("There was nothing to repair"));
     }
 
     #[test]

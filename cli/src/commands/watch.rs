@@ -1,6 +1,6 @@
 //! `granary watch`: following a migration until nothing of it is open.
 
-use super::{Format, Session, migrate};
+use super::{Format, Session, deferral, migrate};
 use crate::ending::Ending;
 use crate::progress::{Meter, Position, say};
 use crate::show::{self, grouped, number};
@@ -21,11 +21,16 @@ pub(super) async fn run(session: &Session, id: Option<Uuid>) -> anyhow::Result<E
     };
     let mut meter = Meter::new("messages");
     let mut failed_asks = 0;
+    let mut causes = Vec::new();
     let (ending, answer) = loop {
         match session.api.get(&format!("/migrate/status/{id}")).await {
             Ok(answer) => {
                 failed_asks = 0;
                 meter.show(&position(&answer));
+                if causes != deferral::causes(&answer) {
+                    causes = deferral::causes(&answer);
+                    deferral::lines(&answer).iter().for_each(|line| meter.say(line));
+                }
                 if let Some(ending) = ending_of(session, &answer).await? {
                     break (ending, answer);
                 }
@@ -99,6 +104,7 @@ fn position(answer: &Value) -> Position {
     if count("failed") > 0 {
         notes.push(format!("{} failed, to be tried again", grouped(count("failed"))));
     }
+    notes.extend(deferral::note(answer));
     Position {
         done: count("success") + count("missing") + count("quarantined"),
         total: Some(count("known")),

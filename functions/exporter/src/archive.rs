@@ -301,11 +301,11 @@ fn known_exception(message: &OwnedMessage) -> Option<Exception> {
     })
 }
 
-fn archive_failure(error: ArchiveError) -> Failure {
+pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
     failure(error.cause(), &error)
 }
 
-fn lease_lost() -> Failure {
+pub(crate) fn lease_lost() -> Failure {
     Failure {
         cause: Cause::LeaseLost,
         text: "the batch belongs to somebody else now".to_owned(),

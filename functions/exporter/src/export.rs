@@ -10,11 +10,12 @@
 
 use crate::archive::OnRecord;
 use crate::config::Config;
+use crate::deferral::DeferralDelay;
 use crate::lease::Heartbeat;
 use crate::request_size::RequestSize;
 use crate::shutdown::Shutdown;
 use granary_archive::{Archive, sweep_leftovers};
-use granary_domain::{Backoff, BatchId, Cause, Compression, Failure, Format, MetadataSource};
+use granary_domain::{BatchId, Cause, Compression, Failure, Format, MetadataSource};
 use granary_environment::{Deadline, LeaseSection, RetrySection, aws};
 use granary_handoff::{Handoff, QueueUrls};
 use granary_ledger::{
@@ -22,14 +23,10 @@ use granary_ledger::{
 };
 use granary_source::Source;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// One for the work, one for the heartbeat.
 const CONNECTIONS_MAX: usize = 2;
-const DEFERRAL_BACKOFF: Backoff = Backoff {
-    first: Duration::from_secs(5),
-    ceiling: Duration::from_secs(600),
-};
 
 /// What the exporter works with. Made once at cold start.
 pub(crate) struct Exporter {
@@ -43,6 +40,7 @@ pub(crate) struct Exporter {
     pub(crate) temp_dir: PathBuf,
     pub(crate) request_size: RequestSize,
     pub(crate) lease: LeaseSection,
+    pub(crate) deferral_delay: DeferralDelay,
     retry: RetrySection,
     shutdown: Shutdown,
 }
@@ -85,6 +83,7 @@ impl Exporter {
             request_size: RequestSize::default(),
             retry: config.retry,
             lease: config.lease,
+            deferral_delay: DeferralDelay::default(),
             shutdown,
         })
     }
@@ -144,7 +143,7 @@ impl Exporter {
             Some(on_record) => on_record,
             None => {
                 let clock = Instant::now();
-                let fetched = self.fetch(&messages).await?;
+                let fetched = self.fetch(batch, &messages).await?;
                 timings.fetch = millis(clock);
                 let clock = Instant::now();
                 let on_record = self.put_on_record(batch, &messages, fetched).await?;
@@ -165,13 +164,19 @@ impl Exporter {
     ) -> Result<(), LedgerError> {
         let fenced = match &ended {
             Ok(settlement) => self.ledger.settle(batch, settlement).await?,
-            Err(failure) if failure.cause == Cause::LeaseLost => Fenced::Refused,
-            Err(failure) if matches!(failure.cause, Cause::Deadline | Cause::Shutdown) => {
-                self.ledger.hand_back(batch, failure).await?
+            Err(failure) if failure.cause == Cause::LeaseLost => {
+                self.withdraw_suspicion(batch).await;
+                Fenced::Refused
             }
+            Err(failure) if failure.cause == Cause::Shutdown => self.ledger.hand_back(batch, failure).await?,
             Err(failure) if failure.cause.is_platforms() => {
-                let delay = DEFERRAL_BACKOFF.delay(batch.deferrals + 1, rand::random());
-                self.ledger.defer(batch, failure, delay).await?
+                let delay = self
+                    .deferral_delay
+                    .of(failure.cause, batch.deferrals, rand::random());
+                match failure.cause {
+                    Cause::Deadline => self.ledger.defer_unfinished(batch, failure, delay).await?,
+                    _ => self.ledger.defer(batch, failure, delay).await?,
+                }
             }
             Err(failure) => {
                 let delay = self.retry.backoff.delay(batch.attempts, rand::random());

@@ -2,26 +2,31 @@
 //!
 //! A few requests are on their way at the same time, and their answers are written down in order, so memory is bounded
 //! by requests, never by the batch. An answer beyond the byte limit is abandoned and asked for in halves; a single
-//! document beyond it is asked for alone with a larger limit, and quarantined beyond that.
+//! document beyond it is asked for alone with a larger limit, and quarantined beyond that. An answer that is too heavy for a busy
+//! node is asked for in halves as well, down to a few documents.
 //!
 //! Documents that Elasticsearch could not give for the moment are asked for again here, a few times; then the attempt is
 //! deferred. One that it will never give, or that is no valid JSON, is quarantined, and the rest of the batch ships.
 
+use crate::blame::Remedy;
+use crate::careful;
 use crate::export::{Exporter, failure};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use granary_archive::{Line, MetadataValue, SealedSpool, Spool, SpoolError};
 use granary_domain::{Backoff, Cause, Failure, MessageId, MetadataName, MetadataSource, Outcome};
-use granary_ledger::{Exception, OwnedMessage};
+use granary_ledger::{ClaimedBatch, Exception, OwnedMessage};
 use granary_source::{Document, DocumentRef, Metadata, SourceError};
 use std::ops::Range;
 use std::time::Duration;
 
 const REQUESTS_IN_FLIGHT_MAX: usize = 3;
 /// Of one answer. Several are in memory at the same time.
-const ANSWER_BYTES_MAX: u64 = 12 * 1024 * 1024;
+pub(crate) const ANSWER_BYTES_MAX: u64 = 12 * 1024 * 1024;
 /// Of one document, which is then the only one in memory.
-const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A node that has no memory for so few documents has none at all: the batch is deferred.
+pub(crate) const DOCUMENTS_UNDER_PRESSURE_MIN: usize = 25;
 const DOCUMENT_TRIES_MAX: u32 = 4;
 const DOCUMENT_BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(500),
@@ -35,90 +40,117 @@ pub(crate) struct Fetched {
     pub(crate) exceptions: Vec<Exception>,
 }
 
+/// A batch as far as it is written down.
+pub(crate) struct Written {
+    spool: Spool,
+    exceptions: Vec<Exception>,
+}
+
+impl Written {
+    pub(crate) fn except(&mut self, message: &OwnedMessage, outcome: Outcome, reason: String) {
+        self.exceptions.push(Exception {
+            message_id: message.message_id.clone(),
+            outcome,
+            reason,
+        });
+    }
+}
+
 /// The answers to one request, message by message.
-struct Part {
-    messages: Range<usize>,
-    documents: Vec<Document>,
+pub(crate) struct Part {
+    pub(crate) messages: Range<usize>,
+    pub(crate) documents: Vec<Document>,
     /// For each metadata source, in their order.
-    metadata: Vec<Metadata>,
+    pub(crate) metadata: Vec<Metadata>,
 }
 
 impl Exporter {
-    /// Fetches all messages of a batch.
-    pub(crate) async fn fetch(&self, messages: &[OwnedMessage]) -> Result<Fetched, Failure> {
+    /// Fetches all messages of a batch, a few requests at a time or, where it failed before, message by message.
+    pub(crate) async fn fetch(
+        &self,
+        batch: &ClaimedBatch,
+        messages: &[OwnedMessage],
+    ) -> Result<Fetched, Failure> {
+        let suspects = self.suspects_of(batch).await?;
         let (format, compression) = self.form;
-        let mut spool = Spool::create(&self.temp_dir, format, compression).map_err(spool_failure)?;
-        let mut exceptions = Vec::new();
+        let mut written = Written {
+            spool: Spool::create(&self.temp_dir, format, compression).map_err(spool_failure)?,
+            exceptions: Vec::new(),
+        };
+        if careful::is_called_for(batch, &suspects) {
+            self.fetch_carefully(batch, messages, &suspects, &mut written)
+                .await?;
+        } else {
+            self.fetch_in_parts(batch, messages, &mut written).await?;
+        }
+        let spool = written.spool.seal().map_err(spool_failure)?;
+        Ok(Fetched {
+            spool,
+            exceptions: written.exceptions,
+        })
+    }
+
+    async fn fetch_in_parts(
+        &self,
+        batch: &ClaimedBatch,
+        messages: &[OwnedMessage],
+        written: &mut Written,
+    ) -> Result<(), Failure> {
         let size = self.request_size.documents();
         let starts = (0..messages.len()).step_by(size);
         let ranges = starts.map(|start| start..messages.len().min(start + size));
         let parts = stream::iter(ranges)
-            .map(|range| self.fetch_range(messages, range))
+            .map(|range| self.fetch_range(batch, messages, range))
             .buffered(REQUESTS_IN_FLIGHT_MAX);
         let mut parts = std::pin::pin!(parts);
-        while let Some(parts_of_range) = parts.try_next().await? {
-            for part in parts_of_range {
-                self.write_part(&mut spool, messages, part, &mut exceptions)?;
-            }
+        while let Some(parts) = parts.try_next().await? {
+            self.write_parts(batch, messages, parts, written).await?;
         }
-        let spool = spool.seal().map_err(spool_failure)?;
-        Ok(Fetched { spool, exceptions })
+        Ok(())
     }
 
     /// Fetches a range of messages by one request, or by more where the answer is too large or one of its documents
     /// makes it unreadable.
-    async fn fetch_range(
+    pub(crate) async fn fetch_range(
         &self,
+        batch: &ClaimedBatch,
         messages: &[OwnedMessage],
         range: Range<usize>,
     ) -> Result<Vec<Part>, Failure> {
         let mut parts = Vec::new();
-        let mut open = vec![range];
-        while let Some(range) = open.pop() {
-            match self.fetch_part(messages, range.clone()).await {
-                Ok(part) => parts.push(part),
-                Err(error @ (SourceError::TooLarge { .. } | SourceError::NotJson { .. }))
-                    if range.len() > 1 =>
-                {
+        let mut open = vec![(range, 1)];
+        while let Some((range, tries)) = open.pop() {
+            let wanted = &messages[range.clone()];
+            let error = match self.fetch_part(wanted, range.clone()).await {
+                Ok(part) => {
+                    parts.push(part);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match self.remedy_for(batch, wanted, tries, &error).await? {
+                Remedy::Halve => {
                     let middle = range.start + range.len() / 2;
-                    if matches!(error, SourceError::TooLarge { .. }) {
-                        self.request_size.learn(range.len(), ANSWER_BYTES_MAX);
-                    }
-                    open.extend([middle..range.end, range.start..middle]);
+                    open.extend([(middle..range.end, 1), (range.start..middle, 1)]);
                 }
-                Err(SourceError::TooLarge { byte_limit, .. }) => {
-                    let reason = format!("larger than {byte_limit} bytes with its metadata");
-                    parts.push(self.quarantined(range, reason));
+                Remedy::Again => open.push((range, tries + 1)),
+                Remedy::GiveUp(reason) => {
+                    let part = self
+                        .give_up(batch, &wanted[0], range, &reason, Some(&error))
+                        .await?;
+                    parts.push(part);
                 }
-                Err(error @ SourceError::NotJson { .. }) => {
-                    let reason = format!("its document or metadata is no valid JSON: {error}");
-                    parts.push(self.quarantined(range, reason));
-                }
-                Err(error) => return Err(failure(error.cause(), &error)),
             }
         }
         Ok(parts)
     }
 
-    /// The one message of a range that can't be had by any request.
-    fn quarantined(&self, range: Range<usize>, reason: String) -> Part {
-        Part {
-            messages: range,
-            documents: vec![Document::Failed {
-                reason,
-                transient: false,
-            }],
-            metadata: self.metadata.iter().map(|_| Metadata::IndexMissing).collect(),
-        }
-    }
-
-    async fn fetch_part(&self, messages: &[OwnedMessage], range: Range<usize>) -> Result<Part, SourceError> {
+    async fn fetch_part(&self, wanted: &[OwnedMessage], range: Range<usize>) -> Result<Part, SourceError> {
         let limit = if range.len() == 1 {
             DOCUMENT_BYTES_MAX
         } else {
             ANSWER_BYTES_MAX
         };
-        let wanted = &messages[range.clone()];
         let ids: Vec<&MessageId> = wanted.iter().map(|message| &message.message_id).collect();
         let metadata = stream::iter(&self.metadata)
             .map(|from| self.source.metadata(from, &ids, limit))
@@ -171,43 +203,57 @@ impl Exporter {
         Ok(documents)
     }
 
-    fn write_part(
+    /// Writes down what was fetched, each part's memory being free before the next is looked at.
+    pub(crate) async fn write_parts(
         &self,
-        spool: &mut Spool,
+        batch: &ClaimedBatch,
+        messages: &[OwnedMessage],
+        parts: Vec<Part>,
+        written: &mut Written,
+    ) -> Result<(), Failure> {
+        for part in parts {
+            self.write_part(batch, &messages[part.messages.clone()], part, written)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn write_part(
+        &self,
+        batch: &ClaimedBatch,
         messages: &[OwnedMessage],
         part: Part,
-        exceptions: &mut Vec<Exception>,
+        written: &mut Written,
     ) -> Result<(), Failure> {
-        for (place, (message, document)) in messages[part.messages].iter().zip(&part.documents).enumerate() {
-            let except = |outcome, reason| Exception {
-                message_id: message.message_id.clone(),
-                outcome,
-                reason,
-            };
+        for (place, (message, document)) in messages.iter().zip(&part.documents).enumerate() {
             let (version, source) = match document {
                 Document::Found { version, source } => (*version, source),
                 Document::Missing => {
                     let reason = "gone at the source before it was exported".to_owned();
-                    exceptions.push(except(Outcome::Missing, reason));
+                    written.except(message, Outcome::Missing, reason);
                     continue;
                 }
                 Document::Failed { reason, .. } => {
-                    exceptions.push(except(Outcome::Quarantined, reason.clone()));
+                    written.except(message, Outcome::Quarantined, reason.clone());
                     continue;
                 }
             };
-            let lists = metadata_lists(&self.metadata, &part.metadata, place);
-            let line = Line {
-                message_id: &message.message_id,
-                index: &message.index,
-                version: i64::try_from(version).unwrap_or(i64::MAX),
-                message: source,
-                metadata: &metadata_values(&self.metadata, &lists),
+            let outcome = {
+                let lists = metadata_lists(&self.metadata, &part.metadata, place);
+                written.spool.write(&Line {
+                    message_id: &message.message_id,
+                    index: &message.index,
+                    version: i64::try_from(version).unwrap_or(i64::MAX),
+                    message: source,
+                    metadata: &metadata_values(&self.metadata, &lists),
+                })
             };
-            match spool.write(&line) {
+            match outcome {
                 Ok(()) => {}
                 Err(error @ SpoolError::LineTooLong { .. }) => {
-                    exceptions.push(except(Outcome::Quarantined, error.to_string()));
+                    let raw = vec![source.clone()];
+                    let reason = self.keep_raw(batch, message, &error.to_string(), raw).await?;
+                    written.except(message, Outcome::Quarantined, reason);
                 }
                 Err(error) => return Err(spool_failure(error)),
             }
@@ -216,7 +262,7 @@ impl Exporter {
     }
 }
 
-fn document_ref(message: &OwnedMessage) -> DocumentRef<'_> {
+pub(crate) fn document_ref(message: &OwnedMessage) -> DocumentRef<'_> {
     DocumentRef {
         index: &message.index,
         doc_id: message.doc_id.as_deref().unwrap_or(message.message_id.as_str()),

@@ -4,8 +4,12 @@
 mod config;
 mod event;
 mod export;
+mod deferral;
 mod lease;
 mod fetch;
+mod blame;
+mod careful;
+mod quarantine;
 mod request_size;
 mod archive;
 mod shutdown;

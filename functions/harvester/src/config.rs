@@ -1,7 +1,8 @@
 //! What the harvester is told by its environment.
 
 use granary_environment::{
-    Environment, HarvestSection, InvalidEnvironment, LeaseSection, LedgerSection, QueueSection, SourceSection,
+    Environment, HarvestSection, InvalidEnvironment, LeaseSection, LedgerSection, QueueSection,
+    RescanSection, SourceSection,
 };
 
 /// The harvester's settings.
@@ -11,6 +12,7 @@ pub(crate) struct Config {
     pub(crate) source: SourceSection,
     pub(crate) queues: QueueSection,
     pub(crate) harvest: HarvestSection,
+    pub(crate) rescan: RescanSection,
     pub(crate) lease: LeaseSection,
 }
 
@@ -21,6 +23,7 @@ impl Config {
         let source = SourceSection::read(&mut env, aws).await;
         let queues = QueueSection::read(&mut env);
         let harvest = HarvestSection::read(&mut env);
+        let rescan = RescanSection::read(&mut env);
         let lease = LeaseSection::read(&mut env);
         env.finish(|| {
             Ok(Self {
@@ -28,6 +31,7 @@ impl Config {
                 source: source?,
                 queues: queues?,
                 harvest: harvest?,
+                rescan: rescan?,
                 lease: lease?,
             })
         })

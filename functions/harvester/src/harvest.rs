@@ -8,12 +8,14 @@
 //! other takes another one or leaves.
 
 use crate::config::Config;
+use crate::page_size::PageSize;
+use crate::rescan::Rescans;
 use crate::window::WindowEnd;
-use granary_domain::{MigrationId, MigrationKind, Priority, Tally, TimeRange};
-use granary_environment::{Deadline, HarvestSection, LeaseSection, aws};
+use granary_domain::{Failure, MigrationId, MigrationKind, Priority, Tally, TimeRange};
+use granary_environment::{Deadline, HarvestSection, LeaseSection, RescanSection, aws};
 use granary_handoff::{Handoff, QueueUrls};
-use granary_ledger::{Ledger, LedgerSettings, Migration, NewMigration};
-use granary_source::Source;
+use granary_ledger::{Lateness, Ledger, LedgerSettings, Migration, NewMigration};
+use granary_source::{Source, SourceError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -25,7 +27,9 @@ pub(crate) struct Harvester {
     pub(crate) source: Source,
     pub(crate) handoff: Handoff,
     pub(crate) lease: LeaseSection,
-    settings: HarvestSection,
+    pub(crate) page_size: PageSize,
+    pub(crate) settings: HarvestSection,
+    pub(crate) rescan: RescanSection,
 }
 
 /// What a tick came to.
@@ -39,6 +43,16 @@ pub(crate) struct Tick {
     pub(crate) tally: Tally,
     /// Batches that were sent.
     pub(crate) batches_sent: u64,
+    /// Windows that were recorded before and were looked at again.
+    pub(crate) windows_rescanned: u32,
+    /// Messages that were found then, and that no reading before has seen.
+    pub(crate) late: u64,
+    /// What re-scans of the last seven days have found, where this tick was one of them.
+    pub(crate) lateness: Option<Lateness>,
+    /// The lag that would have been enough for it.
+    pub(crate) recommended_lag_seconds: Option<u64>,
+    /// Documents that are in no range, where they were counted.
+    pub(crate) without_time: Option<u64>,
 }
 
 impl Harvester {
@@ -65,7 +79,9 @@ impl Harvester {
             source,
             handoff: Handoff::new(&aws, urls),
             lease: config.lease,
+            page_size: PageSize::default(),
             settings: config.harvest,
+            rescan: config.rescan,
         };
         harvester.make_continuous_migration().await?;
         Ok(harvester)
@@ -80,6 +96,7 @@ impl Harvester {
         };
         let worked = self.harvest_windows(request_id, deadline, &mut tick).await;
         tick.batches_sent += self.send_unsent(deadline).await?;
+        let watched = self.watch_source(deadline, &mut tick).await;
         let drained = self.ledger.drain_harvested_migrations().await?;
         tracing::info!(
             windows_recorded = tick.windows_recorded,
@@ -91,11 +108,16 @@ impl Harvester {
             duplicate = tick.tally.duplicate,
             without_id = tick.tally.without_id,
             batches_sent = tick.batches_sent,
+            windows_rescanned = tick.windows_rescanned,
+            late = tick.late,
+            late_secs_at_most = tick.lateness.map(|lateness| lateness.at_most_seconds),
+            recommended_lag_secs = tick.recommended_lag_seconds,
+            without_time = tick.without_time,
             migrations_drained = drained,
             millis = started.elapsed().as_millis() as u64,
             "harvested"
         );
-        worked.map(|()| tick)
+        worked.and(watched).map(|()| tick)
     }
 
     /// One window or migration that can't be harvested doesn't keep the others from it: the first error is the tick's in
@@ -107,20 +129,25 @@ impl Harvester {
         tick: &mut Tick,
     ) -> anyhow::Result<()> {
         let mut first_error = None;
+        let mut rescans = Rescans::until(deadline);
         for number in 0u32.. {
             if deadline.is_near() {
                 break;
             }
             let holder = format!("{request_id}.{number}");
-            let Some(window) = self.ledger.claim_window(&holder, self.lease.lease).await? else {
-                if self.open_due_window(&mut first_error).await? {
-                    continue;
+            let (id, range, end) = match self.ledger.claim_window(&holder, self.lease.lease).await? {
+                Some(window) => {
+                    let (id, range) = (window.id, window.range);
+                    (id, range, self.harvest_window(window, deadline, tick).await)
                 }
-                break;
+                None if self.open_due_window(&mut first_error).await? => continue,
+                None => match self.next_rescan(&holder, &mut rescans).await? {
+                    Some(rescan) => (rescan.id(), rescan.range(), self.read_again(rescan, tick).await),
+                    None => break,
+                },
             };
-            let (id, range) = (window.id, window.range);
-            match self.harvest_window(window, deadline, tick).await {
-                Ok(WindowEnd::Recorded) => tick.windows_recorded += 1,
+            match end {
+                Ok(WindowEnd::Recorded) => {}
                 Ok(WindowEnd::Unfinished) => tick.windows_unfinished += 1,
                 Ok(WindowEnd::Lost) => {}
                 Ok(WindowEnd::SourceUnavailable) => {
@@ -157,10 +184,12 @@ impl Harvester {
                 }
                 Err(error) if error.is_platforms() => {
                     tracing::warn!("no window was opened: {error}");
+                    self.defer_harvest(migration, &error).await?;
                     return Ok(false);
                 }
                 Err(error) => {
                     tracing::error!(migration = %migration.id, "no window was opened: {error}");
+                    self.defer_harvest(migration, &error).await?;
                     first_error.get_or_insert_with(|| {
                         anyhow::Error::new(error).context(format!("migration {}", migration.id))
                     });
@@ -168,6 +197,16 @@ impl Harvester {
             }
         }
         Ok(false)
+    }
+
+    /// Puts on record that a migration's next window can't be opened: else nobody would learn of an outage at a time
+    /// when everything so far is read and exported.
+    async fn defer_harvest(&self, migration: &Migration, error: &SourceError) -> anyhow::Result<()> {
+        let failure = Failure::new(error.cause(), error);
+        Ok(self
+            .ledger
+            .defer_harvest(migration.id, migration.harvested_to, &failure)
+            .await?)
     }
 
     /// What of a migration's range is not in a window and may be: up to where it ends, or, as long as it has not come to

@@ -4,7 +4,10 @@
 mod config;
 mod harvest;
 mod window;
+mod page_size;
 mod bookmark;
+mod rescan;
+mod watch;
 
 use crate::harvest::Harvester;
 use granary_environment::Deadline;

@@ -4,19 +4,21 @@
 //! that is lost takes its cursors with it, so the window is read again from its start in a new one; what was recorded
 //! stays, and finds its owner to be this window.
 //!
-//! When Elasticsearch is unavailable the window goes back with its bookmark, for a minute, and nothing else is
-//! touched. Any other error is the caller's to report; the window is then due again a minute later.
+//! When Elasticsearch is unavailable the window goes back with its bookmark, for a minute or for as long as Elasticsearch
+//! asks for, and nothing else is touched. Any other error is the caller's to report; the window is then due again
+//! a minute later. Either way the ledger says since when the window waits, and why.
 
 use crate::bookmark::Bookmark;
 use crate::harvest::{Harvester, Tick};
-use granary_domain::{MessageId, Tally};
+use crate::rescan::Look;
+use granary_domain::{Cause, Failure, MessageId, Tally};
 use granary_environment::Deadline;
-use granary_ledger::{Fenced, LeasedWindow, PageOfMessages, Recorded, SeenMessage};
+use granary_ledger::{Fenced, LeasedWindow, LedgerError, PageOfMessages, Recorded, SeenMessage};
 use granary_source::{Hit, IdPage, PageRequest, PointInTime, Position, SourceError};
 use std::time::Duration;
 
-const IDS_PER_PAGE_MAX: u32 = 10_000;
 const RETRY_AFTER: Duration = Duration::from_secs(60);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// How often one tick reads a window from its start before it leaves it to a later one.
 const READINGS_MAX: u32 = 3;
 
@@ -51,17 +53,20 @@ impl Harvester {
     ) -> anyhow::Result<WindowEnd> {
         let before = window.tally;
         let end = self.read_window(&mut window, deadline, tick).await;
-        tick.tally = tick.tally + since(before, window.tally);
+        if !window.scan.is_again() {
+            tick.tally = tick.tally + since(before, window.tally);
+            tick.windows_recorded += u32::from(matches!(end, Ok(WindowEnd::Recorded)));
+        }
         match end {
             Ok(end) => Ok(end),
             Err(error) => {
                 let platforms = error.downcast_ref().is_some_and(SourceError::is_platforms);
-                let reason = format!("{error:#}");
-                self.ledger
-                    .release_window(&window, RETRY_AFTER, Some(&reason))
-                    .await?;
+                let failure = failure_of(&error);
+                let delay = delay_after(&error);
+                self.ledger.defer_window(&window, &failure, delay).await?;
                 if platforms {
-                    tracing::warn!(window = window.id.0, reason, "the window is left for a minute");
+                    let (reason, secs) = (failure.text, delay.as_secs());
+                    tracing::warn!(window = window.id.0, reason, secs, "the window is left for a while");
                     Ok(WindowEnd::SourceUnavailable)
                 } else {
                     Err(error)
@@ -76,13 +81,18 @@ impl Harvester {
         deadline: Deadline,
         tick: &mut Tick,
     ) -> anyhow::Result<WindowEnd> {
+        if window.scan.is_again() && window.bookmark.is_none() {
+            match self.look_again(window).await? {
+                Look::AsBefore => return self.finish(window).await,
+                Look::Lost => return Ok(WindowEnd::Lost),
+                Look::ToRead => {}
+            }
+        }
         for _ in 0..READINGS_MAX {
             match self.read_view(window, deadline, tick).await? {
                 Reading::Complete => {
-                    return Ok(match self.ledger.finish_window(window).await? {
-                        Fenced::Done => WindowEnd::Recorded,
-                        Fenced::Refused => WindowEnd::Lost,
-                    });
+                    self.page_size.grow();
+                    return self.finish(window).await;
                 }
                 Reading::DeadlineNear => {
                     self.ledger.release_window(window, Duration::ZERO, None).await?;
@@ -98,6 +108,13 @@ impl Harvester {
             }
         }
         anyhow::bail!("read {READINGS_MAX} times without finding as many messages as the source counts")
+    }
+
+    async fn finish(&self, window: &LeasedWindow) -> anyhow::Result<WindowEnd> {
+        Ok(match self.ledger.finish_window(window).await? {
+            Fenced::Done => WindowEnd::Recorded,
+            Fenced::Refused => WindowEnd::Lost,
+        })
     }
 
     /// Reads one view of the window from its bookmark on. The next page is fetched while the last is recorded.
@@ -175,16 +192,21 @@ impl Harvester {
         pit: &PointInTime,
         position: &Position,
     ) -> Result<IdPage, SourceError> {
-        // Whole batches, so that only the last page of an hour leaves a smaller one.
-        let size = IDS_PER_PAGE_MAX - IDS_PER_PAGE_MAX % window.batch_size.max(1);
-        let request = PageRequest {
-            pit,
-            range: window.range,
-            filter: window.filter.as_ref(),
-            position,
-            size,
-        };
-        self.source.page(&request).await
+        loop {
+            let request = PageRequest {
+                pit,
+                range: window.range,
+                filter: window.filter.as_ref(),
+                position,
+                size: self.page_size.ids(window.batch_size),
+            };
+            match self.source.page(&request).await {
+                Err(error) if error.is_too_heavy() && self.page_size.shrink() => {
+                    tracing::warn!(window = window.id.0, ids = request.size, "the page was too heavy: {error}");
+                }
+                page => return page,
+            }
+        }
     }
 
     async fn record_and_send(
@@ -209,6 +231,28 @@ impl Harvester {
         };
         Ok((recorded, sent))
     }
+}
+
+/// Why a window waits, with the whole chain of causes.
+fn failure_of(error: &anyhow::Error) -> Failure {
+    let of_source = error.downcast_ref().map(SourceError::cause);
+    let of_ledger = error.downcast_ref().map(|error: &LedgerError| match error.is_platforms() {
+        true => Cause::LedgerUnavailable,
+        false => Cause::Unexpected,
+    });
+    Failure {
+        cause: of_source.or(of_ledger).unwrap_or(Cause::Unexpected),
+        text: format!("{error:#}"),
+    }
+}
+
+/// A minute, or as long as Elasticsearch asks to be left alone.
+fn delay_after(error: &anyhow::Error) -> Duration {
+    let asked = match error.downcast_ref() {
+        Some(SourceError::Unavailable { retry_after, .. }) => retry_after.unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    asked.clamp(RETRY_AFTER, RETRY_AFTER_MAX)
 }
 
 /// As wide as the ledger's column.

@@ -7,6 +7,7 @@ use granary_environment::{
     QueueSection, SecretVariable, SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
+use granary_sweep::SweepSection;
 use std::net::{Ipv4Addr, SocketAddr};
 
 const OPERATOR_TOKEN: SecretVariable = SecretVariable {
@@ -50,6 +51,7 @@ pub(crate) struct Config {
     /// `None`: there is no test data here. Never there in production.
     pub(crate) seeding: Option<SeedingSection>,
     pub(crate) harvest: HarvestSection,
+    pub(crate) sweep: SweepSection,
     pub(crate) listen: SocketAddr,
 }
 
@@ -69,6 +71,7 @@ impl Config {
         let metadata = MetadataSection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
         let harvest = HarvestSection::read(&mut env);
+        let sweep = SweepSection::read(&mut env);
         let listen = env.optional_parsed(LISTEN, str::parse);
         env.finish(|| {
             Ok(Self {
@@ -83,6 +86,7 @@ impl Config {
                 metadata: metadata?,
                 seeding: seeding?,
                 harvest: harvest?,
+                sweep: sweep?,
                 listen: listen?.unwrap_or((Ipv4Addr::LOCALHOST, LISTEN_PORT_DEFAULT).into()),
             })
         })

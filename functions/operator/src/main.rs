@@ -18,9 +18,11 @@ mod health;
 mod migration_request;
 mod migrate;
 mod queue;
+mod source;
 mod operations;
 mod seed;
 mod verify;
+mod sweep;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use crate::fields::{BodyFields, QueryFields};
 use crate::migration_request::{Coverage, MigrationRequest, of_source};
 use crate::problem::{Kind, Problem};
 use crate::services::{Done, Services};
+use crate::source;
 use axum::Extension;
 use axum::extract::{Path, State};
 use granary_domain::{MigrationId, MigrationKind, MigrationState, TimeRange};
@@ -154,12 +155,16 @@ pub(crate) async fn status(
     let ledger = services.ledger().await?;
     let migration = migration(ledger, id).await?;
     let windows = ledger.window_counts(id).await?;
+    let lateness = ledger.lateness(source::LATENESS_OVER, Some(id)).await?;
     // A continuous migration has no end: it is as far as its windows are.
     let end = migration.to.unwrap_or(migration.harvested_to);
     let progress = match TimeRange::new(migration.from, end) {
         Ok(range) => ledger.progress_of(range).await?,
         Err(_) => Progress::default(),
     };
+    let deferrals = ledger
+        .deferrals_of(id, TimeRange::new(migration.from, end).ok())
+        .await?;
     let is_read = windows.unfinished() == 0 && migration.harvested_to >= end;
     Ok(Answer::ok(json!({
         "migration": migration,
@@ -168,6 +173,8 @@ pub(crate) async fn status(
         "percentage": percentage(&progress, is_read),
         "idsPercentage": ids_percentage(&migration, is_read),
         "windows": windows,
+        "deferrals": deferrals,
+        "lateness": source::shown(lateness, services.config.harvest.lag),
         // All ids are on record, and no message of the range waits for anything.
         "nothingOpen": migration.finished_at.is_some() || (is_read && progress.open() == 0),
     })))

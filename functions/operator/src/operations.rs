@@ -12,7 +12,8 @@ use axum::extract::{Path, State};
 use granary_ledger::{Operation, OperationState};
 use granary_operations::{AskError, Budget, Desk, Job};
 use granary_seeding::{SeedError, Seeder, SeedingTarget};
-use granary_verify::{Verifier, VerifyArguments};
+use granary_sweep::{SweepArguments, Sweeper};
+use granary_verify::{Repair, Verifier, VerifyArguments};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ const MESSAGES_PER_STEP_MAX: u64 = 100_000;
 pub(crate) enum Wish {
     /// A verdict.
     Verify(VerifyArguments),
+    /// No objects that nobody recorded.
+    Sweep(SweepArguments),
     /// Test messages.
     Seed {
         count: u64,
@@ -122,7 +125,9 @@ fn answer_of(operation: Operation) -> Result<Answer, Problem> {
 /// The names under which the audit has them.
 fn action_of(job: &Job) -> &'static str {
     match job {
+        Job::Verify(arguments) if arguments.repair == Repair::On => "verify.repair",
         Job::Verify(_) => "verify.start",
+        Job::Sweep(_) => "sweep.start",
         Job::Seed(_) => "seed.write",
         Job::Clear => "seed.clear",
     }
@@ -131,6 +136,7 @@ fn action_of(job: &Job) -> &'static str {
 async fn job_of(services: &Services, wish: Wish) -> Result<Job, Problem> {
     match wish {
         Wish::Verify(arguments) => Ok(Job::Verify(arguments)),
+        Wish::Sweep(arguments) => Ok(Job::Sweep(arguments)),
         Wish::Seed { count, seed, hours } => Ok(Job::Seed(
             seeder(services).await?.arguments(count, seed, hours).await?,
         )),
@@ -148,7 +154,8 @@ async fn desk(services: &Services) -> Result<Desk, Problem> {
     );
     // A target that can't be seeded keeps nobody from verifying.
     let seeder = seeder(services).await.ok();
-    Ok(Desk::new(ledger, verifier, seeder))
+    let sweeper = Sweeper::new(ledger.clone(), services.archive.clone(), services.config.sweep);
+    Ok(Desk::new(ledger, verifier, seeder).with_sweeper(sweeper))
 }
 
 /// What writes test messages, where that is allowed.

@@ -10,9 +10,11 @@ use granary_ledger::StatusCount;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// Batches and messages by status, from the ledger; the depths of the four queues, as SQS counts them.
+/// Batches and messages by status, and what waits by cause, from the ledger; the depths of the four queues, as SQS counts them.
 pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answer, Problem> {
-    let counts = services.ledger().await?.batches_by_status().await?;
+    let ledger = services.ledger().await?;
+    let counts = ledger.batches_by_status().await?;
+    let deferrals = ledger.deferrals().await?;
     let depth = services.handoff.depth().await?;
     let dead_letters = match &services.dead_letters {
         Some(queues) => Some(queues.depth().await?),
@@ -23,6 +25,7 @@ pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answe
         "messages": by_status(&counts, |count| count.messages),
         "parked": counts.iter().map(|count| count.parked).sum::<u64>(),
         "bytesStored": counts.iter().map(|count| count.bytes_stored).sum::<u64>(),
+        "deferrals": deferrals,
         "queues": queues(depth, dead_letters),
     })))
 }

@@ -2,7 +2,7 @@
 
 use crate::problem::{Kind, Problem};
 use crate::services::Services;
-use crate::{auth, edge, health, migrate, operations, queue, seed, verify};
+use crate::{auth, edge, health, migrate, operations, queue, seed, source, sweep, verify};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
@@ -22,11 +22,13 @@ pub(crate) fn router(services: Arc<Services>) -> Router {
         .route("/migrate/status/{id}", get(migrate::status))
         .route("/migrate/cancel/{id}", delete(migrate::cancel))
         .route("/queue/stats", get(queue::stats))
+        .route("/source/stats", get(source::stats))
         .route("/seed/some-model", post(seed::some))
         .route("/seed/bulk/{count}", post(seed::bulk))
         .route("/seed/stats", get(seed::stats))
         .route("/seed/clear", delete(seed::clear))
         .route("/verify", post(verify::start).get(verify::list))
+        .route("/sweep", post(sweep::start).get(sweep::list))
         .route("/operations/{id}", get(operations::status))
         .route_layer(from_fn_with_state(services.clone(), auth::require_role));
     Router::new()

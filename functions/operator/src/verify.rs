@@ -11,7 +11,7 @@ use axum::extract::State;
 use granary_domain::TimeRange;
 use granary_ledger::Operation;
 use granary_operations::Job;
-use granary_verify::VerifyArguments;
+use granary_verify::{Repair, VerifyArguments};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -64,17 +64,34 @@ fn summary(operation: &Operation) -> Value {
 }
 
 fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {
-    fields.only(&["migrationId", "from", "to", "quick"])?;
+    fields.only(&["migrationId", "from", "to", "quick", "repair", "dryRun"])?;
     let arguments = VerifyArguments {
         migration: fields.parsed("migrationId")?,
         from: fields.instant("from")?,
         to: fields.instant("to")?,
         quick: fields.switch("quick")?,
+        repair: repair(fields)?,
     };
+    if arguments.quick && arguments.repair != Repair::Off {
+        let detail = "A quick verification counts: it names nothing that could be repaired.";
+        return Err(Problem::invalid("repair", detail));
+    }
     if let (Some(from), Some(to)) = (arguments.from, arguments.to) {
         TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
     }
     Ok(arguments)
+}
+
+fn repair(fields: &Fields) -> Result<Repair, Problem> {
+    match (fields.switch("repair")?, fields.switch("dryRun")?) {
+        (true, true) => Ok(Repair::DryRun),
+        (true, false) => Ok(Repair::On),
+        (false, false) => Ok(Repair::Off),
+        (false, true) => {
+            let detail = "A verification changes nothing anyway; `dryRun` says what `repair` would do.";
+            Err(Problem::invalid("dryRun", detail))
+        }
+    }
 }
 
 /// What is younger than the horizon has not settled at the source, and proves nothing.
@@ -104,6 +121,14 @@ mod tests {
     }
 
     #[test]
+    fn a_repair_is_asked_for_in_so_many_words() {
+        let repair = |json| read(json).unwrap().repair;
+        assert_eq!(repair(r#"{"repair":true}"#), Repair::On);
+        assert_eq!(repair(r#"{"repair":true,"dryRun":true}"#), Repair::DryRun);
+        assert_eq!(repair(r#"{"repair":false}"#), Repair::Off);
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_by_name() {
         for (json, field) in [
             (r#"{"migrationId":"42"}"#, "migrationId"),
@@ -113,6 +138,9 @@ mod tests {
                 "from",
             ),
             (r#"{"migration":"42"}"#, "migration"),
+            (r#"{"dryRun":true}"#, "dryRun"),
+            (r#"{"repair":true,"quick":true}"#, "repair"),
+            (r#"{"repair":"perhaps"}"#, "repair"),
         ] {
             assert_eq!(read(json).unwrap_err().field(), Some(field), "{json}");
         }

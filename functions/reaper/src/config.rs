@@ -5,6 +5,7 @@ use granary_environment::{
     QueueSection, Reading, RetrySection, SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
+use granary_sweep::SweepSection;
 
 const ALERT_TOPIC_ARN: Variable = Variable {
     name: "GRANARY_ALERT_TOPIC_ARN",
@@ -34,6 +35,7 @@ pub(crate) struct OperationsConfig {
     pub(crate) metadata: MetadataSection,
     pub(crate) archive: ArchiveSection,
     pub(crate) harvest: HarvestSection,
+    pub(crate) sweep: SweepSection,
     /// `None`: there is no test data here. Never there in production.
     pub(crate) seeding: Option<SeedingSection>,
 }
@@ -48,6 +50,7 @@ impl Config {
         let metadata = MetadataSection::read(&mut env);
         let archive = ArchiveSection::read(&mut env);
         let harvest = HarvestSection::read(&mut env);
+        let sweep = SweepSection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
         let alert_topic_arn = env.required(ALERT_TOPIC_ARN);
         let failure_rate_threshold = read_threshold(&mut env);
@@ -61,6 +64,7 @@ impl Config {
                     metadata: metadata?,
                     archive: archive?,
                     harvest: harvest?,
+                    sweep: sweep?,
                     seeding: seeding?,
                 },
                 alert_topic_arn: alert_topic_arn?,

@@ -5,7 +5,11 @@ mod config;
 mod reap;
 mod resend;
 mod failure_rate;
+mod deferrals;
+mod inspect;
 mod publish;
+mod superseded;
+mod sweep;
 mod operations;
 
 use crate::reap::Reaper;

@@ -4,11 +4,13 @@
 use crate::config::OperationsConfig;
 use crate::reap::{Reaper, Tick};
 use granary_archive::Archive;
-use granary_environment::Deadline;
+use granary_environment::{ArchiveSection, Deadline};
+use granary_invariants::Inspector;
 use granary_ledger::Ledger;
 use granary_operations::{Budget, Desk};
 use granary_seeding::{Seeder, SeedingTarget};
 use granary_source::Source;
+use granary_sweep::Sweeper;
 use granary_verify::Verifier;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,7 @@ pub(crate) fn desk(
         metadata,
         archive,
         harvest,
+        sweep,
         seeding,
     } = config;
     let archive = Archive::new(aws, archive.bucket, archive.layout);
@@ -35,8 +38,19 @@ pub(crate) fn desk(
             .inspect_err(|error| tracing::warn!("test messages can't be written here: {error}"))
             .ok()
     });
+    let sweeper = Sweeper::new(ledger.clone(), archive.clone(), sweep);
     let verifier = Verifier::new(ledger.clone(), Source::new(source.into())?, archive, harvest.lag);
-    Ok(Desk::new(ledger.clone(), verifier, seeder))
+    Ok(Desk::new(ledger.clone(), verifier, seeder).with_sweeper(sweeper))
+}
+
+/// What looks at batches and their objects.
+pub(crate) fn inspector(
+    archive: &ArchiveSection,
+    ledger: &Ledger,
+    aws: &aws_config::SdkConfig,
+) -> Inspector {
+    let archive = Archive::new(aws, &archive.bucket, archive.layout.clone());
+    Inspector::new(ledger.clone(), archive)
 }
 
 impl Reaper {

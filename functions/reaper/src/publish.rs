@@ -49,7 +49,7 @@ fn message_of(alike: &[AlertRow]) -> Option<Alert> {
         ));
     }
     text.push(String::new());
-    text.push(format!("What to do: {}", remedy(&first.kind)));
+    text.push(format!("What to do: {}", remedy(first)));
     Some(Alert {
         number: first.id,
         kind: first.kind.clone(),
@@ -63,21 +63,41 @@ fn headline(kind: &str) -> &str {
         "parked" => "batches are parked",
         "failure_rate" => "too many attempts fail",
         "failure_rate_over" => "attempts succeed again",
+        "deferred" => "work has been waiting for 30 minutes",
+        "deferred_over" => "nothing waits any more",
+        "documents_late" => "many documents come late",
+        "documents_late_over" => "few documents come late again",
+        "documents_without_time" => "the source has documents without an event time",
+        "documents_without_time_over" => "all documents have an event time again",
+        crate::inspect::ALERT => "what always holds doesn't hold",
         "archive_conflict" => "an object in the archive is not what it should be",
         "unreadable_message" => "a message in the queue can't be read",
         other => other,
     }
 }
 
-fn remedy(kind: &str) -> &'static str {
-    match kind {
+fn remedy(alert: &AlertRow) -> &'static str {
+    match alert.kind.as_str() {
         "parked" => {
             "read the cause above, remove it, then send the batches again; nothing is lost meanwhile."
         }
         "failure_rate" => {
             "look at the causes in the exporter's log; failed batches are retried by themselves."
         }
-        "failure_rate_over" => "nothing.",
+        "deferred" => crate::deferrals::remedy(&alert.cause),
+        "failure_rate_over" | "deferred_over" => "nothing.",
+        "documents_late" => {
+            "set GRANARY_HARVEST_LAG_SECONDS to what is named above, if that is worth waiting for; nothing is lost \
+             meanwhile."
+        }
+        "documents_without_time" => {
+            "mend them at the source, or take them out of it by GRANARY_SOURCE_FILTER; `granary status` counts them."
+        }
+        "documents_late_over" | "documents_without_time_over" => "nothing.",
+        crate::inspect::ALERT => {
+            "it is a defect, or somebody changed ledger or bucket by hand: pause the export, and look at what is named above \
+             before anything else is changed."
+        }
         "archive_conflict" => {
             "nothing at once: the batch has a new object. Find out who wrote the other one."
         }

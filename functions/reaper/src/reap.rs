@@ -12,6 +12,7 @@ use granary_alert::Publisher;
 use granary_domain::{MigrationState, TimeRange};
 use granary_environment::{Deadline, RetrySection, aws};
 use granary_handoff::{Handoff, QueueUrls, send_unsent};
+use granary_invariants::Inspector;
 use granary_ledger::{Cancelled, Ledger, LedgerSettings, MigrationFilter};
 use granary_operations::Desk;
 use serde::Serialize;
@@ -26,7 +27,8 @@ pub(crate) struct Reaper {
     pub(crate) publisher: Publisher,
     pub(crate) failure_rate_threshold: f64,
     pub(crate) desk: Desk,
-    retry: RetrySection,
+    pub(crate) inspector: Inspector,
+    pub(crate) retry: RetrySection,
 }
 
 /// What a tick came to.
@@ -48,8 +50,16 @@ pub(crate) struct Tick {
     pub(crate) completed_migrations: u64,
     /// Attempts of the last hour that failed, by all attempts: 0.0 to 1.0.
     pub(crate) failure_rate: f64,
+    /// Causes for which something waits that the platform broke off.
+    pub(crate) deferred_causes: u64,
+    /// Invariants that didn't hold for batches that were looked at. Each is an alert, once.
+    pub(crate) violations: u64,
     /// Alerts that people were told.
     pub(crate) published: u64,
+    /// Objects of exports that were replaced, taken away.
+    pub(crate) superseded_removed: u64,
+    /// Sweeps that the schedule asked for.
+    pub(crate) sweeps_asked: u64,
     /// Slices of operations that were worked on.
     pub(crate) operation_slices: u64,
 }
@@ -69,6 +79,7 @@ impl Reaper {
         };
         let ledger = Ledger::connect(&settings).await?;
         Ok(Self {
+            inspector: operations::inspector(&config.operations.archive, &ledger, &aws),
             desk: operations::desk(config.operations, &ledger, &aws)?,
             ledger,
             handoff: Handoff::new(&aws, urls),
@@ -104,7 +115,14 @@ impl Reaper {
         );
         step("complete migrations", self.complete_migrations(&mut tick).await);
         step("raise alerts", self.raise_alerts(&mut tick).await);
+        step("watch what is deferred", self.watch_deferrals(&mut tick).await);
+        step("check invariants", self.inspect(&mut tick).await);
         step("publish alerts", self.publish_alerts(&mut tick).await);
+        step(
+            "remove what was replaced",
+            self.remove_superseded(deadline, &mut tick).await,
+        );
+        step("ask for a sweep", self.ask_for_sweep(&mut tick).await);
         step(
             "work on operations",
             self.work_on_operations(deadline, &mut tick).await,
@@ -118,7 +136,10 @@ impl Reaper {
             cancelled = tick.cancelled,
             completed_migrations = tick.completed_migrations,
             failure_rate = tick.failure_rate,
+            deferred_causes = tick.deferred_causes,
+            violations = tick.violations,
             published = tick.published,
+            superseded_removed = tick.superseded_removed,
             operation_slices = tick.operation_slices,
             millis = started.elapsed().as_millis() as u64,
             "reaped"

@@ -4,6 +4,7 @@ use crate::AlertError;
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
+use granary_steps::{Step, perform};
 
 /// SNS's limit, and what a mail program shows of a subject.
 const SUBJECT_CHARS_MAX: usize = 100;
@@ -43,6 +44,7 @@ impl Publisher {
     ///
     /// `Ok` means that SNS took it. After an error it may have been taken all the same (an answer can be lost):
     /// publishing it again is right, since people tell a second copy by the number.
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     pub async fn publish(&self, alert: &Alert) -> Result<(), AlertError> {
         const OPERATION: &str = "Publish";
         let refused = |reason: String| AlertError::Refused {
@@ -57,14 +59,15 @@ impl Publisher {
                 .build();
             built.map_err(|error| refused(error.to_string()))
         };
-        self.sns
+        let publish = self
+            .sns
             .publish()
             .topic_arn(&self.topic_arn)
             .subject(subject_line(alert))
             .message(body(alert))
             .message_attributes("number", attribute("Number", alert.number.to_string())?)
-            .message_attributes("kind", attribute("String", alert.kind.clone())?)
-            .send()
+            .message_attributes("kind", attribute("String", alert.kind.clone())?);
+        perform(Step::PublishAlert, || publish.clone().send())
             .await
             .map_err(|error| AlertError::new(OPERATION, self.topic_name(), &error))?;
         Ok(())

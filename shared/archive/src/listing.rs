@@ -6,6 +6,7 @@ use crate::error::ArchiveError;
 use crate::store::Archive;
 use aws_sdk_s3::primitives::DateTime;
 use granary_domain::ObjectKey;
+use granary_steps::{Step, perform};
 use jiff::Timestamp;
 
 /// An object as the bucket lists it.
@@ -17,6 +18,8 @@ pub struct StoredObject {
     pub bytes: u64,
     /// When it was written, by S3's clock.
     pub last_modified: Timestamp,
+    /// S3's name for these very bytes at this key.
+    pub etag: Option<String>,
 }
 
 /// Up to 1,000 objects, in the order of their keys.
@@ -64,6 +67,7 @@ impl Archive {
                     key: ObjectKey::from_record(object.key?),
                     bytes: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
                     last_modified: instant(object.last_modified),
+                    etag: object.e_tag,
                 })
             })
             .collect();
@@ -75,17 +79,13 @@ impl Archive {
     }
 
     /// Deletes an object or a manifest. One that isn't there is deleted already.
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), ArchiveError> {
-        let answer = self
-            .client
-            .delete_object()
-            .bucket(&self.bucket)
-            .key(key.as_str())
-            .send()
-            .await;
+        let delete = self.client.delete_object().bucket(&self.bucket).key(key.as_str());
+        let answer = perform(Step::DeleteObject, || delete.clone().send()).await;
         answer
             .map(drop)
-            .map_err(|error| ArchiveError::of("delete", key.as_str(), error))
+            .map_err(|error| ArchiveError::of(Step::DeleteObject.operation(), key.as_str(), error))
     }
 
     /// Up to 1,000 uploads of the source that have no end. Those that are still being written are among them: only
@@ -115,13 +115,15 @@ impl Archive {
     }
 
     /// Ends an upload and frees its parts. One that isn't there any more has ended already.
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     pub async fn abort_upload(&self, key: &ObjectKey, upload_id: &str) -> Result<(), ArchiveError> {
         let abort = self
             .client
             .abort_multipart_upload()
             .bucket(&self.bucket)
-            .key(key.as_str());
-        match abort.upload_id(upload_id).send().await {
+            .key(key.as_str())
+            .upload_id(upload_id);
+        match perform(Step::AbortUpload, || abort.clone().send()).await {
             Ok(_) => Ok(()),
             Err(error)
                 if error
@@ -130,7 +132,11 @@ impl Archive {
             {
                 Ok(())
             }
-            Err(error) => Err(ArchiveError::of("abort the upload of", key.as_str(), error)),
+            Err(error) => Err(ArchiveError::of(
+                Step::AbortUpload.operation(),
+                key.as_str(),
+                error,
+            )),
         }
     }
 }

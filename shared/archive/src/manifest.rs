@@ -4,24 +4,26 @@ use crate::error::ArchiveError;
 use crate::store::Archive;
 use aws_sdk_s3::primitives::ByteStream;
 use granary_domain::{Manifest, ObjectKey};
+use granary_steps::{Step, perform};
 
 impl Archive {
     /// Writes a manifest, over an earlier one if there is one: it is a function of the object and of the ledger's
     /// row, so the last writer says what every writer says.
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     pub async fn put_manifest(&self, key: &ObjectKey, manifest: &Manifest) -> Result<(), ArchiveError> {
-        let operation = "put the manifest";
         let text = serde_json::to_vec_pretty(manifest).map_err(|error| {
             ArchiveError::corrupt(key, format!("the manifest can't be written down: {error}"))
         })?;
-        let put = self.client.put_object().bucket(&self.bucket).key(key.as_str());
-        let answer = put
-            .content_type("application/json")
-            .body(ByteStream::from(text))
-            .send()
-            .await;
+        let answer = perform(Step::PutManifest, || {
+            let put = self.client.put_object().bucket(&self.bucket).key(key.as_str());
+            put.content_type("application/json")
+                .body(ByteStream::from(text.clone()))
+                .send()
+        })
+        .await;
         answer
             .map(drop)
-            .map_err(|error| ArchiveError::of(operation, key.as_str(), error))
+            .map_err(|error| ArchiveError::of(Step::PutManifest.operation(), key.as_str(), error))
     }
 
     /// Reads a manifest; `None` if there is none. One that nobody of ours wrote is [`ArchiveError::Corrupt`].

@@ -13,6 +13,7 @@ use crate::store::Archive;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use futures::{StreamExt, TryStreamExt, stream};
 use granary_domain::{BatchId, ObjectKey};
+use granary_steps::{Step, perform};
 
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 const PARTS_MAX: u64 = 10_000;
@@ -63,14 +64,15 @@ impl Archive {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     async fn begin_upload(
         &self,
         key: &ObjectKey,
         batch: BatchId,
         spool: &SealedSpool,
     ) -> Result<String, ArchiveError> {
-        let operation = "begin the upload of";
-        let answer = self
+        let operation = Step::BeginUpload.operation();
+        let begin = self
             .client
             .create_multipart_upload()
             .bucket(&self.bucket)
@@ -78,8 +80,8 @@ impl Archive {
             .content_type(content_type(key))
             .metadata(SHA256_METADATA, spool.contents.sha256.to_string())
             .metadata(BATCH_METADATA, batch.to_string())
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .send()
+            .checksum_algorithm(ChecksumAlgorithm::Sha256);
+        let answer = perform(Step::BeginUpload, || begin.clone().send())
             .await
             .map_err(|error| ArchiveError::of(operation, key.as_str(), error))?;
         answer.upload_id.ok_or_else(|| ArchiveError::Unavailable {
@@ -113,20 +115,23 @@ impl Upload<'_> {
         Ok(parts)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     async fn send_part(&self, spool: &SealedSpool, part: Part) -> Result<CompletedPart, ArchiveError> {
-        let answer = self
-            .archive
-            .client
-            .upload_part()
-            .bucket(&self.archive.bucket)
-            .key(self.key.as_str())
-            .upload_id(&self.id)
-            .part_number(part.number)
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .body(part_of(spool, part.offset, part.bytes).await?)
-            .send()
-            .await
-            .map_err(|error| ArchiveError::of("put a part of", self.key.as_str(), error))?;
+        let answer = perform(Step::PutPart, || async {
+            let put = self
+                .archive
+                .client
+                .upload_part()
+                .bucket(&self.archive.bucket)
+                .key(self.key.as_str())
+                .upload_id(&self.id)
+                .part_number(part.number)
+                .checksum_algorithm(ChecksumAlgorithm::Sha256)
+                .body(part_of(spool, part.offset, part.bytes).await?);
+            let failed = |error| ArchiveError::of(Step::PutPart.operation(), self.key.as_str(), error);
+            put.send().await.map_err(failed)
+        })
+        .await?;
         Ok(CompletedPart::builder()
             .part_number(part.number)
             .set_e_tag(answer.e_tag)
@@ -134,9 +139,10 @@ impl Upload<'_> {
             .build())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     async fn complete(&self, parts: Vec<CompletedPart>) -> Result<Round, ArchiveError> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let answer = self
+        let complete = self
             .archive
             .client
             .complete_multipart_upload()
@@ -144,12 +150,10 @@ impl Upload<'_> {
             .key(self.key.as_str())
             .upload_id(&self.id)
             .if_none_match("*")
-            .multipart_upload(parts)
-            .send()
-            .await;
-        match answer {
+            .multipart_upload(parts);
+        match perform(Step::CompleteUpload, || complete.clone().send()).await {
             Ok(_) => Ok(Round::Done(PutOutcome::Written)),
-            Err(error) => unless_taken("complete the upload of", self.key, error),
+            Err(error) => unless_taken(Step::CompleteUpload, self.key, error),
         }
     }
 

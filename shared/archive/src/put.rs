@@ -11,6 +11,7 @@ use crate::store::Archive;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, Length};
 use granary_domain::{Backoff, BatchId, Format, ObjectKey};
+use granary_steps::{Step, perform};
 use std::time::Duration;
 
 pub(crate) const SHA256_METADATA: &str = "sha256";
@@ -86,13 +87,14 @@ impl Archive {
         }
         let source = format!("other writers were at the key in each of {ROUNDS_MAX} tries").into();
         Err(ArchiveError::Unavailable {
-            operation: "put the object",
+            operation: Step::PutObject.operation(),
             name: key.to_string(),
             source,
         })
     }
 
     /// One PUT. S3 computes the checksum too and refuses bytes that aren't the ones that were spooled.
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     async fn put_whole(
         &self,
         key: &ObjectKey,
@@ -102,21 +104,24 @@ impl Archive {
         let Contents {
             bytes_stored, sha256, ..
         } = spool.contents;
-        let put = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key.as_str())
-            .if_none_match("*")
-            .content_type(content_type(key))
-            .metadata(SHA256_METADATA, sha256.to_string())
-            .metadata(BATCH_METADATA, batch.to_string())
-            .checksum_sha256(sha256.to_base64())
-            .body(part_of(spool, 0, bytes_stored).await?);
-        match put.send().await {
-            Ok(_) => Ok(Round::Done(PutOutcome::Written)),
-            Err(error) => unless_taken("put the object", key, error),
-        }
+        perform(Step::PutObject, || async {
+            let put = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key.as_str())
+                .if_none_match("*")
+                .content_type(content_type(key))
+                .metadata(SHA256_METADATA, sha256.to_string())
+                .metadata(BATCH_METADATA, batch.to_string())
+                .checksum_sha256(sha256.to_base64())
+                .body(part_of(spool, 0, bytes_stored).await?);
+            match put.send().await {
+                Ok(_) => Ok(Round::Done(PutOutcome::Written)),
+                Err(error) => unless_taken(Step::PutObject, key, error),
+            }
+        })
+        .await
     }
 }
 
@@ -134,18 +139,14 @@ pub(crate) async fn part_of(spool: &SealedSpool, offset: u64, bytes: u64) -> Res
 
 /// Sorts the answers to a conditional write: 412 is "somebody was first", 409 and a vanished upload are "start
 /// again", the rest are errors.
-pub(crate) fn unless_taken<E>(
-    operation: &'static str,
-    key: &ObjectKey,
-    error: SdkError<E>,
-) -> Result<Round, ArchiveError>
+pub(crate) fn unless_taken<E>(step: Step, key: &ObjectKey, error: SdkError<E>) -> Result<Round, ArchiveError>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     match (status_of(&error), error.code()) {
         (Some(412), _) => Ok(Round::Done(PutOutcome::AlreadyThere)),
         (Some(409), _) | (_, Some("NoSuchUpload")) => Ok(Round::Conflict),
-        _ => Err(ArchiveError::of(operation, key.as_str(), error)),
+        _ => Err(ArchiveError::of(step.operation(), key.as_str(), error)),
     }
 }
 

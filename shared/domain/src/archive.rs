@@ -1,8 +1,9 @@
 //! Where things lie in the bucket, and in which form.
 
 use crate::migration::named;
-use crate::{BatchId, Generation, Hour};
+use crate::{BatchId, Generation, Hour, MessageId};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// A name that isn't one of a closed list.
@@ -99,6 +100,12 @@ impl fmt::Display for ObjectKey {
     }
 }
 
+/// Under a source's root: raw bytes of messages that can't be exported. What begins with an underscore is hidden from
+/// Athena and its kind.
+pub const QUARANTINE: &str = "_quarantine/";
+/// Of an id's digest in a key. A batch has at most 10,000 ids.
+const QUARANTINE_DIGEST_BYTES: usize = 8;
+
 /// The part of the bucket that belongs to one source: `<prefix>/source=<name>/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -146,6 +153,21 @@ impl Layout {
             hour.date()
         ))
     }
+
+    /// Where the raw bytes of a message that can't be exported are kept. Ids may hold any character, so the name has
+    /// the beginning of the id's SHA-256.
+    pub fn quarantine(&self, hour: Hour, id: BatchId, message: &MessageId) -> ObjectKey {
+        let digest = Sha256::digest(message.as_str().as_bytes());
+        let digest: String = digest[..QUARANTINE_DIGEST_BYTES]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        ObjectKey(format!(
+            "{}{QUARANTINE}dt={}/batch-{id}-{digest}.bin",
+            self.root,
+            hour.date()
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +203,12 @@ mod tests {
         assert_eq!(
             manifest.as_str(),
             "archive/source=messages/_manifests/dt=2026-11-22/batch-7-g2.json"
+        );
+        let message = MessageId::try_from("a/\u{1F33E} b".to_owned()).unwrap();
+        let raw = layout.quarantine(hour, BatchId(7), &message);
+        assert_eq!(
+            raw.as_str(),
+            "archive/source=messages/_quarantine/dt=2026-11-22/batch-7-14d61468f12705db.bin"
         );
     }
 }

@@ -28,6 +28,28 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const DEFERRAL: Backoff = Backoff {
+        first: Duration::from_secs(5),
+        ceiling: Duration::from_secs(600),
+    };
+
+    proptest! {
+        /// E12: full jitter, so nothing up to the bound is left out, and the bound itself never passes 10 minutes.
+        #[test]
+        fn e12_a_delay_is_any_part_of_a_bound_that_ends_at_ten_minutes(tries in any::<u32>(), random in 0.0..1.0f64) {
+            let (delay, bound) = (DEFERRAL.delay(tries, random), DEFERRAL.bound(tries));
+            prop_assert!(delay <= bound && bound <= Duration::from_secs(600));
+            prop_assert!((delay.as_secs_f64() - bound.as_secs_f64() * random).abs() < 0.001);
+            prop_assert!(DEFERRAL.bound(tries.saturating_add(1)) >= bound, "it never becomes shorter");
+        }
+
+        #[test]
+        fn e12_a_random_number_that_is_none_makes_no_longer_delay(tries in any::<u32>(), random in any::<f64>()) {
+            prop_assert!(DEFERRAL.delay(tries, random) <= Duration::from_secs(600));
+        }
+    }
 
     #[test]
     fn it_doubles_up_to_the_ceiling_and_never_overflows() {

@@ -78,6 +78,8 @@ pub struct Batch {
     pub attempts: u32,
     /// Which export this is.
     pub generation: Generation,
+    /// How often in a row the platform broke it off.
+    pub deferrals: u32,
 }
 
 /// Something that happens to a batch. `fence` is the one that the worker was given when it claimed.
@@ -95,8 +97,13 @@ pub enum Transition {
         /// The worker's.
         fence: Fence,
     },
-    /// The attempt failed through the platform's fault, or the deadline is near: it did not count.
-    GiveBack {
+    /// The attempt failed through the platform's fault, or didn't fit into the worker's time: it did not count.
+    Defer {
+        /// The worker's.
+        fence: Fence,
+    },
+    /// The worker is being shut down: the attempt did not count, and says nothing about the batch.
+    HandBack {
         /// The worker's.
         fence: Fence,
     },
@@ -129,6 +136,7 @@ impl Batch {
         fence: Fence(0),
         attempts: 0,
         generation: Generation(1),
+        deferrals: 0,
     };
 
     /// Whether it failed and has no attempt left.
@@ -150,13 +158,21 @@ impl Batch {
             }),
             (InProgress, Transition::Settle { fence }) if fence == self.fence => Ok(Self {
                 status: Completed,
+                deferrals: 0,
                 ..self
             }),
             (InProgress, Transition::Fail { fence }) if fence == self.fence => Ok(Self {
                 status: Failed,
+                deferrals: 0,
                 ..self
             }),
-            (InProgress, Transition::GiveBack { fence }) if fence == self.fence => Ok(Self {
+            (InProgress, Transition::Defer { fence }) if fence == self.fence => Ok(Self {
+                status: Pending,
+                attempts: self.attempts - 1,
+                deferrals: self.deferrals + 1,
+                ..self
+            }),
+            (InProgress, Transition::HandBack { fence }) if fence == self.fence => Ok(Self {
                 status: Pending,
                 attempts: self.attempts - 1,
                 ..self
@@ -164,6 +180,7 @@ impl Batch {
             (InProgress, Transition::Reap) => Ok(Self {
                 status: Failed,
                 fence: next_fence,
+                deferrals: 0,
                 ..self
             }),
             (Failed, Transition::Retry) if !parked => Ok(Self {
@@ -187,7 +204,8 @@ impl Batch {
                 Transition::Claim
                 | Transition::Settle { .. }
                 | Transition::Fail { .. }
-                | Transition::GiveBack { .. }
+                | Transition::Defer { .. }
+                | Transition::HandBack { .. }
                 | Transition::Reap
                 | Transition::Retry
                 | Transition::Unpark
@@ -224,7 +242,8 @@ mod tests {
             Just(Transition::Claim),
             fence.clone().prop_map(|fence| Transition::Settle { fence }),
             fence.clone().prop_map(|fence| Transition::Fail { fence }),
-            fence.prop_map(|fence| Transition::GiveBack { fence }),
+            fence.clone().prop_map(|fence| Transition::Defer { fence }),
+            fence.prop_map(|fence| Transition::HandBack { fence }),
             Just(Transition::Reap),
             Just(Transition::Retry),
             Just(Transition::Unpark),
@@ -244,6 +263,10 @@ mod tests {
                 prop_assert!(next.attempts <= ATTEMPTS_MAX, "attempts are bounded");
                 prop_assert!(batch.status != BatchStatus::Cancelled, "cancelled is the end");
                 prop_assert!(
+                    next.deferrals == 0 || !matches!(next.status, BatchStatus::Completed | BatchStatus::Failed),
+                    "what is completed or failed waits for no platform"
+                );
+                prop_assert!(
                     next.status != BatchStatus::InProgress || next.fence > batch.fence,
                     "each owner has a fence of its own"
                 );
@@ -256,9 +279,27 @@ mod tests {
             prop_assume!(stale != current);
             let batch = Batch { status: BatchStatus::InProgress, fence: Fence(current), attempts: 1, ..Batch::NEW };
             let fence = Fence(stale);
-            for transition in [Transition::Settle { fence }, Transition::Fail { fence }, Transition::GiveBack { fence }] {
+            let writes = [
+                Transition::Settle { fence },
+                Transition::Fail { fence },
+                Transition::Defer { fence },
+                Transition::HandBack { fence },
+            ];
+            for transition in writes {
                 prop_assert!(batch.after(transition, ATTEMPTS_MAX).is_err());
             }
+        }
+
+        /// E9, E12: by a fault of the platform, or for want of time.
+        #[test]
+        fn e12_deferrals_however_many_burn_no_attempt_and_park_nothing(deferrals in 1..200u32) {
+            let mut batch = Batch::NEW;
+            for _ in 0..deferrals {
+                let claimed = batch.after(Transition::Claim, ATTEMPTS_MAX).unwrap();
+                batch = claimed.after(Transition::Defer { fence: claimed.fence }, ATTEMPTS_MAX).unwrap();
+            }
+            prop_assert_eq!((batch.status, batch.attempts), (BatchStatus::Pending, 0));
+            prop_assert_eq!(batch.deferrals, deferrals);
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod id;
 mod time;
+mod part;
 mod batch;
 mod migration;
 mod tally;
@@ -10,10 +11,12 @@ mod digest;
 mod backoff;
 mod metadata;
 mod archive;
+mod place;
 mod manifest;
 mod cause;
+mod invariant;
 
-pub use archive::{Compression, Format, Layout, ObjectKey, UnknownName};
+pub use archive::{Compression, Format, Layout, ObjectKey, QUARANTINE, UnknownName};
 pub use backoff::Backoff;
 pub use batch::{Batch, BatchStatus, IllegalTransition, Transition};
 pub use cause::{Cause, Failure};
@@ -21,8 +24,11 @@ pub use digest::IdDigest;
 pub use id::{
     BatchId, Fence, Generation, InvalidMessageId, MESSAGE_ID_BYTES_MAX, MessageId, MigrationId, WindowId,
 };
+pub use invariant::{Invariant, Subject, Violation};
 pub use manifest::{Manifest, ManifestException, Outcome};
 pub use metadata::{MetadataName, MetadataSource};
 pub use migration::{MigrationKind, MigrationState, Priority, WindowState};
+pub use part::{Cut, CutBy, Part};
+pub use place::Place;
 pub use tally::{Tally, TallyMismatch};
 pub use time::{Hour, InvalidRange, TimeRange};

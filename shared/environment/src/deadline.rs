@@ -32,6 +32,13 @@ impl Deadline {
         }
     }
 
+    /// The same, or `time` from now where that is earlier: for work that must not take all of it.
+    pub fn within(self, time: Duration) -> Self {
+        Self {
+            stop: self.stop.min(Instant::now() + time),
+        }
+    }
+
     /// When to begin no more work.
     pub fn stop(&self) -> Instant {
         self.stop

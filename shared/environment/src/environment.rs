@@ -54,6 +54,7 @@ impl Environment {
                 Err(_) => {}
             }
         }
+        environment.check_fault();
         environment
     }
 
@@ -156,6 +157,16 @@ impl Environment {
             Ok(configuration) if self.problems.is_empty() => Ok(configuration),
             Ok(_) | Err(Rejected(())) => Err(InvalidEnvironment::new(self.problems)),
         }
+    }
+
+    /// A test that misspells its fault must not pass for the lack of it. Release builds know no faults.
+    fn check_fault(&mut self) {
+        let variable = Variable {
+            name: granary_steps::VARIABLE,
+            holds: "a step, before, after or twice, and perhaps the how-manieth time, as in settle_batch:after:2",
+        };
+        // What is wrong with it is on the list.
+        let _ = self.optional_parsed(variable, granary_steps::check_fault);
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<String> {

@@ -54,6 +54,9 @@
 //! | `HARVEST_INTERVAL` | 3600 | seconds of event time in a window, 60 to 86400 | [`HarvestSection`] |
 //! | `HARVEST_LAG_SECONDS` | 120 | how far a window's end stays behind now, 0 to 86400 | |
 //! | `BATCH_SIZE` | 1000 | messages in a batch at most, 1 to 10000 | |
+//! | `RESCAN_AFTER_SECONDS` | 900 | when a window is looked at again for the first time, 60 to 86400 | [`RescanSection`] |
+//! | `RESCAN_DAYS` | 7 | for how long windows are read again every night, 0 to 90 | |
+//! | `RESCAN_HOUR` | 2 | when the night begins, 0 to 23, UTC | |
 //! | `LEASE_SECONDS` | 90 | how long a worker may be silent before it counts as dead, 3 to 900 | [`LeaseSection`] |
 
 pub mod aws;
@@ -67,6 +70,7 @@ mod archive;
 mod queue;
 mod retry;
 mod harvest;
+mod rescan;
 mod lease;
 mod deadline;
 mod address;
@@ -80,6 +84,7 @@ pub use lease::LeaseSection;
 pub use ledger::LedgerSection;
 pub use metadata::MetadataSection;
 pub use queue::QueueSection;
+pub use rescan::RescanSection;
 pub use retry::RetrySection;
 pub use secret::SecretVariable;
 pub use source::{SourceCredentials, SourceSection};

@@ -7,6 +7,7 @@ use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use futures::{StreamExt, stream};
 use granary_domain::{BatchId, MigrationId, Priority};
+use granary_steps::{Step, perform};
 use std::time::Duration;
 
 /// SQS takes no more in one request.
@@ -191,6 +192,7 @@ impl Handoff {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     async fn send_chunk(&self, lane: Lane, chunk: &[Outgoing]) -> Result<Sent, HandoffError> {
         let refused = |reason: String| HandoffError::Refused {
             operation: "SendMessage",
@@ -217,7 +219,7 @@ impl Handoff {
                 .message_body(body);
             request = request.entries(entry.build().map_err(|error| refused(error.to_string()))?);
         }
-        let answer = request.send().await;
+        let answer = perform(Step::SendMessages, || request.clone().send()).await;
         let answer =
             answer.map_err(|error| HandoffError::new("SendMessage", self.urls.name(lane), &error))?;
         Ok(sorted_out(chunk, &answer))
@@ -225,6 +227,7 @@ impl Handoff {
 
     /// Makes a message that was received come back after `delay`, in whole seconds, instead of after the queue's
     /// visibility timeout. For one that is to be returned as failed: the ledger is down, or the body unreadable.
+    #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     pub async fn postpone(&self, receipt: Receipt<'_>, delay: Duration) -> Result<(), HandoffError> {
         const OPERATION: &str = "ChangeMessageVisibility";
         let Some(lane) = self.urls.lane_of(receipt.queue_arn) else {
@@ -239,12 +242,13 @@ impl Handoff {
                 reason: "it is none of the queues of the hand-off".to_owned(),
             });
         };
-        self.sqs
+        let postpone = self
+            .sqs
             .change_message_visibility()
             .queue_url(self.urls.of(lane))
             .receipt_handle(receipt.handle)
-            .visibility_timeout(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX))
-            .send()
+            .visibility_timeout(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX));
+        perform(Step::PostponeMessage, || postpone.clone().send())
             .await
             .map_err(|error| HandoffError::new(OPERATION, self.urls.name(lane), &error))?;
         Ok(())

@@ -3,10 +3,10 @@
 //! A row is written once for each subject, whatever happens how often; it is published at least once, with its
 //! number, so that a reader can tell a repetition.
 
-use crate::connect::repeated;
 use crate::error::During;
 use crate::row::{Columns, placeholders};
 use crate::{Ledger, LedgerError};
+use granary_steps::Step;
 use jiff::Timestamp;
 use mysql_async::{Params, Row, Value, params, prelude::Queryable};
 use std::time::Duration;
@@ -52,6 +52,7 @@ impl Ledger {
     /// Writes an alert for every parked batch that has none: exactly one for each time it was parked.
     pub async fn raise_parked(&self) -> Result<u64, LedgerError> {
         self.raise(
+            Step::RaiseParked,
             "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
              SELECT 'parked', CONCAT(b.id, '.', b.generation, '.', b.retry_count), b.error_code, \
              LEFT(CONCAT('batch ', b.id, ' (', b.message_count, ' messages) is parked after ', b.attempts, \
@@ -74,6 +75,7 @@ impl Ledger {
         text: &str,
     ) -> Result<u64, LedgerError> {
         self.raise(
+            Step::RaiseAlert,
             "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
              VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) \
              ON DUPLICATE KEY UPDATE kind = alert.kind",
@@ -89,6 +91,7 @@ impl Ledger {
     pub async fn begin_condition(&self, kind: &str, text: &str) -> Result<bool, LedgerError> {
         let begun = self
             .raise(
+                Step::BeginCondition,
                 "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
                  SELECT :kind, DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ'), :kind, :text, UTC_TIMESTAMP(6) \
                  FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM alert WHERE kind = :kind AND over_at IS NULL)",
@@ -100,21 +103,20 @@ impl Ledger {
 
     /// Writes down that a condition of this kind is over, if one lasted, with an alert that says so.
     pub async fn end_condition(&self, kind: &str, text: &str) -> Result<bool, LedgerError> {
-        repeated(|| async {
-            let operation = "end a condition";
-            let mut transaction = self.begin(operation).await?;
+        self.change(Step::EndCondition, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
             let lasting: Option<u64> = transaction
                 .exec_first("SELECT id FROM alert WHERE kind = ? AND over_at IS NULL FOR UPDATE", (kind,))
                 .await
-                .during(operation)?;
+                .during(doing)?;
             let Some(id) = lasting else {
-                transaction.rollback().await.during(operation)?;
+                transaction.rollback().await.during(doing)?;
                 return Ok(false);
             };
             transaction
                 .exec_drop("UPDATE alert SET over_at = UTC_TIMESTAMP(6) WHERE id = ?", (id,))
                 .await
-                .during(operation)?;
+                .during(doing)?;
             transaction
                 .exec_drop(
                     "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) \
@@ -122,8 +124,8 @@ impl Ledger {
                     params! { "kind" => kind, "id" => id.to_string(), "text" => crate::settle::shortened(text) },
                 )
                 .await
-                .during(operation)?;
-            transaction.commit().await.during(operation)?;
+                .during(doing)?;
+            transaction.commit().await.during(doing)?;
             Ok(true)
         })
         .await
@@ -131,16 +133,14 @@ impl Ledger {
 
     /// Alerts that nobody was told of, alike ones side by side.
     pub async fn unpublished_alerts(&self, limit: u32) -> Result<Vec<AlertRow>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .exec(
+        self.read("list unpublished alerts", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
                     "SELECT id, kind, subject_key, cause, text, created_at FROM alert \
                      WHERE published_at IS NULL ORDER BY kind, cause, id LIMIT ?",
                     (limit,),
                 )
-                .await
-                .during("list unpublished alerts")?;
+                .await?;
             rows.into_iter()
                 .map(|mut row| {
                     Ok(AlertRow {
@@ -162,45 +162,42 @@ impl Ledger {
         if alerts.is_empty() {
             return Ok(());
         }
-        let statement = format!(
+        let statement = &format!(
             "UPDATE alert SET published_at = UTC_TIMESTAMP(6) WHERE id IN ({})",
             placeholders(alerts.len())
         );
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::MarkPublished, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             let ids = alerts.iter().map(|id| Value::from(*id)).collect();
-            conn.exec_drop(&statement, Params::Positional(ids))
+            conn.exec_drop(statement, Params::Positional(ids))
                 .await
-                .during("mark alerts as published")
+                .during(doing)
         })
         .await
     }
 
     /// How many attempts of the last `stretch` failed.
     pub async fn failure_rate(&self, stretch: Duration) -> Result<FailureRate, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let counts: Option<(u64, u64)> = conn
-                .exec_first(
+        self.read("measure the failure rate", |mut reader| async move {
+            let counts: Option<(u64, u64)> = reader
+                .first(
                     "SELECT COUNT(*), CAST(COALESCE(SUM(outcome <> 'completed'), 0) AS UNSIGNED) FROM attempt \
                      WHERE ended_at >= UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND \
                      AND outcome IN ('completed', 'failed', 'reaped')",
                     (crate::window::micros(stretch),),
                 )
-                .await
-                .during("measure the failure rate")?;
+                .await?;
             let (attempts, failed) = counts.unwrap_or_default();
             Ok(FailureRate { attempts, failed })
         })
         .await
     }
 
-    async fn raise(&self, statement: &'static str, params: Params) -> Result<u64, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            conn.exec_drop(statement, params.clone())
-                .await
-                .during("raise an alert")?;
+    async fn raise(&self, step: Step, statement: &'static str, params: Params) -> Result<u64, LedgerError> {
+        let params = &params;
+        self.change(step, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(statement, params.clone()).await.during(doing)?;
             Ok(conn.affected_rows())
         })
         .await

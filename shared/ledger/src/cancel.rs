@@ -4,11 +4,12 @@
 //! one owned it counted it as owned elsewhere and went on: so those of its windows that overlap what is released
 //! are read again, in the same transaction that releases.
 
-use crate::connect::repeated;
+use crate::connect::Doing;
 use crate::error::During;
 use crate::row::{Columns, at, placeholders, uuid};
 use crate::{Ledger, LedgerError};
 use granary_domain::{MigrationId, TimeRange};
+use granary_steps::Step;
 use jiff::SignedDuration;
 use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
 
@@ -37,9 +38,8 @@ impl Ledger {
     /// Ends a migration: nothing is harvested for it any more, and a harvester at work for it is fenced off. Its
     /// batches end by [`release_cancelled`](Self::release_cancelled). Says whether it was open or draining.
     pub async fn cancel_migration(&self, id: MigrationId) -> Result<bool, LedgerError> {
-        repeated(|| async {
-            let operation = "cancel a migration";
-            let mut transaction = self.begin(operation).await?;
+        self.change(Step::CancelMigration, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
             transaction
                 .exec_drop(
                     "UPDATE migration SET state = 'cancelled', finished_at = UTC_TIMESTAMP(6) \
@@ -47,7 +47,7 @@ impl Ledger {
                     (uuid(id),),
                 )
                 .await
-                .during(operation)?;
+                .during(doing)?;
             let cancelled = transaction.affected_rows() > 0;
             transaction
                 .exec_drop(
@@ -56,8 +56,8 @@ impl Ledger {
                     (uuid(id), cancelled),
                 )
                 .await
-                .during(operation)?;
-            transaction.commit().await.during(operation)?;
+                .during(doing)?;
+            transaction.commit().await.during(doing)?;
             Ok(cancelled)
         })
         .await
@@ -65,12 +65,12 @@ impl Ledger {
 
     /// Cancels up to 20 batches of cancelled migrations and releases their messages. `None`: nothing is left to do.
     pub async fn release_cancelled(&self) -> Result<Option<Cancelled>, LedgerError> {
-        repeated(|| self.try_release_cancelled()).await
+        self.change(Step::ReleaseCancelled, |doing| self.try_release_cancelled(doing))
+            .await
     }
 
-    async fn try_release_cancelled(&self) -> Result<Option<Cancelled>, LedgerError> {
-        let operation = "release a cancelled batch";
-        let mut transaction = self.begin(operation).await?;
+    async fn try_release_cancelled(&self, doing: Doing) -> Result<Option<Cancelled>, LedgerError> {
+        let mut transaction = self.begin(doing).await?;
         let mut rows: Vec<Row> = transaction
             .exec(
                 "SELECT b.id, b.hour_start FROM migration m JOIN batch b ON b.migration_id = m.id \
@@ -78,7 +78,7 @@ impl Ledger {
                 (BATCHES_PER_STEP_MAX,),
             )
             .await
-            .during(operation)?;
+            .during(doing)?;
         let mut ids = Vec::with_capacity(rows.len());
         let mut hours = Vec::with_capacity(rows.len());
         for row in &mut rows {
@@ -86,7 +86,7 @@ impl Ledger {
             hours.push(row.instant("hour_start")?);
         }
         let (Some(first), Some(last)) = (hours.iter().min(), hours.iter().max()) else {
-            transaction.rollback().await.during(operation)?;
+            transaction.rollback().await.during(doing)?;
             return Ok(None);
         };
         let hours = TimeRange::new(
@@ -94,12 +94,12 @@ impl Ledger {
             last.saturating_add(SignedDuration::from_hours(1))
                 .unwrap_or(*last),
         )
-        .map_err(|error| LedgerError::inconsistent(operation, error.to_string()))?;
+        .map_err(|error| LedgerError::inconsistent(doing, error.to_string()))?;
         let ids: Vec<Value> = ids.iter().map(|id| Value::from(id.0)).collect();
-        let batches = cancel_batches(&mut transaction, &ids).await?;
-        let messages = release_messages(&mut transaction, &ids).await?;
-        let windows_reopened = reopen_windows(&mut transaction, hours).await?;
-        transaction.commit().await.during(operation)?;
+        let batches = cancel_batches(&mut transaction, doing, &ids).await?;
+        let messages = release_messages(&mut transaction, doing, &ids).await?;
+        let windows_reopened = reopen_windows(&mut transaction, doing, hours).await?;
+        transaction.commit().await.during(doing)?;
         Ok(Some(Cancelled {
             batches,
             messages,
@@ -108,8 +108,11 @@ impl Ledger {
     }
 }
 
-async fn cancel_batches(transaction: &mut Transaction<'_>, ids: &[Value]) -> Result<u64, LedgerError> {
-    let operation = "cancel batches";
+async fn cancel_batches(
+    transaction: &mut Transaction<'_>,
+    doing: Doing,
+    ids: &[Value],
+) -> Result<u64, LedgerError> {
     let list = placeholders(ids.len());
     let statement = format!(
         "UPDATE attempt a JOIN batch b ON a.batch_id = b.id AND a.number = b.fence \
@@ -119,7 +122,7 @@ async fn cancel_batches(transaction: &mut Transaction<'_>, ids: &[Value]) -> Res
     transaction
         .exec_drop(statement, Params::Positional(ids.to_vec()))
         .await
-        .during(operation)?;
+        .during(doing)?;
     let statement = format!(
         "UPDATE batch SET status = 'cancelled', fence = fence + 1, holder = NULL, lease_until = NULL, \
          parked_at = NULL WHERE id IN ({list}) AND status IN ('pending', 'in_progress', 'failed')"
@@ -127,12 +130,16 @@ async fn cancel_batches(transaction: &mut Transaction<'_>, ids: &[Value]) -> Res
     transaction
         .exec_drop(statement, Params::Positional(ids.to_vec()))
         .await
-        .during(operation)?;
+        .during(doing)?;
     Ok(transaction.affected_rows())
 }
 
 /// Only of batches that are cancelled by now: one that was completed a moment ago keeps its messages.
-async fn release_messages(transaction: &mut Transaction<'_>, ids: &[Value]) -> Result<u64, LedgerError> {
+async fn release_messages(
+    transaction: &mut Transaction<'_>,
+    doing: Doing,
+    ids: &[Value],
+) -> Result<u64, LedgerError> {
     let statement = format!(
         "UPDATE message m JOIN batch b ON b.id = m.batch_id SET m.batch_id = NULL, m.outcome = NULL, m.reason = NULL \
          WHERE b.id IN ({}) AND b.status = 'cancelled'",
@@ -141,26 +148,32 @@ async fn release_messages(transaction: &mut Transaction<'_>, ids: &[Value]) -> R
     transaction
         .exec_drop(statement, Params::Positional(ids.to_vec()))
         .await
-        .during("release messages")?;
+        .during(doing)?;
     Ok(transaction.affected_rows())
 }
 
 /// Every window that met a message owned elsewhere in these hours is read again: a finished one from its start, one
-/// that is being read as soon as it is finished.
-async fn reopen_windows(transaction: &mut Transaction<'_>, hours: TimeRange) -> Result<u64, LedgerError> {
-    let operation = "reopen windows";
-    let overlap = "w.owned_elsewhere > 0 AND w.range_from < :to AND w.range_to > :from AND m.state IN ('open', 'draining')";
+/// that is being read as soon as it is finished. Of one that was recorded and is being read again, what it met before is
+/// forgotten: it is taken to have met one, and counts as not recorded any more.
+async fn reopen_windows(
+    transaction: &mut Transaction<'_>,
+    doing: Doing,
+    hours: TimeRange,
+) -> Result<u64, LedgerError> {
+    let overlap = "w.range_from < :to AND w.range_to > :from AND m.state IN ('open', 'draining')";
     let range = || params! { "from" => at(hours.from()), "to" => at(hours.to()) };
     transaction
         .exec_drop(
             format!(
-                "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id SET w.rescan = TRUE \
-                 WHERE {overlap} AND w.state IN ('open', 'harvesting')"
+                "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
+                 SET w.rescan = TRUE, w.recorded_at = NULL \
+                 WHERE {overlap} AND w.state IN ('open', 'harvesting') \
+                 AND (w.owned_elsewhere > 0 OR w.recorded_at IS NOT NULL)"
             ),
             range(),
         )
         .await
-        .during(operation)?;
+        .during(doing)?;
     let read_again = transaction.affected_rows();
     transaction
         .exec_drop(
@@ -168,24 +181,25 @@ async fn reopen_windows(transaction: &mut Transaction<'_>, hours: TimeRange) -> 
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.state = 'open', w.recorded_at = NULL, w.bookmark = NULL, w.found = 0, w.recorded = 0, \
                  w.adopted = 0, w.owned_elsewhere = 0, w.duplicates = 0, w.without_id = 0 \
-                 WHERE {overlap} AND w.state IN ('recorded', 'verified')"
+                 WHERE {overlap} AND w.owned_elsewhere > 0 AND w.state IN ('recorded', 'verified')"
             ),
             range(),
         )
         .await
-        .during(operation)?;
+        .during(doing)?;
     let read_again = read_again + transaction.affected_rows();
-    reopen_drained(transaction).await?;
+    reopen_drained(transaction, doing).await?;
     Ok(read_again)
 }
 
 /// A migration that has a window to read isn't draining.
-async fn reopen_drained(transaction: &mut Transaction<'_>) -> Result<(), LedgerError> {
+async fn reopen_drained(transaction: &mut Transaction<'_>, doing: Doing) -> Result<(), LedgerError> {
     transaction
         .query_drop(
             "UPDATE migration m SET m.state = 'open' WHERE m.state = 'draining' AND EXISTS \
-             (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting'))",
+             (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting') \
+              AND w.recorded_at IS NULL)",
         )
         .await
-        .during("reopen migrations")
+        .during(doing)
 }

@@ -1,6 +1,6 @@
 //! Claiming a batch: one conditional UPDATE decides who exports it.
 
-use crate::connect::repeated;
+use crate::connect::Doing;
 use crate::error::During;
 use crate::row::{Columns, unreadable};
 use crate::window::micros;
@@ -8,6 +8,7 @@ use crate::{Fenced, Ledger, LedgerError};
 use granary_domain::{
     BatchId, BatchStatus, Fence, Generation, Hour, MessageId, MigrationId, Outcome, WindowId,
 };
+use granary_steps::Step;
 use mysql_async::{Row, params, prelude::Queryable};
 use std::time::Duration;
 
@@ -71,17 +72,24 @@ pub struct OwnedMessage {
     pub exception: Option<(Outcome, String)>,
 }
 
-const OPERATION: &str = "claim a batch";
-
 impl Ledger {
     /// Takes a batch that is pending, due and not paused, for as long as `lease`. `worker` is unique to this delivery:
     /// a claim whose answer was lost is found again when it is repeated.
     pub async fn claim(&self, batch: BatchId, worker: &str, lease: Duration) -> Result<Claim, LedgerError> {
-        repeated(|| self.try_claim(batch, worker, lease)).await
+        self.change(Step::ClaimBatch, |doing| {
+            self.try_claim(doing, batch, worker, lease)
+        })
+        .await
     }
 
-    async fn try_claim(&self, batch: BatchId, worker: &str, lease: Duration) -> Result<Claim, LedgerError> {
-        let mut transaction = self.begin(OPERATION).await?;
+    async fn try_claim(
+        &self,
+        doing: Doing,
+        batch: BatchId,
+        worker: &str,
+        lease: Duration,
+    ) -> Result<Claim, LedgerError> {
+        let mut transaction = self.begin(doing).await?;
         transaction
             .exec_drop(
                 "UPDATE batch b JOIN migration m ON m.id = b.migration_id \
@@ -94,7 +102,7 @@ impl Ledger {
                 params! { "worker" => worker, "lease" => micros(lease), "id" => batch.0 },
             )
             .await
-            .during(OPERATION)?;
+            .during(doing)?;
         if transaction.affected_rows() > 0 {
             transaction
                 .exec_drop(
@@ -103,7 +111,7 @@ impl Ledger {
                     (batch.0,),
                 )
                 .await
-                .during(OPERATION)?;
+                .during(doing)?;
         }
         let row: Option<Row> = transaction
             .exec_first(
@@ -112,8 +120,8 @@ impl Ledger {
                 (batch.0,),
             )
             .await
-            .during(OPERATION)?;
-        transaction.commit().await.during(OPERATION)?;
+            .during(doing)?;
+        transaction.commit().await.during(doing)?;
         row.map_or(Ok(Claim::Lost(NotClaimed::Unknown)), |row| {
             claim_of(batch, row, worker)
         })
@@ -121,16 +129,14 @@ impl Ledger {
 
     /// The messages of a batch, in ledger order: the order of their lines in the object.
     pub async fn messages_of(&self, batch: BatchId) -> Result<Vec<OwnedMessage>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .exec(
+        self.read("read a batch's messages", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
                     "SELECT message_id, doc_id, index_name, routing, outcome, reason FROM message \
                      WHERE batch_id = ? ORDER BY message_id",
                     (batch.0,),
                 )
-                .await
-                .during("read a batch's messages")?;
+                .await?;
             rows.into_iter().map(owned_message_of).collect()
         })
         .await
@@ -143,15 +149,15 @@ impl Ledger {
         fence: Fence,
         lease: Duration,
     ) -> Result<Fenced, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::RenewLease, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "UPDATE batch SET lease_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
                  WHERE id = ? AND fence = ? AND status = 'in_progress'",
                 (micros(lease), batch.0, fence.0),
             )
             .await
-            .during("renew a lease")?;
+            .during(doing)?;
             Ok(Fenced::by(conn.affected_rows()))
         })
         .await

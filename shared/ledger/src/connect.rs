@@ -1,13 +1,18 @@
-//! Connections: how the ledger is reached, and how a whole transaction is repeated.
+//! Connections: how the ledger is reached, how a whole transaction is repeated, and that every change is a step.
+//!
+//! There are two doors to MySQL and no third. [`Ledger::change`] gives a connection to a named [`Step`]; a write that is
+//! no step can't get one. [`Ledger::read`] gives a [`Reader`], which only asks.
 
 use crate::LedgerError;
 use crate::error::During;
 use crate::row::Columns;
 use backon::{ExponentialBuilder, Retryable};
+use granary_steps::{Step, perform};
 use jiff::Timestamp;
-use mysql_async::prelude::Queryable;
+use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{
-    Conn, IsolationLevel, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Row, Transaction, TxOpts,
+    Conn, IsolationLevel, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, Row, Transaction,
+    TxOpts,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
@@ -33,7 +38,24 @@ pub struct LedgerSettings {
 /// The ledger, by a small pool of connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    pub(crate) pool: Pool,
+    pool: Pool,
+}
+
+/// The sign that a step is being taken. Nothing but [`Ledger::change`] makes one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Doing(Step);
+
+impl From<Doing> for &'static str {
+    fn from(doing: Doing) -> Self {
+        doing.0.operation()
+    }
+}
+
+/// A connection that only asks.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    conn: Conn,
+    operation: &'static str,
 }
 
 impl Ledger {
@@ -53,43 +75,109 @@ impl Ledger {
 
     /// Asks the database for a sign of life.
     pub async fn ping(&self) -> Result<(), LedgerError> {
-        let mut conn = self.conn("connect").await?;
+        let mut conn = self.pool.get_conn().await.during("connect")?;
         conn.ping().await.during("answer a ping")
     }
 
     /// The database's time, which alone decides what is due.
     pub async fn now(&self) -> Result<Timestamp, LedgerError> {
-        repeated(|| async {
-            let operation = "tell the time";
-            let mut conn = self.conn("connect").await?;
-            let row: Option<Row> = conn
-                .exec_first("SELECT UTC_TIMESTAMP(6) AS now", ())
-                .await
-                .during(operation)?;
+        let operation = "tell the time";
+        self.read(operation, |mut reader| async move {
+            let row: Option<Row> = reader.first("SELECT UTC_TIMESTAMP(6) AS now", ()).await?;
             row.ok_or_else(|| LedgerError::inconsistent(operation, "no answer"))?
                 .instant("now")
         })
         .await
     }
 
-    pub(crate) async fn conn(&self, operation: &'static str) -> Result<Conn, LedgerError> {
-        self.pool.get_conn().await.during(operation)
+    /// Changes the ledger. `attempt` is one whole transaction, or statements each of which stands alone, and is
+    /// repeated as [`repeated`] says.
+    pub(crate) async fn change<T, F, Fut>(&self, step: Step, attempt: F) -> Result<T, LedgerError>
+    where
+        F: Fn(Doing) -> Fut,
+        Fut: Future<Output = Result<T, LedgerError>>,
+    {
+        let attempt = &attempt;
+        perform(step, move || repeated(move || attempt(Doing(step)))).await
+    }
+
+    /// Asks the ledger. `operation` is a verb phrase: "count batches".
+    pub(crate) async fn read<T, F, Fut>(&self, operation: &'static str, attempt: F) -> Result<T, LedgerError>
+    where
+        F: Fn(Reader) -> Fut,
+        Fut: Future<Output = Result<T, LedgerError>>,
+    {
+        repeated(|| async {
+            let conn = self.pool.get_conn().await.during(operation)?;
+            attempt(Reader { conn, operation }).await
+        })
+        .await
+    }
+
+    /// A connection on which each statement is a transaction of its own.
+    pub(crate) async fn conn(&self, doing: Doing) -> Result<Conn, LedgerError> {
+        self.pool.get_conn().await.during(doing)
     }
 
     /// A transaction that reads what is committed: each statement sees the newest rows, and locks no gaps. Whoever
     /// leaves it early without an error rolls it back: one that is only dropped stays open until the pool's own task
     /// comes to it, which may be never in a frozen function.
-    pub(crate) async fn begin(&self, operation: &'static str) -> Result<Transaction<'static>, LedgerError> {
+    pub(crate) async fn begin(&self, doing: Doing) -> Result<Transaction<'static>, LedgerError> {
         let mut options = TxOpts::default();
         options.with_isolation_level(IsolationLevel::ReadCommitted);
-        self.pool.start_transaction(options).await.during(operation)
+        self.pool.start_transaction(options).await.during(doing)
     }
+
+    /// All connections, for the migrator.
+    pub(crate) fn pool(&self, _doing: Doing) -> Pool {
+        self.pool.clone()
+    }
+}
+
+impl Reader {
+    /// All rows that a SELECT finds.
+    pub(crate) async fn rows<R>(
+        &mut self,
+        query: impl AsRef<str>,
+        params: impl Into<Params>,
+    ) -> Result<Vec<R>, LedgerError>
+    where
+        R: FromRow + Send + 'static,
+    {
+        let query = only_asks(query.as_ref());
+        self.conn.exec(query, params.into()).await.during(self.operation)
+    }
+
+    /// The first row that a SELECT finds.
+    pub(crate) async fn first<R>(
+        &mut self,
+        query: impl AsRef<str>,
+        params: impl Into<Params>,
+    ) -> Result<Option<R>, LedgerError>
+    where
+        R: FromRow + Send + 'static,
+    {
+        let query = only_asks(query.as_ref());
+        self.conn
+            .exec_first(query, params.into())
+            .await
+            .during(self.operation)
+    }
+}
+
+/// A write that hides among the reads would have no crash test: a debug build, and so every test, dies of it.
+fn only_asks(query: &str) -> &str {
+    debug_assert!(
+        query.starts_with("SELECT ") && !query.contains(" FOR UPDATE"),
+        "this is no mere question: {query}"
+    );
+    query
 }
 
 /// Repeats a whole transaction where the platform is at fault. A deadlock (1213) has rolled all of it back, a lock
 /// wait (1205) only its last statement, and a lost connection leaves open whether the commit arrived: so
 /// everything done here must find its own work done when it is repeated.
-pub(crate) async fn repeated<T, F, Fut>(attempt: F) -> Result<T, LedgerError>
+async fn repeated<T, F, Fut>(attempt: F) -> Result<T, LedgerError>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, LedgerError>>,

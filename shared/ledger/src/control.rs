@@ -1,8 +1,8 @@
 //! Live settings, and the record of what operators did.
 
-use crate::connect::repeated;
 use crate::error::During;
 use crate::{Ledger, LedgerError};
+use granary_steps::Step;
 use mysql_async::{params, prelude::Queryable};
 
 /// A part of the journey that can be paused.
@@ -39,34 +39,34 @@ pub struct Audit {
 impl Ledger {
     /// Pauses a stage. Whoever is at work finishes what is in hand.
     pub async fn pause(&self, stage: Stage, who: &str) -> Result<(), LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::PauseStage, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "INSERT INTO control (name, setting, changed_at, changed_by) \
                  VALUES (:name, 'true', UTC_TIMESTAMP(6), :who) ON DUPLICATE KEY UPDATE name = VALUES(name)",
                 params! { "name" => stage.control(), "who" => who },
             )
             .await
-            .during("pause a stage")
+            .during(doing)
         })
         .await
     }
 
     /// Resumes a stage. Batches whose messages ran out meanwhile are sent again by the reaper.
     pub async fn resume(&self, stage: Stage) -> Result<(), LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::ResumeStage, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop("DELETE FROM control WHERE name = ?", (stage.control(),))
                 .await
-                .during("resume a stage")
+                .during(doing)
         })
         .await
     }
 
     /// Writes down what an operator did.
     pub async fn record_audit(&self, audit: &Audit) -> Result<(), LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::RecordAudit, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "INSERT INTO audit (at, who, action, arguments, effect) \
                  VALUES (UTC_TIMESTAMP(6), :who, :action, :arguments, :effect)",
@@ -76,7 +76,7 @@ impl Ledger {
                 },
             )
             .await
-            .during("record an audit entry")
+            .during(doing)
         })
         .await
     }

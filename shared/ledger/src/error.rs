@@ -59,9 +59,9 @@ const CONNECTION_KILLED: u16 = 1927;
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 
 impl LedgerError {
-    pub(crate) fn inconsistent(operation: &'static str, reason: impl Into<String>) -> Self {
+    pub(crate) fn inconsistent(operation: impl Into<&'static str>, reason: impl Into<String>) -> Self {
         Self::Inconsistent {
-            operation,
+            operation: operation.into(),
             reason: reason.into(),
         }
     }
@@ -98,12 +98,15 @@ impl LedgerError {
 
 /// Gives a MySQL error the name of what was being done.
 pub(crate) trait During<T> {
-    /// `operation` is a verb phrase: "claim a batch".
-    fn during(self, operation: &'static str) -> Result<T, LedgerError>;
+    /// `operation` is a verb phrase ("claim a batch"), or the step that is being taken.
+    fn during(self, operation: impl Into<&'static str>) -> Result<T, LedgerError>;
 }
 
 impl<T> During<T> for Result<T, MySqlError> {
-    fn during(self, operation: &'static str) -> Result<T, LedgerError> {
-        self.map_err(|source| LedgerError::Database { operation, source })
+    fn during(self, operation: impl Into<&'static str>) -> Result<T, LedgerError> {
+        self.map_err(|source| LedgerError::Database {
+            operation: operation.into(),
+            source,
+        })
     }
 }

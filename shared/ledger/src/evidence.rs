@@ -2,26 +2,24 @@
 //!
 //! Read from message rows and from what settled batches name, never from counters.
 
-use crate::connect::repeated;
-use crate::error::During;
 use crate::row::{Columns, at, placeholders, unreadable};
 use crate::{Ledger, LedgerError};
 use granary_domain::{
-    BatchId, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, TimeRange, WindowId,
+    BatchId, BatchStatus, Fence, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, TimeRange, WindowId,
 };
-use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use mysql_async::{Params, Row, Value, params};
 use std::collections::HashMap;
 
 /// How a message stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
-    /// In the object that its completed batch names.
+    /// In the object that its batch has on record.
     OnRecord,
     /// Gone at the source before it could be exported.
     Missing,
     /// Can't be exported.
     Quarantined,
-    /// Its batch isn't completed.
+    /// Its batch was never completed.
     Open,
     /// Nobody owns it.
     Released,
@@ -40,13 +38,16 @@ impl Standing {
     }
 }
 
-const STANDING: &str = "CASE WHEN m.batch_id IS NULL THEN 'released' WHEN b.status <> 'completed' THEN 'open' \
-                        ELSE COALESCE(m.outcome, 'on_record') END";
+/// A batch that is exported again is on record by its old object until the new one is settled, so what tells is that it
+/// was settled once. A batch that isn't there owns nothing.
+pub(crate) const STANDING: &str = "CASE WHEN b.id IS NULL OR b.status = 'cancelled' THEN 'released' \
+     WHEN b.settled_at IS NULL THEN 'open' ELSE COALESCE(m.outcome, 'on_record') END";
 
-/// The same two sums as [`IdDigest`]. Summed as DECIMAL, so that they don't overflow on the way.
-const DIGEST: &str = "COUNT(*) AS ids, \
-    CAST(COALESCE(SUM(CAST(CONV(SUBSTR(MD5(m.message_id), 1, 16), 16, 10) AS UNSIGNED)), 0) AS CHAR) AS high, \
-    CAST(COALESCE(SUM(CAST(CONV(SUBSTR(MD5(m.message_id), 17, 16), 16, 10) AS UNSIGNED)), 0) AS CHAR) AS low";
+/// The same two sums as [`IdDigest`]. Summed as DECIMAL, so that they don't overflow on the way. Where it is grouped by
+/// standing, `SQL_BIG_RESULT` has the rows sorted, which is a third faster than adding into a temporary table.
+pub(crate) const DIGEST: &str = "COUNT(*) AS ids, \
+    CAST(COALESCE(SUM(CAST(CONV(LEFT(SHA1(m.message_id), 16), 16, 10) AS UNSIGNED)), 0) AS CHAR) AS high, \
+    CAST(COALESCE(SUM(CAST(CONV(SUBSTR(SHA1(m.message_id), 17, 16), 16, 10) AS UNSIGNED)), 0) AS CHAR) AS low";
 
 /// An hour of event time that has batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub struct HourOfLedger {
     pub messages: u64,
 }
 
-/// An object that a completed batch names.
+/// An object that a batch has on record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectOnRecord {
     /// The batch.
@@ -68,8 +69,12 @@ pub struct ObjectOnRecord {
     pub window_id: WindowId,
     /// Its hour.
     pub hour: Hour,
-    /// Which export.
+    /// Its fence.
+    pub fence: Fence,
+    /// Which export the batch is at: the object's, unless it is being replaced.
     pub generation: Generation,
+    /// Whether the batch is being exported again. Until that is over, this is on record.
+    pub is_being_replaced: bool,
     /// The object; `None` where no message was left to write.
     pub object: Option<ObjectKey>,
     /// Its SHA-256, 64 hexadecimal digits.
@@ -94,16 +99,14 @@ pub struct BatchObjects {
 impl Ledger {
     /// The first hour of a range that has batches.
     pub async fn first_hour_of(&self, range: TimeRange) -> Result<Option<Hour>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let row: Option<Row> = conn
-                .exec_first(
+        self.read("look for the first hour of a range", |mut reader| async move {
+            let row: Option<Row> = reader
+                .first(
                     "SELECT hour_start FROM batch WHERE hour_start >= :from AND hour_start < :to \
                      AND status <> 'cancelled' ORDER BY hour_start LIMIT 1",
                     params! { "from" => at(Hour::of(range.from()).start()), "to" => at(range.to()) },
                 )
-                .await
-                .during("look for the first hour of a range")?;
+                .await?;
             row.map(|mut row| Ok(Hour::of(row.instant("hour_start")?)))
                 .transpose()
         })
@@ -117,21 +120,18 @@ impl Ledger {
     ) -> Result<HashMap<BatchId, BatchObjects>, LedgerError> {
         let mut objects = HashMap::with_capacity(batches.len());
         for chunk in batches.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
-            let query = format!(
+            let query = &format!(
                 "SELECT id, object_key, IF(status = 'completed', NULL, generation) AS in_the_making FROM batch \
                  WHERE id IN ({}) AND status <> 'cancelled'",
                 placeholders(chunk.len())
             );
-            let rows = repeated(|| async {
-                let mut conn = self.conn("connect").await?;
-                let ids = chunk.iter().map(|id| Value::from(id.0)).collect();
-                let rows: Vec<Row> = conn
-                    .exec(&query, Params::Positional(ids))
-                    .await
-                    .during("look batches up")?;
-                Ok(rows)
-            })
-            .await?;
+            let rows = self
+                .read("look batches up", |mut reader| async move {
+                    let ids = chunk.iter().map(|id| Value::from(id.0)).collect();
+                    let rows: Vec<Row> = reader.rows(query, Params::Positional(ids)).await?;
+                    Ok(rows)
+                })
+                .await?;
             for mut row in rows {
                 let named = row.column::<Option<String>>("object_key")?;
                 let in_the_making = row.column::<Option<u32>>("in_the_making")?;
@@ -149,17 +149,15 @@ impl Ledger {
 
     /// The hours of a range that have batches, in order of time.
     pub async fn hours_of(&self, range: TimeRange) -> Result<Vec<HourOfLedger>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .exec(
+        self.read("list the hours of a range", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
                     "SELECT hour_start, CAST(SUM(message_count) AS UNSIGNED) AS messages FROM batch \
                      WHERE hour_start >= :from AND hour_start < :to AND status <> 'cancelled' \
                      GROUP BY hour_start ORDER BY hour_start",
                     params! { "from" => at(Hour::of(range.from()).start()), "to" => at(range.to()) },
                 )
-                .await
-                .during("list the hours of a range")?;
+                .await?;
             rows.into_iter()
                 .map(|mut row| {
                     let hour = Hour::of(row.instant("hour_start")?);
@@ -175,19 +173,17 @@ impl Ledger {
 
     /// The digest of a range's message ids, by standing.
     pub async fn digests_of(&self, range: TimeRange) -> Result<HashMap<Standing, IdDigest>, LedgerError> {
-        let query = format!(
-            "SELECT {STANDING} AS standing, {DIGEST} FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
+        let query = &format!(
+            "SELECT SQL_BIG_RESULT {STANDING} AS standing, {DIGEST} FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
              WHERE m.event_time >= :from AND m.event_time < :to GROUP BY standing"
         );
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .exec(
-                    &query,
+        self.read("digest a range", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
+                    query,
                     params! { "from" => at(range.from()), "to" => at(range.to()) },
                 )
-                .await
-                .during("digest a range")?;
+                .await?;
             rows.into_iter()
                 .map(|mut row| Ok((standing_of(&mut row)?, digest_of(&mut row)?)))
                 .collect()
@@ -203,48 +199,17 @@ impl Ledger {
         if batches.is_empty() {
             return Ok(HashMap::new());
         }
-        let query = format!(
+        let query = &format!(
             "SELECT m.batch_id, {DIGEST} FROM message m WHERE m.batch_id IN ({}) AND m.outcome IS NULL \
              GROUP BY m.batch_id",
             placeholders(batches.len())
         );
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.read("digest batches", |mut reader| async move {
             let ids = batches.iter().map(|id| Value::from(id.0)).collect();
-            let rows: Vec<Row> = conn
-                .exec(&query, Params::Positional(ids))
-                .await
-                .during("digest batches")?;
+            let rows: Vec<Row> = reader.rows(query, Params::Positional(ids)).await?;
             rows.into_iter()
                 .map(|mut row| Ok((row.batch_id("batch_id")?, digest_of(&mut row)?)))
                 .collect()
-        })
-        .await
-    }
-
-    /// The ids of a range with their standing, in order of id, from after `after` on.
-    pub async fn standings_of(
-        &self,
-        range: TimeRange,
-        after: Option<&MessageId>,
-        limit: u32,
-    ) -> Result<Vec<(MessageId, Standing)>, LedgerError> {
-        let query = format!(
-            "SELECT m.message_id, {STANDING} AS standing FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
-             WHERE m.event_time >= :from AND m.event_time < :to AND (:after IS NULL OR m.message_id > :after) \
-             ORDER BY m.message_id LIMIT {limit}"
-        );
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let after = after.map(MessageId::as_str);
-            let rows: Vec<Row> = conn
-                .exec(
-                    &query,
-                    params! { "from" => at(range.from()), "to" => at(range.to()), "after" => after },
-                )
-                .await
-                .during("list the ids of a range")?;
-            rows.into_iter().map(id_and_standing_of).collect()
         })
         .await
     }
@@ -256,21 +221,18 @@ impl Ledger {
     ) -> Result<Vec<(MessageId, Standing)>, LedgerError> {
         let mut standings = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
-            let query = format!(
+            let query = &format!(
                 "SELECT m.message_id, {STANDING} AS standing FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
                  WHERE m.message_id IN ({})",
                 placeholders(chunk.len())
             );
-            let rows = repeated(|| async {
-                let mut conn = self.conn("connect").await?;
-                let values = chunk.iter().map(|id| Value::from(id.as_str())).collect();
-                let rows: Vec<Row> = conn
-                    .exec(&query, Params::Positional(values))
-                    .await
-                    .during("look ids up")?;
-                Ok(rows)
-            })
-            .await?;
+            let rows = self
+                .read("look ids up", |mut reader| async move {
+                    let values = chunk.iter().map(|id| Value::from(id.as_str())).collect();
+                    let rows: Vec<Row> = reader.rows(query, Params::Positional(values)).await?;
+                    Ok(rows)
+                })
+                .await?;
             for row in rows {
                 standings.push(id_and_standing_of(row)?);
             }
@@ -285,30 +247,39 @@ impl Ledger {
         after: BatchId,
         limit: u32,
     ) -> Result<Vec<ObjectOnRecord>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .exec(
-                    "SELECT id, migration_id, window_id, hour_start, generation, object_key, LOWER(HEX(sha256)) AS sha256, \
-                     COALESCE(bytes_stored, 0) AS bytes_stored, message_count, exported FROM batch \
-                     WHERE hour_start = :hour AND status = 'completed' AND id > :after ORDER BY id LIMIT :limit",
+        let query = &format!(
+            "SELECT {OBJECT} FROM batch WHERE hour_start = :hour AND {HAS_RECORD} AND id > :after \
+             ORDER BY id LIMIT :limit"
+        );
+        self.read("list objects on record", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
+                    query,
                     params! { "hour" => at(hour.start()), "after" => after.0, "limit" => limit },
                 )
-                .await
-                .during("list objects on record")?;
+                .await?;
             rows.into_iter().map(object_of).collect()
         })
         .await
     }
 }
 
-fn object_of(mut row: Row) -> Result<ObjectOnRecord, LedgerError> {
+/// What [`object_of`] reads.
+pub(crate) const OBJECT: &str = "id, migration_id, window_id, hour_start, fence, generation, status, object_key, \
+     LOWER(HEX(sha256)) AS sha256, COALESCE(bytes_stored, 0) AS bytes_stored, message_count, \
+     COALESCE(exported, 0) AS exported";
+/// A batch that has something on record, also while it is exported again.
+pub(crate) const HAS_RECORD: &str = "settled_at IS NOT NULL AND status <> 'cancelled'";
+
+pub(crate) fn object_of(mut row: Row) -> Result<ObjectOnRecord, LedgerError> {
     Ok(ObjectOnRecord {
         batch_id: row.batch_id("id")?,
         migration_id: row.migration_id("migration_id")?,
         window_id: WindowId(row.column("window_id")?),
         hour: Hour::of(row.instant("hour_start")?),
+        fence: Fence(row.column("fence")?),
         generation: Generation(row.column("generation")?),
+        is_being_replaced: row.parsed::<BatchStatus>("status")? != BatchStatus::Completed,
         object: row
             .column::<Option<String>>("object_key")?
             .map(ObjectKey::from_record),
@@ -319,7 +290,7 @@ fn object_of(mut row: Row) -> Result<ObjectOnRecord, LedgerError> {
     })
 }
 
-fn id_and_standing_of(mut row: Row) -> Result<(MessageId, Standing), LedgerError> {
+pub(crate) fn id_and_standing_of(mut row: Row) -> Result<(MessageId, Standing), LedgerError> {
     let id = row
         .text("message_id")?
         .try_into()
@@ -327,12 +298,12 @@ fn id_and_standing_of(mut row: Row) -> Result<(MessageId, Standing), LedgerError
     Ok((id, standing_of(&mut row)?))
 }
 
-fn standing_of(row: &mut Row) -> Result<Standing, LedgerError> {
+pub(crate) fn standing_of(row: &mut Row) -> Result<Standing, LedgerError> {
     let name: String = row.column("standing")?;
     Standing::parse(&name).ok_or_else(|| unreadable("standing", &name))
 }
 
-fn digest_of(row: &mut Row) -> Result<IdDigest, LedgerError> {
+pub(crate) fn digest_of(row: &mut Row) -> Result<IdDigest, LedgerError> {
     let half = |row: &mut Row, name| -> Result<u64, LedgerError> {
         let sum: u128 = row.parsed(name)?;
         // Wrapping, as the digest's own sums do.

@@ -1,10 +1,11 @@
 //! Migrations: what was asked for.
 
-use crate::connect::repeated;
+use crate::connect::Doing;
 use crate::error::During;
 use crate::row::{Columns, at, unreadable, uuid};
 use crate::{Ledger, LedgerError};
 use granary_domain::{MigrationId, MigrationKind, MigrationState, Priority, TimeRange};
+use granary_steps::Step;
 use jiff::Timestamp;
 use mysql_async::{Row, Value, params, prelude::Queryable};
 use serde::Serialize;
@@ -83,12 +84,13 @@ const COLUMNS: &str = "id, kind, state, paused_at, priority, batch_size, source_
 impl Ledger {
     /// Makes a migration. One that exists already is left as it is; a second continuous one isn't made.
     pub async fn make_migration(&self, new: &NewMigration) -> Result<(), LedgerError> {
-        repeated(|| self.try_make_migration(new)).await
+        self.change(Step::MakeMigration, |doing| self.try_make_migration(doing, new))
+            .await
     }
 
-    async fn try_make_migration(&self, new: &NewMigration) -> Result<(), LedgerError> {
+    async fn try_make_migration(&self, doing: Doing, new: &NewMigration) -> Result<(), LedgerError> {
         let only_one = (new.kind == MigrationKind::Continuous).then_some(new.kind.as_str());
-        let mut conn = self.conn("connect").await?;
+        let mut conn = self.conn(doing).await?;
         conn.exec_drop(
             "INSERT INTO migration (id, kind, state, priority, batch_size, source_filter, range_from, range_to, \
              harvested_to, requested_by, only_one, created_at) \
@@ -107,18 +109,14 @@ impl Ledger {
             },
         )
         .await
-        .during("make a migration")
+        .during(doing)
     }
 
     /// One migration.
     pub async fn migration(&self, id: MigrationId) -> Result<Option<Migration>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let query = format!("SELECT {COLUMNS} FROM migration WHERE id = ?");
-            let row: Option<Row> = conn
-                .exec_first(query, (uuid(id),))
-                .await
-                .during("read a migration")?;
+        self.read("read a migration", |mut reader| async move {
+            let query = &format!("SELECT {COLUMNS} FROM migration WHERE id = ?");
+            let row: Option<Row> = reader.first(query, (uuid(id),)).await?;
             row.map(migration_of).transpose()
         })
         .await
@@ -126,15 +124,14 @@ impl Ledger {
 
     /// Migrations, the newest first.
     pub async fn migrations(&self, filter: MigrationFilter) -> Result<Vec<Migration>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let query = format!(
+        self.read("list migrations", |mut reader| async move {
+            let query = &format!(
                 "SELECT {COLUMNS} FROM migration WHERE (:state IS NULL OR state = :state) \
                  AND (:kind IS NULL OR kind = :kind) AND (:before IS NULL OR id < :before) \
                  ORDER BY id DESC LIMIT :limit"
             );
-            let rows: Vec<Row> = conn
-                .exec(
+            let rows: Vec<Row> = reader
+                .rows(
                     query,
                     params! {
                         "state" => filter.state.map(MigrationState::as_str),
@@ -143,8 +140,7 @@ impl Ledger {
                         "limit" => filter.limit,
                     },
                 )
-                .await
-                .during("list migrations")?;
+                .await?;
             rows.into_iter().map(migration_of).collect()
         })
         .await
@@ -152,13 +148,12 @@ impl Ledger {
 
     /// Migrations whose ids are still to be read, the most urgent first, then the oldest. At most 1,000.
     pub async fn migrations_to_harvest(&self) -> Result<Vec<Migration>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let query = format!(
+        self.read("list migrations to harvest", |mut reader| async move {
+            let query = &format!(
                 "SELECT {COLUMNS} FROM migration WHERE state = 'open' AND paused_at IS NULL AND NOT dry_run \
                  ORDER BY priority DESC, id LIMIT 1000"
             );
-            let rows: Vec<Row> = conn.exec(query, ()).await.during("list migrations to harvest")?;
+            let rows: Vec<Row> = reader.rows(query, ()).await?;
             rows.into_iter().map(migration_of).collect()
         })
         .await
@@ -167,25 +162,26 @@ impl Ledger {
     /// Moves migrations whose whole range is in windows, all of them recorded, from open to draining.
     pub async fn drain_harvested_migrations(&self) -> Result<u64, LedgerError> {
         self.change_migrations(
-            "move migrations to draining",
+            Step::DrainMigrations,
             "UPDATE migration m SET m.state = 'draining' \
              WHERE m.state = 'open' AND m.range_to IS NOT NULL AND m.harvested_to = m.range_to AND NOT EXISTS \
-             (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting'))",
+             (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting') \
+              AND w.recorded_at IS NULL)",
         )
         .await
     }
 
     /// Completes a draining migration. Whether nothing of its range is open is the caller's to know.
     pub async fn complete_migration(&self, id: MigrationId) -> Result<bool, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::CompleteMigration, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "UPDATE migration SET state = 'completed', finished_at = UTC_TIMESTAMP(6) \
                  WHERE id = ? AND state = 'draining'",
                 (uuid(id),),
             )
             .await
-            .during("complete a migration")?;
+            .during(doing)?;
             Ok(conn.affected_rows() > 0)
         })
         .await
@@ -199,16 +195,15 @@ impl Ledger {
         verdict: &str,
         range: TimeRange,
     ) -> Result<(), LedgerError> {
-        repeated(|| async {
-            let operation = "record a verdict";
-            let mut transaction = self.begin(operation).await?;
+        self.change(Step::RecordVerdict, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
             transaction
                 .exec_drop(
                     "UPDATE migration SET verdict = ?, verdict_at = UTC_TIMESTAMP(6) WHERE id = ?",
                     (verdict, uuid(id)),
                 )
                 .await
-                .during(operation)?;
+                .during(doing)?;
             if verdict == "COMPLETE" {
                 transaction
                     .exec_drop(
@@ -217,21 +212,17 @@ impl Ledger {
                         (uuid(id), at(range.to())),
                     )
                     .await
-                    .during(operation)?;
+                    .during(doing)?;
             }
-            transaction.commit().await.during(operation)
+            transaction.commit().await.during(doing)
         })
         .await
     }
 
-    async fn change_migrations(
-        &self,
-        operation: &'static str,
-        statement: &'static str,
-    ) -> Result<u64, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            conn.query_drop(statement).await.during(operation)?;
+    async fn change_migrations(&self, step: Step, statement: &'static str) -> Result<u64, LedgerError> {
+        self.change(step, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.query_drop(statement).await.during(doing)?;
             Ok(conn.affected_rows())
         })
         .await

@@ -3,12 +3,12 @@
 //! A slice is held by lease and fence, like a batch. Its kind, arguments, progress and result are the business of the
 //! room that does the work; here they are JSON.
 
-use crate::connect::repeated;
 use crate::error::During;
 use crate::row::{Columns, unreadable};
 use crate::window::micros;
 use crate::{Fenced, Ledger, LedgerError};
 use granary_domain::Fence;
+use granary_steps::Step;
 use jiff::Timestamp;
 use mysql_async::{Params, Row, Value, params, prelude::Queryable};
 use serde::Serialize;
@@ -109,8 +109,8 @@ const SLICES_FAILED_MAX: u32 = 10;
 impl Ledger {
     /// Makes an operation. One that exists already is left as it is.
     pub async fn make_operation(&self, new: &NewOperation) -> Result<(), LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::MakeOperation, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "INSERT INTO operation (id, kind, arguments, requested_by, created_at, updated_at) \
                  VALUES (:id, :kind, :arguments, :by, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6)) \
@@ -121,20 +121,16 @@ impl Ledger {
                 },
             )
             .await
-            .during("make an operation")
+            .during(doing)
         })
         .await
     }
 
     /// One operation.
     pub async fn operation(&self, id: Uuid) -> Result<Option<Operation>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let query = format!("SELECT {COLUMNS} FROM operation WHERE id = ?");
-            let row: Option<Row> = conn
-                .exec_first(query, (bytes(id),))
-                .await
-                .during("read an operation")?;
+        self.read("read an operation", |mut reader| async move {
+            let query = &format!("SELECT {COLUMNS} FROM operation WHERE id = ?");
+            let row: Option<Row> = reader.first(query, (bytes(id),)).await?;
             row.map(operation_of).transpose()
         })
         .await
@@ -142,11 +138,10 @@ impl Ledger {
 
     /// Operations of a kind, the newest first.
     pub async fn operations(&self, kind: &str, limit: u32) -> Result<Vec<Operation>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.read("list operations", |mut reader| async move {
             let query =
                 format!("SELECT {COLUMNS} FROM operation WHERE kind = ? ORDER BY created_at DESC LIMIT ?");
-            let rows: Vec<Row> = conn.exec(query, (kind, limit)).await.during("list operations")?;
+            let rows: Vec<Row> = reader.rows(query, (kind, limit)).await?;
             rows.into_iter().map(operation_of).collect()
         })
         .await
@@ -158,10 +153,9 @@ impl Ledger {
         id: Option<Uuid>,
         lease: Duration,
     ) -> Result<Option<OperationSlice>, LedgerError> {
-        repeated(|| async {
-            let operation = "claim an operation";
-            let mut transaction = self.begin(operation).await?;
-            let query = format!(
+        self.change(Step::ClaimOperation, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
+            let query = &format!(
                 "SELECT {COLUMNS} FROM operation WHERE (:id IS NULL OR id = :id) \
                  AND (state = 'waiting' OR (state = 'running' AND lease_until < UTC_TIMESTAMP(6))) \
                  ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED"
@@ -169,9 +163,9 @@ impl Ledger {
             let row: Option<Row> = transaction
                 .exec_first(query, params! { "id" => id.map_or(Value::NULL, bytes) })
                 .await
-                .during(operation)?;
+                .during(doing)?;
             let Some(mut row) = row else {
-                transaction.rollback().await.during(operation)?;
+                transaction.rollback().await.during(doing)?;
                 return Ok(None);
             };
             let fence: u32 = row.column("fence")?;
@@ -183,8 +177,8 @@ impl Ledger {
                     (micros(lease), bytes(found.id)),
                 )
                 .await
-                .during(operation)?;
-            transaction.commit().await.during(operation)?;
+                .during(doing)?;
+            transaction.commit().await.during(doing)?;
             Ok(Some(OperationSlice {
                 id: found.id,
                 kind: found.kind,
@@ -204,6 +198,7 @@ impl Ledger {
         lease: Duration,
     ) -> Result<Fenced, LedgerError> {
         self.change_operation(
+            Step::SaveProgress,
             slice,
             "progress = :text, failures = 0, error_text = NULL, \
              lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND",
@@ -219,6 +214,7 @@ impl Ledger {
         lease: Duration,
     ) -> Result<Fenced, LedgerError> {
         self.change_operation(
+            Step::RenewOperation,
             slice,
             "lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND",
             params! { "lease" => micros(lease) },
@@ -228,8 +224,13 @@ impl Ledger {
 
     /// Leaves an operation to the next who has time.
     pub async fn release_operation(&self, slice: &OperationSlice) -> Result<Fenced, LedgerError> {
-        self.change_operation(slice, "state = 'waiting', lease_until = NULL", Params::Empty)
-            .await
+        self.change_operation(
+            Step::ReleaseOperation,
+            slice,
+            "state = 'waiting', lease_until = NULL",
+            Params::Empty,
+        )
+        .await
     }
 
     /// Ends an operation with its result.
@@ -239,6 +240,7 @@ impl Ledger {
         result: &serde_json::Value,
     ) -> Result<Fenced, LedgerError> {
         self.change_operation(
+            Step::FinishOperation,
             slice,
             "state = 'succeeded', result = :text, finished_at = UTC_TIMESTAMP(6), error_text = NULL, \
              lease_until = NULL",
@@ -255,6 +257,7 @@ impl Ledger {
              lease_until = NULL"
         );
         self.change_operation(
+            Step::FailSlice,
             slice,
             &changes,
             params! { "text" => crate::settle::shortened(error) },
@@ -265,6 +268,7 @@ impl Ledger {
     /// Ends an operation that can't succeed however often it is tried.
     pub async fn fail_operation(&self, slice: &OperationSlice, error: &str) -> Result<Fenced, LedgerError> {
         self.change_operation(
+            Step::FailOperation,
             slice,
             "state = 'failed', error_text = :text, finished_at = UTC_TIMESTAMP(6), lease_until = NULL",
             params! { "text" => crate::settle::shortened(error) },
@@ -274,21 +278,21 @@ impl Ledger {
 
     async fn change_operation(
         &self,
+        step: Step,
         slice: &OperationSlice,
         changes: &str,
         params: Params,
     ) -> Result<Fenced, LedgerError> {
-        let statement = format!(
+        let statement = &format!(
             "UPDATE operation SET {changes}, updated_at = UTC_TIMESTAMP(6) \
              WHERE id = UNHEX('{}') AND fence = {} AND state = 'running'",
             slice.id.simple(),
             slice.fence
         );
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            conn.exec_drop(&statement, params.clone())
-                .await
-                .during("change an operation")?;
+        let params = &params;
+        self.change(step, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(statement, params.clone()).await.during(doing)?;
             Ok(Fenced::by(conn.affected_rows()))
         })
         .await

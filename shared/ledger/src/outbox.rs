@@ -3,13 +3,13 @@
 //! The batch row itself is the outbox. Sending first and marking afterwards means that a crash between the two
 //! sends twice, which is harmless; the other order would lose.
 
-use crate::connect::repeated;
 use crate::error::During;
 use crate::migration::priority_of;
 use crate::row::{Columns, placeholders};
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, MigrationId, Priority};
+use granary_steps::Step;
 use mysql_async::{Params, Row, Value, params, prelude::Queryable};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ const RESEND_AFTER_MAX: Duration = Duration::from_secs(12 * 3_600);
 impl Ledger {
     /// Batches that are due and not sent, the most urgent first, then the oldest.
     pub async fn unsent(&self, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
-        let query = format!(
+        let query = &format!(
             "SELECT b.id, b.migration_id, b.priority FROM batch b JOIN migration m ON m.id = b.migration_id \
              WHERE {SENDABLE} AND b.enqueued_at IS NULL ORDER BY b.priority DESC, b.id LIMIT {limit}"
         );
@@ -54,45 +54,44 @@ impl Ledger {
         if batches.is_empty() {
             return Ok(());
         }
-        let statement = format!(
+        let statement = &format!(
             "UPDATE batch SET enqueued_at = UTC_TIMESTAMP(6), sends = sends + 1 \
              WHERE status = 'pending' AND id IN ({})",
             placeholders(batches.len())
         );
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::MarkSent, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             let ids = batches.iter().map(|id| Value::from(id.0)).collect();
-            conn.exec_drop(&statement, Params::Positional(ids))
+            conn.exec_drop(statement, Params::Positional(ids))
                 .await
-                .during("mark batches as sent")
+                .during(doing)
         })
         .await
     }
 
     /// Writes down that a batch has to be sent (again): its message was acknowledged too early to act on it.
     pub async fn mark_unsent(&self, batch: BatchId) -> Result<(), LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::MarkUnsent, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "UPDATE batch SET enqueued_at = NULL WHERE id = ? AND status = 'pending'",
                 (batch.0,),
             )
             .await
-            .during("mark a batch as unsent")
+            .during(doing)
         })
         .await
     }
 
     /// How many batches the queue should hold.
     pub async fn believed_queued(&self) -> Result<Believed, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let queued: Option<u64> = conn
-                .query_first(
+        self.read("count what is queued", |mut reader| async move {
+            let queued: Option<u64> = reader
+                .first(
                     "SELECT COUNT(*) FROM batch WHERE status = 'pending' AND enqueued_at IS NOT NULL",
+                    (),
                 )
-                .await
-                .during("count what is queued")?;
+                .await?;
             Ok(Believed {
                 queued: queued.unwrap_or(0),
             })
@@ -103,7 +102,7 @@ impl Ledger {
     /// Batches that were sent so long ago that their message may be lost: longer than `resend_after`, doubled for each
     /// time it was sent before, at most 12 h.
     pub async fn perhaps_lost(&self, resend_after: Duration, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
-        let query = format!(
+        let query = &format!(
             "SELECT b.id, b.migration_id, b.priority FROM batch b JOIN migration m ON m.id = b.migration_id \
              WHERE {SENDABLE} AND b.enqueued_at < UTC_TIMESTAMP(6) - INTERVAL \
              LEAST(:most, :first * POW(2, LEAST(GREATEST(b.sends, 1) - 1, 30))) MICROSECOND \
@@ -118,7 +117,7 @@ impl Ledger {
 
     /// Batches whose message the queue has forgotten by now, whatever it counts.
     pub async fn surely_lost(&self, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
-        let query = format!(
+        let query = &format!(
             "SELECT b.id, b.migration_id, b.priority FROM batch b JOIN migration m ON m.id = b.migration_id \
              WHERE {SENDABLE} AND b.enqueued_at < UTC_TIMESTAMP(6) - INTERVAL :retention MICROSECOND \
              ORDER BY b.enqueued_at LIMIT {limit}"
@@ -129,16 +128,12 @@ impl Ledger {
 
     async fn batches_to_send(
         &self,
-        query: String,
+        query: &str,
         params: impl Into<Params>,
     ) -> Result<Vec<Unsent>, LedgerError> {
-        let params = params.into();
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .exec(&query, params.clone())
-                .await
-                .during("look for batches to send")?;
+        let params = &params.into();
+        self.read("look for batches to send", |mut reader| async move {
+            let rows: Vec<Row> = reader.rows(query, params.clone()).await?;
             rows.into_iter()
                 .map(|mut row| {
                     Ok(Unsent {

@@ -3,13 +3,12 @@
 //! Counted from batch rows, a thousand times fewer than messages; only the hours that a range cuts in two are
 //! counted by message.
 
-use crate::connect::repeated;
-use crate::error::During;
+use crate::connect::Reader;
 use crate::row::{Columns, at};
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchStatus, Hour, TimeRange};
 use jiff::Timestamp;
-use mysql_async::{Conn, Row, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use serde::Serialize;
 
 /// The messages of a range of event time, whoever owns them.
@@ -73,8 +72,7 @@ pub struct StatusCount {
 impl Ledger {
     /// How far the messages of a range are.
     pub async fn progress_of(&self, range: TimeRange) -> Result<Progress, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.read("count a range's messages", |mut reader| async move {
             let mut progress = Progress::default();
             let first_whole = match Hour::of(range.from()) {
                 hour if hour.start() == range.from() => hour,
@@ -82,16 +80,22 @@ impl Ledger {
             };
             let last_whole = Hour::of(range.to());
             if first_whole > last_whole {
-                count_messages(&mut conn, (range.from(), range.to()), &mut progress).await?;
+                count_messages(&mut reader, (range.from(), range.to()), &mut progress).await?;
             } else {
-                count_messages(&mut conn, (range.from(), first_whole.start()), &mut progress).await?;
+                count_messages(&mut reader, (range.from(), first_whole.start()), &mut progress).await?;
                 count_batches(
-                    &mut conn,
+                    &mut reader,
                     (first_whole.start(), last_whole.start()),
                     &mut progress,
                 )
                 .await?;
-                count_messages(&mut conn, (last_whole.start(), range.to()), &mut progress).await?;
+                count_sealed(
+                    &mut reader,
+                    (first_whole.start(), last_whole.start()),
+                    &mut progress,
+                )
+                .await?;
+                count_messages(&mut reader, (last_whole.start(), range.to()), &mut progress).await?;
             }
             Ok(progress)
         })
@@ -100,16 +104,15 @@ impl Ledger {
 
     /// All batches, by status.
     pub async fn batches_by_status(&self) -> Result<Vec<StatusCount>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .query(
+        self.read("count batches", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
                     "SELECT status, COUNT(*) AS batches, CAST(SUM(message_count) AS UNSIGNED) AS messages, \
                      CAST(SUM(parked_at IS NOT NULL) AS UNSIGNED) AS parked, \
                      CAST(COALESCE(SUM(bytes_stored), 0) AS UNSIGNED) AS bytes_stored FROM batch GROUP BY status",
+                    (),
                 )
-                .await
-                .during("count batches")?;
+                .await?;
             rows.into_iter()
                 .map(|mut row| {
                     Ok(StatusCount {
@@ -127,36 +130,35 @@ impl Ledger {
 }
 
 async fn count_batches(
-    conn: &mut Conn,
+    reader: &mut Reader,
     (from, to): (Timestamp, Timestamp),
     progress: &mut Progress,
 ) -> Result<(), LedgerError> {
     if from >= to {
         return Ok(());
     }
-    let rows: Vec<Row> = conn
-        .exec(
+    let rows: Vec<Row> = reader
+        .rows(
             "SELECT status, CAST(SUM(message_count) AS UNSIGNED) AS messages, \
              CAST(COALESCE(SUM(missing), 0) AS UNSIGNED) AS missing, \
              CAST(COALESCE(SUM(quarantined), 0) AS UNSIGNED) AS quarantined \
              FROM batch WHERE hour_start >= :from AND hour_start < :to GROUP BY status",
             params! { "from" => at(from), "to" => at(to) },
         )
-        .await
-        .during("count a range's batches")?;
+        .await?;
     add_rows(rows, progress)
 }
 
 async fn count_messages(
-    conn: &mut Conn,
+    reader: &mut Reader,
     (from, to): (Timestamp, Timestamp),
     progress: &mut Progress,
 ) -> Result<(), LedgerError> {
     if from >= to {
         return Ok(());
     }
-    let rows: Vec<Row> = conn
-        .exec(
+    let rows: Vec<Row> = reader
+        .rows(
             "SELECT b.status, COUNT(*) AS messages, \
              CAST(COALESCE(SUM(m.outcome = 'missing'), 0) AS UNSIGNED) AS missing, \
              CAST(COALESCE(SUM(m.outcome = 'quarantined'), 0) AS UNSIGNED) AS quarantined \
@@ -164,9 +166,30 @@ async fn count_messages(
              WHERE m.event_time >= :from AND m.event_time < :to GROUP BY b.status",
             params! { "from" => at(from), "to" => at(to) },
         )
-        .await
-        .during("count a range's messages")?;
+        .await?;
     add_rows(rows, progress)
+}
+
+/// Hours whose rows were taken away are counted by what their seals say, where they lie in the range as a whole.
+async fn count_sealed(
+    reader: &mut Reader,
+    (from, to): (Timestamp, Timestamp),
+    progress: &mut Progress,
+) -> Result<(), LedgerError> {
+    let sums: Option<(u64, u64, u64, u64)> = reader
+        .first(
+            "SELECT CAST(COALESCE(SUM(messages), 0) AS UNSIGNED), CAST(COALESCE(SUM(exported), 0) AS UNSIGNED), \
+             CAST(COALESCE(SUM(missing), 0) AS UNSIGNED), CAST(COALESCE(SUM(quarantined), 0) AS UNSIGNED) \
+             FROM sealed_range WHERE range_from >= :from AND range_from < :to AND purged_at IS NOT NULL",
+            params! { "from" => at(from), "to" => at(to) },
+        )
+        .await?;
+    let (messages, exported, missing, quarantined) = sums.unwrap_or_default();
+    progress.known += messages;
+    progress.success += exported;
+    progress.missing += missing;
+    progress.quarantined += quarantined;
+    Ok(())
 }
 
 fn add_rows(rows: Vec<Row>, progress: &mut Progress) -> Result<(), LedgerError> {

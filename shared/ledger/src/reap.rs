@@ -1,11 +1,12 @@
 //! Taking back what dead workers held, and giving failed batches another attempt.
 
-use crate::connect::repeated;
+use crate::connect::Doing;
 use crate::error::During;
 use crate::row::placeholders;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{Backoff, BatchId, Cause};
+use granary_steps::Step;
 use mysql_async::{Params, Value, params, prelude::Queryable};
 
 /// Batches that were taken back from dead workers.
@@ -25,12 +26,19 @@ impl Ledger {
     /// The lease was wait enough for the first time: that batch is due at once, so that the tick that takes it back sends
     /// it as well. One that lost a worker before waits, since it may be what its workers die of.
     pub async fn reap_dead(&self, backoff: Backoff, attempts_max: u32) -> Result<Reaped, LedgerError> {
-        repeated(|| self.try_reap_dead(backoff, attempts_max)).await
+        self.change(Step::ReapDead, |doing| {
+            self.try_reap_dead(doing, backoff, attempts_max)
+        })
+        .await
     }
 
-    async fn try_reap_dead(&self, backoff: Backoff, attempts_max: u32) -> Result<Reaped, LedgerError> {
-        let operation = "reap dead workers";
-        let mut transaction = self.begin(operation).await?;
+    async fn try_reap_dead(
+        &self,
+        doing: Doing,
+        backoff: Backoff,
+        attempts_max: u32,
+    ) -> Result<Reaped, LedgerError> {
+        let mut transaction = self.begin(doing).await?;
         let dead: Vec<u64> = transaction
             .exec(
                 "SELECT id FROM batch WHERE status = 'in_progress' AND lease_until < UTC_TIMESTAMP(6) \
@@ -38,16 +46,17 @@ impl Ledger {
                 (BATCHES_PER_STEP_MAX,),
             )
             .await
-            .during(operation)?;
+            .during(doing)?;
         if dead.is_empty() {
-            transaction.rollback().await.during(operation)?;
+            transaction.rollback().await.during(doing)?;
             return Ok(Reaped::default());
         }
         let statement = format!(
             "UPDATE batch b JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
              SET a.outcome = 'reaped', a.ended_at = UTC_TIMESTAMP(6), a.error_code = ?, a.error_text = ?, \
              b.status = 'failed', b.fence = b.fence + 1, b.error_code = ?, b.error_text = ?, b.holder = NULL, \
-             b.lease_until = NULL, b.parked_at = IF(b.attempts >= ?, UTC_TIMESTAMP(6), NULL), \
+             b.lease_until = NULL, b.deferrals = 0, b.deferred_since = NULL, \
+             b.parked_at = IF(b.attempts >= ?, UTC_TIMESTAMP(6), NULL), \
              b.not_before = UTC_TIMESTAMP(6) + INTERVAL RAND() * LEAST(?, ? * (POW(2, LEAST(b.attempts, 30) - 1) - 1)) \
              MICROSECOND WHERE b.id IN ({})",
             placeholders(dead.len())
@@ -69,8 +78,8 @@ impl Ledger {
         transaction
             .exec_drop(statement, Params::Positional(values))
             .await
-            .during(operation)?;
-        transaction.commit().await.during(operation)?;
+            .during(doing)?;
+        transaction.commit().await.during(doing)?;
         Ok(Reaped {
             batches: dead.into_iter().map(BatchId).collect(),
         })
@@ -78,8 +87,8 @@ impl Ledger {
 
     /// Gives failed batches that are due another attempt: they are pending and to be sent. Says how many.
     pub async fn retry_failed(&self) -> Result<u64, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::RetryFailed, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "UPDATE batch SET status = 'pending', enqueued_at = NULL, not_before = NULL \
                  WHERE status = 'failed' AND parked_at IS NULL \
@@ -87,7 +96,7 @@ impl Ledger {
                 params! { "most" => BATCHES_PER_STEP_MAX },
             )
             .await
-            .during("retry failed batches")?;
+            .during(doing)?;
             Ok(conn.affected_rows())
         })
         .await

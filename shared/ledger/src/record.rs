@@ -2,15 +2,19 @@
 //!
 //! The common page is new as a whole and costs one INSERT for its batches, one INSERT IGNORE for each 5,000 messages and
 //! one UPDATE of the window. Only where rows were ignored is it asked why: known and owned by nobody (adopted),
-//! owned by another window, or a second document with the same id.
+//! owned by another window, or a second document with the same id. What is in a sealed hour isn't recorded again:
+//! it is owned elsewhere, by the sealed row.
 
-use crate::connect::repeated;
+use crate::connect::Doing;
 use crate::error::During;
+use crate::rescan::note_late;
 use crate::plan::{PlannedBatch, PlannedRow, distinct, folds, plan};
+use crate::sealed::{closed_hours, without_closed};
 use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, uuid};
 use crate::window::micros;
 use crate::{LeasedWindow, Ledger, LedgerError};
 use granary_domain::{BatchId, MessageId, Tally, WindowId};
+use granary_steps::Step;
 use jiff::Timestamp;
 use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
 use std::collections::{HashMap, HashSet};
@@ -59,7 +63,7 @@ pub enum Recorded {
     Refused,
 }
 
-const OPERATION: &str = "record a page";
+const OPERATION: &str = Step::RecordPage.operation();
 
 impl Ledger {
     /// Records one page of a held window and moves its bookmark, in one transaction. The lease is renewed with it.
@@ -69,30 +73,39 @@ impl Ledger {
         page: &PageOfMessages<'_>,
         lease: Duration,
     ) -> Result<Recorded, LedgerError> {
-        repeated(|| self.try_record_page(window, page, lease)).await
+        self.change(Step::RecordPage, |doing| {
+            self.try_record_page(doing, window, page, lease)
+        })
+        .await
     }
 
     async fn try_record_page(
         &self,
+        doing: Doing,
         window: &LeasedWindow,
         page: &PageOfMessages<'_>,
         lease: Duration,
     ) -> Result<Recorded, LedgerError> {
-        let mut transaction = self.begin(OPERATION).await?;
+        let mut transaction = self.begin(doing).await?;
         let recorded = match lock_window(&mut transaction, window).await? {
             WindowNow::Lost => Recorded::Refused,
             WindowNow::AfterThisPage { tally } => Recorded::Done { tally, batches: 0 },
             WindowNow::BeforeThisPage { batches } => {
-                let accounted = record_messages(&mut transaction, window, page.messages, batches).await?;
+                let closed = closed_hours(&mut transaction, window, doing).await?;
+                let kept = without_closed(page.messages, &closed);
+                let messages = kept.as_ref().map_or(page.messages, |(open, _)| open);
+                let in_closed_hours = kept.as_ref().map_or(0, |(_, left_out)| *left_out);
+                let accounted = record_messages(&mut transaction, window, messages, batches).await?;
                 let tally = page.tally_before
                     + Tally {
                         found: page.messages.len() as u64 + page.without_id,
                         without_id: page.without_id,
+                        owned_elsewhere: accounted.tally.owned_elsewhere + in_closed_hours,
                         ..accounted.tally
                     };
                 let tally = tally
                     .balanced()
-                    .map_err(|mismatch| LedgerError::inconsistent(OPERATION, mismatch.to_string()))?;
+                    .map_err(|mismatch| LedgerError::inconsistent(doing, mismatch.to_string()))?;
                 move_bookmark(
                     &mut transaction,
                     window,
@@ -107,7 +120,7 @@ impl Ledger {
                 }
             }
         };
-        transaction.commit().await.during(OPERATION)?;
+        transaction.commit().await.during(doing)?;
         Ok(recorded)
     }
 }
@@ -181,13 +194,13 @@ async fn move_bookmark(
         .during(OPERATION)
 }
 
-struct Accounted {
-    tally: Tally,
-    batches_planned: u32,
+pub(crate) struct Accounted {
+    pub(crate) tally: Tally,
+    pub(crate) batches_planned: u32,
     batches_kept: u32,
 }
 
-async fn record_messages(
+pub(crate) async fn record_messages(
     transaction: &mut Transaction<'_>,
     window: &LeasedWindow,
     messages: &[SeenMessage],
@@ -204,6 +217,9 @@ async fn record_messages(
     let mut batches = plan(&mut rows, window.batch_size);
     insert_batches(transaction, window, &mut batches, ordinal).await?;
     let ignored = insert_messages(transaction, &mut rows, &batches).await?;
+    if window.scan.is_again() && ignored < rows.len() as u64 {
+        note_late(transaction, window, &batches).await?;
+    }
     let mut tally = Tally {
         duplicate: duplicates,
         ..Tally::default()

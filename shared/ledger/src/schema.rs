@@ -4,8 +4,10 @@
 //! may die between the statement and its version's record. A program that meets a newer schema refuses
 //! to start; one that meets an older one brings it up to date, while others wait.
 
+use crate::connect::Doing;
 use crate::error::During;
 use crate::{Ledger, LedgerError};
+use granary_steps::Step;
 use mysql_async::{Conn, prelude::Queryable};
 
 #[allow(unreachable_pub, missing_docs, reason = "what the macro generates")]
@@ -28,55 +30,68 @@ impl Ledger {
 
     /// The newest migration that the database has; 0 for an empty database.
     pub async fn schema_version(&self) -> Result<u32, LedgerError> {
-        let mut conn = self.conn("connect").await?;
-        let version = conn
-            .query_first("SELECT MAX(version) FROM refinery_schema_history")
+        let version = self
+            .read("read its schema's version", |mut reader| async move {
+                reader
+                    .first::<Option<u32>>("SELECT MAX(version) FROM refinery_schema_history", ())
+                    .await
+            })
             .await;
         match version {
             Ok(version) => Ok(version.flatten().unwrap_or(0)),
-            Err(mysql_async::Error::Server(error)) if error.code == NO_SUCH_TABLE => Ok(0),
-            Err(error) => Err(error).during("read its schema's version"),
+            Err(LedgerError::Database {
+                source: mysql_async::Error::Server(error),
+                ..
+            }) if error.code == NO_SUCH_TABLE => Ok(0),
+            Err(error) => Err(error),
         }
     }
 
     /// refinery takes no lock, so two functions that start at once would race: a named lock on a connection of its
     /// own lets one pass. The lock ends with its connection, so a migrator that dies doesn't keep it.
     async fn migrate_schema(&self, wanted: u32) -> Result<(), LedgerError> {
-        let mut guard = self.conn("connect").await?;
-        take_lock(&mut guard).await?;
-        let mut pool = self.pool.clone();
-        let outcome = embedded::migrations::runner().run_async(&mut pool).await;
-        drop_lock(&mut guard).await?;
-        outcome.map_err(|source| LedgerError::Schema {
-            wanted,
-            source: Box::new(source),
-        })?;
+        self.change(Step::MigrateSchema, |doing| {
+            self.try_migrate_schema(doing, wanted)
+        })
+        .await?;
         tracing::info!(version = wanted, "the ledger's schema is up to date");
         Ok(())
     }
+
+    async fn try_migrate_schema(&self, doing: Doing, wanted: u32) -> Result<(), LedgerError> {
+        let mut guard = self.conn(doing).await?;
+        take_lock(&mut guard, doing).await?;
+        let mut pool = self.pool(doing);
+        let outcome = embedded::migrations::runner().run_async(&mut pool).await;
+        drop_lock(&mut guard, doing).await?;
+        outcome.map(drop).map_err(|source| LedgerError::Schema {
+            wanted,
+            source: Box::new(source),
+        })
+    }
 }
 
-async fn take_lock(conn: &mut Conn) -> Result<(), LedgerError> {
+async fn take_lock(conn: &mut Conn, doing: Doing) -> Result<(), LedgerError> {
     let taken: Option<Option<u8>> = conn
         .exec_first(
             "SELECT GET_LOCK(CONCAT('granary_schema.', DATABASE()), ?)",
             (LOCK_WAIT_SECS_MAX,),
         )
         .await
-        .during("lock its schema")?;
+        .during(doing)?;
     match taken.flatten() {
         Some(1) => Ok(()),
         _ => Err(LedgerError::inconsistent(
-            "lock its schema",
+            doing,
             "another program is still migrating it",
         )),
     }
 }
 
-async fn drop_lock(conn: &mut Conn) -> Result<(), LedgerError> {
+async fn drop_lock(conn: &mut Conn, doing: Doing) -> Result<(), LedgerError> {
     conn.query_drop("SELECT RELEASE_LOCK(CONCAT('granary_schema.', DATABASE()))")
         .await
-        .during("unlock its schema")
+        .during(doing)
 }
 
 fn known_version() -> u32 {

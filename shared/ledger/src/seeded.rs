@@ -1,10 +1,10 @@
 //! Removing test data. Only seeding's clear uses it, and only for batches all of whose messages were seeded.
 
-use crate::connect::repeated;
 use crate::error::During;
 use crate::row::{Columns, placeholders};
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Generation, Hour, MessageId, ObjectKey};
+use granary_steps::Step;
 use mysql_async::{Params, Row, Value, prelude::Queryable};
 use std::collections::BTreeMap;
 
@@ -29,18 +29,14 @@ impl Ledger {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let query = format!(
+        let query = &format!(
             "SELECT DISTINCT b.id, b.hour_start, b.generation, b.object_key, b.message_count \
              FROM message m JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({})",
             placeholders(ids.len())
         );
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.read("look for owners", |mut reader| async move {
             let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
-            let rows: Vec<Row> = conn
-                .exec(&query, Params::Positional(values))
-                .await
-                .during("look for owners")?;
+            let rows: Vec<Row> = reader.rows(query, Params::Positional(values)).await?;
             rows.into_iter()
                 .map(|mut row| {
                     Ok(SeededBatch {
@@ -60,16 +56,14 @@ impl Ledger {
 
     /// How many messages whose ids begin with `prefix` the ledger has, by status.
     pub async fn seeded_by_status(&self, prefix: &str) -> Result<BTreeMap<String, u64>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .exec(
+        self.read("count seeded messages", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
                     "SELECT status, COUNT(*) AS messages FROM message_status \
                      WHERE message_id LIKE CONCAT(?, '%') GROUP BY status",
                     (prefix,),
                 )
-                .await
-                .during("count seeded messages")?;
+                .await?;
             rows.into_iter()
                 .map(|mut row| Ok((row.text("status")?, row.column("messages")?)))
                 .collect()
@@ -79,23 +73,26 @@ impl Ledger {
 
     /// Removes a batch with its messages and attempts, as if it had never been. Its objects are gone already.
     pub async fn forget_batch(&self, batch: BatchId) -> Result<u64, LedgerError> {
-        repeated(|| async {
-            let operation = "forget a seeded batch";
-            let mut transaction = self.begin(operation).await?;
+        self.change(Step::ForgetBatch, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
             transaction
                 .exec_drop("DELETE FROM message WHERE batch_id = ?", (batch.0,))
                 .await
-                .during(operation)?;
+                .during(doing)?;
             let messages = transaction.affected_rows();
             transaction
                 .exec_drop("DELETE FROM attempt WHERE batch_id = ?", (batch.0,))
                 .await
-                .during(operation)?;
+                .during(doing)?;
+            transaction
+                .exec_drop("DELETE FROM suspect WHERE batch_id = ?", (batch.0,))
+                .await
+                .during(doing)?;
             transaction
                 .exec_drop("DELETE FROM batch WHERE id = ?", (batch.0,))
                 .await
-                .during(operation)?;
-            transaction.commit().await.during(operation)?;
+                .during(doing)?;
+            transaction.commit().await.during(doing)?;
             Ok(messages)
         })
         .await
@@ -106,16 +103,16 @@ impl Ledger {
         if ids.is_empty() {
             return Ok(0);
         }
-        let statement = format!(
+        let statement = &format!(
             "DELETE FROM message WHERE batch_id IS NULL AND message_id IN ({})",
             placeholders(ids.len())
         );
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::ForgetUnowned, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
-            conn.exec_drop(&statement, Params::Positional(values))
+            conn.exec_drop(statement, Params::Positional(values))
                 .await
-                .during("forget seeded messages")?;
+                .during(doing)?;
             Ok(conn.affected_rows())
         })
         .await

@@ -1,12 +1,13 @@
 //! Ending an attempt: settled, failed, deferred or handed back. Each is one conditional UPDATE of the batch and its
 //! attempt together, and is refused where the fence is not the newest one.
 
-use crate::connect::repeated;
+use crate::connect::Doing;
 use crate::error::During;
 use crate::row::{ROWS_PER_STATEMENT_MAX, placeholders};
 use crate::window::micros;
 use crate::{ClaimedBatch, Ledger, LedgerError};
 use granary_domain::{Failure, Generation, MessageId, ObjectKey, Outcome};
+use granary_steps::Step;
 use mysql_async::{Params, Value, params, prelude::Queryable};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,25 +78,28 @@ impl Ledger {
         batch: &ClaimedBatch,
         exceptions: &[Exception],
     ) -> Result<Fenced, LedgerError> {
-        repeated(|| self.try_record_exceptions(batch, exceptions)).await
+        self.change(Step::RecordExceptions, |doing| {
+            self.try_record_exceptions(doing, batch, exceptions)
+        })
+        .await
     }
 
     async fn try_record_exceptions(
         &self,
+        doing: Doing,
         batch: &ClaimedBatch,
         exceptions: &[Exception],
     ) -> Result<Fenced, LedgerError> {
-        let operation = "record exceptions";
-        let mut transaction = self.begin(operation).await?;
+        let mut transaction = self.begin(doing).await?;
         let held: Option<u8> = transaction
             .exec_first(
                 "SELECT 1 FROM batch WHERE id = ? AND fence = ? AND status = 'in_progress' FOR UPDATE",
                 (batch.id.0, batch.fence.0),
             )
             .await
-            .during(operation)?;
+            .during(doing)?;
         if held.is_none() {
-            transaction.rollback().await.during(operation)?;
+            transaction.rollback().await.during(doing)?;
             return Ok(Fenced::Refused);
         }
         transaction
@@ -104,7 +108,7 @@ impl Ledger {
                 (batch.id.0,),
             )
             .await
-            .during(operation)?;
+            .during(doing)?;
         let mut alike: BTreeMap<(&str, String), Vec<&MessageId>> = BTreeMap::new();
         for exception in exceptions {
             let reason = exception.reason.chars().take(REASON_CHARS_MAX).collect();
@@ -124,10 +128,10 @@ impl Ledger {
                 transaction
                     .exec_drop(statement, Params::Positional(values))
                     .await
-                    .during(operation)?;
+                    .during(doing)?;
             }
         }
-        transaction.commit().await.during(operation)?;
+        transaction.commit().await.during(doing)?;
         Ok(Fenced::Done)
     }
 
@@ -135,7 +139,7 @@ impl Ledger {
     pub async fn settle(&self, batch: &ClaimedBatch, settlement: &Settlement) -> Result<Fenced, LedgerError> {
         let has_object = settlement.object.is_some();
         self.end_attempt(
-                "settle a batch",
+                Step::SettleBatch,
                 batch,
                 "completed",
                 "b.status = 'completed', b.settled_at = UTC_TIMESTAMP(6), b.object_key = :key, b.sha256 = :sha256, \
@@ -164,10 +168,11 @@ impl Ledger {
         attempts_max: u32,
     ) -> Result<Fenced, LedgerError> {
         self.end_attempt(
-            "fail a batch",
+            Step::FailBatch,
             batch,
             "failed",
             "b.status = 'failed', b.not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND, \
+             b.deferrals = 0, b.deferred_since = NULL, \
              b.parked_at = IF(b.attempts >= :attempts_max, UTC_TIMESTAMP(6), NULL), \
              b.error_code = :code, b.error_text = :text, \
              a.error_code = :code, a.error_text = :text",
@@ -187,7 +192,7 @@ impl Ledger {
         delay: Duration,
     ) -> Result<Fenced, LedgerError> {
         self.end_attempt(
-            "defer a batch",
+            Step::DeferBatch,
             batch,
             "deferred",
             "b.status = 'pending', b.attempts = b.attempts - 1, b.enqueued_at = NULL, \
@@ -203,10 +208,11 @@ impl Ledger {
         .await
     }
 
-    /// Gives a batch back because the worker's time is over: it doesn't count, and the batch is sent again at once.
+    /// Gives a batch back because the worker is being shut down: it doesn't count, neither as an attempt nor as a
+    /// deferral, and the batch is sent again at once.
     pub async fn hand_back(&self, batch: &ClaimedBatch, failure: &Failure) -> Result<Fenced, LedgerError> {
         self.end_attempt(
-            "hand a batch back",
+            Step::HandBackBatch,
             batch,
             "handed_back",
             "b.status = 'pending', b.attempts = b.attempts - 1, b.enqueued_at = NULL, b.not_before = NULL, \
@@ -221,22 +227,21 @@ impl Ledger {
     /// Moves a held batch to its next generation: what stands at the current one's key isn't this batch.
     pub async fn next_generation(&self, batch: &ClaimedBatch) -> Result<Option<Generation>, LedgerError> {
         let next = batch.generation.0 + 1;
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let operation = "move a batch to its next generation";
+        self.change(Step::NextGeneration, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "UPDATE batch SET generation = ? WHERE id = ? AND fence = ? AND status = 'in_progress'",
                 (next, batch.id.0, batch.fence.0),
             )
             .await
-            .during(operation)?;
+            .during(doing)?;
             let held: Option<u8> = conn
                 .exec_first(
                     "SELECT 1 FROM batch WHERE id = ? AND fence = ? AND status = 'in_progress' AND generation = ?",
                     (batch.id.0, batch.fence.0, next),
                 )
                 .await
-                .during(operation)?;
+                .during(doing)?;
             Ok(held.map(|_| Generation(next)))
         })
         .await
@@ -244,25 +249,24 @@ impl Ledger {
 
     /// Ends the attempt whose fence is given. Where a repetition after a lost answer finds it ended already, with the
     /// same outcome, that is as good as having ended it.
-    async fn end_attempt(
+    pub(crate) async fn end_attempt(
         &self,
-        operation: &'static str,
+        step: Step,
         batch: &ClaimedBatch,
         outcome: &'static str,
         changes: &str,
         params: Params,
     ) -> Result<Fenced, LedgerError> {
-        let statement = format!(
+        let statement = &format!(
             "UPDATE batch b JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
              SET {changes}, a.outcome = '{outcome}', b.holder = NULL, b.lease_until = NULL, a.ended_at = UTC_TIMESTAMP(6) \
              WHERE b.id = {} AND b.fence = {} AND b.status = 'in_progress'",
             batch.id, batch.fence
         );
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            conn.exec_drop(&statement, params.clone())
-                .await
-                .during(operation)?;
+        let params = &params;
+        self.change(step, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(statement, params.clone()).await.during(doing)?;
             if conn.affected_rows() > 0 {
                 return Ok(Fenced::Done);
             }
@@ -272,7 +276,7 @@ impl Ledger {
                     (batch.id.0, batch.fence.0, outcome),
                 )
                 .await
-                .during(operation)?;
+                .during(doing)?;
             Ok(if ended.is_some() {
                 Fenced::Done
             } else {

@@ -1,11 +1,13 @@
 //! Harvest windows: which ranges are read, by whom, and from where it goes on.
 
-use crate::connect::repeated;
+use crate::connect::Doing;
 use crate::error::During;
 use crate::migration::priority_of;
+use crate::rescan::finish_scan;
 use crate::row::{Columns, at, unreadable, uuid};
-use crate::{Fenced, Ledger, LedgerError};
+use crate::{Fenced, Ledger, LedgerError, Scan};
 use granary_domain::{Fence, MigrationId, Priority, Tally, TimeRange, WindowId, WindowState};
+use granary_steps::Step;
 use jiff::Timestamp;
 use mysql_async::{Row, params, prelude::Queryable};
 use serde::Serialize;
@@ -40,12 +42,14 @@ pub struct WindowCounts {
     pub recorded: u64,
     /// Compared, and equal.
     pub verified: u64,
+    /// Of the recorded and verified ones, those that are being read again.
+    pub rescanned: u64,
     /// Hits that the source showed in all of them.
     pub found: u64,
 }
 
 impl WindowCounts {
-    /// Windows whose reading isn't over.
+    /// Windows whose first reading isn't over.
     pub fn unfinished(&self) -> u64 {
         self.open + self.harvesting
     }
@@ -76,9 +80,11 @@ pub struct LeasedWindow {
     pub pages: u32,
     /// How often it was taken.
     pub attempts: u32,
+    /// Which reading it is.
+    pub scan: Scan,
 }
 
-const LEASED: &str = "w.id, w.migration_id, w.range_from, w.range_to, w.fence, w.bookmark, w.pages, w.attempts, \
+pub(crate) const LEASED: &str = "w.id, w.migration_id, w.range_from, w.range_to, w.fence, w.bookmark, w.pages, w.attempts, \
     w.found, w.recorded, w.adopted, w.owned_elsewhere, w.duplicates, w.without_id, m.source_filter, m.batch_size, \
     m.priority";
 
@@ -88,21 +94,28 @@ impl Ledger {
     /// Opens a migration's next window, from where its windows end so far up to `range.to()`. Says whether this call
     /// did it: another harvester may have been first.
     pub async fn open_window(&self, migration: MigrationId, range: TimeRange) -> Result<bool, LedgerError> {
-        repeated(|| self.try_open_window(migration, range)).await
+        self.change(Step::OpenWindow, |doing| {
+            self.try_open_window(doing, migration, range)
+        })
+        .await
     }
 
-    async fn try_open_window(&self, migration: MigrationId, range: TimeRange) -> Result<bool, LedgerError> {
-        let operation = "open a window";
-        let mut transaction = self.begin(operation).await?;
+    async fn try_open_window(
+        &self,
+        doing: Doing,
+        migration: MigrationId,
+        range: TimeRange,
+    ) -> Result<bool, LedgerError> {
+        let mut transaction = self.begin(doing).await?;
         transaction
             .exec_drop(
                 "UPDATE migration SET harvested_to = ? WHERE id = ? AND harvested_to = ? AND state = 'open'",
                 (at(range.to()), uuid(migration), at(range.from())),
             )
             .await
-            .during(operation)?;
+            .during(doing)?;
         if transaction.affected_rows() == 0 {
-            transaction.rollback().await.during(operation)?;
+            transaction.rollback().await.during(doing)?;
             return Ok(false);
         }
         transaction
@@ -112,12 +125,12 @@ impl Ledger {
                 (uuid(migration), at(range.from()), at(range.to())),
             )
             .await
-            .during(operation)?;
-        transaction.commit().await.during(operation)?;
+            .during(doing)?;
+        transaction.commit().await.during(doing)?;
         Ok(true)
     }
 
-    /// Takes the most urgent window that nobody holds: open and due, or left by a harvester whose lease is over.
+    /// Takes the most urgent window that was never recorded and that nobody holds: open and due, or left by a harvester whose lease is over.
     /// `holder` is unique to the call's caller, so that a repeated call finds the window it took already.
     pub async fn claim_window(
         &self,
@@ -125,9 +138,14 @@ impl Ledger {
         lease: Duration,
     ) -> Result<Option<LeasedWindow>, LedgerError> {
         for _ in 0..CLAIM_TRIES_MAX {
-            let candidate = repeated(|| self.window_to_claim()).await?;
+            let candidate = self.window_to_claim().await?;
             let Some(window) = candidate else { return Ok(None) };
-            if repeated(|| self.try_claim_window(&window, holder, lease)).await? {
+            if self
+                .change(Step::ClaimWindow, |doing| {
+                    self.try_claim_window(doing, &window, holder, lease)
+                })
+                .await?
+            {
                 return Ok(Some(window));
             }
         }
@@ -135,16 +153,19 @@ impl Ledger {
     }
 
     async fn window_to_claim(&self) -> Result<Option<LeasedWindow>, LedgerError> {
-        let mut conn = self.conn("connect").await?;
-        let query = format!(
+        let query = &format!(
             "SELECT {LEASED} FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
              WHERE m.state = 'open' AND m.paused_at IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused') \
+             AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused') AND w.recorded_at IS NULL \
              AND ((w.state = 'open' AND (w.not_before IS NULL OR w.not_before <= UTC_TIMESTAMP(6))) \
                OR (w.state = 'harvesting' AND w.lease_until < UTC_TIMESTAMP(6))) \
              ORDER BY m.priority DESC, w.range_from LIMIT 1"
         );
-        let row: Option<Row> = conn.exec_first(query, ()).await.during("look for a window")?;
+        let row: Option<Row> = self
+            .read("look for a window", |mut reader| async move {
+                reader.first(query, ()).await
+            })
+            .await?;
         let Some(mut window) = row.map(leased_of).transpose()? else {
             return Ok(None);
         };
@@ -155,11 +176,12 @@ impl Ledger {
 
     async fn try_claim_window(
         &self,
+        doing: Doing,
         window: &LeasedWindow,
         holder: &str,
         lease: Duration,
     ) -> Result<bool, LedgerError> {
-        let mut conn = self.conn("connect").await?;
+        let mut conn = self.conn(doing).await?;
         conn.exec_drop(
             "UPDATE harvest_window SET state = 'harvesting', fence = :fence, attempts = attempts + 1, \
              holder = :holder, lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND, not_before = NULL \
@@ -169,7 +191,7 @@ impl Ledger {
             },
         )
         .await
-        .during("claim a window")?;
+        .during(doing)?;
         if conn.affected_rows() > 0 {
             return Ok(true);
         }
@@ -179,24 +201,24 @@ impl Ledger {
                 (window.id.0, window.fence.0, holder),
             )
             .await
-            .during("claim a window")?;
+            .during(doing)?;
         Ok(mine.is_some())
     }
 
     /// Ends the harvest of a window: every hit is accounted for. Where messages were released behind the bookmark
     /// meanwhile, the window is opened again instead, from its start.
     pub async fn finish_window(&self, window: &LeasedWindow) -> Result<Fenced, LedgerError> {
-        repeated(|| self.try_finish_window(window)).await
+        self.change(Step::FinishWindow, |doing| self.try_finish_window(doing, window))
+            .await
     }
 
-    async fn try_finish_window(&self, window: &LeasedWindow) -> Result<Fenced, LedgerError> {
-        let operation = "finish a window";
-        let mut transaction = self.begin(operation).await?;
+    async fn try_finish_window(&self, doing: Doing, window: &LeasedWindow) -> Result<Fenced, LedgerError> {
+        let mut transaction = self.begin(doing).await?;
         // MySQL assigns from left to right: `rescan` is read by the others before it is cleared.
         transaction
             .exec_drop(
                 "UPDATE harvest_window SET state = IF(rescan, 'open', 'recorded'), \
-                 recorded_at = IF(rescan, NULL, UTC_TIMESTAMP(6)), found = IF(rescan, 0, found), \
+                 recorded_at = IF(rescan, NULL, COALESCE(recorded_at, UTC_TIMESTAMP(6))), found = IF(rescan, 0, found), \
                  recorded = IF(rescan, 0, recorded), adopted = IF(rescan, 0, adopted), \
                  owned_elsewhere = IF(rescan, 0, owned_elsewhere), duplicates = IF(rescan, 0, duplicates), \
                  without_id = IF(rescan, 0, without_id), bookmark = NULL, holder = NULL, \
@@ -205,7 +227,7 @@ impl Ledger {
                 (window.id.0, window.fence.0),
             )
             .await
-            .during(operation)?;
+            .during(doing)?;
         if transaction.affected_rows() == 0 {
             let finished: Option<u8> = transaction
                 .exec_first(
@@ -213,8 +235,8 @@ impl Ledger {
                     (window.id.0, window.fence.0),
                 )
                 .await
-                .during(operation)?;
-            transaction.rollback().await.during(operation)?;
+                .during(doing)?;
+            transaction.rollback().await.during(doing)?;
             return Ok(if finished.is_some() {
                 Fenced::Done
             } else {
@@ -222,9 +244,12 @@ impl Ledger {
             });
         }
         if window.priority > Priority::NORMAL {
-            lift_batches(&mut transaction, window).await?;
+            lift_batches(&mut transaction, doing, window).await?;
         }
-        transaction.commit().await.during(operation)?;
+        if window.scan.is_again() {
+            finish_scan(&mut transaction, window, doing).await?;
+        }
+        transaction.commit().await.during(doing)?;
         Ok(Fenced::Done)
     }
 
@@ -235,8 +260,8 @@ impl Ledger {
         not_before: Duration,
         reason: Option<&str>,
     ) -> Result<Fenced, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
+        self.change(Step::ReleaseWindow, |doing| async move {
+            let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "UPDATE harvest_window SET state = 'open', holder = NULL, lease_until = NULL, error_text = :reason, \
                  not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND \
@@ -247,7 +272,7 @@ impl Ledger {
                 },
             )
             .await
-            .during("release a window")?;
+            .during(doing)?;
             Ok(Fenced::by(conn.affected_rows()))
         })
         .await
@@ -256,30 +281,31 @@ impl Ledger {
     /// Starts the reading of a held window from the beginning, with an empty account.
     pub async fn restart_window(&self, window: &mut LeasedWindow) -> Result<Fenced, LedgerError> {
         let before = &*window;
-        let fenced = repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            conn.exec_drop(
-                "UPDATE harvest_window SET bookmark = NULL, found = 0, recorded = 0, adopted = 0, \
+        let fenced = self
+            .change(Step::RestartWindow, |doing| async move {
+                let mut conn = self.conn(doing).await?;
+                conn.exec_drop(
+                    "UPDATE harvest_window SET bookmark = NULL, found = 0, recorded = 0, adopted = 0, \
                  owned_elsewhere = 0, duplicates = 0, without_id = 0, rescan = FALSE, pages = ? + 1 \
                  WHERE id = ? AND fence = ? AND state = 'harvesting'",
-                (before.pages, before.id.0, before.fence.0),
-            )
-            .await
-            .during("restart a window")?;
-            let held: Option<u8> = conn
-                .exec_first(
-                    "SELECT 1 FROM harvest_window WHERE id = ? AND fence = ? AND state = 'harvesting'",
-                    (before.id.0, before.fence.0),
+                    (before.pages, before.id.0, before.fence.0),
                 )
                 .await
-                .during("restart a window")?;
-            Ok(if held.is_some() {
-                Fenced::Done
-            } else {
-                Fenced::Refused
+                .during(doing)?;
+                let held: Option<u8> = conn
+                    .exec_first(
+                        "SELECT 1 FROM harvest_window WHERE id = ? AND fence = ? AND state = 'harvesting'",
+                        (before.id.0, before.fence.0),
+                    )
+                    .await
+                    .during(doing)?;
+                Ok(if held.is_some() {
+                    Fenced::Done
+                } else {
+                    Fenced::Refused
+                })
             })
-        })
-        .await?;
+            .await?;
         if fenced == Fenced::Done {
             window.pages += 1;
             window.bookmark = None;
@@ -290,25 +316,29 @@ impl Ledger {
 
     /// A migration's windows, counted.
     pub async fn window_counts(&self, migration: MigrationId) -> Result<WindowCounts, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .exec(
-                    "SELECT state, COUNT(*) AS windows, CAST(SUM(found) AS UNSIGNED) AS found \
-                     FROM harvest_window WHERE migration_id = ? GROUP BY state",
+        self.read("count windows", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
+                    "SELECT state, recorded_at IS NOT NULL AND state IN ('open', 'harvesting') AS is_again, \
+                     COUNT(*) AS windows, CAST(SUM(found) AS UNSIGNED) AS found \
+                     FROM harvest_window WHERE migration_id = ? GROUP BY state, is_again",
                     (uuid(migration),),
                 )
-                .await
-                .during("count windows")?;
+                .await?;
             let mut counts = WindowCounts::default();
             for mut row in rows {
+                let (windows, is_again): (u64, bool) = (row.column("windows")?, row.column("is_again")?);
                 let count = match row.parsed("state")? {
+                    WindowState::Open | WindowState::Harvesting if is_again => {
+                        counts.rescanned += windows;
+                        &mut counts.recorded
+                    }
                     WindowState::Open => &mut counts.open,
                     WindowState::Harvesting => &mut counts.harvesting,
                     WindowState::Recorded => &mut counts.recorded,
                     WindowState::Verified => &mut counts.verified,
                 };
-                *count = row.column("windows")?;
+                *count += windows;
                 counts.found += row.column::<u64>("found")?;
             }
             Ok(counts)
@@ -323,10 +353,9 @@ impl Ledger {
         after: Option<Timestamp>,
         limit: u32,
     ) -> Result<Vec<Window>, LedgerError> {
-        repeated(|| async {
-            let mut conn = self.conn("connect").await?;
-            let rows: Vec<Row> = conn
-                .exec(
+        self.read("list windows", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
                     "SELECT id, migration_id, range_from, range_to, state, found, recorded, adopted, owned_elsewhere, \
                      duplicates, without_id, recorded_at FROM harvest_window \
                      WHERE migration_id = :migration AND (:after IS NULL OR range_from > :after) \
@@ -337,8 +366,7 @@ impl Ledger {
                         "limit" => limit,
                     },
                 )
-                .await
-                .during("list windows")?;
+                .await?;
             rows.into_iter().map(window_of).collect()
         })
         .await
@@ -346,7 +374,11 @@ impl Ledger {
 }
 
 /// Another window's batches that hold messages of this one's range become as urgent as this one.
-async fn lift_batches(conn: &mut impl Queryable, window: &LeasedWindow) -> Result<(), LedgerError> {
+async fn lift_batches(
+    conn: &mut impl Queryable,
+    doing: Doing,
+    window: &LeasedWindow,
+) -> Result<(), LedgerError> {
     conn.exec_drop(
         "UPDATE batch SET priority = :priority, enqueued_at = NULL \
          WHERE hour_start > :from - INTERVAL 1 HOUR AND hour_start < :to AND status = 'pending' AND priority < :priority",
@@ -355,14 +387,14 @@ async fn lift_batches(conn: &mut impl Queryable, window: &LeasedWindow) -> Resul
         },
     )
     .await
-    .during("lift batches")
+    .during(doing)
 }
 
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn leased_of(mut row: Row) -> Result<LeasedWindow, LedgerError> {
+pub(crate) fn leased_of(mut row: Row) -> Result<LeasedWindow, LedgerError> {
     let filter: Option<String> = row.column("source_filter")?;
     let filter = filter.map(|text| serde_json::from_str(&text)).transpose();
     Ok(LeasedWindow {
@@ -377,6 +409,7 @@ fn leased_of(mut row: Row) -> Result<LeasedWindow, LedgerError> {
         tally: tally_of(&mut row)?,
         pages: row.column("pages")?,
         attempts: row.column("attempts")?,
+        scan: Scan::First,
     })
 }
 

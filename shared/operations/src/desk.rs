@@ -4,8 +4,10 @@ use crate::slice::LEASE;
 use crate::{Budget, Job};
 use granary_ledger::{Ledger, LedgerError, NewOperation};
 use granary_seeding::Seeder;
-use granary_verify::Verifier;
+use granary_sweep::Sweeper;
+use granary_verify::{Verifier, VerifyError};
 use serde_json::Value;
+use std::time::Instant;
 use uuid::Uuid;
 
 /// Where operations wait, with everything that is needed to work on them.
@@ -13,6 +15,7 @@ use uuid::Uuid;
 pub struct Desk {
     pub(crate) ledger: Ledger,
     pub(crate) verifier: Verifier,
+    pub(crate) sweeper: Option<Sweeper>,
     pub(crate) seeder: Option<Seeder>,
 }
 
@@ -94,8 +97,22 @@ impl Desk {
         Self {
             ledger,
             verifier,
+            sweeper: None,
             seeder,
         }
+    }
+
+    /// The same desk, which takes sweeps as well.
+    pub fn with_sweeper(self, sweeper: Sweeper) -> Self {
+        Self {
+            sweeper: Some(sweeper),
+            ..self
+        }
+    }
+
+    /// Removes the objects of exports that were replaced, until none is left or the time is over. Says how many.
+    pub async fn remove_superseded(&self, until: Instant) -> Result<u64, VerifyError> {
+        self.verifier.remove_superseded(until).await
     }
 
     /// What writes test messages, where that is allowed.

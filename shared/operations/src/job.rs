@@ -1,6 +1,7 @@
 //! The jobs there are, and their form in the ledger.
 
 use granary_seeding::SeedArguments;
+use granary_sweep::SweepArguments;
 use granary_verify::VerifyArguments;
 use serde_json::{Value, json};
 
@@ -9,6 +10,8 @@ use serde_json::{Value, json};
 pub enum Job {
     /// Compare source, ledger and archive.
     Verify(VerifyArguments),
+    /// Find objects that nobody recorded, and perhaps take them away.
+    Sweep(SweepArguments),
     /// Write test messages.
     Seed(SeedArguments),
     /// Clear all test messages away.
@@ -18,6 +21,8 @@ pub enum Job {
 impl Job {
     /// What a verification is called in the ledger.
     pub const VERIFY: &str = "verify";
+    /// What a sweep is called in the ledger.
+    pub const SWEEP: &str = "sweep";
     /// What seeding is called in the ledger.
     pub const SEED: &str = "seed";
     /// What clearing is called in the ledger.
@@ -27,6 +32,7 @@ impl Job {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Verify(_) => Self::VERIFY,
+            Self::Sweep(_) => Self::SWEEP,
             Self::Seed(_) => Self::SEED,
             Self::Clear => Self::CLEAR,
         }
@@ -36,6 +42,7 @@ impl Job {
     pub fn arguments(&self) -> Result<Value, serde_json::Error> {
         match self {
             Self::Verify(arguments) => serde_json::to_value(arguments),
+            Self::Sweep(arguments) => serde_json::to_value(arguments),
             Self::Seed(arguments) => serde_json::to_value(arguments),
             Self::Clear => Ok(json!({})),
         }
@@ -45,6 +52,7 @@ impl Job {
     pub fn parse(kind: &str, arguments: Value) -> Result<Self, String> {
         let job = match kind {
             Self::VERIFY => serde_json::from_value(arguments).map(Self::Verify),
+            Self::SWEEP => serde_json::from_value(arguments).map(Self::Sweep),
             Self::SEED => serde_json::from_value(arguments).map(Self::Seed),
             Self::CLEAR => Ok(Self::Clear),
             other => return Err(format!("this version knows no operation {other:?}")),
@@ -71,6 +79,11 @@ mod tests {
                 seed: 7,
                 base,
                 hours: 6,
+            }),
+            Job::Sweep(SweepArguments {
+                apply: true,
+                older_than_secs: Some(7_200),
+                ..SweepArguments::default()
             }),
             Job::Clear,
         ];

@@ -5,7 +5,7 @@
 //! before wrote down, and stops at the end of a step once its budget is used up. Whoever finds the lease gone
 //! stops at once; what was done twice is what the steps are made for.
 //!
-//! Not responsible for what a job does (`granary-verify` and `granary-seeding` are), nor for who may ask for it. A
+//! Not responsible for what a job does (`granary-verify`, `granary-sweep` and `granary-seeding` are), nor for who may ask for it. A
 //! slice that failed through the platform's fault is tried again at the next tick, ten times in a row at most; any
 //! other failure, a panic too, ends its operation with a text that says why.
 

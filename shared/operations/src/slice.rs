@@ -5,6 +5,7 @@ use futures::FutureExt;
 use granary_domain::{Cause, Failure};
 use granary_ledger::{Fenced, Ledger, LedgerError, OperationSlice};
 use granary_seeding::{ClearStep, SeedError, SeedStep, Seeder};
+use granary_sweep::{SweepError, SweepStep, Sweeper};
 use granary_verify::{Step, VerifyError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -120,6 +121,13 @@ impl Desk {
                     Step::Done(report) => written(&report).map(Turn::Done),
                 }
             }
+            Job::Sweep(arguments) => {
+                let step = self.sweeper()?.step(arguments, read(progress)?).await;
+                match step.map_err(|error| failure_of(&error, SweepError::cause))? {
+                    SweepStep::More(progress) => written(&progress).map(Turn::More),
+                    SweepStep::Done(report) => written(&report).map(Turn::Done),
+                }
+            }
             Job::Seed(arguments) => {
                 let step = self.seeder()?.seed_step(arguments, read(progress)?).await;
                 match step.map_err(|error| failure_of(&error, SeedError::cause))? {
@@ -135,6 +143,11 @@ impl Desk {
                 }
             }
         }
+    }
+
+    fn sweeper(&self) -> Result<&Sweeper, Failure> {
+        let none = || unexpected("nothing is swept here".to_owned());
+        self.sweeper.as_ref().ok_or_else(none)
     }
 
     fn seeder(&self) -> Result<&Seeder, Failure> {

@@ -7,7 +7,7 @@
 use crate::indices::seeded;
 use crate::{SeedError, Seeder};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use granary_domain::{BatchId, MessageId};
+use granary_domain::{BatchId, MessageId, QUARANTINE};
 use granary_ledger::SeededBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -130,13 +130,15 @@ impl Seeder {
         Ok(messages.len() as u64 == u64::from(batch.message_count))
     }
 
-    /// Deletes a batch's objects and manifests of every generation, whether they are on record or not.
+    /// Deletes a batch's objects and manifests of every generation, whether they are on record or not, and what was kept
+    /// of its quarantined messages.
     async fn delete_objects(&self, batch: &SeededBatch) -> Result<u64, SeedError> {
         let (date, hour, id) = (batch.hour.date(), batch.hour.hour_of_day(), batch.batch_id);
         let mut deleted = 0;
         for under in [
             format!("dt={date}/hour={hour}/batch-{id}-g"),
             format!("_manifests/dt={date}/batch-{id}-g"),
+            format!("{QUARANTINE}dt={date}/batch-{id}-"),
         ] {
             let mut after = None;
             loop {

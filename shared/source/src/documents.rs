@@ -149,8 +149,8 @@ impl Source {
             body,
         };
         let bytes = self.wire().ask_at_most(&call, byte_limit).await?;
-        let answer: Answer<'_> =
-            serde_json::from_slice(&bytes).map_err(|error| SourceError::malformed(READ, &error))?;
+        let answer: Answer<'_> = serde_json::from_slice(&bytes)
+            .map_err(|error| SourceError::malformed(READ, &error).carrying(&bytes))?;
         if answer.docs.len() != wanted.len() {
             let reason = format!(
                 "{} documents were asked for, {} answered",

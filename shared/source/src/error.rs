@@ -2,12 +2,23 @@
 //!
 //! Texts are made here alone, so that none holds an address, a credential or a piece of a message.
 
+use bytes::Bytes;
 use granary_domain::Cause;
 use serde_json::Value;
 use std::error::Error;
 use std::time::Duration;
 
 const REASON_BYTES_MAX: usize = 500;
+
+/// An answer as it came. It holds messages, so it shows its size alone.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct RawAnswer(pub Bytes);
+
+impl std::fmt::Debug for RawAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
 
 /// Why a request brought no answer that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +32,17 @@ pub enum SourceError {
         status: Option<u16>,
         /// How long Elasticsearch asks to be left alone.
         retry_after: Option<Duration>,
+        /// Its error, or how the connection failed.
+        reason: String,
+    },
+    /// The connection broke off before the answer was whole, or a bare 500 or 502 was all of it: the platform's fault, in
+    /// general. But a document that Elasticsearch can't write out as JSON ends each request for it in this way.
+    #[error("Elasticsearch is unavailable, or can't give what was asked for: could not {operation}: {reason}")]
+    BrokeOff {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// The status, where there was one.
+        status: Option<u16>,
         /// Its error, or how the connection failed.
         reason: String,
     },
@@ -71,6 +93,8 @@ pub enum SourceError {
         line: usize,
         /// From 1.
         column: usize,
+        /// All of it, where it is of documents or their metadata.
+        answer: RawAnswer,
     },
     /// The settings can't be used.
     #[error("the settings of the source can't be used: {reason}")]
@@ -84,7 +108,7 @@ impl SourceError {
     /// Whether the platform is at fault: the same request may succeed later, and the attempt doesn't count.
     pub fn is_platforms(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::PitLost => true,
+            Self::Unavailable { .. } | Self::BrokeOff { .. } | Self::PitLost => true,
             Self::TooLarge { .. }
             | Self::Refused { .. }
             | Self::NotElasticsearch { .. }
@@ -92,6 +116,11 @@ impl SourceError {
             | Self::NotJson { .. }
             | Self::Misconfigured { .. } => false,
         }
+    }
+
+    /// Whether a node refused because of what the answer would weigh: the same in smaller portions may pass.
+    pub fn is_too_heavy(&self) -> bool {
+        matches!(self, Self::Unavailable { reason, .. } if reason.starts_with("circuit_breaking_exception"))
     }
 
     /// The cause under which an attempt that ended so is recorded.
@@ -111,6 +140,7 @@ impl SourceError {
                     operation,
                     line: error.line(),
                     column: error.column(),
+                    answer: RawAnswer::default(),
                 };
             }
             serde_json::error::Category::Io => "unreadable",
@@ -123,13 +153,29 @@ impl SourceError {
         }
     }
 
+    /// The same error with the answer that it is about.
+    pub(crate) fn carrying(mut self, bytes: &Bytes) -> Self {
+        if let Self::NotJson { answer, .. } = &mut self {
+            *answer = RawAnswer(bytes.clone());
+        }
+        self
+    }
+
     /// A connection that failed, or an answer that broke off or stalled.
     pub(crate) fn disconnected(operation: &'static str, error: &(dyn Error + 'static)) -> Self {
+        let reason = connection_reason(error);
+        if is_broken_off(error) {
+            return Self::BrokeOff {
+                operation,
+                status: None,
+                reason,
+            };
+        }
         Self::Unavailable {
             operation,
             status: None,
             retry_after: None,
-            reason: connection_reason(error),
+            reason,
         }
     }
 
@@ -154,6 +200,11 @@ impl SourceError {
                 operation,
                 status: Some(status),
                 retry_after,
+                reason,
+            },
+            500 | 502 => Self::BrokeOff {
+                operation,
+                status: Some(status),
                 reason,
             },
             408 | 429 | 500.. => Self::Unavailable {
@@ -227,7 +278,7 @@ pub(crate) fn reason_of(error: &Value) -> Option<String> {
 }
 
 /// Where Elasticsearch begins to quote what a field or a request held.
-const QUOTES: [&str; 2] = ["Preview of field's value", "at [Source:"];
+const QUOTES: [&str; 3] = ["Preview of field's value", "at [Source:", "value '"];
 
 /// Cuts a reason short, and before a quotation.
 fn short(reason: &str) -> String {
@@ -257,6 +308,18 @@ fn connection_reason(error: &(dyn Error + 'static)) -> String {
     } else {
         short(&parts.join(": "))
     }
+}
+
+/// Whether there was a connection and somebody ended it, rather than nobody answering.
+fn is_broken_off(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(http) = error.downcast_ref::<reqwest::Error>() {
+            return !http.is_timeout() && !http.is_connect();
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn kind_of(error: &reqwest::Error) -> &'static str {
@@ -314,6 +377,22 @@ mod tests {
     }
 
     #[test]
+    fn e8_an_answer_without_a_word_is_told_apart_from_overload() {
+        let is_bare = |status| matches!(answer(status, json!("x")), SourceError::BrokeOff { .. });
+        assert_eq!([500, 502].map(is_bare), [true; 2]);
+        assert_eq!([429, 503, 504].map(is_bare), [false; 3]);
+        let breaker = json!({"type": "circuit_breaking_exception", "reason": "Data too large"});
+        assert!(matches!(answer(500, breaker), SourceError::Unavailable { .. }));
+    }
+
+    #[test]
+    fn s2_an_answer_is_not_shown() {
+        let error = serde_json::from_str::<Value>("secret").unwrap_err();
+        let error = SourceError::malformed("read", &error).carrying(&Bytes::from_static(b"secret"));
+        assert!(!format!("{error:?} {error}").contains("secret"));
+    }
+
+    #[test]
     fn s2_a_reason_is_short_and_quotes_no_field() {
         let reason = format!(
             "failed to parse. Preview of field's value: 'secret' {}",
@@ -328,6 +407,8 @@ mod tests {
             text.contains("failed to parse") && !text.contains("secret") && text.len() < 600,
             "{text}"
         );
+        let number = json!({"type": "x", "reason": "Malformed numeric value 'secret'"});
+        assert!(!answer(500, number).to_string().contains("secret"));
         let quoting = json!({"type": "x", "reason": "Duplicate field 'a'\n at [Source: (byte[])\"secret\"]"});
         assert!(!answer(400, quoting).to_string().contains("secret"));
         assert!(answer(400, json!("é".repeat(600))).to_string().len() < 600);

@@ -5,7 +5,8 @@
 //! later or given up is its callers' business, and they branch on [`SourceError`].
 //!
 //! **When it fails.** Whatever may pass by itself (429, 5xx, a lost connection, a stalled answer) is tried again for
-//! a few seconds by the call itself and then comes back as [`SourceError::Unavailable`]. All reads may be repeated.
+//! a few seconds by the call itself and then comes back as [`SourceError::Unavailable`], or as
+//! [`SourceError::BrokeOff`] where a document may be the reason. All reads may be repeated.
 //! No error text holds an address, a credential or a message.
 
 mod settings;
@@ -18,17 +19,19 @@ mod query;
 mod pit;
 mod page;
 mod bounds;
+mod without_time;
 mod documents;
 mod metadata;
 mod write;
 
 pub use documents::{Document, DocumentRef};
-pub use error::SourceError;
+pub use error::{RawAnswer, SourceError};
 pub use metadata::Metadata;
 pub use page::{Hit, IdPage, PageRequest, Position, SortValues};
 pub use pit::PointInTime;
 pub use problem::{FieldRole, SourceProblem};
 pub use settings::{DocId, SourceCredentials, SourceSettings};
+pub use without_time::WithoutTime;
 pub use write::{BulkFailure, BulkSummary, IndexWriter};
 
 use std::sync::Arc;

@@ -303,6 +303,7 @@ fn search<'a>(from: &'a MetadataSource, query: &'a Value) -> Search<'a> {
     }
 }
 
-fn read(answer: &[u8]) -> Result<Answer<'_>, SourceError> {
-    serde_json::from_slice(answer).map_err(|error| SourceError::malformed(OPERATION, &error))
+fn read(answer: &Bytes) -> Result<Answer<'_>, SourceError> {
+    serde_json::from_slice(answer)
+        .map_err(|error| SourceError::malformed(OPERATION, &error).carrying(answer))
 }

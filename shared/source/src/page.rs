@@ -116,12 +116,6 @@ impl Source {
         self.count_matches(pit, query).await
     }
 
-    /// How many messages have no event time that can be read, and so are in no range.
-    pub async fn count_without_time(&self, pit: &PointInTime) -> Result<u64, SourceError> {
-        self.count_matches(pit, query::messages_without_time(self.settings()))
-            .await
-    }
-
     async fn count_matches(&self, pit: &PointInTime, query: Value) -> Result<u64, SourceError> {
         let body = SearchBody {
             pit: Some(PitBody {

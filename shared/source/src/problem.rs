@@ -118,6 +118,9 @@ impl SourceProblem {
         match error {
             SourceError::Unavailable {
                 status: None, reason, ..
+            }
+            | SourceError::BrokeOff {
+                status: None, reason, ..
             } => Self::Unreachable { reason },
             SourceError::NotElasticsearch { status, .. } => Self::NotElasticsearch { status },
             SourceError::Refused {
@@ -126,6 +129,7 @@ impl SourceProblem {
                 ..
             } => Self::Denied { status, reason },
             SourceError::Unavailable { .. }
+            | SourceError::BrokeOff { .. }
             | SourceError::PitLost
             | SourceError::TooLarge { .. }
             | SourceError::Refused { .. }

@@ -33,6 +33,8 @@ pub(crate) struct SearchBody<'a> {
     pub(crate) stored_fields: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) docvalue_fields: Option<[&'a str; 1]>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub(crate) aggs: Value,
 }
 
 /// The point in time that a search looks at, and for how long it lives on.
@@ -55,6 +57,7 @@ impl<'a> SearchBody<'a> {
             source: false,
             stored_fields: None,
             docvalue_fields: None,
+            aggs: Value::Null,
         }
     }
 }

@@ -225,7 +225,11 @@ impl Wire {
 
 /// `None`: not again, because it wouldn't help or there is no time left.
 fn pause_before_retry(error: &SourceError, tries: u32, elapsed: Duration) -> Option<Duration> {
-    let SourceError::Unavailable { retry_after, .. } = error else {
+    let retry_after = if let SourceError::Unavailable { retry_after, .. } = error {
+        *retry_after
+    } else if let SourceError::BrokeOff { .. } = error {
+        None
+    } else {
         return None;
     };
     if tries >= TRIES_MAX {

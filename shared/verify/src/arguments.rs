@@ -1,7 +1,7 @@
 //! What is to be verified: what somebody asked for, and the range that it comes to.
 
 use crate::{Verifier, VerifyError};
-use granary_domain::{MigrationId, MigrationState, TimeRange};
+use granary_domain::{Hour, MigrationId, MigrationState, TimeRange};
 use granary_ledger::{Migration, MigrationFilter};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,28 @@ pub struct VerifyArguments {
     /// Counts and manifests only.
     #[serde(default)]
     pub quick: bool,
+    /// Whether what is found is repaired.
+    #[serde(default, skip_serializing_if = "Repair::is_off")]
+    pub repair: Repair,
+}
+
+/// Whether a verification repairs what it finds. Its verdict is about what it found, in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repair {
+    /// It only looks.
+    #[default]
+    Off,
+    /// It says what would be done.
+    DryRun,
+    /// It has left-out messages harvested and broken objects exported again.
+    On,
+}
+
+impl Repair {
+    fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
 }
 
 /// What is verified: fixed when the verification begins, the same for all of its steps.
@@ -39,6 +61,9 @@ pub struct Scope {
     pub quick: bool,
     /// Whether it is the whole of the migration, so that the verdict is the migration's.
     pub is_whole_migration: bool,
+    /// Whether what is found is repaired.
+    #[serde(default)]
+    pub repair: Repair,
 }
 
 /// Where the ledger's DATETIME begins.
@@ -56,6 +81,8 @@ impl Verifier {
             .await?
             .saturating_sub(lag)
             .unwrap_or(Timestamp::MIN);
+        // The source compares whole milliseconds: cut within one, it would leave out what the ledger counts.
+        let newest = Timestamp::from_millisecond(newest.as_millisecond()).unwrap_or(newest);
         match arguments.migration {
             Some(id) => {
                 let migration = self.ledger.migration(id).await?;
@@ -71,9 +98,12 @@ impl Verifier {
         arguments: &VerifyArguments,
         newest: Timestamp,
     ) -> Result<Scope, VerifyError> {
-        let to = match arguments.to {
-            Some(to) => to.min(newest),
-            None => self.harvested_to().await?.unwrap_or(newest).min(newest),
+        let harvested_to = self.harvested_to().await?.unwrap_or(newest).min(newest);
+        let to = match (arguments.to, arguments.repair) {
+            (Some(to), Repair::Off) => to.min(newest),
+            // What no harvest has come to yet will be harvested anyway.
+            (Some(to), Repair::DryRun | Repair::On) => to.min(harvested_to),
+            (None, _) => harvested_to,
         };
         let range = match arguments.from {
             Some(from) => TimeRange::new(from, to)?,
@@ -89,6 +119,7 @@ impl Verifier {
             filter: None,
             quick: arguments.quick,
             is_whole_migration: false,
+            repair: arguments.repair,
         })
     }
 
@@ -108,11 +139,12 @@ impl Verifier {
         let ever = TimeRange::new(earliest, to)?;
         let at_source = self.source.bounds(None, None).await?.map(|(first, _)| first);
         let in_ledger = self.ledger.first_hour_of(ever).await?.map(|hour| hour.start());
-        Ok([at_source, in_ledger]
+        let sealed = self.ledger.first_sealed_hour_of(ever).await?.map(|hour| hour.start());
+        Ok([at_source, in_ledger, sealed]
             .into_iter()
             .flatten()
             .min()
-            .map(|first| first.max(earliest)))
+            .map(|first| Hour::of(first).start().max(earliest)))
     }
 }
 
@@ -132,13 +164,18 @@ fn scope_of_migration(
         .or_else(|| windows_end(&migration))
         .unwrap_or(newest)
         .min(newest);
+    let to = match arguments.repair {
+        Repair::Off => to,
+        Repair::DryRun | Repair::On => to.min(migration.harvested_to),
+    };
     let from = arguments.from.unwrap_or(migration.from);
-    let reaches_its_end = arguments.to.is_none() && migration.to.is_none_or(|end| end <= newest);
+    let reaches_its_end = arguments.to.is_none() && migration.to.is_none_or(|end| end <= newest && end <= to);
     Ok(Scope {
         migration: Some(migration.id),
         range: TimeRange::new(from, to)?,
         filter: migration.filter,
         quick: arguments.quick,
         is_whole_migration: arguments.from.is_none() && reaches_its_end,
+        repair: arguments.repair,
     })
 }

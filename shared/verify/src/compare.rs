@@ -1,161 +1,211 @@
-//! The ids that the source shows against the ids on record: equal digests are enough, differing ones are taken apart.
+//! The ids that the source shows against the ids on record, by bisection: where the digests of a part differ, it is cut,
+//! by event time and in the end by hash, and only the pieces that differ are looked at again, until one has so few ids
+//! that they can be compared as sets. Equal digests are enough.
+//!
+//! Within each part the source is read first and the ledger after it, so what arrives meanwhile is on record by the time
+//! it is looked for; a part that was settled since it differed is equal when its pieces are looked at.
 
-use crate::report::Finding;
-use crate::scan::{Pages, SourceIds, is_worth_another_try};
-use crate::{Account, FindingKind, Scope, Verifier, VerifyError};
-use granary_domain::{Hour, IdDigest, MessageId, TimeRange};
-use granary_ledger::Standing;
-use std::collections::{BTreeMap, HashMap};
+use crate::absent::{Named, Which};
+use crate::look::Look;
+use crate::scan::{IdSet, Scan, ScannedIds};
+use crate::{FindingKind, Verifier, VerifyError};
+use granary_domain::{Cut, IdDigest, MessageId, Part, TimeRange};
+use granary_ledger::{Digests, Standing};
+use std::collections::HashMap;
 
-const STANDINGS_PAGE: u32 = 5_000;
-const TRIES_MAX: u32 = 3;
+/// What comparing a range came to.
+#[derive(Debug, Default)]
+pub(crate) struct Compared {
+    /// Messages that were looked at.
+    pub(crate) messages: u64,
+    /// The ids on record.
+    pub(crate) on_record: IdDigest,
+}
+
+/// What the ledger says of a part: as a whole, and piece by piece where it was asked so.
+struct Recorded {
+    whole: Digests,
+    pieces: HashMap<usize, Digests>,
+}
 
 impl Verifier {
-    /// Compares what the source shows with what is on record. With a filter the record may well have more.
-    pub(crate) async fn compare_ids(
+    /// Compares what the source shows in a range with what is on record. `Err`: the source counts so many documents,
+    /// more than `messages_max`.
+    pub(crate) async fn compare(
         &self,
-        scope: &Scope,
-        part: TimeRange,
-        ids: &SourceIds,
-        on_record: IdDigest,
-        account: &mut Account,
-    ) -> Result<(), VerifyError> {
-        if ids.digest == on_record {
-            return Ok(());
-        }
-        let (absent, drifted) = self.difference(part, ids).await?;
-        if scope.filter.is_none() && drifted.messages > 0 {
-            account.counts.drifted += drifted.messages;
-            account.find(drifted);
-        }
-        if !absent.is_empty() {
-            self.name_absent(scope, part, &absent, account).await?;
-        }
-        Ok(())
-    }
-
-    /// The hashes of ids that the source shows and that aren't on record in this range, sorted; and the ids on record
-    /// that the source didn't show.
-    async fn difference(
-        &self,
-        part: TimeRange,
-        ids: &SourceIds,
-    ) -> Result<(Vec<u128>, Finding), VerifyError> {
-        let text = "on record, and the source no longer shows them here";
-        let mut drifted = Finding::of_hour(FindingKind::Drifted, Hour::of(part.from()), text);
-        let mut is_on_record = vec![false; ids.hashes.len()];
-        let mut after: Option<MessageId> = None;
-        loop {
-            let page = self
-                .ledger
-                .standings_of(part, after.as_ref(), STANDINGS_PAGE)
-                .await?;
-            for (id, standing) in &page {
-                let shown = ids.hashes.binary_search(&IdDigest::hash(id.as_str().as_bytes()));
-                match (standing, shown) {
-                    (Standing::OnRecord, Ok(at)) => is_on_record[at] = true,
-                    (Standing::OnRecord, Err(_)) => drifted.add(id),
-                    (Standing::Missing | Standing::Quarantined | Standing::Open | Standing::Released, _) => {}
+        look: &mut Look<'_>,
+        range: TimeRange,
+        messages_max: u64,
+    ) -> Result<Result<Compared, u64>, VerifyError> {
+        let whole = Part::of(range);
+        let mut compared = Compared::default();
+        let mut named = Named::default();
+        let mut parts = vec![whole];
+        while let Some(part) = parts.pop() {
+            let is_whole = part == whole;
+            let at_most = if is_whole { messages_max } else { u64::MAX };
+            let filter = look.scope.filter.as_ref();
+            let scan = match self.scan(&part, filter, at_most).await? {
+                Ok(scan) => scan,
+                Err(counted) => return Ok(Err(counted)),
+            };
+            let recorded = self.recorded(&part, &scan.ids).await?;
+            if is_whole {
+                compared.on_record = on_record(&recorded.whole);
+                compared.messages = scan.counted.max(total(&recorded.whole));
+                count(look, &scan, &recorded.whole);
+                if scan.has_strays {
+                    self.name_shown(look, &part, Which::Strays, &mut named).await?;
                 }
             }
-            match page.into_iter().next_back() {
-                Some((last, _)) => after = Some(last),
-                None => break,
+            match scan.ids {
+                ScannedIds::Set(ids) => match self.compare_sets(look, &part, ids, &recorded, &mut named).await? {
+                    Some(smaller) => parts.extend(smaller),
+                    None => {}
+                },
+                ScannedIds::Pieces(cut, shown) => {
+                    parts.extend(self.differing(look, &cut, &shown, &recorded));
+                }
+            }
+        }
+        named.tell(look);
+        Ok(Ok(compared))
+    }
+
+    async fn recorded(&self, part: &Part, ids: &ScannedIds) -> Result<Recorded, VerifyError> {
+        let ScannedIds::Pieces(cut, _) = ids else {
+            return Ok(Recorded {
+                whole: self.ledger.digests_of_part(part).await?,
+                pieces: HashMap::new(),
+            });
+        };
+        let pieces = self.ledger.digests_of_pieces(cut).await?;
+        let mut whole = Digests::new();
+        for (standing, digest) in pieces.values().flatten() {
+            whole.entry(*standing).or_default().merge(digest);
+        }
+        Ok(Recorded { whole, pieces })
+    }
+
+    /// The pieces of a part that differ, neighbours as one part as long as their ids can be compared as sets.
+    fn differing(
+        &self,
+        look: &mut Look<'_>,
+        cut: &Cut,
+        shown: &[IdDigest],
+        recorded: &Recorded,
+    ) -> Vec<Part> {
+        let nothing = Digests::new();
+        let mut runs: Vec<(usize, usize, u64)> = Vec::new();
+        let equal = sum(shown) == on_record(&recorded.whole);
+        for (piece, shown) in shown.iter().enumerate() {
+            let known = recorded.pieces.get(&piece).unwrap_or(&nothing);
+            if equal || *shown == on_record(known) {
+                show(look, shown);
+                continue;
+            }
+            let ids = shown.count.max(total(known));
+            match runs.last_mut() {
+                Some((_, last, together)) if *last + 1 == piece && *together + ids <= self.limits.set_ids_max => {
+                    *last = piece;
+                    *together += ids;
+                }
+                Some(_) | None => runs.push((piece, piece, ids)),
+            }
+        }
+        runs.iter().map(|(first, last, _)| cut.run(*first, *last)).collect()
+    }
+
+    /// Compares a part's ids as sets and names those that only one side has. `Some`: the ledger has too many for that,
+    /// these are the part's pieces.
+    async fn compare_sets(
+        &self,
+        look: &mut Look<'_>,
+        part: &Part,
+        ids: IdSet,
+        recorded: &Recorded,
+        named: &mut Named,
+    ) -> Result<Option<Vec<Part>>, VerifyError> {
+        if ids.digest == on_record(&recorded.whole) {
+            show(look, &ids.digest);
+            return Ok(None);
+        }
+        let limit = self.limits.set_ids_max.max(ids.digest.count) * 2;
+        if let Some(cut) = part.cut().filter(|_| total(&recorded.whole) > limit) {
+            return Ok(Some((0..cut.pieces()).map(|piece| cut.run(piece, piece)).collect()));
+        }
+        let known = self.ledger.ids_of_part(part, limit.saturating_mul(2)).await?;
+        show(look, &ids.digest);
+        let absent = self.difference(look, &ids, &known, named);
+        drop((ids, known));
+        if !absent.is_empty() {
+            self.name_shown(look, part, Which::Hashes(&absent), named).await?;
+        }
+        Ok(None)
+    }
+
+    /// The hashes of ids that the source shows and that aren't on record in this part, sorted. Ids on record that the
+    /// source didn't show are named; with a filter the record may well have more.
+    fn difference(
+        &self,
+        look: &Look<'_>,
+        ids: &IdSet,
+        known: &[(MessageId, Standing)],
+        named: &mut Named,
+    ) -> Vec<u128> {
+        let mut is_on_record = vec![false; ids.hashes.len()];
+        for (id, standing) in known {
+            let shown = ids.hashes.binary_search(&IdDigest::hash(id.as_str().as_bytes()));
+            match (standing, shown) {
+                (Standing::OnRecord, Ok(at)) => is_on_record[at] = true,
+                (Standing::OnRecord, Err(_)) if look.scope.filter.is_none() => {
+                    let text = "on record, and the source no longer shows them here";
+                    named.add(look, FindingKind::Drifted, text, id);
+                }
+                (
+                    Standing::OnRecord
+                    | Standing::Missing
+                    | Standing::Quarantined
+                    | Standing::Open
+                    | Standing::Released,
+                    _,
+                ) => {}
             }
         }
         let absent = ids.hashes.iter().zip(is_on_record);
         let absent = absent.filter_map(|(hash, is_on_record)| (!is_on_record).then_some(*hash));
-        Ok((absent.collect(), drifted))
-    }
-
-    /// Reads the source again for the ids behind the hashes, and asks the ledger about each: it may be on record under
-    /// another event time, or have come on record meanwhile.
-    async fn name_absent(
-        &self,
-        scope: &Scope,
-        part: TimeRange,
-        absent: &[u128],
-        account: &mut Account,
-    ) -> Result<(), VerifyError> {
-        let mut tries = 1;
-        let named = loop {
-            let mut pages = Pages::open(&self.source, part, scope.filter.as_ref()).await?;
-            let named = self.sort_out(&mut pages, absent).await;
-            pages.close().await;
-            match named {
-                Err(error) if tries < TRIES_MAX && is_worth_another_try(&error) => tries += 1,
-                named => break named?,
-            }
-        };
-        account.counts.elsewhere += named.elsewhere;
-        for finding in named.findings.into_values() {
-            account.counts.missing += finding.messages;
-            account.find(finding);
-        }
-        Ok(())
-    }
-
-    /// Sorts the ids behind the hashes, as far as the source still shows them, by how they stand. Each counts once.
-    async fn sort_out(&self, pages: &mut Pages<'_>, absent: &[u128]) -> Result<Named, VerifyError> {
-        let mut named = Named::default();
-        let mut is_named = vec![false; absent.len()];
-        while let Some(hits) = pages.next().await? {
-            let mut ids: Vec<MessageId> = Vec::new();
-            for id in hits.into_iter().filter_map(|hit| hit.message_id) {
-                let at = absent.binary_search(&IdDigest::hash(id.as_str().as_bytes()));
-                if let Ok(at) = at
-                    && !std::mem::replace(&mut is_named[at], true)
-                {
-                    ids.push(id);
-                }
-            }
-            let asked: Vec<&MessageId> = ids.iter().collect();
-            let known: HashMap<MessageId, Standing> =
-                self.ledger.standings_of_ids(&asked).await?.into_iter().collect();
-            let hour = Hour::of(pages.range().from());
-            ids.iter()
-                .for_each(|id| named.add(hour, id, known.get(id).copied()));
-        }
-        Ok(named)
+        absent.collect()
     }
 }
 
-/// Ids that the source shows and that aren't on record where it shows them.
-#[derive(Default)]
-struct Named {
-    /// On record under another event time, or on record by now.
-    elsewhere: u64,
-    /// By kind and text.
-    findings: BTreeMap<(FindingKind, &'static str), Finding>,
+/// Ids of the source count where they were compared, each part once.
+fn show(look: &mut Look<'_>, digest: &IdDigest) {
+    look.account.counts.source += digest.count;
+    look.account.digests.source.merge(digest);
 }
 
-impl Named {
-    /// `None`: the ledger doesn't know the id.
-    fn add(&mut self, hour: Hour, id: &MessageId, standing: Option<Standing>) {
-        match reason_for(standing) {
-            None => self.elsewhere += 1,
-            Some((kind, text)) => {
-                let new = || Finding::of_hour(kind, hour, text);
-                self.findings.entry((kind, text)).or_insert_with(new).add(id);
-            }
-        }
-    }
+fn sum(digests: &[IdDigest]) -> IdDigest {
+    let mut sum = IdDigest::default();
+    digests.iter().for_each(|digest| sum.merge(digest));
+    sum
 }
 
-/// Why an id that the source shows can't be read from the archive; `None`: it can.
-fn reason_for(standing: Option<Standing>) -> Option<(FindingKind, &'static str)> {
-    match standing {
-        Some(Standing::OnRecord) => None,
-        Some(Standing::Open) => Some((
-            FindingKind::NotYetExported,
-            "recorded, but their batches aren't completed",
-        )),
-        Some(Standing::Quarantined) => Some((FindingKind::Quarantined, "could not be exported")),
-        Some(Standing::Missing) => Some((
-            FindingKind::MissingFromArchive,
-            "were gone when they were to be exported, and are there again",
-        )),
-        Some(Standing::Released) => Some((FindingKind::MissingFromArchive, "nobody owns them any more")),
-        None => Some((FindingKind::MissingFromArchive, "the ledger doesn't know them")),
-    }
+fn on_record(digests: &Digests) -> IdDigest {
+    digests.get(&Standing::OnRecord).copied().unwrap_or_default()
+}
+
+fn total(digests: &Digests) -> u64 {
+    digests.values().map(|digest| digest.count).sum()
+}
+
+fn count(look: &mut Look<'_>, scan: &Scan, digests: &Digests) {
+    let of = |standing| digests.get(&standing).map_or(0, |digest| digest.count);
+    let counts = &mut look.account.counts;
+    counts.without_id += scan.without_id;
+    counts.ledger += of(Standing::OnRecord);
+    counts.tombstones += of(Standing::Missing);
+    counts.quarantined += of(Standing::Quarantined);
+    counts.open += of(Standing::Open);
+    counts.released += of(Standing::Released);
+    look.account.digests.ledger.merge(&on_record(digests));
 }

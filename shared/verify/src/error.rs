@@ -33,18 +33,6 @@ pub enum VerifyError {
         /// Hits that were counted.
         counted: u64,
     },
-    /// One hour has more ids than fit in memory.
-    #[error(
-        "{range} has {messages} messages, {messages_max} at most can be compared at once: verify it in parts, with `from` and `to`"
-    )]
-    TooManyIds {
-        /// The hour, or the part of it.
-        range: TimeRange,
-        /// What the source counts there.
-        messages: u64,
-        /// The limit.
-        messages_max: u64,
-    },
 }
 
 impl VerifyError {
@@ -55,9 +43,7 @@ impl VerifyError {
             Self::Source(error) => error.cause(),
             Self::Archive(error) => error.cause(),
             Self::ShortScan { .. } => Cause::SourceUnavailable,
-            Self::Ledger(_) | Self::UnknownMigration(_) | Self::EmptyRange(_) | Self::TooManyIds { .. } => {
-                Cause::Unexpected
-            }
+            Self::Ledger(_) | Self::UnknownMigration(_) | Self::EmptyRange(_) => Cause::Unexpected,
         }
     }
 }

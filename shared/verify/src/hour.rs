@@ -1,94 +1,199 @@
 //! One hour: the source, then the ledger, then the objects, then what they have in common.
+//!
+//! An hour is looked at in one step if it is small, and in as many as it takes if it isn't: first its event times,
+//! slice by slice, then its objects, some batches at a time, then what only the hour as a whole can show. How far
+//! that is stands in [`HourProgress`], so any step may be the last one of a process.
 
-use crate::scan::Scan;
-use crate::{Account, Scope, Verifier, VerifyError};
-use granary_domain::{Hour, IdDigest, TimeRange};
-use granary_ledger::Standing;
-use std::collections::HashMap;
+use crate::compare::Compared;
+use crate::look::Look;
+use crate::report::Finding;
+use crate::{FindingKind, Verifier, VerifyError};
+use granary_domain::{BatchId, CutBy, IdDigest, Part, TimeRange};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-/// Whether an hour was small enough.
+/// How far an hour is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HourProgress {
+    /// The hour, or the part of it that is in the scope.
+    pub(crate) range: TimeRange,
+    /// The ids of everything before it were compared.
+    pub(crate) ids_to: Timestamp,
+    /// The ids on record.
+    pub(crate) on_record: IdDigest,
+    /// Objects of batches up to this one were read back.
+    pub(crate) objects_to: BatchId,
+    /// The ids in sound objects.
+    pub(crate) archived: IdDigest,
+    /// Whether all objects were sound so far.
+    pub(crate) are_sound: bool,
+}
+
+/// How far a step got.
 pub(crate) enum Fit {
+    /// The hour is over.
     Done,
+    /// There is more of it.
+    More,
+    /// The next millisecond has more messages than the caller has time for: nothing was done.
     TooLarge { messages: u64 },
 }
 
+/// What a step may still look at.
+struct Allowed {
+    messages: u64,
+    at_first: u64,
+    is_untouched: bool,
+}
+
+impl Allowed {
+    fn new(messages: u64) -> Self {
+        Self {
+            messages,
+            at_first: messages,
+            is_untouched: true,
+        }
+    }
+
+    /// Too little is left to look for a slice that fits.
+    fn is_nearly_spent(&self) -> bool {
+        !self.is_untouched && self.messages <= self.at_first / 4
+    }
+
+    fn spend(&mut self, messages: u64) {
+        self.messages = self.messages.saturating_sub(messages);
+        self.is_untouched = false;
+    }
+}
+
+impl HourProgress {
+    pub(crate) fn new(range: TimeRange) -> Self {
+        Self {
+            range,
+            ids_to: range.from(),
+            on_record: IdDigest::default(),
+            objects_to: BatchId(0),
+            archived: IdDigest::default(),
+            are_sound: true,
+        }
+    }
+}
+
 impl Verifier {
-    /// Looks at one hour, or the part of it that is in the scope. The account is changed only by what was looked at
-    /// to the end, so after an error it must not be used.
+    /// Looks at an hour, from where the step before left off, at up to `messages_max` messages.
     pub(crate) async fn verify_hour(
         &self,
-        scope: &Scope,
-        part: TimeRange,
+        look: &mut Look<'_>,
+        hour: &mut HourProgress,
         messages_max: u64,
-        account: &mut Account,
     ) -> Result<Fit, VerifyError> {
-        let recorded: u64 = self
-            .ledger
-            .hours_of(part)
-            .await?
-            .iter()
-            .map(|hour| hour.messages)
-            .sum();
-        if recorded > messages_max {
-            return Ok(Fit::TooLarge { messages: recorded });
+        let seals = self.seals_of(look.hour()).await?;
+        if look.scope.quick {
+            self.compare_counts(look, seals.as_ref()).await?;
+            return Ok(Fit::Done);
         }
-        let fit = if scope.quick {
-            self.compare_counts(scope, part, account).await?
-        } else {
-            self.compare_ids_and_objects(scope, part, messages_max, account)
-                .await?
-        };
-        if let Fit::Done = fit {
-            account.hours += 1;
+        if let Some(seals) = seals {
+            return self.verify_sealed(look, hour, &seals, messages_max).await;
         }
-        Ok(fit)
-    }
-
-    async fn compare_ids_and_objects(
-        &self,
-        scope: &Scope,
-        part: TimeRange,
-        messages_max: u64,
-        account: &mut Account,
-    ) -> Result<Fit, VerifyError> {
-        let listed = self.list_hour(Hour::of(part.from())).await?;
-        let ids = match self.scan(part, scope.filter.as_ref(), messages_max).await? {
-            Scan::Ids(ids) => ids,
-            Scan::TooLarge { messages } => return Ok(Fit::TooLarge { messages }),
-        };
-        let digests = self.ledger.digests_of(part).await?;
-        count_standings(&digests, account);
-        account.counts.source += ids.digest.count;
-        account.counts.without_id += ids.without_id;
-        account.digests.source.merge(&ids.digest);
-        self.check_objects(part, &listed, digest_of(&digests, Standing::OnRecord), account)
-            .await?;
-        self.compare_ids(
-            scope,
-            part,
-            &ids,
-            digest_of(&digests, Standing::OnRecord),
-            account,
-        )
-        .await?;
+        let mut allowed = Allowed::new(self.limits.step_messages_max.min(messages_max));
+        while let Ok(rest) = TimeRange::new(hour.ids_to, hour.range.to()) {
+            if allowed.is_nearly_spent() {
+                return Ok(Fit::More);
+            }
+            match self.compare_slice(look, rest, &mut allowed, messages_max).await? {
+                Slice::Compared { to, compared } => {
+                    hour.ids_to = to;
+                    hour.on_record.merge(&compared.on_record);
+                }
+                Slice::NextTime => return Ok(Fit::More),
+                Slice::TooLarge { messages } => return Ok(Fit::TooLarge { messages }),
+            }
+        }
+        while let Some(messages) = self.check_some_objects(look, hour, allowed.messages).await? {
+            allowed.spend(messages);
+            if allowed.messages == 0 {
+                return Ok(Fit::More);
+            }
+        }
+        self.check_whole_hour(look, hour).await?;
         Ok(Fit::Done)
     }
+
+    /// The first part of what is left that fits into the step.
+    async fn compare_slice(
+        &self,
+        look: &mut Look<'_>,
+        rest: TimeRange,
+        allowed: &mut Allowed,
+        messages_max: u64,
+    ) -> Result<Slice, VerifyError> {
+        let mut range = rest;
+        let mut at_most = allowed.messages;
+        loop {
+            let recorded = self.ledger.count_messages_in(range).await?;
+            let compared = if recorded > at_most {
+                Err(recorded)
+            } else {
+                self.compare(look, range, at_most).await?
+            };
+            let messages = match compared {
+                Ok(compared) => {
+                    allowed.spend(compared.messages);
+                    return Ok(Slice::Compared {
+                        to: range.to(),
+                        compared,
+                    });
+                }
+                Err(messages) => messages,
+            };
+            match first_half(range) {
+                Some(half) => range = half,
+                None if !allowed.is_untouched => return Ok(Slice::NextTime),
+                None if at_most < messages_max => at_most = messages_max,
+                None => return Ok(Slice::TooLarge { messages }),
+            }
+        }
+    }
+
+    /// What only the whole hour shows. Other looks at a whole hour go here.
+    async fn check_whole_hour(&self, look: &mut Look<'_>, at: &HourProgress) -> Result<(), VerifyError> {
+        let hour = look.hour();
+        if at.are_sound && at.range == hour.range() && at.archived != at.on_record {
+            self.name_misplaced(look).await?;
+        }
+        self.find_orphans(hour, look.account).await?;
+        self.check_invariants(hour, look.account).await
+    }
+
+    /// Every object holds what the ledger says of its batch, and yet the hour has other ids on record: some of its
+    /// messages belong to another hour's batch. Where there are none, a batch was settled in the middle of all this.
+    async fn name_misplaced(&self, look: &mut Look<'_>) -> Result<(), VerifyError> {
+        let hour = look.hour();
+        let misplaced = self.ledger.misplaced_in(hour).await?;
+        if misplaced.is_empty() {
+            return Ok(());
+        }
+        let text = "on record in batches that are another hour's";
+        let mut finding = Finding::of_hour(FindingKind::ArchiveDiffers, hour, text);
+        misplaced.iter().for_each(|id| finding.add(id));
+        look.find(finding);
+        Ok(())
+    }
 }
 
-fn digest_of(digests: &HashMap<Standing, IdDigest>, standing: Standing) -> IdDigest {
-    digests.get(&standing).copied().unwrap_or_default()
+/// What became of a slice.
+enum Slice {
+    Compared { to: Timestamp, compared: Compared },
+    NextTime,
+    TooLarge { messages: u64 },
 }
 
-fn count_standings(digests: &HashMap<Standing, IdDigest>, account: &mut Account) {
-    let count = |standing| digest_of(digests, standing).count;
-    let counts = &mut account.counts;
-    counts.ledger += count(Standing::OnRecord);
-    counts.tombstones += count(Standing::Missing);
-    counts.quarantined += count(Standing::Quarantined);
-    counts.open += count(Standing::Open);
-    counts.released += count(Standing::Released);
-    account
-        .digests
-        .ledger
-        .merge(&digest_of(digests, Standing::OnRecord));
+/// Its first half, on a whole millisecond; `None`: it is no longer than one.
+fn first_half(range: TimeRange) -> Option<TimeRange> {
+    let cut = Part::of(range).cut()?;
+    match cut.by() {
+        CutBy::Time { .. } if cut.pieces() > 1 => Some(cut.run(0, cut.pieces() / 2 - 1).range()),
+        CutBy::Time { .. } | CutBy::Hash { .. } => None,
+    }
 }

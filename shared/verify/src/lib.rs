@@ -3,26 +3,35 @@
 //! It works hour by hour from what stands in the three places now, never from counters, and remembers nothing in
 //! between but its [`VerifyProgress`], so that a verification of a year is many short steps by whoever has time.
 //! The source is read first, the ledger after it: what arrives meanwhile is on record by the time it is looked for.
+//! Where somebody wants it repaired, the ledger is told what is to be harvested and exported again.
 //!
-//! Not responsible for repairing anything, nor for when a step is taken (`granary-operations` is). A step that fails
-//! has changed nothing and may be repeated; [`VerifyError::cause`] says whose fault it was. What is wrong with the
+//! Not responsible for doing what it asks for (harvester and exporter are), nor for when a step is taken
+//! (`granary-operations` is). A step that fails may be repeated: what it asked for is asked once; [`VerifyError::cause`] says whose fault it was. What is wrong with the
 //! archive is no error but a [`Finding`].
 
 mod error;
+mod limits;
 mod arguments;
 mod report;
 mod progress;
+mod look;
 mod hour;
 mod scan;
 mod compare;
+mod absent;
 mod objects;
 mod orphans;
+mod invariants;
 mod quick;
+mod repair;
+mod superseded;
+mod sealed;
 
-pub use arguments::{Scope, VerifyArguments};
+pub use arguments::{Repair, Scope, VerifyArguments};
 pub use error::VerifyError;
+pub use limits::Limits;
 pub use progress::{Step, VerifyProgress};
-pub use report::{Account, Counts, Digests, Finding, FindingKind, Report, Verdict};
+pub use report::{Account, Counts, Digests, Finding, FindingKind, Remedy, Repairs, Report, Verdict};
 
 use granary_archive::Archive;
 use granary_ledger::Ledger;
@@ -36,6 +45,7 @@ pub struct Verifier {
     source: Source,
     archive: Archive,
     lag: Duration,
+    limits: Limits,
 }
 
 impl Verifier {
@@ -46,6 +56,12 @@ impl Verifier {
             source,
             archive,
             lag,
+            limits: Limits::default(),
         }
+    }
+
+    /// The same within other limits.
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 }

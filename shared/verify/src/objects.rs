@@ -1,20 +1,23 @@
 //! The objects on record of one hour: read back from S3, a few at a time, and held against the ledger and their
 //! manifests.
 
-use crate::orphans::Listed;
+use crate::hour::HourProgress;
+use crate::look::Look;
 use crate::report::Finding;
-use crate::{Account, FindingKind, Verifier, VerifyError};
+use crate::{FindingKind, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
 use granary_archive::{ArchiveError, Contents};
-use granary_domain::{BatchId, Hour, IdDigest, Manifest, ObjectKey, TimeRange};
-use granary_ledger::{ObjectOnRecord, Standing};
+use granary_domain::{BatchId, Generation, Hour, IdDigest, Manifest, ObjectKey, Place};
+use granary_ledger::ObjectOnRecord;
 
 const PARALLEL_READS: usize = 4;
 const BATCHES_PAGE: u32 = 200;
+/// How often a batch is looked at again because it changed under the look.
+const LOOKS_MAX: u32 = 3;
 
 /// What one batch's object and manifest came to.
-#[derive(Default)]
 struct Checked {
+    batch: ObjectOnRecord,
     /// Of the object, if it is the one on record.
     contents: Option<Contents>,
     was_read: bool,
@@ -23,92 +26,119 @@ struct Checked {
 }
 
 impl Verifier {
-    /// Reads back every object on record of an hour, and names the objects that nothing accounts for.
-    pub(crate) async fn check_objects(
+    /// Reads back the next objects on record of an hour, of `messages_max` messages or of one batch. Says how many
+    /// messages they have; `None`: there are no more.
+    pub(crate) async fn check_some_objects(
         &self,
-        part: TimeRange,
-        listed: &Listed,
-        on_record: IdDigest,
-        account: &mut Account,
-    ) -> Result<(), VerifyError> {
-        let hour = Hour::of(part.from());
-        let (mut archived, mut are_sound) = (IdDigest::default(), true);
-        let mut named: Vec<ObjectKey> = Vec::new();
-        let mut after = BatchId(0);
-        loop {
-            let batches = self.ledger.objects_of_hour(hour, after, BATCHES_PAGE).await?;
-            let Some(last) = batches.last() else { break };
-            after = last.batch_id;
-            let ids: Vec<BatchId> = batches.iter().map(|batch| batch.batch_id).collect();
-            let expected = self.ledger.digests_of_batches(&ids).await?;
-            named.extend(batches.iter().filter_map(|batch| batch.object.clone()));
-            let mut checks = stream::iter(batches)
-                .map(|batch| {
-                    let digest = expected.get(&batch.batch_id).copied().unwrap_or_default();
-                    self.check_batch(batch, digest)
-                })
-                .buffered(PARALLEL_READS);
-            while let Some(checked) = checks.next().await {
-                let checked = checked?;
-                are_sound &= checked.findings.is_empty();
-                if let Some(contents) = &checked.contents {
-                    archived.merge(&contents.id_digest);
-                }
-                account.batches_checked += 1;
-                account.objects_checked += u64::from(checked.was_read);
-                account.bytes_read += checked.bytes_read;
-                checked.findings.into_iter().for_each(|finding| {
-                    account.counts.unreadable += finding.messages;
-                    account.find(finding);
-                });
-            }
+        look: &mut Look<'_>,
+        hour: &mut HourProgress,
+        messages_max: u64,
+    ) -> Result<Option<u64>, VerifyError> {
+        let batches = self
+            .ledger
+            .objects_of_hour(look.hour(), hour.objects_to, BATCHES_PAGE)
+            .await?;
+        let (batches, messages) = up_to(batches, messages_max);
+        let Some(last) = batches.last().map(|batch| batch.batch_id) else {
+            return Ok(None);
+        };
+        let ids: Vec<BatchId> = batches.iter().map(|batch| batch.batch_id).collect();
+        let expected = self.ledger.digests_of_batches(&ids).await?;
+        let mut checks = stream::iter(batches)
+            .map(|batch| {
+                let digest = expected.get(&batch.batch_id).copied().unwrap_or_default();
+                self.check_batch(batch, digest)
+            })
+            .buffered(PARALLEL_READS);
+        while let Some(checked) = checks.next().await {
+            let Some(checked) = checked? else { continue };
+            hour.are_sound &= checked.findings.is_empty();
+            self.account_for(look, hour, checked).await?;
         }
-        account.counts.archive += archived.count;
-        account.digests.archive.merge(&archived);
-        if are_sound && part == hour.range() && archived != on_record {
-            self.compare_hour(part, archived, account).await?;
-        }
-        self.find_orphans(hour, listed, &named, account).await
+        hour.objects_to = last;
+        Ok(Some(messages))
     }
 
-    /// The ids of all objects against the ids of all messages, once more by the ledger as it is now: a batch may have
-    /// been settled while objects were read.
-    async fn compare_hour(
+    async fn account_for(
         &self,
-        part: TimeRange,
-        archived: IdDigest,
-        account: &mut Account,
+        look: &mut Look<'_>,
+        hour: &mut HourProgress,
+        checked: Checked,
     ) -> Result<(), VerifyError> {
-        let digests = self.ledger.digests_of(part).await?;
-        let on_record = digests.get(&Standing::OnRecord).copied().unwrap_or_default();
-        if archived != on_record {
-            let text = format!("the objects have the ids {archived}, on record are {on_record}");
-            account.find(Finding::of_hour(
-                FindingKind::ArchiveDiffers,
-                Hour::of(part.from()),
-                text,
-            ));
+        let account = &mut *look.account;
+        if let Some(contents) = &checked.contents {
+            hour.archived.merge(&contents.id_digest);
+            account.counts.archive += contents.exported;
+            account.digests.archive.merge(&contents.id_digest);
+        }
+        account.batches_checked += 1;
+        account.objects_checked += u64::from(checked.was_read);
+        account.bytes_read += checked.bytes_read;
+        let remedy = match checked.findings.first() {
+            Some(worst) => self.replace(look, &checked.batch, worst.kind).await?,
+            None => None,
+        };
+        for finding in checked.findings {
+            look.account.counts.unreadable += finding.messages;
+            look.find(Finding { remedy, ..finding });
         }
         Ok(())
     }
 
-    async fn check_batch(&self, batch: ObjectOnRecord, expected: IdDigest) -> Result<Checked, VerifyError> {
-        let mut checked = match &batch.object {
-            Some(key) => self.check_object(&batch, key, expected).await?,
-            None => Checked::default(),
+    /// Looks at a batch, and again where it doesn't look right and isn't what it was any more: its object may have been
+    /// replaced meanwhile. `None`: it has nothing on record any more.
+    async fn check_batch(
+        &self,
+        mut batch: ObjectOnRecord,
+        mut expected: IdDigest,
+    ) -> Result<Option<Checked>, VerifyError> {
+        let mut looks = 1;
+        loop {
+            let checked = self.check_once(batch, expected).await?;
+            if checked.findings.is_empty() || looks == LOOKS_MAX {
+                return Ok(Some(checked));
+            }
+            let id = checked.batch.batch_id;
+            match self.on_record(checked.batch.hour, id).await? {
+                Some(now) if now == checked.batch => return Ok(Some(checked)),
+                Some(now) => batch = now,
+                None => return Ok(None),
+            }
+            expected = self.ledger.digests_of_batches(&[id]).await?.remove(&id).unwrap_or_default();
+            looks += 1;
+        }
+    }
+
+    /// What a batch has on record now.
+    async fn on_record(&self, hour: Hour, batch: BatchId) -> Result<Option<ObjectOnRecord>, VerifyError> {
+        let before = BatchId(batch.0.saturating_sub(1));
+        let next = self.ledger.objects_of_hour(hour, before, 1).await?.pop();
+        Ok(next.filter(|next| next.batch_id == batch))
+    }
+
+    async fn check_once(&self, batch: ObjectOnRecord, expected: IdDigest) -> Result<Checked, VerifyError> {
+        let mut checked = Checked {
+            contents: None,
+            was_read: false,
+            bytes_read: 0,
+            findings: Vec::new(),
+            batch,
         };
-        checked
-            .findings
-            .extend(self.check_manifest(&batch, Some(expected)).await?);
+        if let Some(key) = checked.batch.object.clone() {
+            self.check_object(&mut checked, &key, expected).await?;
+        }
+        let of_manifest = self.check_manifest(&checked.batch, Some(expected)).await?;
+        checked.findings.extend(of_manifest);
         Ok(checked)
     }
 
     async fn check_object(
         &self,
-        batch: &ObjectOnRecord,
+        checked: &mut Checked,
         key: &ObjectKey,
         expected: IdDigest,
-    ) -> Result<Checked, VerifyError> {
+    ) -> Result<(), VerifyError> {
+        let batch = &checked.batch;
         let (contents, kind, text) = match self.archive.read_back(key).await {
             Ok(Some(contents)) => {
                 let difference = difference_to_record(&contents, batch, expected);
@@ -122,11 +152,8 @@ impl Verifier {
             Err(ArchiveError::Corrupt { reason, .. }) => (None, FindingKind::ObjectCorrupt, Some(reason)),
             Err(error) => return Err(error.into()),
         };
-        let mut checked = Checked {
-            was_read: contents.is_some(),
-            bytes_read: contents.as_ref().map_or(0, |contents| contents.bytes_stored),
-            ..Checked::default()
-        };
+        checked.was_read = contents.is_some();
+        checked.bytes_read = contents.as_ref().map_or(0, |contents| contents.bytes_stored);
         match text {
             None => checked.contents = contents,
             Some(text) => checked.findings.push(Finding {
@@ -134,7 +161,7 @@ impl Verifier {
                 ..finding_of(batch, kind, key, text)
             }),
         }
-        Ok(checked)
+        Ok(())
     }
 
     /// Holds a batch's manifest against the ledger's row and, where they were counted, against its ids.
@@ -143,12 +170,15 @@ impl Verifier {
         batch: &ObjectOnRecord,
         ids: Option<IdDigest>,
     ) -> Result<Option<Finding>, VerifyError> {
+        let Some(generation) = self.generation_on_record(batch) else {
+            return Ok(None);
+        };
         let key = self
             .archive
             .layout()
-            .manifest(batch.hour, batch.batch_id, batch.generation);
+            .manifest(batch.hour, batch.batch_id, generation);
         let (kind, text) = match self.archive.manifest(&key).await {
-            Ok(Some(manifest)) => match difference_to_manifest(&manifest, batch, ids) {
+            Ok(Some(manifest)) => match difference_to_manifest(&manifest, (batch, generation), ids) {
                 Some(field) => {
                     let text = format!("its {field} isn't what the ledger says");
                     (FindingKind::ManifestDiffers, text)
@@ -161,6 +191,32 @@ impl Verifier {
         };
         Ok(Some(finding_of(batch, kind, &key, text)))
     }
+
+    /// Which export is on record. A batch that is being exported again is at a later one; where it had no object, only
+    /// its new export will tell.
+    fn generation_on_record(&self, batch: &ObjectOnRecord) -> Option<Generation> {
+        if !batch.is_being_replaced {
+            return Some(batch.generation);
+        }
+        match self.archive.layout().place_of(batch.object.as_ref()?)? {
+            Place::Object { generation, .. } => Some(generation),
+            Place::Manifest { .. } | Place::Quarantine => None,
+        }
+    }
+}
+
+/// The first batches that have `messages_max` messages together, or the first one, and how many they have.
+fn up_to(mut batches: Vec<ObjectOnRecord>, messages_max: u64) -> (Vec<ObjectOnRecord>, u64) {
+    let (mut taken, mut messages) = (0, 0);
+    for batch in &batches {
+        let together = messages + u64::from(batch.message_count);
+        if taken > 0 && together > messages_max {
+            break;
+        }
+        (taken, messages) = (taken + 1, together);
+    }
+    batches.truncate(taken);
+    (batches, messages)
 }
 
 pub(crate) fn finding_of(
@@ -197,13 +253,13 @@ fn difference_to_record(contents: &Contents, batch: &ObjectOnRecord, expected: I
 /// The first field in which a manifest isn't what the ledger says.
 fn difference_to_manifest(
     manifest: &Manifest,
-    batch: &ObjectOnRecord,
+    (batch, generation): (&ObjectOnRecord, Generation),
     ids: Option<IdDigest>,
 ) -> Option<&'static str> {
     let exceptions = u64::from(batch.message_count.saturating_sub(batch.exported));
     let agreements = [
         ("batch", manifest.batch_id == batch.batch_id),
-        ("generation", manifest.generation == batch.generation),
+        ("generation", manifest.generation == generation),
         ("hour", manifest.hour == batch.hour),
         ("object", manifest.object == batch.object),
         (

@@ -2,75 +2,56 @@
 
 use crate::report::Finding;
 use crate::{Account, FindingKind, Verifier, VerifyError};
-use granary_archive::StoredObject;
 use granary_domain::{BatchId, Generation, Hour, ObjectKey};
 use granary_ledger::BatchObjects;
-use std::collections::{HashMap, HashSet};
-
-/// The objects that the bucket listed under one hour, before anything else was looked at.
-pub(crate) struct Listed {
-    pub(crate) objects: Vec<StoredObject>,
-}
+use std::collections::HashMap;
 
 impl Verifier {
-    pub(crate) async fn list_hour(&self, hour: Hour) -> Result<Listed, VerifyError> {
+    /// Names what the bucket lists under an hour and what is neither on record nor what a worker is making. The ledger is
+    /// asked after the bucket, so that an object that was settled meanwhile isn't taken for an orphan.
+    pub(crate) async fn find_orphans(&self, hour: Hour, account: &mut Account) -> Result<(), VerifyError> {
         let under = format!("dt={}/hour={}/", hour.date(), hour.hour_of_day());
-        let mut objects = Vec::new();
+        let sealed_to = self.ledger.sealed_up_to(hour).await?;
         let mut after = None;
         loop {
             let page = self.archive.list(&under, after.as_ref()).await?;
-            objects.extend(page.objects);
+            let batches: Vec<BatchId> = page
+                .objects
+                .iter()
+                .filter_map(|object| batch_in(&object.key))
+                .map(|(batch, _)| batch)
+                .collect();
+            let batches = self.ledger.objects_of_batches(&batches).await?;
+            let keys = page.objects.iter().map(|object| &object.key);
+            for key in keys.filter(|key| !is_accounted_for(key, &batches, sealed_to)) {
+                let text = "no batch names it: queries over the bucket show its messages besides those on record";
+                account.find(Finding {
+                    batch: batch_in(key).map(|(batch, _)| batch),
+                    key: Some(key.clone()),
+                    ..Finding::of_hour(FindingKind::Orphan, hour, text)
+                });
+            }
             after = page.next;
             if after.is_none() {
-                return Ok(Listed { objects });
+                return Ok(());
             }
         }
     }
-
-    /// Names what was listed and is neither on record nor what a worker is making. The ledger is asked last, so that
-    /// an object that was settled meanwhile isn't taken for an orphan.
-    pub(crate) async fn find_orphans(
-        &self,
-        hour: Hour,
-        listed: &Listed,
-        named: &[ObjectKey],
-        account: &mut Account,
-    ) -> Result<(), VerifyError> {
-        let named: HashSet<&ObjectKey> = named.iter().collect();
-        let unnamed: Vec<&ObjectKey> = listed
-            .objects
-            .iter()
-            .map(|object| &object.key)
-            .filter(|key| !named.contains(key))
-            .collect();
-        if unnamed.is_empty() {
-            return Ok(());
-        }
-        let batches: Vec<BatchId> = unnamed
-            .iter()
-            .filter_map(|key| batch_in(key))
-            .map(|(batch, _)| batch)
-            .collect();
-        let batches = self.ledger.objects_of_batches(&batches).await?;
-        for key in unnamed.into_iter().filter(|key| !is_accounted_for(key, &batches)) {
-            let text = "no batch names it: queries over the bucket show its messages besides those on record";
-            account.find(Finding {
-                batch: batch_in(key).map(|(batch, _)| batch),
-                key: Some(key.clone()),
-                ..Finding::of_hour(FindingKind::Orphan, hour, text)
-            });
-        }
-        Ok(())
-    }
 }
 
-fn is_accounted_for(key: &ObjectKey, batches: &HashMap<BatchId, BatchObjects>) -> bool {
+/// Batches of a sealed hour are unknown by design.
+fn is_accounted_for(
+    key: &ObjectKey,
+    batches: &HashMap<BatchId, BatchObjects>,
+    sealed_to: Option<BatchId>,
+) -> bool {
     let Some((batch, generation)) = batch_in(key) else {
         return false;
     };
-    batches.get(&batch).is_some_and(|objects| {
-        objects.named.as_ref() == Some(key) || objects.in_the_making == Some(generation)
-    })
+    match batches.get(&batch) {
+        Some(objects) => objects.named.as_ref() == Some(key) || objects.in_the_making == Some(generation),
+        None => sealed_to.is_some_and(|last| batch <= last),
+    }
 }
 
 /// The batch and generation that a key names: `…/batch-7-g2.ndjson.zst`.

@@ -1,11 +1,16 @@
 //! How far a verification is, and the step that takes it one hour further.
 
-use crate::hour::Fit;
-use crate::{Account, Report, Scope, Verifier, VerifyArguments, VerifyError};
-use granary_domain::{Hour, TimeRange};
+use crate::hour::{Fit, HourProgress};
+use crate::look::Look;
+use crate::{Account, Report, Scope, Verdict, Verifier, VerifyArguments, VerifyError};
+use granary_domain::{Hour, MigrationId, TimeRange};
+use granary_ledger::RepairMigration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
+
+/// Messages in a batch of what is harvested again.
+const BATCH_SIZE: u32 = 1_000;
 
 /// How far a verification is: all that a later step needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,18 +20,27 @@ pub struct VerifyProgress {
     pub scope: Scope,
     /// Everything before it was looked at.
     pub next: Timestamp,
+    /// When it began, by the database's clock.
+    #[serde(default)]
+    pub(crate) began_at: Option<Timestamp>,
     /// 0 to 100, by event time.
     pub percent: u8,
     /// What was found so far.
     pub account: Account,
+    /// The hour that was begun; `None`: the next one.
+    #[serde(default)]
+    pub(crate) hour: Option<HourProgress>,
+    /// The migration under which is harvested again what was left out. It is made when it is needed.
+    #[serde(default = "MigrationId::new")]
+    repair_migration: MigrationId,
 }
 
 /// What one step came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// An hour was looked at.
+    /// An hour was looked at, or a part of a large one.
     More(Box<VerifyProgress>),
-    /// The next hour has more messages than the caller has time for: nothing was done.
+    /// The next millisecond has more messages than the caller has time for: nothing was done.
     TooLarge {
         /// Messages in it.
         messages: u64,
@@ -36,7 +50,7 @@ pub enum Step {
 }
 
 impl Verifier {
-    /// Looks at the next hour that has messages, if it has `messages_max` of them at most. The first step fixes the
+    /// Looks at the next hour that has messages, or at up to `messages_max` messages of it. The first step fixes the
     /// scope; the last one writes the verdict down where it is a migration's.
     pub async fn step(
         &self,
@@ -47,25 +61,38 @@ impl Verifier {
         let began = Instant::now();
         let mut progress = match progress {
             Some(progress) => progress,
-            None => VerifyProgress::new(self.scope_of(arguments).await?),
+            None => {
+                let began_at = self.ledger.now().await?;
+                VerifyProgress::new(self.scope_of(arguments).await?, began_at)
+            }
         };
-        let Some(part) = self.next_part(&progress).await? else {
-            return self
-                .conclude(progress)
-                .await
-                .map(|report| Step::Done(Box::new(report)));
+        let mut hour = match progress.hour.take() {
+            Some(hour) => hour,
+            None => match self.next_part(&progress).await? {
+                Some(range) => HourProgress::new(range),
+                None => {
+                    let report = self.conclude(progress).await?;
+                    return Ok(Step::Done(Box::new(report)));
+                }
+            },
         };
-        match self
-            .verify_hour(&progress.scope, part, messages_max, &mut progress.account)
-            .await?
-        {
-            Fit::TooLarge { messages } => Ok(Step::TooLarge { messages }),
+        let heir = RepairMigration {
+            id: progress.repair_migration,
+            range: progress.scope.range,
+            batch_size: BATCH_SIZE,
+        };
+        let account = &mut progress.account;
+        let mut look = Look::new(&progress.scope, hour.range, heir, account, &self.limits);
+        match self.verify_hour(&mut look, &mut hour, messages_max).await? {
+            Fit::TooLarge { messages } => return Ok(Step::TooLarge { messages }),
+            Fit::More => progress.hour = Some(hour),
             Fit::Done => {
-                progress.account.worked_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                progress.move_to(part.to());
-                Ok(Step::More(Box::new(progress)))
+                progress.account.hours += 1;
+                progress.move_to(hour.range.to());
             }
         }
+        progress.account.worked_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Step::More(Box::new(progress)))
     }
 
     /// The next hour in which the source or the ledger has messages, as far as it is in the scope.
@@ -78,12 +105,18 @@ impl Verifier {
         let at_source = self.source.first_event(rest, scope.filter.as_ref()).await?;
         // A document with several times is shown under the earliest of them, which may lie before the rest.
         let at_source = at_source.map(|first| Hour::of(first.max(rest.from())));
-        let next = [in_ledger, at_source].into_iter().flatten().min();
+        let sealed = self.ledger.first_sealed_hour_of(rest).await?;
+        let next = [in_ledger, at_source, sealed].into_iter().flatten().min();
         Ok(next.and_then(|hour| hour.range().intersection(&rest)))
     }
 
     async fn conclude(&self, progress: VerifyProgress) -> Result<Report, VerifyError> {
         let report = Report::new(progress.scope, progress.account);
+        if let (Verdict::Complete, None, Some(began_at)) =
+            (report.verdict, &report.scope.filter, progress.began_at)
+        {
+            self.ledger.mark_verified(report.scope.range, began_at).await?;
+        }
         if let (Some(migration), true, false) = (
             report.scope.migration,
             report.scope.is_whole_migration,
@@ -98,12 +131,15 @@ impl Verifier {
 }
 
 impl VerifyProgress {
-    fn new(scope: Scope) -> Self {
+    fn new(scope: Scope, began_at: Timestamp) -> Self {
         Self {
+            began_at: Some(began_at),
             next: scope.range.from(),
             scope,
             percent: 0,
             account: Account::default(),
+            hour: None,
+            repair_migration: MigrationId::new(),
         }
     }
 

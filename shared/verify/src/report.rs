@@ -69,10 +69,12 @@ pub enum FindingKind {
     Drifted,
     /// An object that no batch names. Queries over the bucket show its messages twice.
     Orphan,
+    /// The ledger contradicts itself: one of the invariants doesn't hold.
+    InvariantViolated,
 }
 
 impl FindingKind {
-    /// The verdict that it leads to by itself; an orphan leads to none.
+    /// The verdict that it leads to by itself; an orphan and a violated invariant lead to none.
     fn verdict(self) -> Option<Verdict> {
         match self {
             Self::MissingFromArchive
@@ -87,7 +89,27 @@ impl FindingKind {
             | Self::ArchiveDiffers
             | Self::CountDiffers => Some(Verdict::Incomplete),
             Self::Drifted => Some(Verdict::Drifted),
-            Self::Orphan => None,
+            Self::Orphan | Self::InvariantViolated => None,
+        }
+    }
+
+    /// Why an object's batch is exported again.
+    pub(crate) fn complaint(self) -> &'static str {
+        match self {
+            Self::ObjectMissing => "its object isn't there",
+            Self::ObjectCorrupt => "its object is torn or damaged",
+            Self::ObjectDiffers => "its object isn't what the ledger says",
+            Self::ManifestMissing => "its manifest isn't there",
+            Self::ManifestCorrupt => "its manifest is damaged",
+            Self::ManifestDiffers => "its manifest isn't what the ledger says",
+            Self::MissingFromArchive
+            | Self::NotYetExported
+            | Self::Quarantined
+            | Self::ArchiveDiffers
+            | Self::CountDiffers
+            | Self::Drifted
+            | Self::Orphan
+            | Self::InvariantViolated => "a verification asked for it",
         }
     }
 }
@@ -113,6 +135,39 @@ pub struct Finding {
     /// Some of the messages' ids: 20 at most.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub sample_ids: Vec<MessageId>,
+    /// What is done about it, or would be; `None`: nothing, or nobody asked for a repair.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remedy: Option<Remedy>,
+}
+
+/// What a repair does about a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// The messages are recorded, and will be exported.
+    Harvest,
+    /// The batch is exported again, under its next generation.
+    ReExport,
+    /// The batch is being exported again already.
+    UnderWay,
+    /// Another run's: this one has done as much as it may, or found the batch changed.
+    Later,
+}
+
+/// What a verification had done, or would have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Repairs {
+    /// Messages that are harvested again.
+    pub harvested: u64,
+    /// Batches that are exported again.
+    pub re_exported: u64,
+    /// Batches that were being exported again already.
+    pub under_way: u64,
+    /// Messages that are left to another run.
+    pub left_messages: u64,
+    /// Batches that are left to another run.
+    pub left_batches: u64,
 }
 
 impl Finding {
@@ -125,7 +180,15 @@ impl Finding {
             messages: 0,
             text: text.into(),
             sample_ids: Vec::new(),
+            remedy: None,
         }
+    }
+
+    /// Adds another one's messages.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.messages += other.messages;
+        let free = SAMPLE_IDS_MAX - self.sample_ids.len().min(SAMPLE_IDS_MAX);
+        self.sample_ids.extend(other.sample_ids.iter().take(free).cloned());
     }
 
     /// Counts one message more, and names it as long as there are few.
@@ -186,6 +249,8 @@ pub struct Digests {
 pub struct Account {
     /// Hours that were looked at; empty ones are skipped.
     pub hours: u64,
+    /// Of these, the ones whose rows were taken away: objects, manifests and the source were compared with what was sealed.
+    pub sealed_hours: u64,
     /// Messages.
     pub counts: Counts,
     /// Of their ids. Quick: of nothing.
@@ -200,6 +265,9 @@ pub struct Account {
     pub findings_by_kind: BTreeMap<FindingKind, u64>,
     /// The first 100 findings.
     pub findings: Vec<Finding>,
+    /// What was done about them, or would be.
+    #[serde(default)]
+    pub repairs: Repairs,
     /// Milliseconds of work, over all steps.
     pub worked_ms: u64,
 }
@@ -276,6 +344,7 @@ mod tests {
             filter: None,
             quick,
             is_whole_migration: false,
+            repair: crate::Repair::Off,
         };
         Report::new(scope, account).verdict
     }

@@ -1,69 +1,73 @@
-//! The ids that the source shows in a range, under one point in time.
+//! The ids that the source shows in a part, under one point in time.
 //!
-//! Ids are kept as their 128-bit hashes in a sorted list: 16 bytes each, 128 MB for the largest range that is taken.
-//! A point in time that is lost, or that shows fewer hits than it counts, makes the range be read again from its
-//! start, a few times.
+//! Few ids are kept, as their 128-bit hashes in a sorted list; of many only the digests of the part's pieces are, so
+//! memory doesn't grow with what is read. A point in time that is lost, or that shows fewer hits than it counts, makes
+//! the part be read again from its start, a few times.
 
 use crate::{Verifier, VerifyError};
-use granary_domain::{IdDigest, TimeRange};
+use granary_domain::{Cut, IdDigest, Part, TimeRange};
 use granary_source::{Hit, PageRequest, PointInTime, Position, Source, SourceError};
 use serde_json::Value;
 
 const PAGE_SIZE: u32 = 10_000;
-const IDS_MAX: u64 = 8_000_000;
-const TRIES_MAX: u32 = 3;
+pub(crate) const TRIES_MAX: u32 = 3;
 
 /// What a scan came to.
-pub(crate) enum Scan {
-    Ids(SourceIds),
-    /// The source counts more than the caller has time for.
-    TooLarge {
-        messages: u64,
-    },
+pub(crate) struct Scan {
+    pub(crate) ids: ScannedIds,
+    /// Documents that the part counts.
+    pub(crate) counted: u64,
+    /// Documents without a usable id.
+    pub(crate) without_id: u64,
+    /// Whether a document was shown here whose event time lies elsewhere: one that has several.
+    pub(crate) has_strays: bool,
 }
 
-/// The distinct ids of a range.
+/// The ids of a part.
+pub(crate) enum ScannedIds {
+    /// All of them, each once.
+    Set(IdSet),
+    /// The digests of the part's pieces. An id that two documents have is in there twice.
+    Pieces(Cut, Vec<IdDigest>),
+}
+
+/// The distinct ids of a part.
 #[derive(Default)]
-pub(crate) struct SourceIds {
+pub(crate) struct IdSet {
     /// Their hashes, sorted.
     pub(crate) hashes: Vec<u128>,
     pub(crate) digest: IdDigest,
-    /// Documents without a usable id.
-    pub(crate) without_id: u64,
 }
 
-impl SourceIds {
-    fn add(&mut self, hits: &[Hit]) {
-        for hit in hits {
-            match &hit.message_id {
-                Some(id) => self.hashes.push(IdDigest::hash(id.as_str().as_bytes())),
-                None => self.without_id += 1,
-            }
-        }
-    }
-
+impl IdSet {
     /// An id that two documents have is one id.
-    fn distinct(mut self) -> Self {
-        self.hashes.sort_unstable();
-        self.hashes.dedup();
-        self.digest = IdDigest::default();
-        self.hashes.iter().for_each(|hash| self.digest.add_hash(*hash));
-        self
+    fn of(mut hashes: Vec<u128>) -> Self {
+        hashes.sort_unstable();
+        hashes.dedup();
+        let mut digest = IdDigest::default();
+        hashes.iter().for_each(|hash| digest.add_hash(*hash));
+        Self { hashes, digest }
     }
 }
 
 impl Verifier {
-    /// Reads the ids of a range, unless there are more than `messages_max`.
+    /// Reads the ids of a part. `Err`: it counts so many documents, more than `messages_max`.
     pub(crate) async fn scan(
         &self,
-        range: TimeRange,
+        part: &Part,
         filter: Option<&Value>,
         messages_max: u64,
-    ) -> Result<Scan, VerifyError> {
+    ) -> Result<Result<Scan, u64>, VerifyError> {
         let mut tries = 1;
         loop {
-            let mut pages = Pages::open(&self.source, range, filter).await?;
-            let scanned = scan_pages(&mut pages, messages_max).await;
+            let mut pages = Pages::open(&self.source, part.range(), filter).await?;
+            let scanned = if pages.counted > messages_max {
+                Ok(Err(pages.counted))
+            } else {
+                scan_pages(&mut pages, part, self.limits.set_ids_max)
+                    .await
+                    .map(Ok)
+            };
             pages.close().await;
             match scanned {
                 Err(error) if tries < TRIES_MAX && is_worth_another_try(&error) => tries += 1,
@@ -73,7 +77,7 @@ impl Verifier {
     }
 }
 
-/// Whether reading the range again, in a new point in time, may help.
+/// Whether reading a part again, in a new point in time, may help.
 pub(crate) fn is_worth_another_try(error: &VerifyError) -> bool {
     matches!(
         error,
@@ -81,26 +85,57 @@ pub(crate) fn is_worth_another_try(error: &VerifyError) -> bool {
     )
 }
 
-async fn scan_pages(pages: &mut Pages<'_>, messages_max: u64) -> Result<Scan, VerifyError> {
-    if pages.counted > messages_max {
-        return Ok(Scan::TooLarge {
-            messages: pages.counted,
-        });
+async fn scan_pages(pages: &mut Pages<'_>, part: &Part, set_ids_max: u64) -> Result<Scan, VerifyError> {
+    let mut scan = Scan {
+        ids: ScannedIds::Set(IdSet::default()),
+        counted: pages.counted,
+        without_id: 0,
+        has_strays: false,
+    };
+    match part.cut().filter(|_| pages.counted > set_ids_max) {
+        None => {
+            let mut hashes: Vec<u128> = Vec::new();
+            while let Some(hits) = pages.next().await? {
+                for hash in scan.hashes_of(&hits, part) {
+                    hashes.push(hash.1);
+                }
+            }
+            scan.ids = ScannedIds::Set(IdSet::of(hashes));
+        }
+        Some(cut) => {
+            let mut digests = vec![IdDigest::default(); cut.pieces()];
+            while let Some(hits) = pages.next().await? {
+                for (hit, hash) in scan.hashes_of(&hits, part) {
+                    if let Some(piece) = cut.piece_of(hit.event_time, hash) {
+                        digests[piece].add_hash(hash);
+                    }
+                }
+            }
+            scan.ids = ScannedIds::Pieces(cut, digests);
+        }
     }
-    if pages.counted > IDS_MAX {
-        return Err(VerifyError::TooManyIds {
-            range: pages.range,
-            messages: pages.counted,
-            messages_max: IDS_MAX,
-        });
+    Ok(scan)
+}
+
+impl Scan {
+    /// The hits that are in the part, with their hashes.
+    fn hashes_of<'h>(&mut self, hits: &'h [Hit], part: &Part) -> Vec<(&'h Hit, u128)> {
+        let mut inside = Vec::with_capacity(hits.len());
+        for hit in hits {
+            let is_here = part.range().contains(hit.event_time);
+            match &hit.message_id {
+                _ if !is_here => self.has_strays = true,
+                None => self.without_id += 1,
+                Some(id) => {
+                    let hash = IdDigest::hash(id.as_str().as_bytes());
+                    if part.contains(hit.event_time, hash) {
+                        inside.push((hit, hash));
+                    }
+                }
+            }
+        }
+        inside
     }
-    let mut ids = SourceIds::default();
-    ids.hashes
-        .reserve_exact(usize::try_from(pages.counted).unwrap_or_default());
-    while let Some(hits) = pages.next().await? {
-        ids.add(&hits);
-    }
-    Ok(Scan::Ids(ids.distinct()))
 }
 
 /// The pages of a range. Close it when done, also after an error.
@@ -131,11 +166,6 @@ impl<'a> Pages<'a> {
             counted,
             shown: 0,
         })
-    }
-
-    /// The event times that are read.
-    pub(crate) fn range(&self) -> TimeRange {
-        self.range
     }
 
     /// Hits that the point in time counts.

@@ -93,6 +93,18 @@ impl Database {
         outcome.map(|()| affected)
     }
 
+    /// Statements of somebody whom no constraint holds back.
+    pub(crate) async fn tamper(&self, statements: &[&str]) {
+        let mut conn = connection(&self.name).await;
+        conn.query_drop("SET SESSION check_constraint_checks = 0")
+            .await
+            .unwrap();
+        for statement in statements {
+            conn.query_drop(*statement).await.unwrap();
+        }
+        conn.disconnect().await.unwrap();
+    }
+
     pub(crate) async fn rows<T: FromRow + Send + 'static>(&self, query: &str) -> Vec<T> {
         let mut conn = connection(&self.name).await;
         let rows = conn.query(query).await.unwrap();

@@ -3,38 +3,47 @@
 //! From every state that a batch can be in, every transition is tried: a legal one makes the row equal to the
 //! domain's result, an illegal one changes nothing.
 
-use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, Stage, as_if_claimed, failure, whole};
+use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, Stage, a_day, as_if_claimed, failure, whole};
 use granary_domain::{Batch, BatchId, Fence, Generation, MigrationId, Transition};
+use granary_ledger::{ReExport, RepairMigration};
 use std::time::Duration;
 use uuid::Uuid;
 
 /// The row, as the domain knows it.
 async fn batch_of(stage: &Stage, id: BatchId) -> Batch {
-    let query = format!("SELECT status, fence, attempts, generation FROM batch WHERE id = {id}");
-    let (status, fence, attempts, generation): (String, u32, u32, u32) = stage.database.row(&query).await;
+    let query = format!(
+        "SELECT status, fence, attempts, generation, deferrals FROM batch \
+         WHERE id = {id} AND (deferrals > 0) = (deferred_since IS NOT NULL)"
+    );
+    let (status, fence, attempts, generation, deferrals): (String, u32, u32, u32, u32) =
+        stage.database.row(&query).await;
     Batch {
         status: status.parse().unwrap(),
         fence: Fence(fence),
         attempts,
         generation: Generation(generation),
+        deferrals,
     }
 }
 
-/// How the ledger is asked for a transition. A batch can be given back in two ways.
+/// How the ledger is asked for a transition. A batch is deferred for a fault of the platform, or unfinished.
 #[derive(Debug, Clone, Copy)]
 enum Asked {
     Claim,
     Settle(Fence),
     Fail(Fence),
     Defer(Fence),
+    DeferUnfinished(Fence),
     HandBack(Fence),
     Reap,
     Retry,
     Cancel,
+    Unpark,
+    ReExport(Fence),
 }
 
 impl Asked {
-    fn of(fence: Fence) -> [Self; 12] {
+    fn of(fence: Fence) -> [Self; 16] {
         let stale = Fence(fence.0 + 1);
         [
             Self::Claim,
@@ -44,11 +53,15 @@ impl Asked {
             Self::Fail(stale),
             Self::Defer(fence),
             Self::Defer(stale),
+            Self::DeferUnfinished(fence),
+            Self::DeferUnfinished(stale),
             Self::HandBack(fence),
             Self::HandBack(stale),
             Self::Reap,
             Self::Retry,
             Self::Cancel,
+            Self::Unpark,
+            Self::ReExport(fence),
         ]
     }
 
@@ -57,10 +70,13 @@ impl Asked {
             Self::Claim => Transition::Claim,
             Self::Settle(fence) => Transition::Settle { fence },
             Self::Fail(fence) => Transition::Fail { fence },
-            Self::Defer(fence) | Self::HandBack(fence) => Transition::GiveBack { fence },
+            Self::Defer(fence) | Self::DeferUnfinished(fence) => Transition::Defer { fence },
+            Self::HandBack(fence) => Transition::HandBack { fence },
             Self::Reap => Transition::Reap,
             Self::Retry => Transition::Retry,
             Self::Cancel => Transition::Cancel,
+            Self::Unpark => Transition::Unpark,
+            Self::ReExport(_) => Transition::ReExport,
         }
     }
 
@@ -85,6 +101,12 @@ impl Asked {
                     .await
                     .unwrap();
             }
+            Self::DeferUnfinished(fence) => {
+                ledger
+                    .defer_unfinished(&held(fence), &failure(), Duration::ZERO)
+                    .await
+                    .unwrap();
+            }
             Self::HandBack(fence) => {
                 ledger.hand_back(&held(fence), &failure()).await.unwrap();
             }
@@ -103,19 +125,43 @@ impl Asked {
                 ledger.cancel_migration(migration).await.unwrap();
                 while ledger.release_cancelled().await.unwrap().is_some() {}
             }
+            Self::Unpark => drop(ledger.unpark(&[id]).await.unwrap()),
+            Self::ReExport(fence) => {
+                let heir = RepairMigration {
+                    id: MigrationId::new(),
+                    range: a_day(),
+                    batch_size: 3,
+                };
+                let wanted = ReExport {
+                    batch: id,
+                    fence,
+                    reason: "",
+                    heir: &heir,
+                };
+                ledger.re_export(&wanted).await.unwrap();
+            }
         }
     }
 }
 
 /// A history that brings a new batch to a state. Fences are those that the history has come to.
-const HISTORIES: [&[Asked]; 9] = [
+const HISTORIES: [&[Asked]; 13] = [
     &[],
     &[Asked::Claim],
     &[Asked::Claim, Asked::Reap, Asked::Retry, Asked::Claim],
     &[Asked::Claim, Asked::Settle(Fence(1))],
+    &[Asked::Claim, Asked::Settle(Fence(1)), Asked::ReExport(Fence(1))],
+    &[
+        Asked::Claim,
+        Asked::Settle(Fence(1)),
+        Asked::ReExport(Fence(1)),
+        Asked::Claim,
+    ],
     &[Asked::Claim, Asked::Fail(Fence(1))],
     &[Asked::Claim, Asked::Reap],
     &[Asked::Claim, Asked::Defer(Fence(1))],
+    &[Asked::Claim, Asked::Defer(Fence(1)), Asked::Claim],
+    &[Asked::Claim, Asked::DeferUnfinished(Fence(1)), Asked::Claim],
     &[Asked::Claim, Asked::HandBack(Fence(1))],
     &[Asked::Cancel],
 ];

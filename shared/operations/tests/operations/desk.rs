@@ -57,7 +57,7 @@ async fn a_slice_without_time_leaves_the_operation_to_the_next() {
     let advanced = stand.desk.advance(Some(id), &no_time()).await.unwrap().unwrap();
     assert_eq!(advanced.outcome, Outcome::OutOfTime);
     let small = Budget {
-        messages_max: 1,
+        messages_max: 0,
         ..some_seconds()
     };
     let advanced = stand.desk.advance(Some(id), &small).await.unwrap().unwrap();

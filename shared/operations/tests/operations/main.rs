@@ -6,6 +6,8 @@ mod database;
 mod stand;
 mod verdicts;
 mod findings;
+mod bisect;
+mod repair;
 mod seeding;
 mod clearing;
 mod desk;

@@ -95,6 +95,15 @@ impl Stand {
         }
     }
 
+    /// The same with an index whose times have this type.
+    pub(crate) async fn with_times(kind: &str) -> Self {
+        let stand = Self::new().await;
+        let fields = json!({"message_id": {"type": "keyword"}, "created_at": {"type": kind}});
+        let mapping = json!({"mappings": {"properties": fields}});
+        stand.writer.create_index(&stand.index, &mapping).await.unwrap();
+        stand
+    }
+
     /// The same with so many seeded messages, all of them exported by one migration.
     pub(crate) async fn with_exported(count: u64, hours: u32) -> (Self, MigrationId) {
         let stand = Self::new().await;
@@ -135,12 +144,17 @@ impl Stand {
 
     /// Records everything in the 24 hours before the base, in batches of 10.
     pub(crate) async fn harvest(&self, filter: Option<Value>) -> MigrationId {
+        self.harvest_in(10, filter).await
+    }
+
+    /// The same in other batches.
+    pub(crate) async fn harvest_in(&self, batch_size: u32, filter: Option<Value>) -> MigrationId {
         let range = TimeRange::new(base() - jiff::SignedDuration::from_hours(24), base()).unwrap();
         let migration = NewMigration {
             id: MigrationId::new(),
             kind: MigrationKind::Backfill,
             priority: Priority::NORMAL,
-            batch_size: 10,
+            batch_size,
             filter,
             from: range.from(),
             to: Some(range.to()),

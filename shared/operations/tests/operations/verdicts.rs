@@ -215,15 +215,25 @@ async fn a_selection_asks_only_for_what_its_filter_matches() {
 }
 
 #[tokio::test]
-async fn an_hour_that_is_too_large_for_the_caller_is_left_untouched() {
+async fn an_hour_that_is_too_large_for_one_step_takes_several() {
     let (stand, _) = Stand::with_exported(20, 1).await;
     let everything = VerifyArguments::default();
-    let step = stand.verifier.step(&everything, None, 19).await.unwrap();
-    assert_eq!(step, Step::TooLarge { messages: 20 });
-    assert!(matches!(
-        stand.verifier.step(&everything, None, 20).await.unwrap(),
-        Step::More(_)
-    ));
+    let (mut steps, mut progress) = (0, None);
+    let report = loop {
+        match stand.verifier.step(&everything, progress, 7).await.unwrap() {
+            Step::More(more) => progress = Some(*more),
+            Step::Done(report) => break report,
+            Step::TooLarge { messages } => panic!("{messages}"),
+        }
+        steps += 1;
+    };
+    assert!(steps > 3, "{steps}");
+    let counts = report.account.counts;
+    assert_eq!(
+        (report.verdict, report.account.hours, counts.source, counts.ledger, counts.archive),
+        (Verdict::Complete, 1, 20, 20, 20),
+        "{report:#?}"
+    );
 }
 
 #[tokio::test]

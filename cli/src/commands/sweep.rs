@@ -1,0 +1,127 @@
+//! `granary sweep`: what nobody recorded, named or taken away.
+
+use super::{Format, Session, operation};
+use crate::cli::Sweep;
+use crate::ending::Ending;
+use crate::progress::Position;
+use crate::show::{self, Column, bytes, duration, grouped, number};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const KEYS_SHOWN_MAX: usize = 10;
+
+pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<Ending> {
+    let body = json!({
+        "apply": options.apply,
+        "olderThan": options.older_than.map(|age| age.as_secs()),
+        "includeUnknown": options.include_unknown,
+    });
+    let first = session.api.post("/sweep", &body).await?;
+    let position = |progress: &Value| Position {
+        done: number(&progress["report"]["lookedAt"]),
+        total: None,
+        note: "objects and manifests looked at".to_owned(),
+    };
+    let answer = operation::wait(session, first, ("sweeping", position)).await?;
+    match session.format {
+        Format::Json => show::print_json(&answer)?,
+        Format::People => show::print(&told(&answer["operation"]["result"]))?,
+    }
+    Ok(Ending::Done)
+}
+
+fn told(report: &Value) -> String {
+    let verb = if report["apply"] == true { "removed" } else { "would be removed" };
+    let stays = "stay";
+    let piles = [
+        ("orphans", "objects that nobody recorded", verb),
+        ("manifests", "manifests of what is no longer on record", verb),
+        ("uploads", "uploads that nobody will complete", verb),
+        ("young", "too young to tell", stays),
+        ("foreign", "not ours by their names", stays),
+        ("unknown", "of batches that the ledger doesn't know", stays),
+        ("ahead", "ahead of their batch's generation", stays),
+    ];
+    let mut parts = vec![format!(
+        "  {} objects and manifests looked at ({}), older than {}",
+        grouped(number(&report["lookedAt"])),
+        bytes(number(&report["bytesLookedAt"])),
+        duration(Duration::from_secs(number(&report["olderThanSecs"])))
+    )];
+    let found: Vec<_> = piles
+        .into_iter()
+        .filter(|(name, ..)| number(&report[*name]["count"]) > 0)
+        .collect();
+    if found.is_empty() {
+        parts.push("  Everything in the archive is on record, or in the making.".to_owned());
+        return parts.join("\n\n");
+    }
+    let columns = [Column::Number("COUNT"), Column::Number("BYTES"), Column::Text("WHAT"), Column::Text("")];
+    let rows = found.iter().map(|(name, what, fate)| {
+        let pile = &report[*name];
+        vec![
+            grouped(number(&pile["count"])),
+            bytes(number(&pile["bytes"])),
+            (*what).to_owned(),
+            (*fate).to_owned(),
+        ]
+    });
+    parts.push(show::table(&columns, rows.collect()));
+    parts.extend(found.iter().map(|(name, what, _)| keys(what, &report[*name])));
+    if report["apply"] != true && found.iter().any(|(_, _, fate)| *fate == verb) {
+        parts.push("  Nothing was removed. With --apply it is.".to_owned());
+    }
+    parts.join("\n\n")
+}
+
+fn keys(what: &str, pile: &Value) -> String {
+    let keys = pile["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let shown = keys.iter().take(KEYS_SHOWN_MAX).filter_map(Value::as_str);
+    let mut lines = vec![format!("  {what}:")];
+    lines.extend(shown.map(|key| format!("    {key}")));
+    let unshown = number(&pile["count"]).saturating_sub(keys.len().min(KEYS_SHOWN_MAX) as u64);
+    if unshown > 0 {
+        lines.push(format!("    and {} more", grouped(unshown)));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(apply: bool) -> Value {
+        json!({
+            "apply": apply, "olderThanSecs": 3_600, "lookedAt": 2_001, "bytesLookedAt": 4_096,
+            "orphans": {"count": 12, "bytes": 2_048, "keys": ["a/batch-1-g1.ndjson.zst", "a/batch-2-g1.ndjson.zst"]},
+            "foreign": {"count": 1, "bytes": 5, "keys": ["a/notes.txt"]},
+            "young": {"count": 0, "bytes": 0, "keys": []},
+        })
+    }
+
+    #[test]
+    fn a_dry_run_says_what_would_be_removed_and_how() {
+        let text = told(&report(false));
+        for part in [
+            "2,001 objects and manifests looked at (4.0 KiB), older than 1 h 0 min",
+            "objects that nobody recorded  would be removed",
+            "a/batch-1-g1.ndjson.zst",
+            "and 10 more",
+            "not ours by their names       stay",
+            "a/notes.txt",
+            "With --apply it is.",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+        assert!(!text.contains("too young"), "{text}");
+    }
+
+    #[test]
+    fn what_was_removed_is_said_to_be() {
+        let text = told(&report(true));
+        assert!(text.contains("objects that nobody recorded  removed"), "{text}");
+        assert!(!text.contains("--apply"), "{text}");
+        let nothing = told(&json!({"apply": true, "lookedAt": 7}));
+        assert!(nothing.contains("Everything in the archive is on record"), "{nothing}");
+    }
+}

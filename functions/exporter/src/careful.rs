@@ -1,0 +1,132 @@
+//! Careful mode: a batch that keeps failing is fetched message by message, so that what it fails over has a name.
+//!
+//! It begins with the third attempt, or as soon as a suspect is known. The message is put on record before it is
+//! touched. So where the worker dies, the next one knows over which message, and sets it aside without touching it: each
+//! death costs one message at most, and with five attempts a batch outlives two such messages. A third parks it, and
+//! whoever sends it again finds all three set aside. A panic is a death like any other.
+//!
+//! A request that Elasticsearch refuses for one message alone sets that message aside as well. Where most are refused,
+//! it isn't the messages, and the attempt fails as it did before.
+//!
+//! One message is in memory at a time. The lines are written by the same functions as in any other attempt.
+
+use crate::archive::lease_lost;
+use crate::export::{Exporter, ledger_failure};
+use crate::fetch::{Part, Written};
+use granary_domain::{Cause, Failure, Fence, MessageId, Outcome};
+use granary_ledger::{ClaimedBatch, Fenced, OwnedMessage, Suspect};
+use std::collections::HashMap;
+
+/// One death may be the platform's, and so may be two; but a third attempt that only repeats them is wasted.
+const CAREFUL_FROM_ATTEMPT: u32 = 3;
+
+/// Whether the messages of a batch are to be fetched one by one.
+pub(crate) fn is_called_for(batch: &ClaimedBatch, suspects: &[Suspect]) -> bool {
+    batch.attempts >= CAREFUL_FROM_ATTEMPT || !suspects.is_empty()
+}
+
+/// What came of asking for one message.
+enum Asked {
+    Answered(Vec<Part>),
+    Refused(Failure),
+}
+
+impl Exporter {
+    /// The messages over which workers of this batch died. A first claim has none, and asks nobody.
+    pub(crate) async fn suspects_of(&self, batch: &ClaimedBatch) -> Result<Vec<Suspect>, Failure> {
+        if batch.fence == Fence(1) {
+            return Ok(Vec::new());
+        }
+        self.ledger.suspects_of(batch).await.map_err(ledger_failure)
+    }
+
+    /// Fetches the messages of a batch one by one, all but the suspects.
+    pub(crate) async fn fetch_carefully(
+        &self,
+        batch: &ClaimedBatch,
+        messages: &[OwnedMessage],
+        suspects: &[Suspect],
+        written: &mut Written,
+    ) -> Result<(), Failure> {
+        tracing::warn!(batch = batch.id.0, suspects = suspects.len(), "messages are fetched one by one");
+        let deaths: HashMap<&MessageId, Fence> = suspects
+            .iter()
+            .map(|suspect| (&suspect.message_id, suspect.attempt))
+            .collect();
+        let mut answered = 0;
+        let mut refused = Vec::new();
+        for (place, message) in messages.iter().enumerate() {
+            if let Some(attempt) = deaths.get(&message.message_id) {
+                written.except(message, Outcome::Quarantined, died_over(*attempt));
+                continue;
+            }
+            self.name_suspect(batch, message).await?;
+            match self.ask_for(batch, messages, place).await? {
+                Asked::Answered(parts) => {
+                    answered += 1;
+                    self.write_parts(batch, messages, parts, written).await?;
+                }
+                Asked::Refused(failure) => refused.push((place, failure)),
+            }
+        }
+        self.ledger.clear_suspect(batch).await.map_err(ledger_failure)?;
+        if refused.len() > answered
+            && let Some((_, failure)) = refused.pop()
+        {
+            return Err(failure);
+        }
+        for (place, failure) in refused {
+            let part = self
+                .give_up(batch, &messages[place], place..place + 1, &failure.text, None)
+                .await?;
+            self.write_parts(batch, messages, vec![part], written).await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches one message. A refusal counts as its own only where Elasticsearch answers the same questions about
+    /// nothing.
+    async fn ask_for(
+        &self,
+        batch: &ClaimedBatch,
+        messages: &[OwnedMessage],
+        place: usize,
+    ) -> Result<Asked, Failure> {
+        match self.fetch_range(batch, messages, place..place + 1).await {
+            Ok(parts) => Ok(Asked::Answered(parts)),
+            Err(failure)
+                if failure.cause == Cause::SourceRefused && self.answers_beside(&messages[place]).await =>
+            {
+                Ok(Asked::Refused(failure))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn name_suspect(&self, batch: &ClaimedBatch, message: &OwnedMessage) -> Result<(), Failure> {
+        match self
+            .ledger
+            .suspect(batch, &message.message_id)
+            .await
+            .map_err(ledger_failure)?
+        {
+            Fenced::Done => Ok(()),
+            Fenced::Refused => Err(lease_lost()),
+        }
+    }
+
+    /// A worker that lost its batch but is alive takes its suspicion back. Where it can't, the message is set aside by
+    /// the next one, and a person sees it.
+    pub(crate) async fn withdraw_suspicion(&self, batch: &ClaimedBatch) {
+        if batch.fence == Fence(1) {
+            return;
+        }
+        if let Err(error) = self.ledger.clear_suspect(batch).await {
+            tracing::warn!(batch = batch.id.0, "a suspicion can't be taken back: {error}");
+        }
+    }
+}
+
+fn died_over(attempt: Fence) -> String {
+    format!("its worker died while it was exported, on attempt {attempt} of the execution log; it was not touched again")
+}

@@ -1,0 +1,129 @@
+//! What has been waiting for too long because the platform breaks it off: people are told once for each cause, and
+//! once when nothing waits for it any more.
+//!
+//! A condition begins if and only if something has waited for 30 minutes, by the database's clock, and it ends if
+//! and only if nothing is deferred for its cause: work that is being tried again still counts, so an outage doesn't look over
+//! in between. Where this step fails, the next tick sees the same.
+
+use crate::reap::{Reaper, Tick};
+use granary_domain::Cause;
+use granary_ledger::Deferral;
+use std::time::Duration;
+
+const DEFERRED_FOR_MAX: Duration = Duration::from_secs(30 * 60);
+
+impl Reaper {
+    /// Looks at what is deferred, and writes down what is to be told.
+    pub(crate) async fn watch_deferrals(&self, tick: &mut Tick) -> anyhow::Result<()> {
+        let deferrals = self.ledger.deferrals().await?;
+        tick.deferred_causes = deferrals.len() as u64;
+        for deferral in &deferrals {
+            let begins = deferral.waited >= DEFERRED_FOR_MAX;
+            if begins
+                && self
+                    .ledger
+                    .begin_deferral(deferral.cause, &told(deferral))
+                    .await?
+            {
+                tracing::warn!(cause = %deferral.cause, batches = deferral.batches, "deferred for too long");
+            }
+        }
+        for lasting in self.ledger.lasting_deferrals().await? {
+            let lasts = deferrals
+                .iter()
+                .any(|deferral| deferral.cause.as_str() == lasting.cause);
+            if !lasts {
+                let text = format!(
+                    "{}: nothing waits for this any more (see alert {})",
+                    lasting.cause, lasting.alert
+                );
+                self.ledger.end_deferral(&lasting, &text).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Cause, count, since when, and what was met last.
+fn told(deferral: &Deferral) -> String {
+    let Deferral {
+        cause,
+        batches,
+        messages,
+        windows,
+        since,
+        ..
+    } = deferral;
+    let mut waiting = Vec::new();
+    if *batches > 0 {
+        waiting.push(format!("{batches} batches ({messages} messages) to be exported"));
+    }
+    if *windows > 0 {
+        waiting.push(format!("{windows} ranges whose ids are to be read"));
+    }
+    let minutes = deferral.waited.as_secs() / 60;
+    format!(
+        "{cause}: {what} wait, the oldest since {since:.0} ({minutes} minutes). Last: {reason}",
+        what = waiting.join(" and "),
+        reason = deferral.reason
+    )
+}
+
+/// What people can do about a cause.
+pub(crate) fn remedy(cause: &str) -> &'static str {
+    match cause.parse() {
+        Ok(Cause::SourceUnavailable) => {
+            "see whether Elasticsearch is up, reachable and not overloaded (fewer exporters load it less: \
+             ExporterConcurrency). Work goes on by itself when it answers; no attempt is used up meanwhile."
+        }
+        Ok(Cause::SourceRefused) => {
+            "Elasticsearch refuses what it is asked: look at mapping, permissions and GRANARY_SOURCE_INDEX. Windows are \
+             read by themselves when it no longer does."
+        }
+        Ok(Cause::ArchiveUnavailable) => {
+            "see whether S3 is reachable and not throttling. Work goes on by itself when it answers; no attempt is \
+             used up meanwhile."
+        }
+        Ok(Cause::LedgerUnavailable) => {
+            "see whether MySQL is overloaded, or short of connections. Work goes on by itself when it answers; no attempt \
+             is used up meanwhile."
+        }
+        Ok(Cause::Deadline) => {
+            "these batches don't fit into one invocation of the exporter: make batches smaller (GRANARY_BATCH_SIZE, for \
+             new migrations) or the exporter's timeout longer, and see whether Elasticsearch or S3 is slow."
+        }
+        _ => "look at the reason above, and into the log of the harvester and the exporter.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_says_what_waits_since_when_and_why() {
+        let deferral = Deferral {
+            cause: Cause::SourceUnavailable,
+            batches: 12,
+            messages: 12_000,
+            windows: 2,
+            since: "2026-03-01T14:02:11.5Z".parse().unwrap(),
+            waited: Duration::from_secs(31 * 60),
+            next_try: None,
+            reason: "Elasticsearch is unavailable: could not open a point in time: connection refused".into(),
+        };
+        assert_eq!(
+            told(&deferral),
+            "source_unavailable: 12 batches (12000 messages) to be exported and 2 ranges whose ids are to be read wait, \
+             the oldest since 2026-03-01T14:02:11Z (31 minutes). Last: Elasticsearch is unavailable: could not open a \
+             point in time: connection refused"
+        );
+    }
+
+    #[test]
+    fn e9_people_are_told_what_to_do_about_batches_that_do_not_fit() {
+        assert!(remedy("deadline").contains("GRANARY_BATCH_SIZE"));
+        assert!(remedy("source_unavailable").contains("by itself"));
+        assert!(remedy("a cause of a later version").contains("log"));
+    }
+}

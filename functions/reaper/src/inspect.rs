@@ -1,0 +1,98 @@
+//! Whether what always holds still does: at each tick for a few batches, so that a defect is told within a minute where
+//! it has just happened, and within a round where it lies.
+//!
+//! A tick looks at the batches whose attempts ended last, and at the next few of a round through all batches: some ten
+//! statements of milliseconds, and two looks into the bucket for each batch on record. A million messages in batches of
+//! a thousand take a round of an hour and a half; 20 million a little over a day. What doesn't hold is an alert, once
+//! for each invariant and subject. Nothing is repaired: whoever repairs what he doesn't understand makes it worse.
+
+use crate::reap::{Reaper, Tick};
+use granary_domain::{BatchId, Invariant, Subject, Violation};
+use granary_invariants::Depth;
+use granary_ledger::Bounds;
+use std::time::Duration;
+
+/// What the alert's row says it is.
+pub(crate) const ALERT: &str = "invariant";
+const RECENT_BATCHES_PER_TICK_MAX: u32 = 12;
+const ROUND_BATCHES_PER_TICK_MAX: u32 = 12;
+/// A tick, and what it may come late.
+const RECENT: Duration = Duration::from_secs(90);
+/// Batches are parked between two ticks; each tick tells of them.
+const UNTOLD_MAX: Duration = Duration::from_secs(300);
+const ALERTS_PER_TICK_MAX: usize = 100;
+
+impl Reaper {
+    /// Looks at a few batches, and writes an alert for what doesn't hold.
+    pub(crate) async fn inspect(&self, tick: &mut Tick) -> anyhow::Result<()> {
+        let bounds = Bounds {
+            attempts_max: Some(self.retry.attempts_max),
+            untold_max: UNTOLD_MAX,
+        };
+        let recent = self
+            .ledger
+            .slice_of_recent(RECENT, RECENT_BATCHES_PER_TICK_MAX)
+            .await?;
+        let mut violations = self.inspector.inspect(&recent, &bounds, Depth::Outside).await?;
+        let at = self.ledger.inspected_up_to().await?;
+        if let Some(slice) = self
+            .ledger
+            .slice_after(at, ROUND_BATCHES_PER_TICK_MAX)
+            .await?
+        {
+            violations.extend(self.inspector.inspect(&slice, &bounds, Depth::Outside).await?);
+            let is_round = slice.last().0 == u64::MAX;
+            let next = if is_round { BatchId(0) } else { slice.last() };
+            if next != at {
+                self.ledger.move_inspection(next).await?;
+            }
+        }
+        tick.violations += violations.len() as u64;
+        for violation in violations.iter().take(ALERTS_PER_TICK_MAX) {
+            self.alarm(violation).await?;
+        }
+        Ok(())
+    }
+
+    async fn alarm(&self, violation: &Violation) -> anyhow::Result<()> {
+        let (invariant, subject) = (violation.invariant, subject_key(violation));
+        let text = violation.to_string();
+        let is_new = self
+            .ledger
+            .raise_alert(ALERT, &subject, invariant.as_str(), &text)
+            .await?;
+        if is_new > 0 {
+            tracing::error!(%invariant, "what always holds doesn't: {text}");
+        }
+        Ok(())
+    }
+}
+
+/// One alert for each invariant and subject.
+fn subject_key(violation: &Violation) -> String {
+    let invariant: Invariant = violation.invariant;
+    match violation.subject {
+        Subject::Batch(batch) => format!("{invariant}.batch.{batch}"),
+        Subject::Window(window) => format!("{invariant}.window.{window}"),
+        Subject::Released => format!("{invariant}.released"),
+        Subject::Archive => format!("{invariant}.archive"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_about_one_invariant_and_one_subject() {
+        let violation = |invariant, subject| Violation::new(invariant, subject, "");
+        let of_batch = violation(Invariant::NoStaleCompletion, Subject::Batch(BatchId(u64::MAX)));
+        let key = subject_key(&of_batch);
+        assert_eq!(key, "no_stale_completion.batch.18446744073709551615");
+        assert!(key.len() <= 128);
+        assert_eq!(
+            subject_key(&violation(Invariant::OneStanding, Subject::Released)),
+            "one_standing.released"
+        );
+    }
+}

@@ -1,0 +1,22 @@
+CREATE TABLE IF NOT EXISTS sealed_range (
+    id              BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    range_from      DATETIME        NOT NULL COMMENT 'the first instant of an hour of event time',
+    range_to        DATETIME        NOT NULL,
+    last_batch_id   BIGINT UNSIGNED NOT NULL COMMENT 'batches of the hour up to this number are sealed; later ones are not',
+    windows         TEXT            CHARACTER SET ascii NOT NULL COMMENT 'JSON: the verified windows that cover it',
+    messages        BIGINT UNSIGNED NOT NULL,
+    exported        BIGINT UNSIGNED NOT NULL,
+    missing         BIGINT UNSIGNED NOT NULL,
+    quarantined     BIGINT UNSIGNED NOT NULL,
+    batches         BIGINT UNSIGNED NOT NULL,
+    objects         BIGINT UNSIGNED NOT NULL,
+    bytes_stored    BIGINT UNSIGNED NOT NULL,
+    digest_high     BIGINT UNSIGNED NOT NULL COMMENT 'of the exported ids, summed from message rows',
+    digest_low      BIGINT UNSIGNED NOT NULL,
+    sealed_at       DATETIME(6)     NOT NULL,
+    sealed_by       VARCHAR(128)    CHARACTER SET utf8mb4 NOT NULL,
+    purged_at       DATETIME(6)     NULL COMMENT 'NULL: some of its rows are still there',
+    UNIQUE KEY sealed_range_hour (range_from, last_batch_id),
+    CONSTRAINT sealed_range_half_open CHECK (range_from < range_to),
+    CONSTRAINT sealed_range_accounted CHECK (messages = exported + missing + quarantined)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4

@@ -1,0 +1,351 @@
+//! Deferrals: what waits because the platform broke it off, since when, how much of it, and why.
+//!
+//! A batch is deferred if and only if its last attempts ended without counting, by a fault of the platform or for want
+//! of time; an attempt that settles, fails or dies ends the row. It stays deferred while it is tried again, so that
+//! an outage doesn't look over whenever somebody knocks. A window is deferred while its last reading ended with an
+//! error, and a migration while its next window can't be opened.
+//!
+//! Not here: how long to wait (the functions decide), nor whom to tell and when (the reaper's
+//! `deferrals.rs`). When MySQL is away nothing of it is written down: then its leases run out.
+
+use crate::error::During;
+use crate::row::{Columns, at, uuid};
+use crate::settle::shortened;
+use crate::window::micros;
+use crate::{ClaimedBatch, Fenced, LeasedWindow, Ledger, LedgerError};
+use granary_domain::{Cause, Failure, MigrationId, TimeRange};
+use granary_steps::Step;
+use jiff::Timestamp;
+use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What waits for one cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deferral {
+    /// Why the last try came to nothing.
+    pub cause: Cause,
+    /// Batches that are to be exported.
+    pub batches: u64,
+    /// Messages in them.
+    pub messages: u64,
+    /// Ranges whose ids are to be read: windows, and migrations whose next window can't be opened.
+    pub windows: u64,
+    /// Since when the oldest of all these has been waiting, whatever its causes were meanwhile.
+    pub since: Timestamp,
+    /// How long that is, by the database's clock.
+    #[serde(skip)]
+    pub waited: Duration,
+    /// When the first of them is tried again. It may be past: then it is on its way.
+    pub next_try: Option<Timestamp>,
+    /// What one of them met last, for people.
+    pub reason: String,
+}
+
+/// An alert about deferrals that lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastingDeferral {
+    /// The alert's number.
+    pub alert: u64,
+    /// What it is about.
+    pub cause: String,
+}
+
+/// The kind of the alerts about deferrals; that of their ends has `_over` behind it.
+const KIND: &str = "deferred";
+/// There are as many as [`Cause`] has; a bound all the same.
+const CAUSES_MAX: usize = 32;
+
+/// A row of `harvest_deferral` that still holds. A window that was read on, and a migration that has moved on, need not
+/// tell: what they wrote while they did shows it.
+const STANDS: &str = "m.state = 'open' AND (d.harvested_to = m.harvested_to \
+     OR (w.state IN ('open', 'harvesting') AND w.error_text IS NOT NULL))";
+
+impl Ledger {
+    /// Everything that is deferred now, by cause, the longest first.
+    pub async fn deferrals(&self) -> Result<Vec<Deferral>, LedgerError> {
+        self.deferrals_where("TRUE", "TRUE", Params::Empty).await
+    }
+
+    /// What of a migration is deferred now: its windows, and the batches of its range, whoever owns them.
+    pub async fn deferrals_of(
+        &self,
+        migration: MigrationId,
+        range: Option<TimeRange>,
+    ) -> Result<Vec<Deferral>, LedgerError> {
+        let bound =
+            |end: fn(&TimeRange) -> Timestamp| range.as_ref().map_or(Value::NULL, |range| at(end(range)));
+        self.deferrals_where(
+            "b.hour_start > :from - INTERVAL 1 HOUR AND b.hour_start < :to",
+            "d.migration_id = :migration",
+            params! {
+                "from" => bound(TimeRange::from), "to" => bound(TimeRange::to), "migration" => uuid(migration),
+            },
+        )
+        .await
+    }
+
+    async fn deferrals_where(
+        &self,
+        batches: &str,
+        windows: &str,
+        params: Params,
+    ) -> Result<Vec<Deferral>, LedgerError> {
+        let of_batches = format!(
+            "SELECT COALESCE(b.error_code, '') AS cause, COUNT(*) AS batches, \
+             CAST(SUM(b.message_count) AS UNSIGNED) AS messages, 0 AS windows, MIN(b.deferred_since) AS since, \
+             MIN(IF(b.status = 'pending', COALESCE(b.not_before, UTC_TIMESTAMP(6)), NULL)) AS next_try, \
+             COALESCE(MAX(b.error_text), '') AS reason, \
+             TIMESTAMPDIFF(MICROSECOND, MIN(b.deferred_since), UTC_TIMESTAMP(6)) AS waited FROM batch b \
+             WHERE b.status IN ('pending', 'in_progress') AND b.deferred_since IS NOT NULL AND {batches} \
+             GROUP BY b.error_code LIMIT {CAUSES_MAX}"
+        );
+        let of_windows = format!(
+            "SELECT d.cause, 0 AS batches, 0 AS messages, COUNT(*) AS windows, MIN(d.since) AS since, \
+             MIN(IF(w.state = 'open', w.not_before, NULL)) AS next_try, MAX(d.reason) AS reason, \
+             TIMESTAMPDIFF(MICROSECOND, MIN(d.since), UTC_TIMESTAMP(6)) AS waited FROM harvest_deferral d \
+             JOIN migration m ON m.id = d.migration_id LEFT JOIN harvest_window w ON w.id = d.window_id \
+             WHERE {STANDS} AND {windows} GROUP BY d.cause LIMIT {CAUSES_MAX}"
+        );
+        let (of_batches, of_windows, params) = (&of_batches, &of_windows, &params);
+        self.read("list what is deferred", |mut reader| async move {
+            let mut deferrals = Vec::new();
+            for query in [of_batches, of_windows] {
+                let rows: Vec<Row> = reader.rows(query, params_of(query, params)).await?;
+                for row in rows {
+                    add(&mut deferrals, deferral_of(row)?);
+                }
+            }
+            deferrals.sort_by_key(|deferral| deferral.since);
+            Ok(deferrals)
+        })
+        .await
+    }
+
+    /// Gives a batch back that didn't fit into its worker's time: it counts as a deferral, not as an attempt, and is sent
+    /// again after `delay`.
+    pub async fn defer_unfinished(
+        &self,
+        batch: &ClaimedBatch,
+        failure: &Failure,
+        delay: Duration,
+    ) -> Result<Fenced, LedgerError> {
+        self.end_attempt(
+            Step::HandBackBatch,
+            batch,
+            "handed_back",
+            "b.status = 'pending', b.attempts = b.attempts - 1, b.enqueued_at = NULL, \
+             b.not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND, b.deferrals = b.deferrals + 1, \
+             b.deferred_since = COALESCE(b.deferred_since, UTC_TIMESTAMP(6)), \
+             b.error_code = :code, b.error_text = :text, a.error_code = :code, a.error_text = :text",
+            params! {
+                "delay" => micros(delay),
+                "code" => failure.cause.as_str(), "text" => shortened(&failure.text),
+            },
+        )
+        .await
+    }
+
+    /// Hands a window back whose reading an error broke off. What was recorded stays; whoever is next goes on from the
+    /// bookmark, after `delay`.
+    pub async fn defer_window(
+        &self,
+        window: &LeasedWindow,
+        failure: &Failure,
+        delay: Duration,
+    ) -> Result<Fenced, LedgerError> {
+        self.change(Step::ReleaseWindow, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
+            forget_past(&mut transaction).await.during(doing)?;
+            transaction
+                .exec_drop(
+                    "UPDATE harvest_window SET state = 'open', holder = NULL, lease_until = NULL, \
+                     error_text = :reason, not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND \
+                     WHERE id = :id AND fence = :fence AND state = 'harvesting'",
+                    params! {
+                        "reason" => shortened(&failure.text), "delay" => micros(delay),
+                        "id" => window.id.0, "fence" => window.fence.0,
+                    },
+                )
+                .await
+                .during(doing)?;
+            if transaction.affected_rows() == 0 {
+                transaction.rollback().await.during(doing)?;
+                return Ok(Fenced::Refused);
+            }
+            let row = (window.migration_id, window.id.0, None);
+            write_deferral(&mut transaction, row, failure)
+                .await
+                .during(doing)?;
+            transaction.commit().await.during(doing)?;
+            Ok(Fenced::Done)
+        })
+        .await
+    }
+
+    /// Writes down that a migration's next window, which begins at `harvested_to`, can't be opened.
+    pub async fn defer_harvest(
+        &self,
+        migration: MigrationId,
+        harvested_to: Timestamp,
+        failure: &Failure,
+    ) -> Result<(), LedgerError> {
+        self.change(Step::DeferHarvest, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
+            forget_past(&mut transaction).await.during(doing)?;
+            let row = (migration, 0, Some(harvested_to));
+            write_deferral(&mut transaction, row, failure)
+                .await
+                .during(doing)?;
+            transaction.commit().await.during(doing)
+        })
+        .await
+    }
+
+    /// Writes an alert that what waits for a cause has waited for too long, unless one lasts already. Says whether it is
+    /// new.
+    pub async fn begin_deferral(&self, cause: Cause, text: &str) -> Result<bool, LedgerError> {
+        let text = shortened(text);
+        let text = text.as_str();
+        self.change(Step::BeginCondition, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(
+                "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
+                 SELECT :kind, CONCAT(:cause, '@', DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ')), :cause, \
+                 :text, UTC_TIMESTAMP(6) FROM DUAL WHERE NOT EXISTS \
+                 (SELECT 1 FROM alert WHERE kind = :kind AND cause = :cause AND over_at IS NULL)",
+                params! { "kind" => KIND, "cause" => cause.as_str(), "text" => text },
+            )
+            .await
+            .during(doing)?;
+            Ok(conn.affected_rows() > 0)
+        })
+        .await
+    }
+
+    /// The alerts about deferrals whose end nobody was told yet.
+    pub async fn lasting_deferrals(&self) -> Result<Vec<LastingDeferral>, LedgerError> {
+        self.read("list lasting deferrals", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
+                    "SELECT id, cause FROM alert WHERE kind = ? AND over_at IS NULL ORDER BY id LIMIT ?",
+                    (KIND, CAUSES_MAX as u64),
+                )
+                .await?;
+            rows.into_iter()
+                .map(|mut row| {
+                    Ok(LastingDeferral {
+                        alert: row.column("id")?,
+                        cause: row.column("cause")?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Ends such an alert, with another one that says so. Says whether this call did it.
+    pub async fn end_deferral(&self, lasting: &LastingDeferral, text: &str) -> Result<bool, LedgerError> {
+        let text = shortened(text);
+        let text = text.as_str();
+        self.change(Step::EndCondition, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
+            transaction
+                .exec_drop(
+                    "UPDATE alert SET over_at = UTC_TIMESTAMP(6) WHERE id = ? AND over_at IS NULL",
+                    (lasting.alert,),
+                )
+                .await
+                .during(doing)?;
+            if transaction.affected_rows() == 0 {
+                transaction.rollback().await.during(doing)?;
+                return Ok(false);
+            }
+            transaction
+                .exec_drop(
+                    "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) \
+                     VALUES (CONCAT(:kind, '_over'), :alert, :cause, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
+                    params! {
+                        "kind" => KIND, "alert" => lasting.alert.to_string(), "cause" => &lasting.cause, "text" => text,
+                    },
+                )
+                .await
+                .during(doing)?;
+            transaction.commit().await.during(doing)?;
+            Ok(true)
+        })
+        .await
+    }
+}
+
+/// Rows that don't hold any more go before anything else is written: what comes in their place begins anew.
+async fn forget_past(conn: &mut impl Queryable) -> Result<(), mysql_async::Error> {
+    conn.query_drop(format!(
+        "DELETE d FROM harvest_deferral d JOIN migration m ON m.id = d.migration_id \
+         LEFT JOIN harvest_window w ON w.id = d.window_id WHERE NOT COALESCE({STANDS}, FALSE)"
+    ))
+    .await
+}
+
+async fn write_deferral(
+    conn: &mut impl Queryable,
+    (migration, window, harvested_to): (MigrationId, u64, Option<Timestamp>),
+    failure: &Failure,
+) -> Result<(), mysql_async::Error> {
+    conn.exec_drop(
+        "INSERT INTO harvest_deferral (migration_id, window_id, cause, reason, deferrals, since, harvested_to) \
+         VALUES (:migration, :window, :cause, :reason, 1, UTC_TIMESTAMP(6), :harvested_to) \
+         ON DUPLICATE KEY UPDATE deferrals = deferrals + 1, cause = :cause, reason = :reason",
+        params! {
+            "migration" => uuid(migration), "window" => window, "cause" => failure.cause.as_str(),
+            "reason" => shortened(&failure.text), "harvested_to" => harvested_to.map_or(Value::NULL, at),
+        },
+    )
+    .await
+}
+
+/// Those of the parameters that a query names: MySQL refuses the others.
+fn params_of(query: &str, params: &Params) -> Params {
+    match params {
+        Params::Named(named) => {
+            let is_named = |name: &[u8]| query.contains(&format!(":{}", String::from_utf8_lossy(name)));
+            let used = named.iter().filter(|(name, _)| is_named(name));
+            Params::Named(used.map(|(name, value)| (name.clone(), value.clone())).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn deferral_of(mut row: Row) -> Result<Deferral, LedgerError> {
+    let cause: String = row.column("cause")?;
+    let waited: i64 = row.column("waited")?;
+    Ok(Deferral {
+        // What has no name here is told all the same.
+        cause: cause.parse().unwrap_or(Cause::Unexpected),
+        batches: row.column("batches")?,
+        messages: row.column("messages")?,
+        windows: row.column("windows")?,
+        since: row.instant("since")?,
+        waited: Duration::from_micros(u64::try_from(waited).unwrap_or(0)),
+        next_try: row.instant_or_null("next_try")?,
+        reason: row.column("reason")?,
+    })
+}
+
+/// Batches and windows of one cause are told together.
+fn add(deferrals: &mut Vec<Deferral>, more: Deferral) {
+    let Some(known) = deferrals.iter_mut().find(|known| known.cause == more.cause) else {
+        deferrals.push(more);
+        return;
+    };
+    known.batches += more.batches;
+    known.messages += more.messages;
+    known.windows += more.windows;
+    known.since = known.since.min(more.since);
+    known.waited = known.waited.max(more.waited);
+    known.next_try = known.next_try.into_iter().chain(more.next_try).min();
+    if known.reason.is_empty() {
+        known.reason = more.reason;
+    }
+}

@@ -1,0 +1,251 @@
+//! Sending a batch again because somebody asked: its object is to be written anew, or it was parked.
+//!
+//! A batch that is exported anew goes on to its next generation. Its old object stays on record, readable and named by
+//! the row, until the new one is settled; from then on it is superseded, and whoever removes it says so here. Asking
+//! is fenced: it holds for the batch as the caller saw it, so asking twice is asking once.
+
+use crate::connect::Doing;
+use crate::error::During;
+use crate::repair::{RepairMigration, ensure_migration};
+use crate::row::{Columns, placeholders, uuid};
+use crate::{Ledger, LedgerError};
+use granary_domain::{BatchId, BatchStatus, Fence, Generation, Hour, MessageId, MigrationState, ObjectKey};
+use granary_steps::Step;
+use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+
+const REASON_CHARS_MAX: usize = 500;
+
+/// A batch that is to be exported anew.
+#[derive(Debug, Clone, Copy)]
+pub struct ReExport<'a> {
+    /// Which one.
+    pub batch: BatchId,
+    /// Its fence, as the caller saw it.
+    pub fence: Fence,
+    /// Why, for people.
+    pub reason: &'a str,
+    /// Who takes the batch over where its own migration was cancelled: a cancelled migration's batches are given up.
+    pub heir: &'a RepairMigration,
+}
+
+/// What asking for a new export came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReExported {
+    /// It is pending, under its next generation.
+    Asked,
+    /// The same was asked before, and isn't over yet.
+    UnderWay,
+    /// It isn't completed or parked any more, or not as the caller saw it.
+    Changed,
+}
+
+/// An object that isn't on record any more, since its batch was exported anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    /// Whose it was.
+    pub batch: BatchId,
+    /// Under which fence the new export was asked for.
+    pub fence: Fence,
+    /// Which export it was.
+    pub generation: Generation,
+    /// The batch's hour.
+    pub hour: Hour,
+    /// It; `None`: there is a manifest at the most.
+    pub object: Option<ObjectKey>,
+}
+
+impl Ledger {
+    /// Has a completed or a parked batch exported anew: it is pending, under its next generation, with all its attempts.
+    /// It counts the messages that it owns by now.
+    pub async fn re_export(&self, wanted: &ReExport<'_>) -> Result<ReExported, LedgerError> {
+        self.change(Step::ReExportBatch, |doing| self.try_re_export(doing, wanted))
+            .await
+    }
+
+    async fn try_re_export(&self, doing: Doing, wanted: &ReExport<'_>) -> Result<ReExported, LedgerError> {
+        let mut transaction = self.begin(doing).await?;
+        let standing = standing_of(&mut transaction, doing, wanted).await?;
+        if standing != ReExported::Asked {
+            transaction.rollback().await.during(doing)?;
+            return Ok(standing);
+        }
+        inherit(&mut transaction, doing, wanted).await?;
+        transaction
+            .exec_drop(
+                "INSERT INTO superseded_object (batch_id, fence, generation, hour_start, object_key, reason, asked_at) \
+                 SELECT id, fence, generation, hour_start, object_key, ?, UTC_TIMESTAMP(6) FROM batch WHERE id = ?",
+                (shortened(wanted.reason), wanted.batch.0),
+            )
+            .await
+            .during(doing)?;
+        transaction
+            .exec_drop(
+                "UPDATE batch SET status = 'pending', attempts = 0, generation = generation + 1, parked_at = NULL, \
+                 enqueued_at = NULL, sends = 0, not_before = NULL, deferrals = 0, deferred_since = NULL, \
+                 error_code = NULL, error_text = NULL, \
+                 message_count = (SELECT COUNT(*) FROM message WHERE message.batch_id = :id) WHERE id = :id",
+                params! { "id" => wanted.batch.0 },
+            )
+            .await
+            .during(doing)?;
+        transaction.commit().await.during(doing)?;
+        Ok(ReExported::Asked)
+    }
+
+    /// Gives parked batches all their attempts again, under the same generation. Says how many.
+    pub async fn unpark(&self, batches: &[BatchId]) -> Result<u64, LedgerError> {
+        if batches.is_empty() {
+            return Ok(0);
+        }
+        let statement = &format!(
+            "UPDATE batch SET status = 'pending', attempts = 0, retry_count = retry_count + 1, parked_at = NULL, \
+             enqueued_at = NULL, sends = 0, not_before = NULL \
+             WHERE status = 'failed' AND parked_at IS NOT NULL AND id IN ({})",
+            placeholders(batches.len())
+        );
+        self.change(Step::UnparkBatches, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            let ids = batches.iter().map(|id| Value::from(id.0)).collect();
+            conn.exec_drop(statement, Params::Positional(ids))
+                .await
+                .during(doing)?;
+            Ok(conn.affected_rows())
+        })
+        .await
+    }
+
+    /// The completed batches that own some of these messages, with their fences. At most 5,000 ids.
+    pub async fn completed_owners_of(&self, ids: &[MessageId]) -> Result<Vec<(BatchId, Fence)>, LedgerError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = &format!(
+            "SELECT DISTINCT b.id, b.fence FROM message m JOIN batch b ON b.id = m.batch_id \
+             WHERE m.message_id IN ({}) AND b.status = 'completed'",
+            placeholders(ids.len())
+        );
+        self.read("look for owners", |mut reader| async move {
+            let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
+            let rows: Vec<(u64, u32)> = reader.rows(query, Params::Positional(values)).await?;
+            Ok(rows
+                .into_iter()
+                .map(|(batch, fence)| (BatchId(batch), Fence(fence)))
+                .collect())
+        })
+        .await
+    }
+
+    /// Objects that are on record no more, the oldest request first. One that was adopted again isn't among them.
+    pub async fn superseded(&self, limit: u32) -> Result<Vec<Superseded>, LedgerError> {
+        self.read("list superseded objects", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
+                    "SELECT s.batch_id, s.fence, s.generation, s.hour_start, s.object_key FROM superseded_object s \
+                     JOIN batch b ON b.id = s.batch_id WHERE s.removed_at IS NULL AND b.status = 'completed' \
+                     AND b.fence > s.fence AND b.generation > s.generation \
+                     AND NOT (b.object_key <=> s.object_key AND s.object_key IS NOT NULL) \
+                     ORDER BY s.batch_id, s.fence LIMIT ?",
+                    (limit,),
+                )
+                .await?;
+            rows.into_iter()
+                .map(|mut row| {
+                    let object: Option<String> = row.column("object_key")?;
+                    Ok(Superseded {
+                        batch: row.batch_id("batch_id")?,
+                        fence: Fence(row.column("fence")?),
+                        generation: Generation(row.column("generation")?),
+                        hour: Hour::of(row.instant("hour_start")?),
+                        object: object.map(ObjectKey::from_record),
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Writes down that a superseded object is gone.
+    pub async fn forget_superseded(&self, batch: BatchId, fence: Fence) -> Result<(), LedgerError> {
+        self.change(Step::ForgetSuperseded, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(
+                "UPDATE superseded_object SET removed_at = UTC_TIMESTAMP(6) \
+                 WHERE batch_id = ? AND fence = ? AND removed_at IS NULL",
+                (batch.0, fence.0),
+            )
+            .await
+            .during(doing)
+        })
+        .await
+    }
+}
+
+/// Whether it can be asked for, with the batch's row locked until the end of the transaction.
+async fn standing_of(
+    transaction: &mut Transaction<'_>,
+    doing: Doing,
+    wanted: &ReExport<'_>,
+) -> Result<ReExported, LedgerError> {
+    let row: Option<Row> = transaction
+        .exec_first(
+            "SELECT status, fence, parked_at IS NOT NULL AS is_parked FROM batch WHERE id = ? FOR UPDATE",
+            (wanted.batch.0,),
+        )
+        .await
+        .during(doing)?;
+    let Some(mut row) = row else {
+        return Ok(ReExported::Changed);
+    };
+    let asked: Option<u8> = transaction
+        .exec_first(
+            "SELECT 1 FROM superseded_object WHERE batch_id = ? AND fence = ?",
+            (wanted.batch.0, wanted.fence.0),
+        )
+        .await
+        .during(doing)?;
+    let status: BatchStatus = row.parsed("status")?;
+    let is_parked: bool = row.column("is_parked")?;
+    let as_seen = Fence(row.column("fence")?) == wanted.fence;
+    Ok(match status {
+        BatchStatus::Completed if as_seen => ReExported::Asked,
+        BatchStatus::Failed if as_seen && is_parked => ReExported::Asked,
+        BatchStatus::Pending | BatchStatus::InProgress | BatchStatus::Failed if asked.is_some() => {
+            ReExported::UnderWay
+        }
+        BatchStatus::Pending
+        | BatchStatus::InProgress
+        | BatchStatus::Failed
+        | BatchStatus::Completed
+        | BatchStatus::Cancelled => ReExported::Changed,
+    })
+}
+
+/// A batch of a cancelled migration would be given up as soon as it is pending: it goes to the heir.
+async fn inherit(
+    transaction: &mut Transaction<'_>,
+    doing: Doing,
+    wanted: &ReExport<'_>,
+) -> Result<(), LedgerError> {
+    let state: Option<String> = transaction
+        .exec_first(
+            "SELECT m.state FROM batch b JOIN migration m ON m.id = b.migration_id WHERE b.id = ?",
+            (wanted.batch.0,),
+        )
+        .await
+        .during(doing)?;
+    if state.as_deref() != Some(MigrationState::Cancelled.as_str()) {
+        return Ok(());
+    }
+    ensure_migration(transaction, doing, wanted.heir).await?;
+    transaction
+        .exec_drop(
+            "UPDATE batch SET migration_id = ? WHERE id = ?",
+            (uuid(wanted.heir.id), wanted.batch.0),
+        )
+        .await
+        .during(doing)
+}
+
+fn shortened(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
+}

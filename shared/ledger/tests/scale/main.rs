@@ -1,0 +1,321 @@
+//! 20 million messages: what the functions ask of the ledger all day answers within 100 ms.
+//!
+//! Not part of `make test`, since the messages take minutes to make: `make test-full` names it. `SCALE_HOURS` makes it
+//! smaller while one works on it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
+#[path = "../server/mod.rs"]
+mod server;
+#[path = "../synthetic/mod.rs"]
+mod synthetic;
+mod measure;
+
+use granary_domain::{Backoff, BatchId, Hour, MigrationKind, ObjectKey, Part, Priority, TimeRange};
+use granary_ledger::{
+    Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages, Recorded, SealIntent,
+    SeenMessage, Settlement,
+};
+use jiff::SignedDuration;
+use measure::Measures;
+use server::Server;
+use std::time::{Duration, Instant};
+use synthetic::Synthetic;
+use uuid::Uuid;
+
+const LEASE: Duration = Duration::from_secs(90);
+const ATTEMPTS_MAX: u32 = 5;
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    ceiling: Duration::from_secs(600),
+};
+const PAGE: usize = 10_000;
+
+#[tokio::test]
+async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms() {
+    let hours = std::env::var("SCALE_HOURS").map_or(400, |hours| hours.parse().unwrap());
+    let synthetic = Synthetic {
+        hours,
+        batches_per_hour: 50,
+        batch_size: 1_000,
+        pending: 500,
+        in_progress: 40,
+        failed: 60,
+    };
+    let server = Server::start(&[
+        "--innodb-buffer-pool-size=3G",
+        "--innodb-log-file-size=1G",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--max-allowed-packet=64M",
+    ])
+    .await;
+    let ledger = server.ledger().await;
+    let began = Instant::now();
+    synthetic.fill(&mut server.connection().await).await;
+    println!("{} messages made in {:?}", synthetic.messages(), began.elapsed());
+    server
+        .sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+        .await;
+
+    let mut measures = Measures::default();
+    counts(&mut measures, &ledger, &synthetic).await;
+    evidence(&mut measures, &ledger, &synthetic).await;
+    journey(&mut measures, &ledger, &synthetic).await;
+    reaping(&mut measures, &ledger).await;
+    recording(&mut measures, &ledger, &synthetic).await;
+    releasing(&mut measures, &ledger).await;
+    purging(&mut measures, &server, &ledger, &synthetic).await;
+    measures.conclude();
+}
+
+/// What the API and the reaper count.
+async fn counts(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
+    let id = synthetic.migration();
+    let all = synthetic.range();
+    let off = SignedDuration::from_mins(17);
+    let cut = TimeRange::new(all.from() + off, all.to() - off).unwrap();
+    measures.of("progress_of, the whole range", || async { ledger.progress_of(all).await.unwrap() }).await;
+    measures.of("progress_of, hours cut in two", || async { ledger.progress_of(cut).await.unwrap() }).await;
+    measures.of("batches_by_status", || async { ledger.batches_by_status().await.unwrap() }).await;
+    measures.of("believed_queued", || async { ledger.believed_queued().await.unwrap() }).await;
+    measures.of("window_counts", || async { ledger.window_counts(id).await.unwrap() }).await;
+    measures.of("windows_of, 500", || async { ledger.windows_of(id, None, 500).await.unwrap() }).await;
+    measures.of("deferrals", || async { ledger.deferrals().await.unwrap() }).await;
+    measures.of("failure_rate", || async {
+        ledger.failure_rate(Duration::from_secs(3_600)).await.unwrap()
+    })
+    .await;
+    measures.of("raise_parked", || async { ledger.raise_parked().await.unwrap() }).await;
+    let filter = MigrationFilter {
+        limit: 50,
+        ..MigrationFilter::default()
+    };
+    measures.of("migrations", || async { ledger.migrations(filter).await.unwrap() }).await;
+    measures.of("drain_harvested_migrations", || async {
+        ledger.drain_harvested_migrations().await.unwrap()
+    })
+    .await;
+    measures.of("perhaps_lost", || async {
+        ledger.perhaps_lost(Duration::from_secs(600), 100).await.unwrap()
+    })
+    .await;
+    measures.of("surely_lost", || async { ledger.surely_lost(100).await.unwrap() }).await;
+}
+
+/// What a verification reads of an hour.
+async fn evidence(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
+    let completed = synthetic.first_open() / synthetic.batches_per_hour;
+    let hours: Vec<Hour> = (1..=21).map(|number| synthetic.hour(number * completed / 22)).collect();
+    let turn = std::cell::Cell::new(0);
+    let next = || {
+        turn.set(turn.get() + 1);
+        hours[turn.get() % hours.len()]
+    };
+    measures.of("digests_of an hour", || async {
+        let digests = ledger.digests_of(next().range()).await.unwrap();
+        assert!(!digests.is_empty());
+    })
+    .await;
+    measures.of("digests_of_part, an hour", || async {
+        ledger.digests_of_part(&Part::of(next().range())).await.unwrap()
+    })
+    .await;
+    measures.of("count_messages_in an hour", || async {
+        ledger.count_messages_in(next().range()).await.unwrap()
+    })
+    .await;
+    measures.of("hours_of an hour", || async { ledger.hours_of(next().range()).await.unwrap() }).await;
+    measures.of("first_hour_of the rest", || async {
+        let rest = TimeRange::new(next().start(), synthetic.range().to()).unwrap();
+        ledger.first_hour_of(rest).await.unwrap()
+    })
+    .await;
+    measures.of("objects_of_hour", || async {
+        let objects = ledger.objects_of_hour(next(), BatchId(0), 200).await.unwrap();
+        assert!(!objects.is_empty());
+    })
+    .await;
+    measures.of("digests_of_batches, 50", || async {
+        let batches = ledger.objects_of_hour(next(), BatchId(0), 200).await.unwrap();
+        let batches: Vec<BatchId> = batches.iter().map(|batch| batch.batch_id).collect();
+        ledger.digests_of_batches(&batches).await.unwrap()
+    })
+    .await;
+    let ids: Vec<_> = (1..=5_000_u64)
+        .map(|number| Synthetic::id(number * (synthetic.messages() / 5_001)).try_into().unwrap())
+        .collect();
+    let ids: Vec<_> = ids.iter().collect();
+    let began = Instant::now();
+    assert_eq!(ledger.standings_of_ids(&ids).await.unwrap().len(), 5_000);
+    measures.report("standings_of_ids, 5,000", began.elapsed());
+    measures.of("is_sealed", || async { ledger.is_sealed(next()).await.unwrap() }).await;
+}
+
+/// What happens to a batch from its sending to its end.
+async fn journey(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
+    let numbers = std::cell::Cell::new(synthetic.first_pending());
+    let next = || {
+        numbers.set(numbers.get() + 1);
+        BatchId(numbers.get() - 1)
+    };
+    measures.of("unsent, 1,000", || async {
+        assert!(!ledger.unsent(1_000).await.unwrap().is_empty());
+    })
+    .await;
+    measures.of("mark_sent, 10", || async {
+        let unsent = ledger.unsent(10).await.unwrap();
+        let unsent: Vec<BatchId> = unsent.iter().map(|unsent| unsent.batch_id).collect();
+        ledger.mark_sent(&unsent).await.unwrap();
+    })
+    .await;
+    let held: std::cell::RefCell<Vec<ClaimedBatch>> = Vec::new().into();
+    measures.of("claim", || async {
+        let batch = claim(ledger, next()).await;
+        held.borrow_mut().push(batch);
+    })
+    .await;
+    let taken = || held.borrow_mut().pop().unwrap();
+    measures.of("messages_of a batch", || async {
+        let batch = held.borrow().last().unwrap().id;
+        assert_eq!(ledger.messages_of(batch).await.unwrap().len(), 1_000);
+    })
+    .await;
+    measures.of("renew_lease", || async {
+        let (batch, fence) = held.borrow().last().map(|batch| (batch.id, batch.fence)).unwrap();
+        ledger.renew_lease(batch, fence, LEASE).await.unwrap()
+    })
+    .await;
+    measures.of("settle", || async {
+        let batch = taken();
+        ledger.settle(&batch, &whole(&batch)).await.unwrap()
+    })
+    .await;
+}
+
+async fn reaping(measures: &mut Measures, ledger: &Ledger) {
+    // The first time takes back what is dead; what is measured besides is the tick that finds nothing.
+    measures.of("reap_dead", || async { ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap() }).await;
+    measures.of("retry_failed", || async { ledger.retry_failed().await.unwrap() }).await;
+}
+
+async fn recording(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
+    let hour = synthetic.hour(synthetic.hours + 1);
+    let mut window = window_of(ledger, hour.range(), "late").await;
+    for round in 0..5 {
+        let messages: Vec<SeenMessage> = (0..PAGE)
+            .map(|number| SeenMessage {
+                message_id: format!("new-{}-{round}", Uuid::now_v7().simple()).try_into().unwrap(),
+                doc_id: None,
+                index: "messages".into(),
+                routing: None,
+                event_time: hour.start() + SignedDuration::from_millis(number as i64),
+            })
+            .collect();
+        let began = Instant::now();
+        record(ledger, &mut window, &messages).await;
+        measures.report("record_page, 10,000 new messages", began.elapsed());
+    }
+    ledger.finish_window(&window).await.unwrap();
+}
+
+async fn releasing(measures: &mut Measures, ledger: &Ledger) {
+    let migration = ledger.migrations(MigrationFilter {
+        kind: Some(MigrationKind::Backfill),
+        limit: 1,
+        ..MigrationFilter::default()
+    });
+    let migration = migration.await.unwrap()[0].id;
+    assert!(ledger.cancel_migration(migration).await.unwrap());
+    loop {
+        let began = Instant::now();
+        if ledger.release_cancelled().await.unwrap().is_none() {
+            break;
+        }
+        measures.report("release_cancelled, 20 batches of 1,000", began.elapsed());
+    }
+    measures.of("release_cancelled, nothing left", || async {
+        ledger.release_cancelled().await.unwrap()
+    })
+    .await;
+}
+
+async fn purging(measures: &mut Measures, server: &Server, ledger: &Ledger, synthetic: &Synthetic) {
+    let by = SealIntent::Seal { by: "test".into() };
+    let (look, seal) = (SealIntent::Look, by);
+    let horizon = Duration::from_secs(1);
+    let sizes = (server, ledger);
+    for number in 0..3 {
+        let hour = synthetic.hour(number);
+        let began = Instant::now();
+        sizes.1.seal_hour(hour, horizon, &look).await.unwrap();
+        measures.report("seal_hour, a look at 50,000 messages", began.elapsed());
+        sizes.1.seal_hour(hour, horizon, &seal).await.unwrap();
+        loop {
+            let began = Instant::now();
+            if ledger.purge_batches(hour).await.unwrap().is_none() {
+                break;
+            }
+            measures.report("purge_batches, 10,000 messages", began.elapsed());
+        }
+        assert!(ledger.is_sealed(hour).await.unwrap());
+    }
+    let left: Option<u64> = {
+        use mysql_async::prelude::Queryable;
+        let query = "SELECT COUNT(*) FROM message WHERE event_time < '2026-01-01 03:00:00'";
+        server.connection().await.query_first(query).await.unwrap()
+    };
+    assert_eq!(left, Some(0));
+    let known = ledger.progress_of(synthetic.range()).await.unwrap().known;
+    assert_eq!(known, synthetic.messages(), "what was purged is still counted");
+}
+
+async fn claim(ledger: &Ledger, batch: BatchId) -> ClaimedBatch {
+    match ledger.claim(batch, "worker", LEASE).await.unwrap() {
+        Claim::Won(claimed) => *claimed,
+        Claim::Lost(why) => panic!("batch {batch} was not claimed: {why:?}"),
+    }
+}
+
+fn whole(batch: &ClaimedBatch) -> Settlement {
+    Settlement {
+        object: Some(ObjectKey::from_record(format!("archive/batch-{}-g1.ndjson.zst", batch.id))),
+        sha256: Some([7; 32]),
+        bytes_raw: 1_900_000,
+        bytes_stored: 500_000,
+        exported: batch.message_count,
+        missing: 0,
+        quarantined: 0,
+        timings: "{\"read\":1}".into(),
+    }
+}
+
+/// A window over a range, held, of a backfill of its own.
+async fn window_of(ledger: &Ledger, range: TimeRange, holder: &str) -> LeasedWindow {
+    let migration = NewMigration {
+        id: granary_domain::MigrationId::new(),
+        kind: MigrationKind::Backfill,
+        priority: Priority::NORMAL,
+        batch_size: 1_000,
+        filter: None,
+        from: range.from(),
+        to: Some(range.to()),
+        requested_by: "test".into(),
+    };
+    ledger.make_migration(&migration).await.unwrap();
+    assert!(ledger.open_window(migration.id, range).await.unwrap());
+    ledger.claim_window(holder, LEASE).await.unwrap().unwrap()
+}
+
+async fn record(ledger: &Ledger, window: &mut LeasedWindow, messages: &[SeenMessage]) {
+    let page = PageOfMessages {
+        messages,
+        without_id: 0,
+        tally_before: window.tally,
+        bookmark: "next",
+    };
+    let Recorded::Done { tally, .. } = ledger.record_page(window, &page, LEASE).await.unwrap() else {
+        panic!("the window is somebody else's");
+    };
+    window.tally = tally;
+    window.pages += 1;
+}

@@ -1,0 +1,182 @@
+//! A ledger full of synthetic messages, made by the database itself in a few statements.
+//!
+//! It looks as a continuous migration leaves it: windows of an hour that are verified, batches that are completed but
+//! for the youngest, ids that tell nothing about their messages' time (neighbours in the primary key are hours apart,
+//! as with real ids). Every row agrees with every other: an hour of it can be verified, sealed and purged.
+
+use granary_domain::{Hour, MigrationId, TimeRange};
+use jiff::{SignedDuration, Timestamp};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use uuid::Uuid;
+
+/// A multiplier that no size used here has a divisor in common with.
+const STRIDE: u64 = 7_368_787;
+const ROWS_PER_STATEMENT_MAX: u64 = 1_000_000;
+/// One batch of so many has a message that is missing.
+const BATCHES_PER_MISSING: u64 = 97;
+
+/// How much there is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Synthetic {
+    pub(crate) hours: u64,
+    pub(crate) batches_per_hour: u64,
+    pub(crate) batch_size: u64,
+    /// Of the youngest batches, those that are pending; half of them are sent.
+    pub(crate) pending: u64,
+    /// Before these, batches in the hands of workers, half of them dead.
+    pub(crate) in_progress: u64,
+    /// Before these, batches that failed and are due, and as many that are parked.
+    pub(crate) failed: u64,
+}
+
+impl Synthetic {
+    pub(crate) fn batches(&self) -> u64 {
+        self.hours * self.batches_per_hour
+    }
+
+    pub(crate) fn messages(&self) -> u64 {
+        self.batches() * self.batch_size
+    }
+
+    /// Bytes that are characters, so that a log shows them as they are.
+    pub(crate) fn migration(&self) -> MigrationId {
+        MigrationId(Uuid::from_bytes(*b"granarysynthetic"))
+    }
+
+    /// The first batch that isn't completed.
+    pub(crate) fn first_open(&self) -> u64 {
+        self.batches() - self.pending - self.in_progress - 2 * self.failed + 1
+    }
+
+    pub(crate) fn first_pending(&self) -> u64 {
+        self.batches() - self.pending + 1
+    }
+
+    pub(crate) fn start() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    pub(crate) fn hour(&self, number: u64) -> Hour {
+        let hours = SignedDuration::from_hours(i64::try_from(number).unwrap());
+        Hour::of(Self::start() + hours)
+    }
+
+    pub(crate) fn range(&self) -> TimeRange {
+        TimeRange::new(Self::start(), self.hour(self.hours).start()).unwrap()
+    }
+
+    /// The id of the message with this place in the order of the primary key: 1 to all.
+    pub(crate) fn id(place: u64) -> String {
+        format!("{place:08X}-89ab-7cde-8f01-23456789abcd")
+    }
+
+    /// Fills an empty ledger. Messages come in the order of their key, and their other indices afterwards, sorted:
+    /// many times faster than row by row.
+    pub(crate) async fn fill(&self, conn: &mut Conn) {
+        sql(conn, "SET check_constraint_checks = 0, unique_checks = 0").await;
+        self.fill_migration(conn).await;
+        self.fill_batches(conn).await;
+        sql(conn, "ALTER TABLE message DROP INDEX message_batch, DROP INDEX message_event_time").await;
+        let messages = self.messages();
+        let micros = 3_600_000_000 / (self.batches_per_hour * self.batch_size);
+        let mut from = 1;
+        while from <= messages {
+            let to = messages.min(from + ROWS_PER_STATEMENT_MAX - 1);
+            let statement = format!(
+                "INSERT INTO message (message_id, index_name, event_time, batch_id, outcome) \
+                 SELECT CONCAT(LPAD(HEX(seq), 8, '0'), '-89ab-7cde-8f01-23456789abcd'), 'messages', \
+                 '2026-01-01' + INTERVAL ((seq * {STRIDE}) MOD {messages}) * {micros} MICROSECOND, \
+                 1 + ((seq * {STRIDE}) MOD {messages}) DIV {size}, \
+                 IF(((seq * {STRIDE}) MOD {messages}) MOD {every} = {last}, 'missing', NULL) FROM seq_{from}_to_{to}",
+                size = self.batch_size,
+                every = self.batch_size * BATCHES_PER_MISSING,
+                last = self.batch_size * (BATCHES_PER_MISSING - 1),
+            );
+            sql(conn, &statement).await;
+            from = to + 1;
+        }
+        // Only batches that are completed have exceptions.
+        let open = format!(
+            "UPDATE message SET outcome = NULL WHERE batch_id >= {} AND outcome IS NOT NULL",
+            self.first_open()
+        );
+        let indices = "ALTER TABLE message ADD INDEX message_batch (batch_id, outcome), \
+                       ADD INDEX message_event_time (event_time, batch_id, outcome)";
+        sql(conn, indices).await;
+        sql(conn, &open).await;
+        sql(conn, "ANALYZE TABLE message, batch, attempt, harvest_window, migration").await;
+    }
+
+    async fn fill_migration(&self, conn: &mut Conn) {
+        let hours = self.hours;
+        sql(
+            conn,
+            &format!(
+                "INSERT INTO migration (id, kind, state, batch_size, range_from, harvested_to, requested_by, only_one, \
+                 created_at) VALUES ('granarysynthetic', 'continuous', 'open', {size}, '2026-01-01', \
+                 '2026-01-01' + INTERVAL {hours} HOUR, 'synthetic', 'continuous', '2026-01-01')",
+                size = self.batch_size
+            ),
+        )
+        .await;
+        sql(
+            conn,
+            &format!(
+                "INSERT INTO harvest_window (id, migration_id, range_from, range_to, state, found, recorded, pages, \
+                 batches, created_at, recorded_at, verified_at) SELECT seq, 'granarysynthetic', \
+                 '2026-01-01' + INTERVAL seq - 1 HOUR, '2026-01-01' + INTERVAL seq HOUR, 'verified', {found}, {found}, \
+                 1, {batches}, '2026-01-01', '2026-01-02', '2026-06-01' FROM seq_1_to_{hours}",
+                found = self.batches_per_hour * self.batch_size,
+                batches = self.batches_per_hour,
+            ),
+        )
+        .await;
+    }
+
+    async fn fill_batches(&self, conn: &mut Conn) {
+        let (batches, per_hour, size) = (self.batches(), self.batches_per_hour, self.batch_size);
+        let open = self.first_open();
+        let parked = open + self.failed;
+        let in_progress = parked + self.failed;
+        let pending = self.first_pending();
+        let statement = format!(
+            "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, status, message_count, attempts, \
+             fence, holder, claimed_at, lease_until, not_before, enqueued_at, sends, parked_at, object_key, bytes_raw, \
+             bytes_stored, sha256, exported, missing, quarantined, error_code, error_text, created_at, settled_at) \
+             SELECT seq, 'granarysynthetic', 1 + (seq - 1) DIV {per_hour}, (seq - 1) MOD {per_hour}, \
+             '2026-01-01' + INTERVAL (seq - 1) DIV {per_hour} HOUR, \
+             CASE WHEN seq < {open} THEN 'completed' WHEN seq < {in_progress} THEN 'failed' \
+                  WHEN seq < {pending} THEN 'in_progress' ELSE 'pending' END, {size}, \
+             IF(seq < {pending}, 1, 0), IF(seq < {pending}, 1, 0), \
+             IF(seq >= {in_progress} AND seq < {pending}, CONCAT('worker-', seq), NULL), \
+             IF(seq < {pending}, '2026-01-02', NULL), \
+             IF(seq >= {in_progress} AND seq < {pending}, UTC_TIMESTAMP(6) + INTERVAL IF(seq MOD 2, -1, 1) HOUR, NULL), \
+             IF(seq >= {open} AND seq < {in_progress}, '2026-01-02', NULL), \
+             IF(seq < {pending} OR seq MOD 2, '2026-01-02', NULL), 1, \
+             IF(seq >= {parked} AND seq < {in_progress}, '2026-01-02', NULL), \
+             IF(seq < {open}, CONCAT('archive/source=messages/dt=2026-01-01/hour=00/batch-', seq, '-g1.ndjson.zst'), NULL), \
+             IF(seq < {open}, 1900000, NULL), IF(seq < {open}, 500000, NULL), IF(seq < {open}, REPEAT('x', 32), NULL), \
+             IF(seq < {open}, {size} - (seq MOD {BATCHES_PER_MISSING} = 0), NULL), \
+             IF(seq < {open}, seq MOD {BATCHES_PER_MISSING} = 0, NULL), IF(seq < {open}, 0, NULL), \
+             IF(seq >= {open} AND seq < {in_progress}, 'spool', NULL), \
+             IF(seq >= {open} AND seq < {in_progress}, 'the disk is full', NULL), '2026-01-01', \
+             IF(seq < {open}, '2026-01-02', NULL) FROM seq_1_to_{batches}"
+        );
+        sql(conn, &statement).await;
+        sql(
+            conn,
+            "INSERT INTO attempt (batch_id, number, generation, worker, started_at, ended_at, outcome, timings) \
+             SELECT id, 1, 1, CONCAT('worker-', id), '2026-01-02', IF(status = 'in_progress', NULL, '2026-01-02'), \
+             CASE status WHEN 'completed' THEN 'completed' WHEN 'failed' THEN 'failed' END, '{\"read\":1}' \
+             FROM batch WHERE status <> 'pending'",
+        )
+        .await;
+    }
+}
+
+async fn sql(conn: &mut Conn, statement: &str) {
+    conn.query_drop(statement)
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {statement}"));
+}

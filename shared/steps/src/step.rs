@@ -1,0 +1,222 @@
+//! The table of steps.
+
+/// Gives the table below to another macro: what has to exist for every step is made from it, so that nothing can be
+/// forgotten for a new one. Each line says what has happened once the step is done, then its variant, its name (which
+/// logs, `GRANARY_FAULT` and tests use) and what it does as a verb phrase (which errors show).
+#[macro_export]
+macro_rules! for_each_step {
+    ($made:ident) => {
+        $made! {
+            /// The schema is what this program needs.
+            MigrateSchema migrate_schema "migrate its schema",
+
+            /// A migration exists, open; or it existed already.
+            MakeMigration make_migration "make a migration",
+            /// A migration's next window exists, and the migration counts its range as harvested.
+            OpenWindow open_window "open a window",
+            /// A window is this harvester's until its lease is over.
+            ClaimWindow claim_window "claim a window",
+            /// A window that was recorded is this harvester's once more, to be read again.
+            ClaimRescan claim_rescan "claim a window to read it again",
+            /// A page's messages are accounted for, their batches wait to be sent, the bookmark stands behind the page.
+            RecordPage record_page "record a page",
+            /// A window's account is empty, and its reading begins anew.
+            RestartWindow restart_window "restart a window",
+            /// A window can be claimed again, and goes on from its bookmark.
+            ReleaseWindow release_window "release a window",
+            /// A migration's next window can't be opened, and the ledger says since when and why.
+            DeferHarvest defer_harvest "defer a migration's harvest",
+            /// Every hit of a window is accounted for.
+            FinishWindow finish_window "finish a window",
+            /// What was counted at the source is on record.
+            RecordMeasurement record_measurement "record what was counted",
+
+            /// Up to ten batches' messages are in their queue.
+            SendMessages send_messages "send messages",
+            /// The ledger takes batches for sent.
+            MarkSent mark_sent "mark batches as sent",
+            /// A batch waits to be sent again.
+            MarkUnsent mark_unsent "mark a batch as unsent",
+            /// A message that is returned as failed comes back soon.
+            PostponeMessage postpone_message "postpone a message",
+
+            /// A batch is this worker's until its lease is over, and its attempt counts.
+            ClaimBatch claim_batch "claim a batch",
+            /// A worker's lease begins anew.
+            RenewLease renew_lease "renew a lease",
+            /// The ledger names the message that a careful worker has in hand.
+            NameSuspect name_suspect "name the message in hand",
+            /// The raw bytes of a message that can't be exported are kept.
+            PutQuarantined put_quarantined "keep the raw bytes of a quarantined message at",
+            /// The ledger knows that a careful worker has no message in hand.
+            ClearSuspect clear_suspect "name no message as in hand",
+            /// The ledger names the messages that are not in their batch's object.
+            RecordExceptions record_exceptions "record exceptions",
+            /// A batch's object stands at its key.
+            PutObject put_object "put the object",
+            /// S3 waits for the parts of an object.
+            BeginUpload begin_upload "begin the upload of",
+            /// One part of an object is with S3, unseen.
+            PutPart put_part "put a part of",
+            /// The parts are an object that stands at its key.
+            CompleteUpload complete_upload "complete the upload of",
+            /// An upload's parts are freed.
+            AbortUpload abort_upload "abort the upload of",
+            /// A batch is to be exported to the key of its next generation.
+            NextGeneration next_generation "move a batch to its next generation",
+            /// An object's manifest stands beside it.
+            PutManifest put_manifest "put the manifest",
+            /// A batch's object is on record.
+            SettleBatch settle_batch "settle a batch",
+            /// An attempt has failed; its batch is tried again later, or parked.
+            FailBatch fail_batch "fail a batch",
+            /// An attempt that the platform broke off doesn't count; its batch is sent again later.
+            DeferBatch defer_batch "defer a batch",
+            /// An attempt that ran out of time doesn't count; its batch is sent again at once.
+            HandBackBatch hand_back_batch "hand a batch back",
+
+            /// What dead workers held has failed, and their fences are stale.
+            ReapDead reap_dead "reap dead workers",
+            /// Failed batches that are due are pending, to be sent.
+            RetryFailed retry_failed "retry failed batches",
+            /// Up to twenty batches of a cancelled migration are cancelled, their messages are released, and whoever
+            /// relied on them reads again.
+            ReleaseCancelled release_cancelled "release a cancelled batch",
+            /// Migrations whose whole range is recorded are draining.
+            DrainMigrations drain_migrations "move migrations to draining",
+            /// A migration is completed.
+            CompleteMigration complete_migration "complete a migration",
+
+            /// Each parked batch has an alert in the ledger, to be published.
+            RaiseParked raise_parked "raise alerts for parked batches",
+            /// An alert stands in the ledger, to be published.
+            RaiseAlert raise_alert "raise an alert",
+            /// A condition lasts, and an alert says so.
+            BeginCondition begin_condition "begin a condition",
+            /// A condition is over, and an alert says so.
+            EndCondition end_condition "end a condition",
+            /// Subscribers are told.
+            PublishAlert publish_alert "publish an alert",
+            /// The ledger knows that people were told.
+            MarkPublished mark_published "mark alerts as published",
+
+            /// A migration is cancelled, and a harvester at work for it is fenced off.
+            CancelMigration cancel_migration "cancel a migration",
+            /// A stage is paused.
+            PauseStage pause_stage "pause a stage",
+            /// A stage is no longer paused.
+            ResumeStage resume_stage "resume a stage",
+            /// What an operator did is on record.
+            RecordAudit record_audit "record an audit entry",
+
+            /// A long job exists, waiting.
+            MakeOperation make_operation "make an operation",
+            /// An operation is this worker's until its lease is over.
+            ClaimOperation claim_operation "claim an operation",
+            /// An operation goes on from here, whoever works on it next.
+            SaveProgress save_progress "save an operation's progress",
+            /// The lease of an operation's worker begins anew.
+            RenewOperation renew_operation "renew an operation's lease",
+            /// An operation can be claimed again.
+            ReleaseOperation release_operation "release an operation",
+            /// An operation has its result.
+            FinishOperation finish_operation "finish an operation",
+            /// A slice of an operation has failed; it is tried again later, or given up.
+            FailSlice fail_slice "write down why a slice failed",
+            /// An operation is given up.
+            FailOperation fail_operation "give an operation up",
+            /// A migration has a verdict; its windows are verified where it is COMPLETE.
+            RecordVerdict record_verdict "record a verdict",
+
+            /// Messages that a verification found to be nobody's are in batches that wait to be sent.
+            RecordFound record_found "record what was missing",
+            /// A batch waits to be sent, under its next generation.
+            ReExportBatch re_export_batch "export a batch again",
+            /// Parked batches wait to be sent, with all their attempts.
+            UnparkBatches unpark_batches "unpark batches",
+            /// A superseded object isn't looked for any more.
+            ForgetSuperseded forget_superseded "forget a superseded object",
+
+            /// An object or a manifest is gone.
+            DeleteObject delete_object "delete",
+            /// An object or a manifest that nobody recorded is gone, if it still was the one that was looked at.
+            SweepObject sweep_object "sweep",
+            /// The round of inspections goes on from here.
+            MoveInspection move_inspection "write down how far an inspection is",
+            /// A seeded batch is gone from the ledger, with its messages and attempts.
+            ForgetBatch forget_batch "forget a seeded batch",
+            /// Seeded messages that nobody owned are gone from the ledger.
+            ForgetUnowned forget_unowned "forget seeded messages",
+
+            /// The windows in a range that was verified as a whole are verified.
+            MarkVerified mark_verified "mark windows as verified",
+            /// An hour's counts and digest stand in one row: its rows may be taken away, and nobody records in it again.
+            SealHour seal_hour "seal an hour",
+            /// Some batches of a sealed hour are gone from the ledger, with their messages and attempts.
+            PurgeBatches purge_batches "purge batches",
+            /// A migration may record messages of sealed hours again.
+            AllowReExport allow_re_export "allow a migration to export sealed hours again",
+        }
+    };
+}
+
+macro_rules! make_steps {
+    ($($(#[$done:meta])+ $step:ident $name:ident $operation:literal,)+) => {
+        /// A side effect. Its documentation says what has happened once it is done.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Step {
+            $($(#[$done])+ $step,)+
+        }
+
+        impl Step {
+            /// All steps, in the order in which a message meets them.
+            pub const ALL: &[Self] = &[$(Self::$step,)+];
+
+            /// Its name, as in `settle_batch`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$step => stringify!($name),)+
+                }
+            }
+
+            /// What it does, as a verb phrase: "settle a batch".
+            pub const fn operation(self) -> &'static str {
+                match self {
+                    $(Self::$step => $operation,)+
+                }
+            }
+        }
+    };
+}
+
+for_each_step!(make_steps);
+
+impl Step {
+    /// The step of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|step| step.name() == name)
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_name_means_one_step() {
+        let names: HashSet<&str> = Step::ALL.iter().map(|step| step.name()).collect();
+        assert_eq!(names.len(), Step::ALL.len());
+        assert!(
+            Step::ALL
+                .iter()
+                .all(|step| Step::named(step.name()) == Some(*step))
+        );
+    }
+}

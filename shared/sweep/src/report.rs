@@ -1,0 +1,59 @@
+//! What a sweep found.
+
+use granary_domain::ObjectKey;
+use serde::{Deserialize, Serialize};
+
+/// Keys that one pile names; the others are counted, and stand in the log where they were removed.
+const KEYS_NAMED_MAX: usize = 50;
+
+/// Objects that had the same fate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Pile {
+    /// How many.
+    pub count: u64,
+    /// Their bytes; of uploads nobody knows them.
+    pub bytes: u64,
+    /// The first 50 of them.
+    pub keys: Vec<ObjectKey>,
+}
+
+impl Pile {
+    pub(crate) fn add(&mut self, key: &ObjectKey, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+        if self.keys.len() < KEYS_NAMED_MAX {
+            self.keys.push(key.clone());
+        }
+    }
+}
+
+/// What a sweep found. Where it was not to apply, the orphans and uploads are those that it would have taken away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SweepReport {
+    /// Whether what was found was taken away.
+    pub apply: bool,
+    /// What was younger was left alone.
+    pub older_than_secs: u64,
+    /// Objects and manifests that were looked at.
+    pub looked_at: u64,
+    /// Their bytes.
+    pub bytes_looked_at: u64,
+    /// Data objects that nobody recorded.
+    pub orphans: Pile,
+    /// Manifests of what is no longer on record.
+    pub manifests: Pile,
+    /// Uploads that nobody will complete.
+    pub uploads: Pile,
+    /// What would be one of the above if it were older.
+    pub young: Pile,
+    /// What isn't ours by its name. It stays.
+    pub foreign: Pile,
+    /// What is ours by its name, of a batch that the ledger doesn't know. It stays unless a person wants it gone.
+    pub unknown: Pile,
+    /// What stands at a generation that its completed batch hasn't come to. It stays.
+    pub ahead: Pile,
+    /// What was to be taken away and changed, or vanished, at the same moment.
+    pub overtaken: u64,
+}

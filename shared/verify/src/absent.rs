@@ -1,0 +1,178 @@
+//! Ids that the source shows and that aren't on record where it shows them: each is looked up, named by what is known
+//! of it, and, where that is wanted, given to the repair.
+
+use crate::look::Look;
+use crate::report::{Finding, Remedy};
+use crate::scan::{Pages, TRIES_MAX, is_worth_another_try};
+use crate::{FindingKind, Repair, Verifier, VerifyError};
+use granary_domain::{IdDigest, MessageId, Part};
+use granary_ledger::Standing;
+use granary_source::Hit;
+use std::collections::{BTreeMap, HashMap};
+
+/// Which of a part's documents are looked up.
+#[derive(Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// Those of these hashes, which are sorted.
+    Hashes(&'a [u128]),
+    /// Those that are shown here by another of their times than the one that they are filed under.
+    Strays,
+}
+
+/// What is to be told of a range's ids, in as few findings as there are reasons.
+#[derive(Default)]
+pub(crate) struct Named {
+    /// On record under another event time, or on record by now.
+    elsewhere: u64,
+    /// By kind and text.
+    findings: BTreeMap<(FindingKind, &'static str), Finding>,
+}
+
+impl Named {
+    pub(crate) fn add(&mut self, look: &Look<'_>, kind: FindingKind, text: &'static str, id: &MessageId) {
+        let new = || Finding::of_hour(kind, look.hour(), text);
+        self.findings.entry((kind, text)).or_insert_with(new).add(id);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.elsewhere += other.elsewhere;
+        for (key, finding) in other.findings {
+            match self.findings.get_mut(&key) {
+                Some(known) => known.merge(&finding),
+                None => drop(self.findings.insert(key, finding)),
+            }
+        }
+    }
+
+    /// Puts it into the account.
+    pub(crate) fn tell(self, look: &mut Look<'_>) {
+        let counts = &mut look.account.counts;
+        counts.elsewhere += self.elsewhere;
+        for finding in self.findings.values() {
+            match finding.kind {
+                FindingKind::Drifted => counts.drifted += finding.messages,
+                _ => counts.missing += finding.messages,
+            }
+        }
+        for mut finding in self.findings.into_values() {
+            if look.repair() != Repair::Off {
+                finding.remedy = remedy_of(&finding);
+            }
+            look.find(finding);
+        }
+    }
+}
+
+const GONE_AND_BACK: &str = "were gone when they were to be exported, and are there again";
+
+fn remedy_of(finding: &Finding) -> Option<Remedy> {
+    match finding.kind {
+        FindingKind::MissingFromArchive if finding.text == GONE_AND_BACK => Some(Remedy::ReExport),
+        FindingKind::MissingFromArchive => Some(Remedy::Harvest),
+        _ => None,
+    }
+}
+
+impl Verifier {
+    /// Reads the source again for the documents that are wanted, and asks the ledger about each: it may be on record
+    /// under another event time, or have come on record meanwhile.
+    pub(crate) async fn name_shown(
+        &self,
+        look: &mut Look<'_>,
+        part: &Part,
+        which: Which<'_>,
+        named: &mut Named,
+    ) -> Result<(), VerifyError> {
+        let mut tries = 1;
+        loop {
+            let filter = look.scope.filter.as_ref();
+            let mut pages = Pages::open(&self.source, part.range(), filter).await?;
+            let sorted_out = self.sort_out(look, &mut pages, part, which).await;
+            pages.close().await;
+            match sorted_out {
+                Err(error) if tries < TRIES_MAX && is_worth_another_try(&error) => tries += 1,
+                sorted_out => return Ok(named.merge(sorted_out?)),
+            }
+        }
+    }
+
+    /// As far as the source still shows them. Each id counts once.
+    async fn sort_out(
+        &self,
+        look: &mut Look<'_>,
+        pages: &mut Pages<'_>,
+        part: &Part,
+        which: Which<'_>,
+    ) -> Result<Named, VerifyError> {
+        let mut named = Named::default();
+        let mut is_named = match which {
+            Which::Hashes(hashes) => vec![false; hashes.len()],
+            Which::Strays => Vec::new(),
+        };
+        while let Some(hits) = pages.next().await? {
+            let wanted: Vec<Hit> = hits
+                .into_iter()
+                .filter(|hit| is_wanted(hit, part, which, &mut is_named))
+                .collect();
+            if !wanted.is_empty() {
+                self.look_up(look, wanted, &mut named).await?;
+            }
+        }
+        Ok(named)
+    }
+
+    async fn look_up(
+        &self,
+        look: &mut Look<'_>,
+        hits: Vec<Hit>,
+        named: &mut Named,
+    ) -> Result<(), VerifyError> {
+        let ids: Vec<&MessageId> = hits.iter().filter_map(|hit| hit.message_id.as_ref()).collect();
+        let known: HashMap<MessageId, Standing> =
+            self.ledger.standings_of_ids(&ids).await?.into_iter().collect();
+        let (mut nobodys, mut gone): (Vec<Hit>, Vec<MessageId>) = (Vec::new(), Vec::new());
+        for hit in hits {
+            let Some(id) = hit.message_id.clone() else { continue };
+            let standing = known.get(&id).copied();
+            match reason_for(standing) {
+                None => named.elsewhere += 1,
+                Some((kind, text)) => named.add(look, kind, text, &id),
+            }
+            match standing {
+                None | Some(Standing::Released) => nobodys.push(hit),
+                Some(Standing::Missing) => gone.push(id),
+                Some(Standing::OnRecord | Standing::Open | Standing::Quarantined) => {}
+            }
+        }
+        self.harvest_again(look, nobodys).await?;
+        self.export_owners_again(look, &gone).await
+    }
+}
+
+fn is_wanted(hit: &Hit, part: &Part, which: Which<'_>, is_named: &mut [bool]) -> bool {
+    let Some(id) = &hit.message_id else { return false };
+    let is_stray = !part.range().contains(hit.event_time);
+    match which {
+        Which::Strays => is_stray,
+        Which::Hashes(_) if is_stray => false,
+        Which::Hashes(hashes) => match hashes.binary_search(&IdDigest::hash(id.as_str().as_bytes())) {
+            Ok(at) => !std::mem::replace(&mut is_named[at], true),
+            Err(_) => false,
+        },
+    }
+}
+
+/// Why an id that the source shows can't be read from the archive; `None`: it can.
+fn reason_for(standing: Option<Standing>) -> Option<(FindingKind, &'static str)> {
+    match standing {
+        Some(Standing::OnRecord) => None,
+        Some(Standing::Open) => Some((
+            FindingKind::NotYetExported,
+            "recorded, but their batches aren't completed",
+        )),
+        Some(Standing::Quarantined) => Some((FindingKind::Quarantined, "could not be exported")),
+        Some(Standing::Missing) => Some((FindingKind::MissingFromArchive, GONE_AND_BACK)),
+        Some(Standing::Released) => Some((FindingKind::MissingFromArchive, "nobody owns them any more")),
+        None => Some((FindingKind::MissingFromArchive, "the ledger doesn't know them")),
+    }
+}

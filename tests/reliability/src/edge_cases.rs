@@ -1,0 +1,197 @@
+//! The edge cases that Granary handles, by number. Each has at least one test that names its number.
+
+/// A group of edge cases: its heading, and each case's number with what it is.
+pub(crate) struct Group {
+    pub(crate) heading: &'static str,
+    pub(crate) cases: &'static [(&'static str, &'static str)],
+}
+
+pub(crate) const GROUPS: [Group; 3] = [
+    Group {
+        heading: "Harvest",
+        cases: &HARVEST,
+    },
+    Group {
+        heading: "Export",
+        cases: &EXPORT,
+    },
+    Group {
+        heading: "Queue, ledger, people",
+        cases: &QUEUE_LEDGER_PEOPLE,
+    },
+];
+
+const HARVEST: [(&str, &str); 17] = [
+    (
+        "H1",
+        "many documents with the same timestamp at a page border, and a million in one millisecond",
+    ),
+    (
+        "H2",
+        "more than 10,000 hits (never from/size; `track_total_hits:false` on pages)",
+    ),
+    (
+        "H3",
+        "`date` in milliseconds, `date_nanos`, mixed formats: sort values are kept verbatim, never through f64",
+    ),
+    (
+        "H4",
+        "point-in-time expired or lost (404 search_context_missing): reopen, go on, nothing skipped; always the newest PIT id; close it at the end",
+    ),
+    (
+        "H5",
+        "HTTP 200 with `timed_out` or `_shards.failed > 0`: an error, the window does not advance (`allow_partial_search_results=false` as well)",
+    ),
+    (
+        "H6",
+        "a short or an empty page is not the end of the window; the `_count` of the same query is",
+    ),
+    (
+        "H7",
+        "429, `circuit_breaking_exception`, 5xx, connection reset, a stalled response: backoff with jitter, Retry-After, smaller pages, no attempt burnt",
+    ),
+    (
+        "H8",
+        "documents that become visible late (refresh, slow writers, out of order): safety lag, overlap re-scan, deep re-scan; lateness is measured and reported",
+    ),
+    (
+        "H9",
+        "documents without the time field, or with a malformed one: counted and reported every run, never silently absent",
+    ),
+    (
+        "H10",
+        "half-open ranges, UTC, DST days, `from >= to`, ranges in the future: naive times are refused",
+    ),
+    (
+        "H11",
+        "two harvesters at once (schedule is at-least-once, a slow run): one wins a window, the other leaves",
+    ),
+    (
+        "H12",
+        "index deleted, closed or rolled over during the run; an alias over many indices; the same message id in two indices",
+    ),
+    (
+        "H13",
+        "ids up to 512 bytes, unicode, emoji, upper/lower case twins, trailing spaces, quotes, NUL-free binary-looking text",
+    ),
+    (
+        "H14",
+        "crash between recording and sending; between any two statements",
+    ),
+    (
+        "H15",
+        "mapping conflicts (the id field is text in one index): refused before the first page, with the list",
+    ),
+    (
+        "H16",
+        "a backlog far larger than one invocation: goes on within a minute from where it was, without gap or overlap loss",
+    ),
+    (
+        "H17",
+        "two migrations over one range, together; one cancelled half-way; a re-scan over both: COMPLETE, nothing twice",
+    ),
+];
+
+const EXPORT: [(&str, &str); 15] = [
+    (
+        "E1",
+        "deleted between harvest and export: `missing`, a tombstone, the batch completes",
+    ),
+    (
+        "E2",
+        "`_mget` that answers 200 with errors inside: found / not found / error (retry only these) per document",
+    ),
+    ("E3", "custom routing; many concrete indices behind an alias"),
+    (
+        "E4",
+        "updated between harvest and export, or between two attempts: one version in the file, recorded",
+    ),
+    (
+        "E5",
+        "metadata index missing, empty, or with more than 10,000 entries for one message; `null` and absent told apart",
+    ),
+    (
+        "E6",
+        "integers beyond 2^53, 1e400, duplicate keys, key order, escapes, lone surrogates: bytes equal to Elasticsearch's `_source`",
+    ),
+    (
+        "E7",
+        "a document of 50 MB, a batch whose answer exceeds memory: requests are sized by bytes, memory stays flat, or that document is quarantined",
+    ),
+    (
+        "E8",
+        "a poison document: the rest of the batch ships, this one is quarantined with its reason, also where it kills the process (from the third attempt on: one by one, the id under work on record first)",
+    ),
+    (
+        "E9",
+        "the deadline is near: stop at about 80 %, give the batch back, burn no attempt; killed outright: the reaper takes it back within 3 minutes",
+    ),
+    (
+        "E10",
+        "SQS delivers twice, at once, out of order, after completion, after cancellation",
+    ),
+    (
+        "E11",
+        "reaped while alive: the old worker's completion is refused; the two write one object per generation, the second adopts it",
+    ),
+    (
+        "E12",
+        "S3 503 SlowDown, 500 after success, timeouts, 412; multipart part failures; orphan uploads aborted (and a lifecycle rule)",
+    ),
+    (
+        "E13",
+        "upload done, ledger commit lost: the retry adopts the object; a torn or foreign object at the key: next generation, alert, sweep",
+    ),
+    (
+        "E14",
+        "disk full in the temp directory; leftovers of an earlier invocation in it",
+    ),
+    (
+        "E15",
+        "all documents of a batch gone: no object, completed with reasons",
+    ),
+];
+
+const QUEUE_LEDGER_PEOPLE: [(&str, &str); 11] = [
+    (
+        "Q1",
+        "malformed, foreign, oversized, or future-version message bodies: to the dead-letter queue, an alert, nothing else disturbed",
+    ),
+    (
+        "Q2",
+        "redrive of the dead-letter queue by hand; twice; for a cancelled migration",
+    ),
+    (
+        "Q3",
+        "purge while batches are out; pause longer than SQS retention; a message lost after it was sent; a backlog of 100,000 batches is not sent again every tick",
+    ),
+    ("Q4", "partial `SendMessageBatch` failures (`Failed[]`)"),
+    (
+        "D1",
+        "deadlock, lock wait, connection killed mid-transaction, server restart, read-only failover, too many connections",
+    ),
+    (
+        "D2",
+        "clock of the function ahead or behind: only the database's clock decides",
+    ),
+    (
+        "D3",
+        "schema older or newer than the code; two functions migrating at once",
+    ),
+    (
+        "A1",
+        "failure rate over a tiny sample does not alert; a storm alerts once, and says when it is over; SNS down loses no alert",
+    ),
+    (
+        "A2",
+        "5 attempts, then parked: exactly one alert row, published at least once with its number; many parked at once are one message per cause",
+    ),
+    (
+        "S1",
+        "seeding refused in production; API without token, with a wrong one, with too small a role",
+    ),
+    (
+        "S2",
+        "no message content, address or secret in logs, alerts, errors, queue or ledger",
+    ),
+];

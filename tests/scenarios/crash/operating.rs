@@ -1,0 +1,166 @@
+//! Where somebody has asked for something: the operator is interrupted while it is told, the reaper while it does it.
+
+use super::harvesting::{archived, indexed};
+use super::network::Network;
+use super::scene::{FROM, Prepared, TO};
+use crate::stage::{Document, Stage};
+use granary_domain::MigrationId;
+use granary_ledger::NewOperation;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::time::Duration;
+use uuid::Uuid;
+
+const SEEDED: u64 = 20;
+/// An hour takes some of these.
+const LATENCY: Duration = Duration::from_millis(100);
+
+/// Puts a job on record, as the operator does.
+async fn ask(stage: &Stage, kind: &str, arguments: Value) {
+    let operation = NewOperation {
+        id: Uuid::now_v7(),
+        kind: kind.into(),
+        arguments,
+        requested_by: "test".into(),
+    };
+    stage.ledger.make_operation(&operation).await.unwrap();
+}
+
+async fn archived_messages(stage: &Stage, hours: std::ops::Range<u32>) -> (Prepared, MigrationId) {
+    let messages = Document::many(20, hours);
+    archived(stage, &messages).await;
+    let id: Vec<u8> = stage
+        .row("SELECT id FROM migration WHERE kind = 'backfill'")
+        .await;
+    (
+        Prepared::of(messages),
+        MigrationId(Uuid::from_slice(&id).unwrap()),
+    )
+}
+
+pub(super) async fn verification_asked_for(stage: &Stage) -> Prepared {
+    let (prepared, migration) = archived_messages(stage, 10..12).await;
+    ask(stage, "verify", json!({"migration": migration})).await;
+    prepared
+}
+
+pub(super) async fn verification_of_everything(stage: &Stage) -> Prepared {
+    let (prepared, _) = archived_messages(stage, 10..12).await;
+    ask(stage, "verify", json!({"from": FROM, "to": TO})).await;
+    prepared
+}
+
+async fn ask_for_repair(stage: &Stage) {
+    ask(stage, "verify", json!({"from": FROM, "to": TO, "repair": "on"})).await;
+}
+
+pub(super) async fn left_out_message(stage: &Stage) -> Prepared {
+    let (mut prepared, _) = archived_messages(stage, 10..12).await;
+    let late = Document::message("late", "2026-03-01T10:30:00Z");
+    stage.index_messages(std::slice::from_ref(&late)).await;
+    prepared.messages.push(late);
+    ask_for_repair(stage).await;
+    prepared
+}
+
+pub(super) async fn lost_object(stage: &Stage) -> Prepared {
+    let (prepared, _) = archived_messages(stage, 10..12).await;
+    let key: String = stage
+        .row("SELECT object_key FROM batch ORDER BY id LIMIT 1")
+        .await;
+    stage.bucket.delete(&key).await;
+    ask_for_repair(stage).await;
+    prepared
+}
+
+pub(super) async fn verification_without_answer(stage: &Stage) -> Prepared {
+    let network = Network::without_answers(stage).await;
+    verification_asked_for(stage)
+        .await
+        .behind(network, "GRANARY_ES_URL")
+}
+
+/// Ten hours, each of which takes a good part of a second.
+pub(super) async fn verification_without_time(stage: &Stage) -> Prepared {
+    let network = Network::slow(stage, LATENCY).await;
+    let (prepared, migration) = archived_messages(stage, 10..20).await;
+    ask(stage, "verify", json!({"migration": migration})).await;
+    prepared.behind(network, "GRANARY_ES_URL")
+}
+
+pub(super) async fn unknown_operation(stage: &Stage) -> Prepared {
+    let (prepared, _) = archived_messages(stage, 10..12).await;
+    ask(stage, "paint", json!({})).await;
+    prepared
+}
+
+pub(super) async fn verification_ordered(stage: &Stage) -> Prepared {
+    let (prepared, migration) = archived_messages(stage, 10..12).await;
+    let body = json!({"migrationId": migration}).to_string();
+    prepared.asked(request("POST", "/verify", &body))
+}
+
+/// Two migrations over the same messages, which belong to the first one.
+pub(super) async fn two_migrations(stage: &Stage) -> (Prepared, MigrationId) {
+    let messages = indexed(stage, 20).await;
+    let first = stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    (Prepared::of(messages), first)
+}
+
+pub(super) async fn cancellation_asked_for(stage: &Stage) -> Prepared {
+    let (prepared, first) = two_migrations(stage).await;
+    prepared.asked(request("DELETE", &format!("/migrate/cancel/{first}"), ""))
+}
+
+fn request(method: &str, path: &str, body: &str) -> Value {
+    let mut event: Value =
+        serde_json::from_str(include_str!("../../../events/operator.verify.json")).unwrap();
+    event["rawPath"] = json!(path);
+    event["headers"]["authorization"] = json!("Bearer operator-token");
+    event["requestContext"]["http"]["method"] = json!(method);
+    event["requestContext"]["http"]["path"] = json!(path);
+    event["pathParameters"]["proxy"] = json!(path.trim_start_matches('/'));
+    event["body"] = json!(body);
+    event
+}
+
+/// Test messages in the source, asked for by a migration.
+async fn seeded(stage: &Stage) -> MigrationId {
+    let now = Timestamp::now();
+    let base = now - SignedDuration::from_mins(1);
+    ask(
+        stage,
+        "seed",
+        json!({"count": SEEDED, "seed": 7, "base": base, "hours": 2}),
+    )
+    .await;
+    stage.reap().await;
+    let from = (now - SignedDuration::from_hours(4)).to_string();
+    stage.backfill(&from, &now.to_string()).await
+}
+
+async fn assert_recorded(stage: &Stage) {
+    let recorded: u64 = stage.row("SELECT COUNT(*) FROM message").await;
+    assert_eq!(recorded, SEEDED);
+}
+
+pub(super) async fn seeded_and_exported(stage: &Stage) -> Prepared {
+    seeded(stage).await;
+    stage.run_until_quiet().await;
+    assert_recorded(stage).await;
+    ask(stage, "clear", json!({})).await;
+    Prepared::of(Vec::new())
+}
+
+pub(super) async fn seeded_and_released(stage: &Stage) -> Prepared {
+    let migration = seeded(stage).await;
+    stage.harvest().await;
+    assert!(stage.ledger.cancel_migration(migration).await.unwrap());
+    stage.reap().await;
+    assert_recorded(stage).await;
+    ask(stage, "clear", json!({})).await;
+    Prepared::of(Vec::new())
+}

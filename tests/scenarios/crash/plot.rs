@@ -1,0 +1,153 @@
+//! Who takes a step, and what leads there. A new step has to be added here: the match has no default.
+
+use super::Scene;
+use granary_steps::Step;
+
+/// The function that is interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    Harvester,
+    Exporter,
+    Reaper,
+    Operator,
+}
+
+impl Who {
+    pub(super) fn function(self) -> &'static str {
+        match self {
+            Self::Harvester => "harvester",
+            Self::Exporter => "exporter",
+            Self::Reaper => "reaper",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// One way to come to a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plot {
+    pub(super) who: Who,
+    pub(super) scene: Scene,
+}
+
+/// A step that neither harvester, exporter nor reaper ever takes, and that no route of the operator leads to: who does.
+pub(super) struct OnlyByPeople(pub(super) &'static str);
+
+fn harvester(scene: Scene) -> Plot {
+    Plot {
+        who: Who::Harvester,
+        scene,
+    }
+}
+
+fn exporter(scene: Scene) -> Plot {
+    Plot {
+        who: Who::Exporter,
+        scene,
+    }
+}
+
+fn reaper(scene: Scene) -> Plot {
+    Plot {
+        who: Who::Reaper,
+        scene,
+    }
+}
+
+fn operator(scene: Scene) -> Plot {
+    Plot {
+        who: Who::Operator,
+        scene,
+    }
+}
+
+/// All the ways to come to a step that differ in what may go wrong.
+pub(super) fn plots(step: Step) -> Result<Vec<Plot>, OnlyByPeople> {
+    let plot = match step {
+        Step::MigrateSchema => harvester(Scene::NewDatabase),
+        Step::MakeMigration
+        | Step::OpenWindow
+        | Step::ClaimWindow
+        | Step::RecordPage
+        | Step::FinishWindow
+        | Step::RecordMeasurement
+        | Step::DrainMigrations => harvester(Scene::Due),
+        Step::RestartWindow => harvester(Scene::LostView),
+        Step::ReleaseWindow => harvester(Scene::RefusedWindow),
+        Step::DeferHarvest => harvester(Scene::RefusedMigration),
+        Step::ClaimRescan => harvester(Scene::LateMessage),
+        Step::SendMessages | Step::MarkSent => {
+            return Ok(vec![
+                harvester(Scene::Due),
+                reaper(Scene::Unsent),
+                reaper(Scene::LostMessage),
+            ]);
+        }
+        Step::MarkUnsent => exporter(Scene::TooEarly),
+        Step::PostponeMessage => exporter(Scene::UnreadableMessage),
+        Step::RaiseAlert => {
+            return Ok(vec![
+                exporter(Scene::UnreadableMessage),
+                exporter(Scene::ForeignObject),
+            ]);
+        }
+        Step::ClaimBatch | Step::RenewLease | Step::PutObject | Step::PutManifest | Step::SettleBatch => {
+            exporter(Scene::HandedOff)
+        }
+        Step::RecordExceptions => exporter(Scene::GoneMessage),
+        Step::PutQuarantined => exporter(Scene::Poison),
+        Step::NameSuspect | Step::ClearSuspect => exporter(Scene::CarefulBatch),
+        Step::BeginUpload | Step::PutPart | Step::CompleteUpload => exporter(Scene::LargeBatch),
+        Step::AbortUpload => exporter(Scene::RefusedPart),
+        Step::NextGeneration => exporter(Scene::ForeignObject),
+        Step::FailBatch => exporter(Scene::RefusedObject),
+        Step::DeferBatch => exporter(Scene::SourceDown),
+        Step::HandBackBatch => exporter(Scene::NoTimeLeft),
+        Step::ReapDead => reaper(Scene::DeadWorker),
+        Step::RetryFailed => reaper(Scene::FailedBatch),
+        Step::ReleaseCancelled => reaper(Scene::CancelledMigration),
+        Step::CompleteMigration => reaper(Scene::Archived),
+        Step::RaiseParked | Step::PublishAlert | Step::MarkPublished => reaper(Scene::ParkedBatch),
+        Step::BeginCondition => reaper(Scene::Storm),
+        Step::EndCondition => reaper(Scene::StormIsOver),
+        Step::ClaimOperation | Step::SaveProgress | Step::FinishOperation | Step::RecordVerdict => {
+            reaper(Scene::VerificationAskedFor)
+        }
+        Step::FailSlice => reaper(Scene::VerificationWithoutSource),
+        Step::RenewOperation => reaper(Scene::VerificationWithoutAnswer),
+        Step::ReleaseOperation => reaper(Scene::VerificationWithoutTime),
+        Step::FailOperation => reaper(Scene::UnknownOperation),
+        Step::MoveInspection => reaper(Scene::ManyBatches),
+        Step::SweepObject => reaper(Scene::Orphan),
+        Step::MarkVerified => reaper(Scene::VerificationOfEverything),
+        Step::RecordFound => reaper(Scene::LeftOutMessage),
+        Step::ReExportBatch => reaper(Scene::LostObject),
+        Step::ForgetSuperseded => reaper(Scene::ReplacedObject),
+        Step::DeleteObject => {
+            return Ok(vec![
+                reaper(Scene::ReplacedObject),
+                reaper(Scene::SeededAndExported),
+            ]);
+        }
+        Step::ForgetBatch => reaper(Scene::SeededAndExported),
+        Step::ForgetUnowned => reaper(Scene::SeededAndReleased),
+        Step::CancelMigration => operator(Scene::CancellationAskedFor),
+        Step::RecordAudit => {
+            return Ok(vec![
+                operator(Scene::CancellationAskedFor),
+                operator(Scene::VerificationOrdered),
+            ]);
+        }
+        Step::MakeOperation => {
+            return Ok(vec![
+                operator(Scene::VerificationOrdered),
+                reaper(Scene::HandedOff),
+            ]);
+        }
+        Step::PauseStage | Step::ResumeStage | Step::UnparkBatches | Step::AllowReExport => {
+            return Err(OnlyByPeople("operators"));
+        }
+        Step::SealHour | Step::PurgeBatches => return Err(OnlyByPeople("nobody yet")),
+    };
+    Ok(vec![plot])
+}

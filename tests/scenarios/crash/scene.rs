@@ -1,0 +1,222 @@
+//! What leads to a step: a small world in which the function that is to be interrupted comes to it next.
+
+use super::network::Network;
+use super::{exporting, harvesting, operating, reaping};
+use crate::stage::{Document, REAPER_TIMEOUT, Stage};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+pub(super) const FROM: &str = "2026-03-01T10:00:00Z";
+pub(super) const TO: &str = "2026-03-01T20:00:00Z";
+/// Nobody listens there.
+pub(super) const NOWHERE: &str = "http://127.0.0.1:9";
+pub(super) const NO_BUCKET: (&str, &str) = ("GRANARY_BUCKET", "granary-no-such-bucket");
+
+/// What leads to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scene {
+    /// Nobody has made the tables yet.
+    NewDatabase,
+    /// Two hours are due.
+    Due,
+    /// Two hours are recorded, and a while later a message came that belongs to the first.
+    DueAgain,
+    /// A harvester died at the end of a window, and the point in time that its bookmark names is closed.
+    LostView,
+    /// A window is open whose messages Elasticsearch refuses to look for.
+    RefusedWindow,
+    /// No window can be opened, since Elasticsearch refuses to look for the first message.
+    RefusedMigration,
+    /// A message became visible after its hour was archived, and a night has passed.
+    LateMessage,
+    /// No window is open, and Elasticsearch refuses to say where the next one begins.
+    RefusedStretch,
+    /// A batch is recorded, and nobody sent it.
+    Unsent,
+    /// A batch was sent long ago, and its message is gone.
+    LostMessage,
+    /// A batch waits in the queue.
+    HandedOff,
+    /// It isn't due yet.
+    TooEarly,
+    /// Somebody else writes to the queue.
+    UnreadableMessage,
+    /// One of its messages is gone at the source.
+    GoneMessage,
+    /// One of its messages is no JSON.
+    Poison,
+    /// It has failed twice: its messages are fetched one by one.
+    CarefulBatch,
+    /// Its object is written in parts.
+    LargeBatch,
+    /// S3 refuses one of the parts.
+    RefusedPart,
+    /// Somebody else's object stands at its key.
+    ForeignObject,
+    /// S3 refuses its object.
+    RefusedObject,
+    /// Elasticsearch is down.
+    SourceDown,
+    /// Elasticsearch doesn't answer before the function's time is over.
+    NoTimeLeft,
+    /// A worker died with a batch in its hands.
+    DeadWorker,
+    /// A batch failed, and has attempts left.
+    FailedBatch,
+    /// A batch failed, and has none left.
+    ParkedBatch,
+    /// One of two migrations over the same messages is cancelled.
+    CancelledMigration,
+    /// Everything is exported, and nobody said so yet.
+    Archived,
+    /// More batches than one inspection looks at.
+    ManyBatches,
+    /// An object that no row names lies in the bucket.
+    Orphan,
+    /// A batch was exported again, and its old object still lies there.
+    ReplacedObject,
+    /// Too many attempts failed.
+    Storm,
+    /// They no longer do.
+    StormIsOver,
+    /// Somebody wants a verdict.
+    VerificationAskedFor,
+    /// Somebody wants a verdict on everything.
+    VerificationOfEverything,
+    /// Somebody wants repaired that a message was left out.
+    LeftOutMessage,
+    /// Somebody wants repaired that an object is gone.
+    LostObject,
+    /// Elasticsearch is down while there is something to verify.
+    VerificationWithoutSource,
+    /// Elasticsearch doesn't answer the verification.
+    VerificationWithoutAnswer,
+    /// The verification takes longer than the function's time.
+    VerificationWithoutTime,
+    /// Somebody wants what this version can't do.
+    UnknownOperation,
+    /// Test messages that were exported are to be cleared away.
+    SeededAndExported,
+    /// Test messages that nobody owns any more are to be cleared away.
+    SeededAndReleased,
+    /// Somebody cancels one of two migrations over the same messages.
+    CancellationAskedFor,
+    /// Somebody asks the operator for a verdict.
+    VerificationOrdered,
+}
+
+/// A prepared scene.
+pub(super) struct Prepared {
+    /// What has to be in the archive in the end.
+    pub(super) messages: Vec<Document>,
+    /// What the interrupted function is told besides.
+    pub(super) told: Vec<(&'static str, String)>,
+    pub(super) network: Network,
+    /// The event of its invocation, unless it comes from the queue.
+    pub(super) request: Value,
+}
+
+impl Prepared {
+    pub(super) fn of(messages: Vec<Document>) -> Self {
+        Self {
+            messages,
+            told: Vec::new(),
+            network: Network::Plain,
+            request: json!({}),
+        }
+    }
+
+    pub(super) fn told(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.told.push((name, value.into()));
+        self
+    }
+
+    /// The interrupted function reaches one of its services through this network.
+    pub(super) fn behind(mut self, network: Network, variable: &'static str) -> Self {
+        self.told.push((variable, network.url()));
+        self.network = network;
+        self
+    }
+
+    pub(super) fn asked(mut self, request: Value) -> Self {
+        self.request = request;
+        self
+    }
+}
+
+impl Scene {
+    /// What all functions of the stage are told.
+    pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
+        if matches!(self, Self::LargeBatch | Self::RefusedPart) {
+            return &[("GRANARY_COMPRESSION", "none")];
+        }
+        if matches!(self, Self::SeededAndExported | Self::SeededAndReleased) {
+            return &[("GRANARY_ALLOW_SEEDING", "true")];
+        }
+        if self == Self::Orphan {
+            return &[("GRANARY_SWEEP_AGE_SECONDS", "0")];
+        }
+        &[("GRANARY_BATCH_SIZE", "10")]
+    }
+
+    /// How long the interrupted invocation may take.
+    pub(super) fn time(self) -> Duration {
+        if self == Self::NoTimeLeft {
+            return Duration::from_secs(2);
+        }
+        if self == Self::VerificationWithoutTime {
+            return Duration::from_secs(6);
+        }
+        REAPER_TIMEOUT
+    }
+
+    pub(super) async fn prepare(self, stage: &Stage) -> Prepared {
+        match self {
+            Self::NewDatabase => harvesting::new_database(stage).await,
+            Self::Due => harvesting::due(stage).await,
+            Self::LostView => harvesting::lost_view(stage).await,
+            Self::RefusedWindow => harvesting::refused_window(stage).await,
+            Self::RefusedMigration => harvesting::refused_migration(stage).await,
+            Self::LateMessage => harvesting::late_message(stage).await,
+            Self::HandedOff => exporting::handed_off(stage).await,
+            Self::TooEarly => exporting::too_early(stage).await,
+            Self::UnreadableMessage => exporting::unreadable_message(stage).await,
+            Self::GoneMessage => exporting::gone_message(stage).await,
+            Self::Poison => exporting::poison(stage).await,
+            Self::CarefulBatch => exporting::careful_batch(stage).await,
+            Self::LargeBatch => exporting::large_batch(stage).await,
+            Self::RefusedPart => exporting::refused_part(stage).await,
+            Self::ForeignObject => exporting::foreign_object(stage).await,
+            Self::RefusedObject => exporting::handed_off(stage).await.told(NO_BUCKET.0, NO_BUCKET.1),
+            Self::SourceDown => exporting::handed_off(stage).await.told("GRANARY_ES_URL", NOWHERE),
+            Self::NoTimeLeft => exporting::no_time_left(stage).await,
+            Self::Unsent => reaping::unsent(stage).await,
+            Self::LostMessage => reaping::lost_message(stage).await,
+            Self::DeadWorker => reaping::dead_worker(stage).await,
+            Self::FailedBatch => reaping::failed_batch(stage).await,
+            Self::ParkedBatch => reaping::parked_batch(stage).await,
+            Self::CancelledMigration => reaping::cancelled_migration(stage).await,
+            Self::Archived => reaping::archived(stage).await,
+            Self::ManyBatches => reaping::many_batches(stage).await,
+            Self::Orphan => reaping::orphan(stage).await,
+            Self::ReplacedObject => reaping::replaced_object(stage).await,
+            Self::Storm => reaping::storm(stage).await,
+            Self::StormIsOver => reaping::storm_is_over(stage).await,
+            Self::VerificationAskedFor => operating::verification_asked_for(stage).await,
+            Self::VerificationOfEverything => operating::verification_of_everything(stage).await,
+            Self::LeftOutMessage => operating::left_out_message(stage).await,
+            Self::LostObject => operating::lost_object(stage).await,
+            Self::VerificationWithoutSource => {
+                let prepared = operating::verification_asked_for(stage).await;
+                prepared.told("GRANARY_ES_URL", NOWHERE)
+            }
+            Self::VerificationWithoutAnswer => operating::verification_without_answer(stage).await,
+            Self::VerificationWithoutTime => operating::verification_without_time(stage).await,
+            Self::UnknownOperation => operating::unknown_operation(stage).await,
+            Self::SeededAndExported => operating::seeded_and_exported(stage).await,
+            Self::SeededAndReleased => operating::seeded_and_released(stage).await,
+            Self::CancellationAskedFor => operating::cancellation_asked_for(stage).await,
+            Self::VerificationOrdered => operating::verification_ordered(stage).await,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The ledger's server fails: it becomes read-only, is full, is killed, breaks deadlocks, keeps locks.
+
+use super::{FROM, NOON, TO, assert_archived_in_peace, assert_recovered, harvested, indexed};
+use crate::stage::{Addresses, Document, Exports, MariaDb, Stage};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const KILLS: u32 = 3;
+/// Long enough that whoever tries again comes through in between.
+const BETWEEN_FIGHTS: Duration = Duration::from_millis(50);
+/// The least that the server accepts.
+const CONNECTIONS_MIN: u32 = 10;
+const CONNECTIONS_USUAL: u32 = 400;
+
+async fn on(server: &MariaDb, name: &str) -> Stage {
+    Stage::at(Addresses::from_environment().with_mariadb(server), name, &[]).await
+}
+
+async fn connect(stage: &Stage) -> Conn {
+    let opts = Opts::from_url(stage.setting("GRANARY_LEDGER_URL")).unwrap();
+    Conn::new(OptsBuilder::from_opts(opts).prefer_socket(false))
+        .await
+        .unwrap()
+}
+
+/// D1: the server fails over. Connections stay, and nothing can be written through them for a while (1290).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_a_ledger_that_is_read_only_for_a_while_costs_no_attempt() {
+    let server = MariaDb::start().await;
+    let stage = on(&server, "read-only").await;
+    let messages = indexed(&stage).await;
+    stage.backfill(FROM, NOON).await;
+    stage.harvest().await;
+    assert_eq!(stage.export_one().await.acknowledged, 1);
+    stage.reap().await;
+    stage.backfill(NOON, TO).await;
+
+    server.be_read_only().await;
+    let (exported, _, _) = tokio::join!(
+        async {
+            let exported = stage.export_one().await;
+            server.be_writable().await;
+            exported
+        },
+        // Whether they outlast it is a matter of time; that they lose nothing is not.
+        stage.try_harvest(),
+        stage.try_reap()
+    );
+    assert_eq!(
+        (
+            exported.acknowledged,
+            exported.returned.len(),
+            exported.errors.len()
+        ),
+        (0, 1, 0),
+        "a message that can't be claimed goes back: {exported:?}"
+    );
+    stage.let_leases_end().await;
+    stage.let_visibility_end(&exported).await;
+    assert_recovered(&stage, &messages).await;
+    stage.finish().await;
+}
+
+/// D1: 1040. Who is connected goes on; who isn't doesn't start, and its message comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_too_many_connections_keep_new_workers_out_and_lose_no_message() {
+    let server = MariaDb::start().await;
+    let stage = on(&server, "too-many").await;
+    let messages = harvested(&stage).await;
+    assert_eq!(stage.export_one().await.acknowledged, 1);
+
+    server.limit_connections(CONNECTIONS_MIN).await;
+    let mut others = Vec::new();
+    let url = Opts::from_url(stage.setting("GRANARY_LEDGER_URL")).unwrap();
+    let refused = loop {
+        match Conn::new(OptsBuilder::from_opts(url.clone()).prefer_socket(false)).await {
+            Ok(conn) => others.push(conn),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(refused.contains("1040"), "{refused}");
+    let (queue, message) = stage.queues.receive().await.expect("batches were sent");
+    let event = crate::stage::sqs_event(&[(queue, &message)]);
+    let cold = stage
+        .exporter(1)
+        .invoke(event, crate::stage::EXPORTER_TIMEOUT)
+        .await;
+    let warm = stage.export_one().await;
+    assert!(
+        matches!(cold, Err(crate::stage::FunctionError::Exited(_))),
+        "{cold:?}"
+    );
+    assert_eq!((warm.acknowledged, warm.errors.len()), (1, 0), "{warm:?}");
+
+    for conn in others {
+        conn.disconnect().await.unwrap();
+    }
+    server.limit_connections(CONNECTIONS_USUAL).await;
+    stage.queues.make_visible(queue, &message).await;
+    assert_recovered(&stage, &messages).await;
+    stage.finish().await;
+}
+
+/// D1: SIGKILL and restart, again and again, while a harvester, exporters and the reaper are at work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_a_server_that_is_killed_and_restarted_in_mid_run_loses_and_doubles_nothing() {
+    let mut server = MariaDb::start().await;
+    let settings = [("GRANARY_BATCH_SIZE", "10"), ("GRANARY_LEASE_SECONDS", "10")];
+    let stage = Stage::at(
+        Addresses::from_environment().with_mariadb(&server),
+        "killed-server",
+        &settings,
+    )
+    .await;
+    let messages = Document::many(2_000, 10..14);
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, NOON).await;
+    stage.harvest().await;
+    stage.reap().await;
+    stage.backfill(NOON, TO).await;
+    for kill in 1..=KILLS {
+        let begun = format!("SELECT COUNT(*) >= {} FROM attempt", 10 * kill);
+        let (_, exports, _, ()) = tokio::join!(
+            stage.try_harvest(),
+            async {
+                let mut exports = Exports::default();
+                while exports.returned.is_empty() && exports.acknowledged < 15 {
+                    exports.add(stage.export_one().await);
+                }
+                exports
+            },
+            stage.try_reap(),
+            async {
+                stage.until(&begun).await;
+                server.kill().await;
+                server.restart().await;
+            }
+        );
+        // Whoever gave up while it was away left a lease behind, or a message that comes again.
+        stage.let_leases_end().await;
+        stage.let_visibility_end(&exports).await;
+    }
+    stage.run_until_quiet().await;
+    let failed: Vec<String> = stage
+        .rows("SELECT DISTINCT outcome FROM attempt WHERE outcome NOT IN ('completed', 'deferred', 'reaped')")
+        .await;
+    assert_eq!(failed, [""; 0], "a dead server is nobody's failure");
+    assert_archived_in_peace(&stage, &messages).await;
+    stage.finish().await;
+}
+
+/// Takes locks in the order that is wrong for everybody else, with so many rows in hand that it is never the victim.
+async fn provoke_deadlocks_until(is_over: &AtomicBool, mut conn: Conn) {
+    conn.query_drop("CREATE TABLE ballast (n INT PRIMARY KEY)")
+        .await
+        .unwrap();
+    let rows: Vec<_> = (0..2_000).map(|n| format!("({n})")).collect();
+    conn.query_drop(format!("INSERT INTO ballast VALUES {}", rows.join(",")))
+        .await
+        .unwrap();
+    while !is_over.load(Ordering::Relaxed) {
+        conn.query_drop("START TRANSACTION").await.unwrap();
+        conn.query_drop("UPDATE ballast SET n = n + 10000 ORDER BY n DESC")
+            .await
+            .unwrap();
+        let mut locked = Ok(());
+        for statement in [
+            "SELECT batch_id FROM attempt FOR UPDATE",
+            "DO SLEEP(0.02)",
+            "SELECT id FROM batch FOR UPDATE",
+            "DO SLEEP(0.02)",
+            "SELECT id FROM harvest_window FOR UPDATE",
+            "SELECT id FROM migration FOR UPDATE",
+        ] {
+            locked = locked.and(conn.query_drop(statement).await);
+        }
+        // It may have lost all the same.
+        locked.ok();
+        conn.query_drop("ROLLBACK").await.unwrap();
+        tokio::time::sleep(BETWEEN_FIGHTS).await;
+    }
+    conn.disconnect().await.unwrap();
+}
+
+/// D1: another client takes the same locks in another order, so that transactions lose deadlocks (1213) all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_deadlocks_with_another_client_are_tried_again_until_they_pass() {
+    let server = MariaDb::start().await;
+    let settings = [("GRANARY_BATCH_SIZE", "10")];
+    let addresses = Addresses::from_environment().with_mariadb(&server);
+    let stage = Stage::at(addresses, "deadlocks", &settings).await;
+    let messages = Document::many(800, 10..14);
+    stage.index_messages(&messages).await;
+    stage.harvest().await;
+    let is_over = AtomicBool::new(false);
+    let run = async {
+        for (from, to) in [(FROM, NOON), (NOON, TO)] {
+            stage.backfill(from, to).await;
+            stage.harvest().await;
+            let exports = stage.export_all().await;
+            assert_eq!(
+                (exports.returned.len(), exports.errors.len()),
+                (0, 0),
+                "{exports:?}"
+            );
+            stage.reap().await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let brawl = async { provoke_deadlocks_until(&is_over, connect(&stage).await).await };
+    tokio::join!(run, brawl);
+    let (_, deadlocks): (String, u64) = stage.row("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'").await;
+    let log = [
+        stage.harvester.log(),
+        stage.exporter(0).log(),
+        stage.exporter(1).log(),
+    ]
+    .concat();
+    let repeated = log.concat().matches("the ledger is asked again").count();
+    assert!(
+        deadlocks > 0 && repeated > 0,
+        "{deadlocks} deadlocks, {repeated} repetitions"
+    );
+    assert_recovered(&stage, &messages).await;
+    stage.finish().await;
+}

@@ -1,0 +1,224 @@
+//! What people and machines write down while everything goes wrong: never a message's content, an address or a secret.
+
+use super::{FROM, NOON, TO, harvested};
+use crate::stage::{Addresses, Document, Fault, HttpProxy, MariaDb, Proxy, Said, Stage, sqs_event};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Stands in every document, and in what the services say about them.
+const CONTENT: &str = "canaryword";
+/// Stands in each credential.
+const SECRET: &str = "canarysecret";
+const HOST: &str = "127.0.0.1";
+const SHORT: Duration = Duration::from_secs(4);
+
+/// A message whose every value that isn't its id or its time is content.
+fn document(number: u32) -> Document {
+    let id = format!("m-{number:04}");
+    let (hour, minute) = (10 + number % 4, number / 4 % 60);
+    let body = json!({
+        "message_id": id,
+        "created_at": format!("2026-03-01T{hour}:{minute:02}:00Z"),
+        "text": format!("{CONTENT} {number}"),
+        CONTENT: {CONTENT: [CONTENT]},
+    });
+    Document::raw(&id, body.to_string())
+}
+
+/// A stage whose every credential holds the canary, on a ledger of its own.
+async fn stage_of_canaries(server: &MariaDb) -> Stage {
+    server
+        .administer(&format!(
+            "CREATE USER 'granary_user'@'%' IDENTIFIED BY '{SECRET}'"
+        ))
+        .await;
+    server
+        .administer("GRANT ALL PRIVILEGES ON `granary%`.* TO 'granary_user'@'%'")
+        .await;
+    let addresses = Addresses::from_environment().with_mariadb(server);
+    let settings = [
+        ("GRANARY_LOG", "trace"),
+        ("GRANARY_BATCH_SIZE", "20"),
+        ("GRANARY_LEASE_SECONDS", "6"),
+        ("GRANARY_OPERATOR_TOKEN", SECRET),
+        ("GRANARY_VIEWER_TOKEN", SECRET),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+    ];
+    Stage::at(addresses, "secrecy", &settings).await
+}
+
+/// Services that quote what they are asked for, and say where they are.
+fn indiscreet(status: u16) -> Said {
+    let quoting = format!(
+        "failed to parse field [text]. Preview of field's value: '{CONTENT}' at [Source: \"{CONTENT}\"]"
+    );
+    let mut said = Said::by_elasticsearch(status, "document_parsing_exception");
+    said.body = json!({"error": {"type": "document_parsing_exception", "reason": quoting}, "status": status})
+        .to_string();
+    said
+}
+
+/// Everything that stands in the ledger, table by table, as text.
+async fn ledger(stage: &Stage) -> BTreeMap<String, String> {
+    let columns: Vec<(String, String)> = stage
+        .rows(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()",
+        )
+        .await;
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    for (table, column) in columns {
+        let query = format!("SELECT COALESCE(CONVERT(`{column}` USING utf8mb4), '') FROM `{table}`");
+        let values: Vec<String> = stage.rows(&query).await;
+        texts
+            .entry(table)
+            .or_default()
+            .push_str(&format!("{column}: {}\n", values.join("\n")));
+    }
+    texts
+}
+
+fn assert_discreet(name: &str, text: &str) {
+    for canary in [CONTENT, SECRET, HOST] {
+        if let Some(line) = text.lines().find(|line| line.contains(canary)) {
+            panic!("{name} has {canary}: {line}");
+        }
+    }
+}
+
+/// S2, S1: everything fails in turn, at the most talkative of log levels, and everything that was written is searched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2_a_run_full_of_faults_writes_down_no_content_no_address_and_no_secret() {
+    let server = MariaDb::start().await;
+    let mut stage = stage_of_canaries(&server).await;
+    let ledger_network = Proxy::before(
+        &stage
+            .setting("GRANARY_LEDGER_URL")
+            .replace("granary:of-a-test", &format!("granary_user:{SECRET}")),
+    )
+    .await;
+    let source = HttpProxy::before(stage.setting("GRANARY_ES_URL")).await;
+    let archive = HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
+    let queues = HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
+    let with_password = source.url.replace("http://", &format!("http://user:{SECRET}@"));
+    stage.tell(&[
+        ("GRANARY_LEDGER_URL", &ledger_network.url()),
+        ("GRANARY_ES_URL", &with_password),
+        ("AWS_ENDPOINT_URL_S3", &archive.url),
+        ("AWS_ENDPOINT_URL_SQS", &queues.url),
+        ("AWS_ENDPOINT_URL_SNS", &queues.url),
+    ]);
+    let messages: Vec<_> = (0..400).map(document).collect();
+    stage.index_messages(&messages).await;
+    let status = json!({"message_id": "m-0000", "state": CONTENT}).to_string();
+    stage
+        .indices
+        .write(&stage.indices.status, &[Document::raw("s-1", status)])
+        .await;
+    stage.backfill(FROM, NOON).await;
+    stage.harvest().await;
+
+    // Refused for good: attempts fail, with a reason.
+    source.inject(Fault::Refuse(indiscreet(400)), 2, |asked| {
+        asked.path.contains("_mget")
+    });
+    // For a while; half an answer; one that isn't what it should be.
+    source.inject(Fault::Refuse(indiscreet(503)), 5, |asked| {
+        asked.path.contains("_mget")
+    });
+    source.inject(Fault::BreakOffAfter { bytes: 200 }, 5, |asked| {
+        asked.path.contains("_mget")
+    });
+    source.inject(
+        Fault::Edit(|answer| answer["docs"] = json!(CONTENT)),
+        1,
+        |asked| asked.path.contains("_mget"),
+    );
+    archive.inject(Fault::Refuse(Said::by_s3(403, CONTENT)), 1, |asked| {
+        asked.method == "PUT"
+    });
+    archive.inject(Fault::Refuse(Said::by_s3(503, "SlowDown")), 6, |asked| {
+        asked.method == "PUT"
+    });
+    queues.inject(Fault::Refuse(Said::by_s3(500, "InternalError")), 12, |_| true);
+    stage
+        .queues
+        .send(
+            &stage.queues.normal,
+            &format!("{{\"v\":99,\"text\":\"{CONTENT}\"}}"),
+        )
+        .await;
+    let foreign = format!("{CONTENT} {SECRET}");
+    stage.queues.send(&stage.queues.normal, &foreign).await;
+    let exports = stage.export_all().await;
+    stage.try_reap().await.ok();
+    stage.try_reap().await.ok();
+    // The ledger goes away under everybody.
+    stage.backfill(NOON, TO).await;
+    let (queue, message) = exports.returned.first().expect("what can't be read comes back");
+    ledger_network.cut();
+    let _outcomes = tokio::join!(
+        stage.harvester.invoke(json!({}), SHORT),
+        stage.reaper.invoke(json!({}), SHORT),
+        stage.exporter(0).invoke(sqs_event(&[(queue, message)]), SHORT),
+    );
+    let refusal = stage.another("exporter", &[]).refusal().await;
+    ledger_network.restore();
+    source.inject(Fault::Refuse(indiscreet(400)), 3, |asked| {
+        asked.path.contains("_search")
+    });
+    stage.try_harvest().await.ok();
+    stage.let_leases_end().await;
+    stage.let_delays_end().await;
+    source.restore();
+    archive.restore();
+    queues.restore();
+    // Those two would come back until they are dead letters.
+    stage.queues.purge(&stage.queues.normal).await;
+    stage
+        .sql("UPDATE batch SET enqueued_at = NULL WHERE status = 'pending'")
+        .await;
+    stage.run_until_quiet().await;
+
+    let failed: u64 = stage
+        .row("SELECT COUNT(*) FROM attempt WHERE error_text IS NOT NULL")
+        .await;
+    assert!(
+        failed >= 3,
+        "{failed} attempts have an error text: too few to learn from"
+    );
+    for (table, text) in ledger(&stage).await {
+        assert_discreet(&table, &text);
+    }
+    let functions = [
+        &stage.harvester,
+        &stage.reaper,
+        stage.exporter(0),
+        stage.exporter(1),
+    ];
+    for function in functions {
+        let log = function.log().join("\n");
+        assert!(!log.is_empty());
+        assert_discreet(&format!("the log of the {}", function.name), &log);
+    }
+    assert_discreet("the exporter's refusal to start", &refusal);
+    let told = stage.queues.told().await;
+    assert!(!told.is_empty());
+    assert_discreet("an alert", &told.join("\n"));
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
+/// S2: what is in the queue is a number and a uuid.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2_a_hand_off_message_holds_nothing_but_numbers() {
+    let stage = Stage::new("bodies").await;
+    harvested(&stage).await;
+    for (_, message) in stage.receive_all().await {
+        let body: BTreeMap<String, serde_json::Value> =
+            serde_json::from_str(message.body.as_deref().unwrap()).unwrap();
+        let fields: Vec<_> = body.keys().map(String::as_str).collect();
+        assert_eq!(fields, ["batch_id", "migration_id", "v"]);
+    }
+    stage.finish().await;
+}

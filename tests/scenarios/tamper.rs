@@ -1,0 +1,312 @@
+//! Somebody tampers with the archive or the ledger: a verification names what was done, a repair makes it good, and both
+//! may be interrupted and repeated at any point.
+
+use crate::stage::{Document, EXPORTER_TIMEOUT, Function, Stage};
+use granary_domain::{MigrationId, TimeRange};
+use granary_ledger::{ReExport, ReExported, RepairMigration};
+use granary_verify::{Finding, FindingKind, Report, Verdict};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const FROM: &str = "2026-03-01T10:00:00Z";
+const TO: &str = "2026-03-01T20:00:00Z";
+const PER_HOUR: usize = 10;
+
+/// Ten messages in each of ten hours, each hour a batch, all of them archived.
+async fn archived(name: &str, settings: &[(&str, &str)]) -> (Stage, Vec<Document>) {
+    let stage = Stage::with(name, settings).await;
+    let messages: Vec<Document> = (0..10 * PER_HOUR)
+        .map(|number| {
+            let (hour, minute) = (10 + number / PER_HOUR, number % PER_HOUR);
+            Document::message(&id_of(number), &format!("2026-03-01T{hour}:0{minute}:00Z"))
+        })
+        .collect();
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, TO).await;
+    stage.run_until_quiet().await;
+    (stage, messages)
+}
+
+fn id_of(number: usize) -> String {
+    format!("m-{number:03}")
+}
+
+/// The batch of an hour, and its object.
+async fn batch_of(stage: &Stage, hour: u32) -> (u64, String) {
+    let query = format!("SELECT id, object_key FROM batch WHERE HOUR(hour_start) = {hour} ORDER BY id LIMIT 1");
+    stage.row(&query).await
+}
+
+async fn manifest_of(stage: &Stage, hour: u32) -> String {
+    let (batch, _) = batch_of(stage, hour).await;
+    let keys = stage.bucket.keys().await;
+    let is_its = |key: &String| key.contains(&format!("/_manifests/dt=2026-03-01/batch-{batch}-g"));
+    keys.into_iter().find(is_its).unwrap()
+}
+
+async fn flip_one_byte(stage: &Stage, hour: u32) -> String {
+    let (_, key) = batch_of(stage, hour).await;
+    let mut body = stage.bucket.body(&key).await;
+    let middle = body.len() / 2;
+    body[middle] ^= 1;
+    stage.bucket.put(&key, body).await;
+    key
+}
+
+async fn delete_object(stage: &Stage, hour: u32) -> String {
+    let (_, key) = batch_of(stage, hour).await;
+    stage.bucket.delete(&key).await;
+    key
+}
+
+async fn drop_row(stage: &Stage, id: &str) {
+    let dropped = stage
+        .sql(&format!("DELETE FROM message WHERE message_id = '{id}'"))
+        .await;
+    assert_eq!(dropped, 1);
+}
+
+/// `POST /verify`, and its report: by this function, and by the reaper where it has no time or no life for it.
+async fn verify_by(stage: &Stage, operator: &Function, mut body: Value) -> Report {
+    body["from"] = FROM.into();
+    body["to"] = TO.into();
+    let mut event: Value = serde_json::from_str(include_str!("../../events/operator.verify.json")).unwrap();
+    event["headers"]["authorization"] = json!("Bearer operator-token");
+    event["body"] = body.to_string().into();
+    drop(operator.invoke(event, EXPORTER_TIMEOUT).await);
+    for _ in 0..10 {
+        let operation: (String, Option<String>, Option<String>) = stage
+            .row("SELECT state, result, error_text FROM operation ORDER BY id DESC LIMIT 1")
+            .await;
+        match operation {
+            (state, Some(result), _) if state == "succeeded" => return serde_json::from_str(&result).unwrap(),
+            (state, _, error) => assert_ne!(state, "failed", "{error:?}"),
+        }
+        stage
+            .sql("UPDATE operation SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND")
+            .await;
+        stage.reap().await;
+    }
+    panic!("the verification never ended");
+}
+
+async fn verify(stage: &Stage, body: Value) -> Report {
+    verify_by(stage, &stage.operator, body).await
+}
+
+fn findings(report: &Report, kind: FindingKind, hour: u32) -> Vec<&Finding> {
+    let hour = format!("2026-03-01T{hour}:00:00Z");
+    let findings = report.account.findings.iter();
+    findings
+        .filter(|finding| finding.kind == kind && finding.hour.start().to_string() == hour)
+        .collect()
+}
+
+fn only(report: &Report, kind: FindingKind, hour: u32) -> &Finding {
+    match findings(report, kind, hour).as_slice() {
+        [finding] => finding,
+        _ => panic!("not one {kind:?} at {hour}: {:#?}", report.account.findings),
+    }
+}
+
+fn key_of(finding: &Finding) -> &str {
+    finding.key.as_ref().unwrap().as_str()
+}
+
+fn ids_of(finding: &Finding) -> Vec<&str> {
+    finding.sample_ids.iter().map(|id| id.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e13_whatever_is_tampered_with_is_named_and_a_repair_makes_it_good() {
+    let (stage, mut messages) = archived("tamper", &[]).await;
+    let flipped = flip_one_byte(&stage, 10).await;
+    let deleted = delete_object(&stage, 11).await;
+    drop_row(&stage, "m-024").await;
+    stage
+        .sql(
+            "INSERT INTO message (message_id, index_name, event_time, batch_id) \
+             SELECT 'added', index_name, event_time, batch_id FROM message WHERE message_id = 'm-034'",
+        )
+        .await;
+    let without_manifest = manifest_of(&stage, 14).await;
+    stage.bucket.delete(&without_manifest).await;
+    let (folder, _) = flipped.rsplit_once("/hour=").unwrap();
+    let foreign = format!("{folder}/hour=15/batch-4711-g1.ndjson.zst");
+    stage.bucket.put(&foreign, b"foreign".to_vec()).await;
+    let (_, ownerless) = batch_of(&stage, 16).await;
+    let its_manifest = manifest_of(&stage, 16).await;
+    stage.sql("DELETE FROM batch WHERE HOUR(hour_start) = 16").await;
+    let altered = manifest_of(&stage, 17).await;
+    stage.bucket.put(&altered, b"{}".to_vec()).await;
+    let late = Document::message("late", "2026-03-01T18:30:00Z");
+    stage.index_messages(std::slice::from_ref(&late)).await;
+    messages.push(late);
+
+    let named = |report: &Report| {
+        assert_eq!(report.verdict, Verdict::Incomplete);
+        assert_eq!(key_of(only(report, FindingKind::ObjectCorrupt, 10)), flipped);
+        assert_eq!(key_of(only(report, FindingKind::ObjectMissing, 11)), deleted);
+        assert_eq!(ids_of(only(report, FindingKind::MissingFromArchive, 12)), ["m-024"]);
+        assert_eq!(only(report, FindingKind::ObjectDiffers, 12).messages, 10);
+        assert_eq!(ids_of(only(report, FindingKind::Drifted, 13)), ["added"]);
+        assert_eq!(only(report, FindingKind::ObjectDiffers, 13).messages, 10);
+        assert_eq!(key_of(only(report, FindingKind::ManifestMissing, 14)), without_manifest);
+        assert_eq!(key_of(only(report, FindingKind::Orphan, 15)), foreign);
+        assert_eq!(only(report, FindingKind::MissingFromArchive, 16).messages, 10);
+        assert_eq!(key_of(only(report, FindingKind::Orphan, 16)), ownerless);
+        assert_eq!(key_of(only(report, FindingKind::ManifestCorrupt, 17)), altered);
+        assert_eq!(ids_of(only(report, FindingKind::MissingFromArchive, 18)), ["late"]);
+        assert!(report.account.findings.iter().all(|finding| !finding.hour.start().to_string().contains("T19")));
+    };
+    named(&verify(&stage, json!({})).await);
+    let before = stage.batches_by_status().await;
+    let dry = verify(&stage, json!({"repair": true, "dryRun": true})).await;
+    named(&dry);
+    let done = |report: &Report| {
+        let repairs = report.account.repairs;
+        assert_eq!((repairs.left_messages, repairs.left_batches), (0, 0));
+        (repairs.harvested, repairs.re_exported, repairs.under_way)
+    };
+    assert_eq!(done(&dry), (12, 6, 0));
+    assert_eq!(stage.batches_by_status().await, before, "nothing was done");
+
+    let repaired = verify(&stage, json!({"repair": true})).await;
+    named(&repaired);
+    assert_eq!(done(&repaired), (12, 6, 0));
+    let again = verify(&stage, json!({"repair": true})).await;
+    assert_eq!(done(&again), (0, 0, 6), "asked twice is asked once");
+    let audited: Vec<String> = stage
+        .rows("SELECT action FROM audit WHERE action LIKE 'verify%' ORDER BY id")
+        .await;
+    assert_eq!(audited, ["verify.start", "verify.start", "verify.repair", "verify.repair"]);
+
+    stage.run_until_quiet().await;
+    let tick = stage.reap().await;
+    assert_eq!(tick["superseded_removed"], 0, "the ticks before have done it");
+    let report = verify(&stage, json!({})).await;
+    let kinds: BTreeSet<_> = report.account.findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(
+        (report.verdict, kinds, report.account.findings.len()),
+        (Verdict::Complete, BTreeSet::from([FindingKind::Orphan]), 2),
+        "{:#?}",
+        report.account.findings
+    );
+    let counts = report.account.counts;
+    assert_eq!((counts.source, counts.archive, counts.tombstones), (101, 101, 1));
+    for key in [&foreign, &ownerless, &its_manifest] {
+        stage.bucket.delete(key).await;
+    }
+    stage.assert_archived(&messages, FROM, TO).await;
+    let accounts: u64 = stage
+        .row("SELECT COUNT(*) FROM migration WHERE requested_by = 'verify --repair' AND state = 'completed'")
+        .await;
+    assert!(accounts >= 1, "its migration came to its end");
+    stage.finish().await;
+}
+
+/// Dying just before a step of the repair, just after it, and taking it twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h14_a_repair_that_dies_at_any_step_is_gone_on_with_and_doubles_nothing() {
+    let (stage, messages) = archived("repair-dies", &[]).await;
+    for (round, step) in ["record_found", "re_export_batch"].into_iter().enumerate() {
+        for (turn, mode) in ["before", "after", "twice"].into_iter().enumerate() {
+            let hour = 10 + (round * 3 + turn) as u32;
+            delete_object(&stage, hour).await;
+            drop_row(&stage, &id_of((round * 3 + turn) * PER_HOUR + 3)).await;
+            let dying = stage.another("operator", &[("GRANARY_FAULT", &format!("{step}:{mode}"))]);
+            verify_by(&stage, &dying, json!({"repair": true})).await;
+            dying.kill().await;
+        }
+    }
+    let generations: Vec<(u32, u32)> = stage
+        .rows("SELECT generation, COUNT(*) FROM batch WHERE generation > 1 GROUP BY generation")
+        .await;
+    assert_eq!(generations, [(2, 6)], "each once");
+    stage.run_until_quiet().await;
+
+    let tampered = flip_one_byte(&stage, 19).await;
+    verify(&stage, json!({"repair": true})).await;
+    stage.reap().await;
+    stage.export_all().await;
+    for mode in ["before", "after"] {
+        let dying = stage.another("reaper", &[("GRANARY_FAULT", &format!("forget_superseded:{mode}"))]);
+        let tick = serde_json::from_str(include_str!("../../events/reaper.tick.json")).unwrap();
+        drop(dying.invoke(tick, EXPORTER_TIMEOUT).await);
+        dying.kill().await;
+    }
+    stage.run_until_quiet().await;
+    assert!(!stage.bucket.keys().await.contains(&tampered));
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e11_a_batch_that_is_exported_again_is_readable_all_the_while_and_soon_there_once() {
+    let (stage, messages) = archived("again", &[]).await;
+    let heir = RepairMigration {
+        id: MigrationId::new(),
+        range: TimeRange::new(FROM.parse().unwrap(), TO.parse().unwrap()).unwrap(),
+        batch_size: 100,
+    };
+    for hour in [10, 11] {
+        let (batch, _) = batch_of(&stage, hour).await;
+        let wanted = ReExport {
+            batch: granary_domain::BatchId(batch),
+            fence: granary_domain::Fence(1),
+            reason: "a test wants it",
+            heir: &heir,
+        };
+        assert_eq!(stage.ledger.re_export(&wanted).await.unwrap(), ReExported::Asked);
+    }
+    let waiting = stage.verify(FROM, TO).await;
+    assert_eq!((waiting.verdict, waiting.account.findings.len()), (Verdict::Complete, 0), "{waiting:#?}");
+    let (_, old) = batch_of(&stage, 10).await;
+
+    stage.reap().await;
+    stage.export_all().await;
+    let (_, new) = batch_of(&stage, 10).await;
+    assert!(old.contains("-g1.") && new.contains("-g2."), "{old} {new}");
+    assert_eq!(stage.bucket.objects().await.len(), 12, "for the moment both are there");
+    let both = stage.verify(FROM, TO).await;
+    assert_eq!(both.verdict, Verdict::Complete);
+    let tick = stage.reap().await;
+    assert_eq!(tick["superseded_removed"], 2);
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h17_a_repair_saves_the_batches_of_a_cancelled_migration() {
+    let (stage, messages) = archived("heir", &[]).await;
+    stage
+        .sql("UPDATE migration SET state = 'cancelled', finished_at = UTC_TIMESTAMP(6)")
+        .await;
+    stage.backfill(FROM, TO).await;
+    stage.run_until_quiet().await;
+    delete_object(&stage, 12).await;
+    let report = verify(&stage, json!({"repair": true})).await;
+    assert_eq!(report.account.repairs.re_exported, 1, "{report:#?}");
+    stage.run_until_quiet().await;
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e1_a_message_that_was_gone_and_is_back_is_exported_by_a_repair() {
+    let stage = Stage::new("back").await;
+    let messages = Document::many(20, 10..12);
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    stage.indices.delete(&stage.indices.messages, "m-0006").await;
+    stage.indices.refresh(&stage.indices.messages).await;
+    stage.run_until_quiet().await;
+    stage.index_messages(&messages[6..7]).await;
+    let report = verify(&stage, json!({"repair": true})).await;
+    assert_eq!(ids_of(only(&report, FindingKind::MissingFromArchive, 10)), ["m-0006"]);
+    assert_eq!(report.account.repairs.re_exported, 1);
+    stage.run_until_quiet().await;
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}

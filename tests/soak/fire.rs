@@ -1,0 +1,63 @@
+//! What dies: a function every few seconds, MariaDB and Elasticsearch every minute or so. All of it by SIGKILL.
+
+use super::Library;
+use super::round::Play;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const BETWEEN_KILLS_MIN: Duration = Duration::from_secs(1);
+const BETWEEN_KILLS_MAX: Duration = Duration::from_secs(5);
+const BETWEEN_RESTARTS_MIN: Duration = Duration::from_secs(30);
+const BETWEEN_RESTARTS_MAX: Duration = Duration::from_secs(60);
+const DOWN_MAX: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+impl Play<'_> {
+    /// Kills functions, until the round is over.
+    pub(super) async fn kill(&self) {
+        while self.goes_on_for(BETWEEN_KILLS_MIN, BETWEEN_KILLS_MAX).await {
+            // Most of the work, and so most of the deaths, are the exporters'.
+            let victim = usize::try_from(self.dice.below(self.exporters as u64 * 2)).unwrap();
+            let (victim, deaths) = match victim {
+                0 => (&self.stage.reaper, &self.killed.reapers),
+                1 | 2 => (&self.stage.harvester, &self.killed.harvesters),
+                number => (self.stage.exporter(number % self.exporters), &self.killed.exporters),
+            };
+            victim.end();
+            deaths.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Kills MariaDB and Elasticsearch in turn, and starts them again after a while.
+    pub(super) async fn restart(&self, library: &Library) {
+        for turn in self.dice.below(2).. {
+            if !self.goes_on_for(BETWEEN_RESTARTS_MIN, BETWEEN_RESTARTS_MAX).await {
+                return;
+            }
+            let down = self.dice.between(Duration::ZERO, DOWN_MAX);
+            if turn % 2 == 0 {
+                let _nobody_looks_at_the_ledger = self.looking.write().await;
+                let mut mariadb = library.mariadb.lock().await;
+                mariadb.kill().await;
+                tokio::time::sleep(down).await;
+                mariadb.restart().await;
+                self.killed.mariadbs.fetch_add(1, Ordering::Relaxed);
+            } else {
+                let mut elasticsearch = library.elasticsearch.lock().await;
+                elasticsearch.kill().await;
+                tokio::time::sleep(down).await;
+                elasticsearch.restart().await;
+                self.killed.elasticsearches.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Waits; whether the round still goes on then.
+    async fn goes_on_for(&self, least: Duration, most: Duration) -> bool {
+        let until = tokio::time::Instant::now() + self.dice.between(least, most);
+        while tokio::time::Instant::now() < until && !self.is_over() {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        !self.is_over()
+    }
+}
