@@ -46,7 +46,7 @@ OLDEST := GRANARY_LOCAL_DIR=$(LOCAL)/oldest ES_VERSION=7.17.28 ES_PORT=9217 ES_T
 
 .PHONY: test-full
 test-full: test ## Run all tests and the long suites
-	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1
+	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1 --show-output
 	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \
 		ES_URL=http://127.0.0.1:9217 cargo test -p granary-source
 

@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Find objects in the archive that nobody recorded, and take them away.
     Sweep(Sweep),
+    /// Take old hours out of the ledger; their objects stay.
+    Purge(Purge),
     /// Health, batches and queues at a glance.
     Status,
 }
@@ -155,6 +157,9 @@ pub(crate) struct Start {
     /// Count what would be migrated; write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Export hours again whose rows were purged. Their messages are then in the archive twice.
+    #[arg(long)]
+    pub(crate) re_export: bool,
     /// Follow it until nothing of it is open.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) wait: bool,
@@ -220,6 +225,22 @@ pub(crate) struct Sweep {
     pub(crate) include_unknown: bool,
 }
 
+/// Take old hours out of the ledger; their objects stay.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary purge --before 2026-10-01T00:00:00Z           say what would be purged, and what not and why\n  \
+                        granary purge --before 2026-10-01T00:00:00Z --apply   purge it\n\nAn hour is purged only if a full `granary verify` of it was COMPLETE, \
+                        nothing in it is open, and it is\nolder than late messages are looked for. Its counts and a digest of its ids stay."
+)]
+pub(crate) struct Purge {
+    /// Hours of event time that end here or earlier.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Timestamp,
+    /// Purge them. Without it nothing is changed.
+    #[arg(long)]
+    pub(crate) apply: bool,
+}
+
 fn age(text: &str) -> Result<Duration, String> {
     let span: SignedDuration = text.parse().map_err(|error| format!("it is not a duration such as 24h: {error}"))?;
     Duration::try_from(span).map_err(|_| "an age can't be negative".to_owned())
@@ -280,6 +301,16 @@ mod tests {
         assert!(parse("seed").is_err());
         assert!(parse("seed 0").is_err());
         assert!(parse("seed 5 --clear").is_err());
+    }
+
+    #[test]
+    fn a_purge_names_its_end_and_only_looks_unless_it_is_told_otherwise() {
+        assert!(parse("purge").is_err());
+        assert!(parse("purge --before 2026-10-01T00:00:00").is_err());
+        let Command::Purge(purge) = parse("purge --before 2026-10-01T00:00:00Z").unwrap() else {
+            panic!("another command")
+        };
+        assert!(!purge.apply);
     }
 
     #[test]

@@ -312,7 +312,7 @@ async fn a1_sns_being_down_loses_no_alert() {
     let mute = stage.another("reaper", &[("GRANARY_ALERT_TOPIC_ARN", topic)]);
     stage
         .ledger
-        .raise_alert("parked", "1.1.0", "miscount", "a batch")
+        .raise_alert("parked", "1000000.1.0", "miscount", "a batch of long ago")
         .await
         .unwrap();
     stage

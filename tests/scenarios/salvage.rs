@@ -180,7 +180,7 @@ async fn e7_a_document_of_70_mb_is_set_aside_with_little_memory_and_the_rest_shi
 async fn e7_a_careful_attempt_holds_one_document_at_a_time() {
     let stage = Stage::new("careful-memory").await;
     let text = "x".repeat(4 * MIB);
-    let messages: Vec<Document> = (0..30)
+    let messages: Vec<Document> = (0..16)
         .map(|number| {
             let id = format!("m-{number:04}");
             let body = format!(r#"{{"message_id":"{id}","created_at":"{CREATED_AT}","text":"{text}"}}"#);

@@ -47,19 +47,32 @@ async fn killed_after_its_put(stage: &Stage) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e12_the_object_of_a_worker_that_was_cancelled_while_it_uploaded_is_named_by_a_dry_run_and_removed_by_a_sweep() {
+async fn e12_the_object_of_a_worker_that_was_cancelled_while_it_uploaded_is_named_by_a_dry_run_and_removed_by_a_sweep()
+ {
     let (stage, messages) = handed_off("cancelled-orphan", 1, &[AT_ONCE]).await;
     killed_after_its_put(&stage).await;
     let orphan = key_of(&stage, 10, 1).await;
     assert_eq!(stage.bucket.objects().await, [orphan.clone()]);
     let held = stage.sweep(&APPLY).await;
-    assert_eq!((held.orphans.count, held.looked_at), (0, 1), "a next attempt may adopt it");
+    assert_eq!(
+        (held.orphans.count, held.looked_at),
+        (0, 1),
+        "a next attempt may adopt it"
+    );
 
-    stage.sql("UPDATE migration SET state = 'cancelled', finished_at = UTC_TIMESTAMP(6)").await;
+    stage
+        .sql("UPDATE migration SET state = 'cancelled', finished_at = UTC_TIMESTAMP(6)")
+        .await;
     stage.reap().await;
     let dry = post_sweep(&stage, json!({})).await;
     assert_eq!(dry["result"]["orphans"]["keys"], json!([orphan]));
-    assert_eq!((dry["result"]["apply"].as_bool(), stage.bucket.objects().await.len()), (Some(false), 1));
+    assert_eq!(
+        (
+            dry["result"]["apply"].as_bool(),
+            stage.bucket.objects().await.len()
+        ),
+        (Some(false), 1)
+    );
     let applied = post_sweep(&stage, json!({"apply": true})).await;
     assert_eq!(applied["result"]["orphans"]["count"], 1, "{applied}");
     assert_eq!(stage.bucket.keys().await, [""; 0]);
@@ -90,7 +103,11 @@ async fn e13_what_the_next_attempt_may_adopt_survives_a_sweep_and_is_adopted() {
     stage.run_until_quiet().await;
     assert_eq!(outcomes(&stage).await, ["reaped", "completed"]);
     let key: String = stage.row("SELECT object_key FROM batch").await;
-    assert_eq!(stage.bucket.body(&key).await, written, "it was not written a second time");
+    assert_eq!(
+        stage.bucket.body(&key).await,
+        written,
+        "it was not written a second time"
+    );
     stage.assert_archived(&messages, FROM, TO).await;
     stage.finish().await;
 }
@@ -102,7 +119,11 @@ async fn e13_a_torn_object_is_swept_once_its_batch_has_gone_on_and_verify_finds_
     for key in &torn {
         stage.bucket.put(key.as_str(), b"torn".to_vec()).await;
     }
-    assert_eq!(stage.sweep(&APPLY).await.orphans.count, 0, "nobody has looked at them yet");
+    assert_eq!(
+        stage.sweep(&APPLY).await.orphans.count,
+        0,
+        "nobody has looked at them yet"
+    );
     stage.run_until_quiet().await;
     assert_eq!(stage.verify(FROM, TO).await.account.findings.len(), 2);
 
@@ -131,7 +152,10 @@ async fn e12_what_is_young_stays_and_what_is_not_ours_by_name_is_named_and_stays
     let ahead = key_of(&stage, 10, 7).await;
     let raw = format!("{root}_quarantine/dt=2026-03-01/batch-1-00.bin");
     let beside = "archive/source=others/dt=2026-03-01/hour=10/batch-1-g2.ndjson.zst".to_owned();
-    for key in [young.as_str(), &unknown, ahead.as_str(), &raw, &beside].into_iter().chain(foreign.iter().map(String::as_str)) {
+    for key in [young.as_str(), &unknown, ahead.as_str(), &raw, &beside]
+        .into_iter()
+        .chain(foreign.iter().map(String::as_str))
+    {
         stage.bucket.put(key, b"x".to_vec()).await;
     }
     let before = stage.bucket.keys().await;
@@ -140,7 +164,10 @@ async fn e12_what_is_young_stays_and_what_is_not_ours_by_name_is_named_and_stays
     let swept = post_sweep(&stage, json!({"apply": true})).await;
     let pile = |name: &str| swept["result"][name]["keys"].clone();
     assert_eq!((pile("orphans"), pile("young")), (json!([]), json!([young])));
-    assert_eq!((pile("unknown"), pile("ahead")), (json!([unknown]), json!([ahead])));
+    assert_eq!(
+        (pile("unknown"), pile("ahead")),
+        (json!([unknown]), json!([ahead]))
+    );
     let named: Vec<String> = serde_json::from_value(pile("foreign")).unwrap();
     assert_eq!(named.len(), foreign.len());
     assert!(foreign.iter().all(|key| named.contains(key)), "{named:?}");
@@ -169,8 +196,17 @@ async fn e12_an_upload_that_nobody_completes_is_ended_unless_a_worker_holds_its_
     let (stage, messages) = handed_off("uploads", 2, &[AT_ONCE]).await;
     let held = key_of(&stage, 11, 1).await;
     let keys = [key_of(&stage, 10, 1).await, held.clone()];
-    for key in keys.iter().map(ObjectKey::as_str).chain(["archive/source=messages/a-film.mp4"]) {
-        let upload = stage.bucket.s3.create_multipart_upload().bucket(&stage.bucket.name).key(key);
+    for key in keys
+        .iter()
+        .map(ObjectKey::as_str)
+        .chain(["archive/source=messages/a-film.mp4"])
+    {
+        let upload = stage
+            .bucket
+            .s3
+            .create_multipart_upload()
+            .bucket(&stage.bucket.name)
+            .key(key);
         upload.send().await.unwrap();
     }
     stage
@@ -184,12 +220,20 @@ async fn e12_an_upload_that_nobody_completes_is_ended_unless_a_worker_holds_its_
     assert_eq!(stage.bucket.archive.unfinished_uploads().await.unwrap().len(), 3);
 
     let swept = stage.sweep(&APPLY).await;
-    assert_eq!((swept.uploads.keys, swept.young.keys), (vec![keys[0].clone()], vec![held]));
+    assert_eq!(
+        (swept.uploads.keys, swept.young.keys),
+        (vec![keys[0].clone()], vec![held])
+    );
     assert_eq!(swept.foreign.count, 1);
     let left = stage.bucket.archive.unfinished_uploads().await.unwrap();
     assert_eq!(left.len(), 2);
     for upload in left.iter().filter(|upload| upload.key.as_str().ends_with(".mp4")) {
-        stage.bucket.archive.abort_upload(&upload.key, &upload.upload_id).await.unwrap();
+        stage
+            .bucket
+            .archive
+            .abort_upload(&upload.key, &upload.upload_id)
+            .await
+            .unwrap();
     }
 
     stage.sql("UPDATE batch SET status = 'pending', holder = NULL, lease_until = NULL, attempts = 0 WHERE fence = 1").await;
@@ -203,12 +247,18 @@ async fn e12_the_reaper_sweeps_once_a_day_by_itself_page_by_page() {
     const ORPHANS: usize = 1_050;
     let (stage, messages) = handed_off("daily", 1, &[AT_ONCE]).await;
     stage.run_until_quiet().await;
-    assert_eq!(stage.row::<u32>("SELECT COUNT(*) FROM operation").await, 0, "a new deployment has nothing to sweep");
+    assert_eq!(
+        stage.row::<u32>("SELECT COUNT(*) FROM operation").await,
+        0,
+        "a new deployment has nothing to sweep"
+    );
     // One batch that came to a late generation leaves all the earlier ones' keys.
     let generation = ORPHANS as u32 + 1;
     stage.sql("UPDATE batch SET status = 'cancelled', fence = fence + 1, object_key = NULL WHERE HOUR(hour_start) = 10").await;
     stage.sql("UPDATE message SET batch_id = NULL").await;
-    stage.sql(&format!("UPDATE batch SET generation = {generation}")).await;
+    stage
+        .sql(&format!("UPDATE batch SET generation = {generation}"))
+        .await;
     let layout = stage.bucket.archive.layout();
     let batch = BatchId(stage.row("SELECT id FROM batch").await);
     let puts = (2..=generation).map(|generation| {
@@ -218,16 +268,23 @@ async fn e12_the_reaper_sweeps_once_a_day_by_itself_page_by_page() {
     });
     futures::future::join_all(puts).await;
 
-    stage.sql("UPDATE migration SET created_at = created_at - INTERVAL 2 DAY").await;
+    stage
+        .sql("UPDATE migration SET created_at = created_at - INTERVAL 2 DAY")
+        .await;
     assert_eq!(stage.reap().await["sweeps_asked"], 1);
     let (by, state): (String, String) = stage.row("SELECT requested_by, state FROM operation").await;
     assert_eq!((by.as_str(), state.as_str()), ("schedule", "succeeded"));
     let result: String = stage.row("SELECT result FROM operation").await;
     let result: Value = serde_json::from_str(&result).unwrap();
-    assert_eq!((&result["orphans"]["count"], &result["manifests"]["count"]), (&json!(ORPHANS + 1), &json!(1)));
+    assert_eq!(
+        (&result["orphans"]["count"], &result["manifests"]["count"]),
+        (&json!(ORPHANS + 1), &json!(1))
+    );
     assert_eq!(stage.bucket.keys().await, [""; 0]);
     assert_eq!(stage.reap().await["sweeps_asked"], 0, "once a day");
-    stage.sql("UPDATE operation SET created_at = created_at - INTERVAL 2 DAY").await;
+    stage
+        .sql("UPDATE operation SET created_at = created_at - INTERVAL 2 DAY")
+        .await;
     assert_eq!(stage.reap().await["sweeps_asked"], 1);
 
     stage.backfill(FROM, TO).await;
@@ -239,7 +296,9 @@ async fn e12_the_reaper_sweeps_once_a_day_by_itself_page_by_page() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s1_only_an_operator_sweeps_and_nobody_below_the_age_of_the_deployment() {
     let stage = Stage::new("may-sweep").await;
-    stage.index_messages(&[Document::message("m", "2026-03-01T10:00:00Z")]).await;
+    stage
+        .index_messages(&[Document::message("m", "2026-03-01T10:00:00Z")])
+        .await;
     let mut event: Value = serde_json::from_str(include_str!("../../events/operator.sweep.json")).unwrap();
     for (token, body, status) in [
         ("viewer-token", json!({}), 403),
@@ -248,7 +307,11 @@ async fn s1_only_an_operator_sweeps_and_nobody_below_the_age_of_the_deployment()
     ] {
         event["headers"]["authorization"] = json!(format!("Bearer {token}"));
         event["body"] = json!(body.to_string());
-        let answer = stage.operator.invoke(event.clone(), EXPORTER_TIMEOUT).await.unwrap();
+        let answer = stage
+            .operator
+            .invoke(event.clone(), EXPORTER_TIMEOUT)
+            .await
+            .unwrap();
         assert_eq!(answer["statusCode"], status, "{answer}");
     }
     stage.finish().await;

@@ -1,7 +1,7 @@
 //! Somebody tampers with the archive or the ledger: a verification names what was done, a repair makes it good, and both
 //! may be interrupted and repeated at any point.
 
-use crate::stage::{Document, EXPORTER_TIMEOUT, Function, Stage};
+use crate::stage::{Document, EXPORTER_TIMEOUT, Function, FunctionError, Stage};
 use granary_domain::{MigrationId, TimeRange};
 use granary_ledger::{ReExport, ReExported, RepairMigration};
 use granary_verify::{Finding, FindingKind, Report, Verdict};
@@ -33,7 +33,8 @@ fn id_of(number: usize) -> String {
 
 /// The batch of an hour, and its object.
 async fn batch_of(stage: &Stage, hour: u32) -> (u64, String) {
-    let query = format!("SELECT id, object_key FROM batch WHERE HOUR(hour_start) = {hour} ORDER BY id LIMIT 1");
+    let query =
+        format!("SELECT id, object_key FROM batch WHERE HOUR(hour_start) = {hour} ORDER BY id LIMIT 1");
     stage.row(&query).await
 }
 
@@ -66,20 +67,26 @@ async fn drop_row(stage: &Stage, id: &str) {
     assert_eq!(dropped, 1);
 }
 
-/// `POST /verify`, and its report: by this function, and by the reaper where it has no time or no life for it.
-async fn verify_by(stage: &Stage, operator: &Function, mut body: Value) -> Report {
+/// `POST /verify`.
+async fn ask(operator: &Function, mut body: Value) -> Result<Value, FunctionError> {
     body["from"] = FROM.into();
     body["to"] = TO.into();
     let mut event: Value = serde_json::from_str(include_str!("../../events/operator.verify.json")).unwrap();
     event["headers"]["authorization"] = json!("Bearer operator-token");
     event["body"] = body.to_string().into();
-    drop(operator.invoke(event, EXPORTER_TIMEOUT).await);
+    operator.invoke(event, EXPORTER_TIMEOUT).await
+}
+
+/// The report of the newest verification: by the reaper where the operator had no time or no life for it.
+async fn report_of(stage: &Stage) -> Report {
     for _ in 0..10 {
         let operation: (String, Option<String>, Option<String>) = stage
             .row("SELECT state, result, error_text FROM operation ORDER BY id DESC LIMIT 1")
             .await;
         match operation {
-            (state, Some(result), _) if state == "succeeded" => return serde_json::from_str(&result).unwrap(),
+            (state, Some(result), _) if state == "succeeded" => {
+                return serde_json::from_str(&result).unwrap();
+            }
             (state, _, error) => assert_ne!(state, "failed", "{error:?}"),
         }
         stage
@@ -91,7 +98,8 @@ async fn verify_by(stage: &Stage, operator: &Function, mut body: Value) -> Repor
 }
 
 async fn verify(stage: &Stage, body: Value) -> Report {
-    verify_by(stage, &stage.operator, body).await
+    ask(&stage.operator, body).await.unwrap();
+    report_of(stage).await
 }
 
 fn findings(report: &Report, kind: FindingKind, hour: u32) -> Vec<&Finding> {
@@ -109,99 +117,141 @@ fn only(report: &Report, kind: FindingKind, hour: u32) -> &Finding {
     }
 }
 
-fn key_of(finding: &Finding) -> &str {
-    finding.key.as_ref().unwrap().as_str()
-}
-
 fn ids_of(finding: &Finding) -> Vec<&str> {
     finding.sample_ids.iter().map(|id| id.as_str()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e13_whatever_is_tampered_with_is_named_and_a_repair_makes_it_good() {
-    let (stage, mut messages) = archived("tamper", &[]).await;
-    let flipped = flip_one_byte(&stage, 10).await;
-    let deleted = delete_object(&stage, 11).await;
-    drop_row(&stage, "m-024").await;
+/// What was done to an archive, by the keys that tell.
+struct Tampering {
+    flipped: String,
+    deleted: String,
+    without_manifest: String,
+    foreign: String,
+    /// The object and the manifest of a batch whose row is gone.
+    ownerless: [String; 2],
+    altered: String,
+}
+
+/// Every hour but the last is tampered with in another way.
+async fn tamper(stage: &Stage) -> Tampering {
+    let flipped = flip_one_byte(stage, 10).await;
+    let deleted = delete_object(stage, 11).await;
+    drop_row(stage, "m-024").await;
     stage
         .sql(
             "INSERT INTO message (message_id, index_name, event_time, batch_id) \
              SELECT 'added', index_name, event_time, batch_id FROM message WHERE message_id = 'm-034'",
         )
         .await;
-    let without_manifest = manifest_of(&stage, 14).await;
+    let without_manifest = manifest_of(stage, 14).await;
     stage.bucket.delete(&without_manifest).await;
     let (folder, _) = flipped.rsplit_once("/hour=").unwrap();
     let foreign = format!("{folder}/hour=15/batch-4711-g1.ndjson.zst");
     stage.bucket.put(&foreign, b"foreign".to_vec()).await;
-    let (_, ownerless) = batch_of(&stage, 16).await;
-    let its_manifest = manifest_of(&stage, 16).await;
+    let ownerless = [batch_of(stage, 16).await.1, manifest_of(stage, 16).await];
     stage.sql("DELETE FROM batch WHERE HOUR(hour_start) = 16").await;
-    let altered = manifest_of(&stage, 17).await;
+    let altered = manifest_of(stage, 17).await;
     stage.bucket.put(&altered, b"{}".to_vec()).await;
-    let late = Document::message("late", "2026-03-01T18:30:00Z");
-    stage.index_messages(std::slice::from_ref(&late)).await;
-    messages.push(late);
+    stage
+        .index_messages(&[Document::message("late", "2026-03-01T18:30:00Z")])
+        .await;
+    Tampering {
+        flipped,
+        deleted,
+        without_manifest,
+        foreign,
+        ownerless,
+        altered,
+    }
+}
 
-    let named = |report: &Report| {
-        assert_eq!(report.verdict, Verdict::Incomplete);
-        assert_eq!(key_of(only(report, FindingKind::ObjectCorrupt, 10)), flipped);
-        assert_eq!(key_of(only(report, FindingKind::ObjectMissing, 11)), deleted);
-        assert_eq!(ids_of(only(report, FindingKind::MissingFromArchive, 12)), ["m-024"]);
-        assert_eq!(only(report, FindingKind::ObjectDiffers, 12).messages, 10);
-        assert_eq!(ids_of(only(report, FindingKind::Drifted, 13)), ["added"]);
-        assert_eq!(only(report, FindingKind::ObjectDiffers, 13).messages, 10);
-        assert_eq!(key_of(only(report, FindingKind::ManifestMissing, 14)), without_manifest);
-        assert_eq!(key_of(only(report, FindingKind::Orphan, 15)), foreign);
-        assert_eq!(only(report, FindingKind::MissingFromArchive, 16).messages, 10);
-        assert_eq!(key_of(only(report, FindingKind::Orphan, 16)), ownerless);
-        assert_eq!(key_of(only(report, FindingKind::ManifestCorrupt, 17)), altered);
-        assert_eq!(ids_of(only(report, FindingKind::MissingFromArchive, 18)), ["late"]);
-        assert!(report.account.findings.iter().all(|finding| !finding.hour.start().to_string().contains("T19")));
+fn assert_named(report: &Report, tampering: &Tampering) {
+    use FindingKind::{
+        Drifted, ManifestCorrupt, ManifestMissing, MissingFromArchive, ObjectCorrupt, ObjectDiffers,
+        ObjectMissing, Orphan,
     };
-    named(&verify(&stage, json!({})).await);
+    assert_eq!(report.verdict, Verdict::Incomplete);
+    for (kind, hour, key) in [
+        (ObjectCorrupt, 10, &tampering.flipped),
+        (ObjectMissing, 11, &tampering.deleted),
+        (ManifestMissing, 14, &tampering.without_manifest),
+        (Orphan, 15, &tampering.foreign),
+        (Orphan, 16, &tampering.ownerless[0]),
+        (ManifestCorrupt, 17, &tampering.altered),
+    ] {
+        assert_eq!(only(report, kind, hour).key.as_ref().unwrap().as_str(), key);
+    }
+    for (kind, hour, id) in [
+        (MissingFromArchive, 12, "m-024"),
+        (Drifted, 13, "added"),
+        (MissingFromArchive, 18, "late"),
+    ] {
+        assert_eq!(ids_of(only(report, kind, hour)), [id]);
+    }
+    for (kind, hour) in [(ObjectDiffers, 12), (ObjectDiffers, 13), (MissingFromArchive, 16)] {
+        assert_eq!(only(report, kind, hour).messages, 10);
+    }
+    let sound = "2026-03-01T19:00:00Z";
+    let findings = &report.account.findings;
+    assert!(
+        findings
+            .iter()
+            .all(|finding| finding.hour.start().to_string() != sound)
+    );
+}
+
+/// Messages harvested again, batches exported again, batches that were under way.
+fn repairs_of(report: &Report) -> (u64, u64, u64) {
+    let repairs = report.account.repairs;
+    assert_eq!((repairs.left_messages, repairs.left_batches), (0, 0));
+    (repairs.harvested, repairs.re_exported, repairs.under_way)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e13_whatever_is_tampered_with_is_named_and_a_repair_makes_it_good() {
+    let (stage, mut messages) = archived("tamper", &[]).await;
+    let tampering = tamper(&stage).await;
+    messages.push(Document::message("late", "2026-03-01T18:30:00Z"));
+    assert_named(&verify(&stage, json!({})).await, &tampering);
     let before = stage.batches_by_status().await;
-    let dry = verify(&stage, json!({"repair": true, "dryRun": true})).await;
-    named(&dry);
-    let done = |report: &Report| {
-        let repairs = report.account.repairs;
-        assert_eq!((repairs.left_messages, repairs.left_batches), (0, 0));
-        (repairs.harvested, repairs.re_exported, repairs.under_way)
-    };
-    assert_eq!(done(&dry), (12, 6, 0));
+    let rehearsed = verify(&stage, json!({"repair": true, "dryRun": true})).await;
+    assert_named(&rehearsed, &tampering);
+    assert_eq!(repairs_of(&rehearsed), (12, 6, 0));
     assert_eq!(stage.batches_by_status().await, before, "nothing was done");
 
     let repaired = verify(&stage, json!({"repair": true})).await;
-    named(&repaired);
-    assert_eq!(done(&repaired), (12, 6, 0));
+    assert_named(&repaired, &tampering);
+    assert_eq!(repairs_of(&repaired), (12, 6, 0));
     let again = verify(&stage, json!({"repair": true})).await;
-    assert_eq!(done(&again), (0, 0, 6), "asked twice is asked once");
+    assert_eq!(repairs_of(&again), (0, 0, 6), "asked twice is asked once");
     let audited: Vec<String> = stage
         .rows("SELECT action FROM audit WHERE action LIKE 'verify%' ORDER BY id")
         .await;
-    assert_eq!(audited, ["verify.start", "verify.start", "verify.repair", "verify.repair"]);
+    assert_eq!(
+        audited,
+        ["verify.start", "verify.start", "verify.repair", "verify.repair"]
+    );
 
     stage.run_until_quiet().await;
-    let tick = stage.reap().await;
-    assert_eq!(tick["superseded_removed"], 0, "the ticks before have done it");
     let report = verify(&stage, json!({})).await;
-    let kinds: BTreeSet<_> = report.account.findings.iter().map(|finding| finding.kind).collect();
+    let findings = &report.account.findings;
+    let kinds: BTreeSet<_> = findings.iter().map(|finding| finding.kind).collect();
     assert_eq!(
-        (report.verdict, kinds, report.account.findings.len()),
+        (report.verdict, kinds, findings.len()),
         (Verdict::Complete, BTreeSet::from([FindingKind::Orphan]), 2),
-        "{:#?}",
-        report.account.findings
+        "{findings:#?}"
     );
     let counts = report.account.counts;
     assert_eq!((counts.source, counts.archive, counts.tombstones), (101, 101, 1));
-    for key in [&foreign, &ownerless, &its_manifest] {
+    stage.bucket.delete(&tampering.foreign).await;
+    for key in &tampering.ownerless {
         stage.bucket.delete(key).await;
     }
     stage.assert_archived(&messages, FROM, TO).await;
-    let accounts: u64 = stage
+    let completed: u64 = stage
         .row("SELECT COUNT(*) FROM migration WHERE requested_by = 'verify --repair' AND state = 'completed'")
         .await;
-    assert!(accounts >= 1, "its migration came to its end");
+    assert_eq!(completed, 1, "its migration came to its end");
     stage.finish().await;
 }
 
@@ -215,7 +265,10 @@ async fn h14_a_repair_that_dies_at_any_step_is_gone_on_with_and_doubles_nothing(
             delete_object(&stage, hour).await;
             drop_row(&stage, &id_of((round * 3 + turn) * PER_HOUR + 3)).await;
             let dying = stage.another("operator", &[("GRANARY_FAULT", &format!("{step}:{mode}"))]);
-            verify_by(&stage, &dying, json!({"repair": true})).await;
+            let asked = ask(&dying, json!({"repair": true})).await;
+            let has_died = matches!(asked, Err(FunctionError::Exited(_)));
+            assert_eq!(has_died, mode != "twice", "{step} {mode}: {asked:?}");
+            report_of(&stage).await;
             dying.kill().await;
         }
     }
@@ -230,9 +283,16 @@ async fn h14_a_repair_that_dies_at_any_step_is_gone_on_with_and_doubles_nothing(
     stage.reap().await;
     stage.export_all().await;
     for mode in ["before", "after"] {
-        let dying = stage.another("reaper", &[("GRANARY_FAULT", &format!("forget_superseded:{mode}"))]);
+        let dying = stage.another(
+            "reaper",
+            &[("GRANARY_FAULT", &format!("forget_superseded:{mode}"))],
+        );
         let tick = serde_json::from_str(include_str!("../../events/reaper.tick.json")).unwrap();
-        drop(dying.invoke(tick, EXPORTER_TIMEOUT).await);
+        let ticked = dying.invoke(tick, EXPORTER_TIMEOUT).await;
+        assert!(
+            matches!(ticked, Err(FunctionError::Exited(_))),
+            "{mode}: {ticked:?}"
+        );
         dying.kill().await;
     }
     stage.run_until_quiet().await;
@@ -260,14 +320,22 @@ async fn e11_a_batch_that_is_exported_again_is_readable_all_the_while_and_soon_t
         assert_eq!(stage.ledger.re_export(&wanted).await.unwrap(), ReExported::Asked);
     }
     let waiting = stage.verify(FROM, TO).await;
-    assert_eq!((waiting.verdict, waiting.account.findings.len()), (Verdict::Complete, 0), "{waiting:#?}");
+    assert_eq!(
+        (waiting.verdict, waiting.account.findings.len()),
+        (Verdict::Complete, 0),
+        "{waiting:#?}"
+    );
     let (_, old) = batch_of(&stage, 10).await;
 
     stage.reap().await;
     stage.export_all().await;
     let (_, new) = batch_of(&stage, 10).await;
     assert!(old.contains("-g1.") && new.contains("-g2."), "{old} {new}");
-    assert_eq!(stage.bucket.objects().await.len(), 12, "for the moment both are there");
+    assert_eq!(
+        stage.bucket.objects().await.len(),
+        12,
+        "for the moment both are there"
+    );
     let both = stage.verify(FROM, TO).await;
     assert_eq!(both.verdict, Verdict::Complete);
     let tick = stage.reap().await;
@@ -304,7 +372,10 @@ async fn e1_a_message_that_was_gone_and_is_back_is_exported_by_a_repair() {
     stage.run_until_quiet().await;
     stage.index_messages(&messages[6..7]).await;
     let report = verify(&stage, json!({"repair": true})).await;
-    assert_eq!(ids_of(only(&report, FindingKind::MissingFromArchive, 10)), ["m-0006"]);
+    assert_eq!(
+        ids_of(only(&report, FindingKind::MissingFromArchive, 10)),
+        ["m-0006"]
+    );
     assert_eq!(report.account.repairs.re_exported, 1);
     stage.run_until_quiet().await;
     stage.assert_archived(&messages, FROM, TO).await;

@@ -44,7 +44,14 @@ impl Stage {
     /// stays theirs.
     async fn unrecorded(&self) -> Option<Violation> {
         let left = self.sweep(&SweepArguments::default()).await;
-        let mut piles: Vec<Pile> = vec![left.orphans, left.manifests, left.uploads, left.foreign, left.unknown, left.ahead];
+        let mut piles: Vec<Pile> = vec![
+            left.orphans,
+            left.manifests,
+            left.uploads,
+            left.foreign,
+            left.unknown,
+            left.ahead,
+        ];
         if self.batches(BatchStatus::InProgress).await == 0 {
             piles.push(left.young);
         }

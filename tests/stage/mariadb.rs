@@ -156,7 +156,7 @@ async fn install(home: &Path) {
         "CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\n\
          GRANT ALL PRIVILEGES ON `granary%`.* TO '{USER}'@'%';\n\
          CREATE USER IF NOT EXISTS '{ADMIN}'@'%' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT ALL PRIVILEGES ON *.* TO '{ADMIN}'@'%';\n"
+         GRANT ALL PRIVILEGES ON *.* TO '{ADMIN}'@'%' WITH GRANT OPTION;\n"
     );
     std::fs::write(home.join("users.sql"), users).unwrap();
 }

@@ -168,11 +168,26 @@ impl Stage {
             .resize_with(count, || Function::new("exporter", environment));
     }
 
-    /// Ends the functions and removes what the stage made.
-    pub(crate) async fn finish(mut self) {
+    /// Ends the functions, looks at everything that always holds, and removes what the stage made.
+    pub(crate) async fn finish(self) {
+        self.end_functions().await;
+        self.assert_invariants().await;
+        self.remove().await;
+    }
+
+    /// The same where the plot leaves something broken on purpose.
+    pub(crate) async fn finish_broken(self) {
+        self.end_functions().await;
+        self.remove().await;
+    }
+
+    async fn end_functions(&self) {
         for function in self.functions() {
             function.kill().await;
         }
+    }
+
+    async fn remove(mut self) {
         remove(&self.indices, &self.queues, &self.bucket).await;
         self.ledger.clone().disconnect().await.unwrap();
         self.is_finished = true;

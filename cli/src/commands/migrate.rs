@@ -84,6 +84,7 @@ fn body_of(options: &Start) -> Value {
     put("batchSize", options.batch_size.map(Value::from));
     put("priority", options.priority.map(Value::from));
     put("filters", options.filter.clone().map(Value::Object));
+    put("reExport", options.re_export.then_some(Value::Bool(true)));
     put("dryRun", options.dry_run.then_some(Value::Bool(true)));
     Value::Object(body)
 }
@@ -135,8 +136,13 @@ pub(super) fn described(answer: &Value) -> String {
         ("verdict", text(&migration["verdict"])),
         ("asked for by", text(&migration["requestedBy"])),
     ]);
-    let waiting = deferral::lines(answer).into_iter().map(|line| format!("  {line}"));
-    std::iter::once(pairs).chain(waiting).collect::<Vec<_>>().join("\n")
+    let waiting = deferral::lines(answer)
+        .into_iter()
+        .map(|line| format!("  {line}"));
+    std::iter::once(pairs)
+        .chain(waiting)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 async fn list(session: &Session, query: &str) -> anyhow::Result<Ending> {

@@ -5,6 +5,7 @@ mod migrate;
 mod watch;
 mod verify;
 mod sweep;
+mod purge;
 mod status;
 mod deferral;
 mod source;
@@ -41,6 +42,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Watch(options) => watch::run(&session, options.id).await,
         Command::Verify(options) => verify::run(&session, &options).await,
         Command::Sweep(options) => sweep::run(&session, &options).await,
+        Command::Purge(options) => purge::run(&session, &options).await,
         Command::Status => status::run(&session).await,
     }
 }

@@ -42,7 +42,10 @@ async fn asked_for(session: &Session, path: &str) -> anyhow::Result<Value> {
 fn of_source(answer: &Value) -> String {
     show::pairs(&[
         ("late documents", source::lateness(&answer["lateness"])),
-        ("without an event time", source::without_time(&answer["withoutTime"])),
+        (
+            "without an event time",
+            source::without_time(&answer["withoutTime"]),
+        ),
     ])
 }
 

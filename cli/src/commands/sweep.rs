@@ -31,7 +31,11 @@ pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<En
 }
 
 fn told(report: &Value) -> String {
-    let verb = if report["apply"] == true { "removed" } else { "would be removed" };
+    let verb = if report["apply"] == true {
+        "removed"
+    } else {
+        "would be removed"
+    };
     let stays = "stay";
     let piles = [
         ("orphans", "objects that nobody recorded", verb),
@@ -56,7 +60,12 @@ fn told(report: &Value) -> String {
         parts.push("  Everything in the archive is on record, or in the making.".to_owned());
         return parts.join("\n\n");
     }
-    let columns = [Column::Number("COUNT"), Column::Number("BYTES"), Column::Text("WHAT"), Column::Text("")];
+    let columns = [
+        Column::Number("COUNT"),
+        Column::Number("BYTES"),
+        Column::Text("WHAT"),
+        Column::Text(""),
+    ];
     let rows = found.iter().map(|(name, what, fate)| {
         let pile = &report[*name];
         vec![
@@ -122,6 +131,9 @@ mod tests {
         assert!(text.contains("objects that nobody recorded  removed"), "{text}");
         assert!(!text.contains("--apply"), "{text}");
         let nothing = told(&json!({"apply": true, "lookedAt": 7}));
-        assert!(nothing.contains("Everything in the archive is on record"), "{nothing}");
+        assert!(
+            nothing.contains("Everything in the archive is on record"),
+            "{nothing}"
+        );
     }
 }

@@ -48,7 +48,11 @@ impl Exporter {
         suspects: &[Suspect],
         written: &mut Written,
     ) -> Result<(), Failure> {
-        tracing::warn!(batch = batch.id.0, suspects = suspects.len(), "messages are fetched one by one");
+        tracing::warn!(
+            batch = batch.id.0,
+            suspects = suspects.len(),
+            "messages are fetched one by one"
+        );
         let deaths: HashMap<&MessageId, Fence> = suspects
             .iter()
             .map(|suspect| (&suspect.message_id, suspect.attempt))
@@ -128,5 +132,7 @@ impl Exporter {
 }
 
 fn died_over(attempt: Fence) -> String {
-    format!("its worker died while it was exported, on attempt {attempt} of the execution log; it was not touched again")
+    format!(
+        "its worker died while it was exported, on attempt {attempt} of the execution log; it was not touched again"
+    )
 }

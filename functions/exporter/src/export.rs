@@ -173,9 +173,10 @@ impl Exporter {
                 let delay = self
                     .deferral_delay
                     .of(failure.cause, batch.deferrals, rand::random());
-                match failure.cause {
-                    Cause::Deadline => self.ledger.defer_unfinished(batch, failure, delay).await?,
-                    _ => self.ledger.defer(batch, failure, delay).await?,
+                if failure.cause == Cause::Deadline {
+                    self.ledger.defer_unfinished(batch, failure, delay).await?
+                } else {
+                    self.ledger.defer(batch, failure, delay).await?
                 }
             }
             Err(failure) => {

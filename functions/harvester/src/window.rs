@@ -66,7 +66,12 @@ impl Harvester {
                 self.ledger.defer_window(&window, &failure, delay).await?;
                 if platforms {
                     let (reason, secs) = (failure.text, delay.as_secs());
-                    tracing::warn!(window = window.id.0, reason, secs, "the window is left for a while");
+                    tracing::warn!(
+                        window = window.id.0,
+                        reason,
+                        secs,
+                        "the window is left for a while"
+                    );
                     Ok(WindowEnd::SourceUnavailable)
                 } else {
                     Err(error)
@@ -202,7 +207,11 @@ impl Harvester {
             };
             match self.source.page(&request).await {
                 Err(error) if error.is_too_heavy() && self.page_size.shrink() => {
-                    tracing::warn!(window = window.id.0, ids = request.size, "the page was too heavy: {error}");
+                    tracing::warn!(
+                        window = window.id.0,
+                        ids = request.size,
+                        "the page was too heavy: {error}"
+                    );
                 }
                 page => return page,
             }
@@ -236,10 +245,12 @@ impl Harvester {
 /// Why a window waits, with the whole chain of causes.
 fn failure_of(error: &anyhow::Error) -> Failure {
     let of_source = error.downcast_ref().map(SourceError::cause);
-    let of_ledger = error.downcast_ref().map(|error: &LedgerError| match error.is_platforms() {
-        true => Cause::LedgerUnavailable,
-        false => Cause::Unexpected,
-    });
+    let of_ledger = error
+        .downcast_ref()
+        .map(|error: &LedgerError| match error.is_platforms() {
+            true => Cause::LedgerUnavailable,
+            false => Cause::Unexpected,
+        });
     Failure {
         cause: of_source.or(of_ledger).unwrap_or(Cause::Unexpected),
         text: format!("{error:#}"),
@@ -248,11 +259,15 @@ fn failure_of(error: &anyhow::Error) -> Failure {
 
 /// A minute, or as long as Elasticsearch asks to be left alone.
 fn delay_after(error: &anyhow::Error) -> Duration {
-    let asked = match error.downcast_ref() {
-        Some(SourceError::Unavailable { retry_after, .. }) => retry_after.unwrap_or_default(),
-        _ => Duration::ZERO,
-    };
-    asked.clamp(RETRY_AFTER, RETRY_AFTER_MAX)
+    if let Some(SourceError::Unavailable {
+        retry_after: Some(asked),
+        ..
+    }) = error.downcast_ref()
+    {
+        (*asked).clamp(RETRY_AFTER, RETRY_AFTER_MAX)
+    } else {
+        RETRY_AFTER
+    }
 }
 
 /// As wide as the ledger's column.

@@ -4,7 +4,7 @@ use crate::auth::Tokens;
 use aws_config::SdkConfig;
 use granary_environment::{
     ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
-    QueueSection, SecretVariable, SourceSection, Variable,
+    QueueSection, RescanSection, SecretVariable, SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
@@ -52,6 +52,7 @@ pub(crate) struct Config {
     pub(crate) seeding: Option<SeedingSection>,
     pub(crate) harvest: HarvestSection,
     pub(crate) sweep: SweepSection,
+    pub(crate) rescan: RescanSection,
     pub(crate) listen: SocketAddr,
 }
 
@@ -72,6 +73,7 @@ impl Config {
         let seeding = SeedingSection::read(&mut env, aws).await;
         let harvest = HarvestSection::read(&mut env);
         let sweep = SweepSection::read(&mut env);
+        let rescan = RescanSection::read(&mut env);
         let listen = env.optional_parsed(LISTEN, str::parse);
         env.finish(|| {
             Ok(Self {
@@ -87,6 +89,7 @@ impl Config {
                 seeding: seeding?,
                 harvest: harvest?,
                 sweep: sweep?,
+                rescan: rescan?,
                 listen: listen?.unwrap_or((Ipv4Addr::LOCALHOST, LISTEN_PORT_DEFAULT).into()),
             })
         })

@@ -23,6 +23,7 @@ mod operations;
 mod seed;
 mod verify;
 mod sweep;
+mod purge;
 
 #[cfg(test)]
 mod tests;

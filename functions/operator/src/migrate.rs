@@ -57,10 +57,13 @@ async fn make(
         requested_by: role.to_string(),
     };
     let ledger = services.ledger().await?;
+    if request.re_export {
+        ledger.allow_re_export(new.id, role.as_str()).await?;
+    }
     ledger.make_migration(&new).await?;
     let arguments = json!({
         "kind": new.kind, "range": range, "batchSize": new.batch_size, "priority": new.priority,
-        "filtered": new.filter.is_some(),
+        "filtered": new.filter.is_some(), "reExport": request.re_export,
     });
     let effect = json!({ "migrationId": new.id });
     services

@@ -6,13 +6,14 @@
 use crate::config::BATCH_SIZE_MAX;
 use crate::fields::Fields;
 use crate::problem::Problem;
+use crate::purge::refuse_sealed;
 use crate::services::Services;
 use granary_domain::{Hour, MigrationKind, Priority, TimeRange};
 use granary_source::SourceError;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-const FIELDS: [&str; 6] = ["batchSize", "filters", "priority", "dryRun", "from", "to"];
+const FIELDS: [&str; 7] = ["batchSize", "filters", "priority", "dryRun", "from", "to", "reExport"];
 
 /// The body of `POST /migrate`.
 #[derive(Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub(crate) struct MigrationRequest {
     pub(crate) filter: Option<Value>,
     pub(crate) priority: Priority,
     pub(crate) dry_run: bool,
+    /// Sealed hours are exported again.
+    pub(crate) re_export: bool,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 }
@@ -52,6 +55,7 @@ impl MigrationRequest {
                 .map_err(|why| Problem::invalid("priority", why))?
                 .unwrap_or(Priority::NORMAL),
             dry_run: fields.switch("dryRun")?,
+            re_export: fields.switch("reExport")?,
             from: fields.instant("from")?,
             to: fields.instant("to")?,
         };
@@ -97,10 +101,28 @@ impl MigrationRequest {
             });
         };
         let from = self.from.unwrap_or_else(|| Hour::of(first).start());
-        Ok(Coverage::Range {
-            range: range_of(from, to)?,
-            notes,
-        })
+        let range = range_of(from, to)?;
+        if !self.re_export {
+            self.leave_sealed_out(services, range, &mut notes).await?;
+        }
+        Ok(Coverage::Range { range, notes })
+    }
+
+    /// Who names hours that are sealed is told so. Who asks for everything means what isn't archived yet: what the source
+    /// still shows of sealed hours is left out when it is recorded.
+    async fn leave_sealed_out(
+        &self,
+        services: &Services,
+        range: TimeRange,
+        notes: &mut Vec<String>,
+    ) -> Result<(), Problem> {
+        if self.from.is_some() || self.to.is_some() {
+            return refuse_sealed(services, range).await;
+        }
+        if services.ledger().await?.first_sealed_hour_of(range).await?.is_some() {
+            notes.push("Hours that are sealed are left out: their messages are archived already.".to_owned());
+        }
+        Ok(())
     }
 
     /// The end of the range: never after the horizon, since what is younger may still be incomplete at the source.

@@ -6,11 +6,12 @@
 use crate::answer::Answer;
 use crate::auth::Role;
 use crate::problem::{Kind, Problem};
+use crate::purge::PurgeWish;
 use crate::seed::seeding_section;
 use crate::services::{Done, Services};
 use axum::extract::{Path, State};
 use granary_ledger::{Operation, OperationState};
-use granary_operations::{AskError, Budget, Desk, Job};
+use granary_operations::{AskError, Budget, Desk, Job, PurgeArguments};
 use granary_seeding::{SeedError, Seeder, SeedingTarget};
 use granary_sweep::{SweepArguments, Sweeper};
 use granary_verify::{Repair, Verifier, VerifyArguments};
@@ -30,6 +31,8 @@ pub(crate) enum Wish {
     Verify(VerifyArguments),
     /// No objects that nobody recorded.
     Sweep(SweepArguments),
+    /// A smaller ledger.
+    Purge(PurgeWish),
     /// Test messages.
     Seed {
         count: u64,
@@ -44,7 +47,7 @@ pub(crate) enum Wish {
 pub(crate) async fn ask(services: &Services, role: Role, wish: Wish) -> Result<Answer, Problem> {
     let until = Instant::now() + Duration::from_secs(WORK_SECS_MAX);
     let desk = desk(services).await?;
-    let job = job_of(services, wish).await?;
+    let job = job_of(services, role, wish).await?;
     let id = desk.ask(&job, role.as_str()).await?;
     let arguments = job.arguments().map_err(anyhow::Error::from)?;
     let effect = json!({ "operationId": id });
@@ -128,15 +131,22 @@ fn action_of(job: &Job) -> &'static str {
         Job::Verify(arguments) if arguments.repair == Repair::On => "verify.repair",
         Job::Verify(_) => "verify.start",
         Job::Sweep(_) => "sweep.start",
+        Job::Purge(_) => "purge.start",
         Job::Seed(_) => "seed.write",
         Job::Clear => "seed.clear",
     }
 }
 
-async fn job_of(services: &Services, wish: Wish) -> Result<Job, Problem> {
+async fn job_of(services: &Services, role: Role, wish: Wish) -> Result<Job, Problem> {
     match wish {
         Wish::Verify(arguments) => Ok(Job::Verify(arguments)),
         Wish::Sweep(arguments) => Ok(Job::Sweep(arguments)),
+        Wish::Purge(wish) => Ok(Job::Purge(PurgeArguments {
+            before: wish.before,
+            dry_run: wish.dry_run,
+            horizon_secs: services.config.rescan.horizon.as_secs(),
+            requested_by: role.to_string(),
+        })),
         Wish::Seed { count, seed, hours } => Ok(Job::Seed(
             seeder(services).await?.arguments(count, seed, hours).await?,
         )),

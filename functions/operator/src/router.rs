@@ -2,7 +2,7 @@
 
 use crate::problem::{Kind, Problem};
 use crate::services::Services;
-use crate::{auth, edge, health, migrate, operations, queue, seed, source, sweep, verify};
+use crate::{auth, edge, health, migrate, operations, purge, queue, seed, source, sweep, verify};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
@@ -29,6 +29,7 @@ pub(crate) fn router(services: Arc<Services>) -> Router {
         .route("/seed/clear", delete(seed::clear))
         .route("/verify", post(verify::start).get(verify::list))
         .route("/sweep", post(sweep::start).get(sweep::list))
+        .route("/purge", post(purge::start))
         .route("/operations/{id}", get(operations::status))
         .route_layer(from_fn_with_state(services.clone(), auth::require_role));
     Router::new()

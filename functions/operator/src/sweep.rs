@@ -45,7 +45,12 @@ pub(crate) async fn list(
 
 /// A sweep with its counts; `GET /operations/{id}` has the keys.
 fn summary(operation: &Operation) -> Value {
-    let count = |pile: &str| operation.result.as_ref().map(|result| result[pile]["count"].clone());
+    let count = |pile: &str| {
+        operation
+            .result
+            .as_ref()
+            .map(|result| result[pile]["count"].clone())
+    };
     json!({
         "operationId": operation.id,
         "statusUrl": format!("/operations/{}", operation.id),
@@ -77,7 +82,10 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<SweepArguments, Problem> {
-        super::read(&Fields::of_json(json.as_bytes()).unwrap(), Duration::from_secs(3_600))
+        super::read(
+            &Fields::of_json(json.as_bytes()).unwrap(),
+            Duration::from_secs(3_600),
+        )
     }
 
     #[test]
@@ -97,6 +105,9 @@ mod tests {
         ] {
             assert_eq!(read(json).unwrap_err().field(), Some(field), "{json}");
         }
-        assert_eq!(read(r#"{"olderThan":3600}"#).unwrap().older_than_secs, Some(3_600));
+        assert_eq!(
+            read(r#"{"olderThan":3600}"#).unwrap().older_than_secs,
+            Some(3_600)
+        );
     }
 }

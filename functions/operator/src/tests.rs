@@ -160,6 +160,7 @@ async fn s1_a_viewer_may_change_nothing() {
         "POST /seed/bulk/5",
         "DELETE /seed/clear",
         "POST /verify",
+        "POST /sweep",
     ] {
         let answered = ask(route, Some(VIEWER), "").await;
         assert_eq!(
@@ -259,6 +260,7 @@ async fn a_parameter_that_cannot_be_used_is_named_before_any_service_is_asked() 
         ("GET /migrate/status/x", "", "id"),
         ("DELETE /migrate/cancel/x", "", "id"),
         ("POST /verify", r#"{"from":"2999-01-01T00:00:00Z"}"#, "from"),
+        ("POST /sweep", r#"{"apply":true,"olderThan":60}"#, "olderThan"),
         ("GET /operations/x", "", "id"),
     ] {
         let answered = ask(line, Some(OPERATOR), body).await;

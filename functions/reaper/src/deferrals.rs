@@ -71,28 +71,39 @@ fn told(deferral: &Deferral) -> String {
 
 /// What people can do about a cause.
 pub(crate) fn remedy(cause: &str) -> &'static str {
-    match cause.parse() {
-        Ok(Cause::SourceUnavailable) => {
+    const LOOK: &str = "look at the reason above, and into the log of the harvester and the exporter.";
+    let Ok(cause) = cause.parse::<Cause>() else {
+        return LOOK;
+    };
+    match cause {
+        Cause::SourceUnavailable => {
             "see whether Elasticsearch is up, reachable and not overloaded (fewer exporters load it less: \
              ExporterConcurrency). Work goes on by itself when it answers; no attempt is used up meanwhile."
         }
-        Ok(Cause::SourceRefused) => {
+        Cause::SourceRefused => {
             "Elasticsearch refuses what it is asked: look at mapping, permissions and GRANARY_SOURCE_INDEX. Windows are \
              read by themselves when it no longer does."
         }
-        Ok(Cause::ArchiveUnavailable) => {
+        Cause::ArchiveUnavailable => {
             "see whether S3 is reachable and not throttling. Work goes on by itself when it answers; no attempt is \
              used up meanwhile."
         }
-        Ok(Cause::LedgerUnavailable) => {
+        Cause::LedgerUnavailable => {
             "see whether MySQL is overloaded, or short of connections. Work goes on by itself when it answers; no attempt \
              is used up meanwhile."
         }
-        Ok(Cause::Deadline) => {
+        Cause::Deadline => {
             "these batches don't fit into one invocation of the exporter: make batches smaller (GRANARY_BATCH_SIZE, for \
              new migrations) or the exporter's timeout longer, and see whether Elasticsearch or S3 is slow."
         }
-        _ => "look at the reason above, and into the log of the harvester and the exporter.",
+        Cause::ArchiveRefused
+        | Cause::ArchiveConflict
+        | Cause::Spool
+        | Cause::Shutdown
+        | Cause::LeaseLost
+        | Cause::WorkerDied
+        | Cause::Miscount
+        | Cause::Unexpected => LOOK,
     }
 }
 

@@ -35,11 +35,7 @@ impl Reaper {
             .await?;
         let mut violations = self.inspector.inspect(&recent, &bounds, Depth::Outside).await?;
         let at = self.ledger.inspected_up_to().await?;
-        if let Some(slice) = self
-            .ledger
-            .slice_after(at, ROUND_BATCHES_PER_TICK_MAX)
-            .await?
-        {
+        if let Some(slice) = self.ledger.slice_after(at, ROUND_BATCHES_PER_TICK_MAX).await? {
             violations.extend(self.inspector.inspect(&slice, &bounds, Depth::Outside).await?);
             let is_round = slice.last().0 == u64::MAX;
             let next = if is_round { BatchId(0) } else { slice.last() };
@@ -47,6 +43,9 @@ impl Reaper {
                 self.ledger.move_inspection(next).await?;
             }
         }
+        // A batch may be one of the latest, and its turn may have come.
+        violations.sort_by_key(subject_key);
+        violations.dedup_by_key(|violation| subject_key(violation));
         tick.violations += violations.len() as u64;
         for violation in violations.iter().take(ALERTS_PER_TICK_MAX) {
             self.alarm(violation).await?;

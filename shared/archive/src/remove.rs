@@ -29,7 +29,12 @@ impl Archive {
             return Ok(Removal::Changed);
         };
         let key = object.key.as_str();
-        let delete = self.client.delete_object().bucket(&self.bucket).key(key).if_match(etag);
+        let delete = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_match(etag);
         match perform(Step::SweepObject, || delete.clone().send()).await {
             Ok(_) => Ok(Removal::Done),
             Err(error) if status_of(&error) == Some(404) => Ok(Removal::WasGone),

@@ -76,7 +76,9 @@ impl Invariant {
             Self::RecordIsWhole => {
                 "a completed batch names its object with size and checksum, at the key of its own hour, number and generation"
             }
-            Self::ObjectsAreThere => "every object on record exists with its size and checksum, and so does its manifest",
+            Self::ObjectsAreThere => {
+                "every object on record exists with its size and checksum, and so does its manifest"
+            }
             Self::NothingUnrecorded => "after a sweep no object is left that nobody recorded",
             Self::ParkedIsTold => "every parked batch has exactly one alert, and no other batch has one",
             Self::WindowsAddUp => {
@@ -172,9 +174,18 @@ mod tests {
 
     #[test]
     fn every_invariant_has_a_name_and_a_sentence_of_its_own() {
-        let names: HashSet<_> = Invariant::ALL.iter().map(|invariant| invariant.as_str()).collect();
-        let sentences: HashSet<_> = Invariant::ALL.iter().map(|invariant| invariant.sentence()).collect();
-        assert_eq!((names.len(), sentences.len()), (Invariant::ALL.len(), Invariant::ALL.len()));
+        let names: HashSet<_> = Invariant::ALL
+            .iter()
+            .map(|invariant| invariant.as_str())
+            .collect();
+        let sentences: HashSet<_> = Invariant::ALL
+            .iter()
+            .map(|invariant| invariant.sentence())
+            .collect();
+        assert_eq!(
+            (names.len(), sentences.len()),
+            (Invariant::ALL.len(), Invariant::ALL.len())
+        );
         // As long as an alert's cause may be.
         assert!(names.iter().all(|name| name.len() <= 32));
     }
@@ -182,11 +193,21 @@ mod tests {
     #[test]
     fn a_violation_names_a_few_messages_and_counts_the_others() {
         let ids = (0..30).map(|number| MessageId::try_from(format!("m{number:02}")).unwrap());
-        let violation = Violation::new(Invariant::OneStanding, Subject::Batch(BatchId(7)), "it is cancelled");
+        let violation = Violation::new(
+            Invariant::OneStanding,
+            Subject::Batch(BatchId(7)),
+            "it is cancelled",
+        );
         let violation = violation.of_messages(ids.collect(), 30);
-        assert_eq!((violation.ids.len(), violation.unnamed), (Violation::IDS_NAMED_MAX, 10));
+        assert_eq!(
+            (violation.ids.len(), violation.unnamed),
+            (Violation::IDS_NAMED_MAX, 10)
+        );
         let text = violation.to_string();
         assert!(text.starts_with("batch 7: it is cancelled (m00, m01, "), "{text}");
-        assert!(text.contains("m19 and 10 more); but every harvested id is"), "{text}");
+        assert!(
+            text.contains("m19 and 10 more); but every harvested id is"),
+            "{text}"
+        );
     }
 }

@@ -112,12 +112,26 @@ mod tests {
                 (Format::Json, Compression::Zstd),
                 (Format::Json, Compression::None),
             ] {
-                let object = Place::Object { hour, batch, generation };
-                assert_eq!(layout.place_of(&layout.object(hour, batch, generation, form)), Some(object));
+                let object = Place::Object {
+                    hour,
+                    batch,
+                    generation,
+                };
+                assert_eq!(
+                    layout.place_of(&layout.object(hour, batch, generation, form)),
+                    Some(object)
+                );
             }
             let day = Hour::of("2026-11-22T00:00:00Z".parse().unwrap());
-            let manifest = Place::Manifest { day, batch, generation };
-            assert_eq!(layout.place_of(&layout.manifest(hour, batch, generation)), Some(manifest));
+            let manifest = Place::Manifest {
+                day,
+                batch,
+                generation,
+            };
+            assert_eq!(
+                layout.place_of(&layout.manifest(hour, batch, generation)),
+                Some(manifest)
+            );
             assert_eq!(manifest.batch(), Some(batch));
         }
     }
@@ -139,10 +153,17 @@ mod tests {
             "_manifests/dt=2026-11-22/batch-7-g1.json.zst",
             "notes.txt",
         ] {
-            assert_eq!(place_of(&layout, &format!("archive/source=messages/{below}")), None, "{below}");
+            assert_eq!(
+                place_of(&layout, &format!("archive/source=messages/{below}")),
+                None,
+                "{below}"
+            );
         }
         assert_eq!(
-            place_of(&layout, "archive/source=others/dt=2026-11-22/hour=06/batch-7-g1.ndjson.zst"),
+            place_of(
+                &layout,
+                "archive/source=others/dt=2026-11-22/hour=06/batch-7-g1.ndjson.zst"
+            ),
             None
         );
         let raw = "archive/source=messages/_quarantine/dt=2026-11-22/batch-7-14d6.bin";

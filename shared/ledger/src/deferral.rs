@@ -313,7 +313,7 @@ fn params_of(query: &str, params: &Params) -> Params {
             let used = named.iter().filter(|(name, _)| is_named(name));
             Params::Named(used.map(|(name, value)| (name.clone(), value.clone())).collect())
         }
-        other => other.clone(),
+        Params::Empty | Params::Positional(_) => params.clone(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Which batches are looked at when invariants are checked: slices, and how far a round through all of them is.
 
+use crate::error::During;
 use crate::evidence::{HAS_RECORD, OBJECT, object_of};
 use crate::row::{Columns, at};
 use crate::window::micros;
-use crate::error::During;
 use crate::{Ledger, LedgerError, ObjectOnRecord};
 use granary_domain::{BatchId, Hour};
 use granary_steps::Step;

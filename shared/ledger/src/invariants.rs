@@ -103,7 +103,9 @@ impl Ledger {
     /// [`Invariant::OneStanding`]: messages that are released and explained at once. There are few released ones at any
     /// time, and the index finds those at once, so they are looked at with every slice.
     async fn half_released(&self) -> Result<Option<Violation>, LedgerError> {
-        let ids = self.ids_where("m.batch_id IS NULL AND m.outcome IS NOT NULL").await?;
+        let ids = self
+            .ids_where("m.batch_id IS NULL AND m.outcome IS NOT NULL")
+            .await?;
         if ids.is_empty() {
             return Ok(None);
         }
@@ -193,7 +195,9 @@ impl Ledger {
             let generation: u32 = row.column("generation")?;
             let key: Option<String> = row.column("object_key")?;
             let key = key.unwrap_or_else(|| "no object".to_owned());
-            Ok(format!("it is completed in generation {generation}, and names {key}"))
+            Ok(format!(
+                "it is completed in generation {generation}, and names {key}"
+            ))
         })
         .await
     }
@@ -233,7 +237,11 @@ impl Ledger {
                 let window = WindowId(row.column("id")?);
                 let (found, accounted): (u64, u64) = (row.column("found")?, row.column("accounted")?);
                 let text = format!("it found {found} messages, and accounts for {accounted}");
-                Ok(Violation::new(Invariant::WindowsAddUp, Subject::Window(window), text))
+                Ok(Violation::new(
+                    Invariant::WindowsAddUp,
+                    Subject::Window(window),
+                    text,
+                ))
             })
             .collect()
     }
@@ -249,7 +257,11 @@ impl Ledger {
         rows.into_iter()
             .map(|mut row| {
                 let text = text_of(&mut row)?;
-                Ok(Violation::new(invariant, Subject::Batch(row.batch_id("id")?), text))
+                Ok(Violation::new(
+                    invariant,
+                    Subject::Batch(row.batch_id("id")?),
+                    text,
+                ))
             })
             .collect()
     }
@@ -270,8 +282,11 @@ impl Ledger {
     }
 
     async fn found(&self, query: &str) -> Result<Vec<Row>, LedgerError> {
-        self.read(OPERATION, |mut reader| async move { reader.rows(query, ()).await })
-            .await
+        self.read(
+            OPERATION,
+            |mut reader| async move { reader.rows(query, ()).await },
+        )
+        .await
     }
 }
 
@@ -292,20 +307,27 @@ impl Counted {
     fn of(mut row: Row) -> Result<Self, LedgerError> {
         let batch = row.batch_id("id")?;
         let owned: u64 = row.column("rows_owned")?;
-        let (missing, quarantined): (u64, u64) = (row.column("rows_missing")?, row.column("rows_quarantined")?);
+        let (missing, quarantined): (u64, u64) =
+            (row.column("rows_missing")?, row.column("rows_quarantined")?);
         Ok(Self {
             batch,
             subject: Subject::Batch(batch),
             status: row.parsed("status")?,
             message_count: u64::from(row.column::<u32>("message_count")?),
-            settled: [row.column("exported")?, row.column("missing")?, row.column("quarantined")?],
+            settled: [
+                row.column("exported")?,
+                row.column("missing")?,
+                row.column("quarantined")?,
+            ],
             owned,
             rows: [owned.saturating_sub(missing + quarantined), missing, quarantined],
         })
     }
 
     fn contradiction(&self) -> Option<(Invariant, String)> {
-        let Self { message_count, owned, .. } = self;
+        let Self {
+            message_count, owned, ..
+        } = self;
         match self.status {
             BatchStatus::Cancelled if *owned > 0 => {
                 let text = format!("it is cancelled, and still owns {owned} messages");
@@ -324,7 +346,9 @@ impl Counted {
                 );
                 Some((Invariant::CountsAreRows, text))
             }
-            BatchStatus::Pending | BatchStatus::InProgress | BatchStatus::Completed | BatchStatus::Failed => None,
+            BatchStatus::Pending | BatchStatus::InProgress | BatchStatus::Completed | BatchStatus::Failed => {
+                None
+            }
         }
     }
 }

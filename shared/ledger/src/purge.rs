@@ -14,6 +14,7 @@
 use crate::connect::Doing;
 use crate::error::During;
 use crate::evidence::{DIGEST, digest_of};
+use crate::rescan::SETTLED;
 use crate::row::{Columns, at, placeholders, unreadable};
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
@@ -98,6 +99,7 @@ impl Ledger {
         horizon: Duration,
         intent: &SealIntent,
     ) -> Result<Seal, LedgerError> {
+        // Looking takes the same locks, and rolls back.
         self.change(Step::SealHour, |doing| {
             self.try_seal_hour(doing, hour, horizon, intent)
         })
@@ -113,9 +115,9 @@ impl Ledger {
     ) -> Result<Seal, LedgerError> {
         let mut transaction = self.begin(doing).await?;
         let seal = seal_in(&mut transaction, doing, hour, horizon, intent).await?;
-        match seal {
-            Seal::Sealable { .. } => transaction.commit().await.during(doing)?,
-            Seal::Already | Seal::Refused { .. } => transaction.rollback().await.during(doing)?,
+        match (&seal, intent) {
+            (Seal::Sealable { .. }, SealIntent::Seal { .. }) => transaction.commit().await.during(doing)?,
+            _ => transaction.rollback().await.during(doing)?,
         }
         Ok(seal)
     }
@@ -141,11 +143,13 @@ impl Ledger {
             return Ok(None);
         }
         let list = placeholders(chunk.len());
-        let mut gone = [0; 3];
+        let mut gone = [0; 5];
         let statements = [
             format!("DELETE FROM message WHERE batch_id IN ({list})"),
             format!("DELETE FROM attempt WHERE batch_id IN ({list})"),
             format!("DELETE FROM batch WHERE id IN ({list})"),
+            format!("DELETE FROM suspect WHERE batch_id IN ({list})"),
+            format!("DELETE FROM superseded_object WHERE batch_id IN ({list})"),
         ];
         for (statement, gone) in statements.iter().zip(&mut gone) {
             transaction
@@ -155,7 +159,7 @@ impl Ledger {
             *gone = transaction.affected_rows();
         }
         transaction.commit().await.during(doing)?;
-        let [messages, attempts, batches] = gone;
+        let [messages, attempts, batches, ..] = gone;
         Ok(Some(Purged {
             batches,
             messages,
@@ -210,7 +214,7 @@ async fn seal_in(
     let Some(last_batch) = batches.last else {
         return Ok(Seal::Already);
     };
-    let windows = windows_over(transaction, doing, hour).await?;
+    let windows = windows_over(transaction, doing, hour, horizon).await?;
     let mut reasons = batches.reasons();
     reasons.extend(reasons_of_windows(hour, &windows, batches.settled_last));
     reasons.extend(reasons_of_rest(transaction, doing, hour, horizon).await?);
@@ -320,6 +324,7 @@ async fn batches_of(
 struct WindowOver {
     id: u64,
     range: TimeRange,
+    /// It was read, and is read no more.
     is_read: bool,
     /// When a full verification of it began that was COMPLETE; only where its migration has no filter.
     verified_at: Option<Timestamp>,
@@ -329,16 +334,21 @@ async fn windows_over(
     transaction: &mut Transaction<'_>,
     doing: Doing,
     hour: Hour,
+    horizon: Duration,
 ) -> Result<Vec<WindowOver>, LedgerError> {
+    let query = format!(
+        "SELECT w.id, w.range_from, w.range_to, w.state IN ('recorded', 'verified') AND {SETTLED} AS is_read, \
+         IF(w.state = 'verified' AND m.source_filter IS NULL, w.verified_at, NULL) AS verified_at \
+         FROM harvest_window w JOIN migration m ON m.id = w.migration_id LEFT JOIN window_scan s ON s.window_id = w.id \
+         WHERE w.range_from < :to AND w.range_to > :from AND m.state <> 'cancelled' \
+         ORDER BY w.range_from LIMIT :most"
+    );
     let rows: Vec<Row> = transaction
         .exec(
-            "SELECT w.id, w.range_from, w.range_to, w.state IN ('recorded', 'verified') AS is_read, \
-             IF(w.state = 'verified' AND m.source_filter IS NULL, w.verified_at, NULL) AS verified_at \
-             FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
-             WHERE w.range_from < :to AND w.range_to > :from AND m.state <> 'cancelled' \
-             ORDER BY w.range_from LIMIT :most",
+            query,
             params! {
                 "from" => at(hour.start()), "to" => at(hour.next().start()), "most" => WINDOWS_MAX,
+                "horizon" => micros(horizon),
             },
         )
         .await
@@ -410,7 +420,8 @@ async fn reasons_of_rest(
     ];
     Ok(reasons
         .into_iter()
-        .filter_map(|(holds, reason)| holds.then(|| reason.to_owned()))
+        .filter(|(holds, _)| *holds)
+        .map(|(_, reason)| reason.to_owned())
         .collect())
 }
 

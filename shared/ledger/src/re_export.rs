@@ -35,7 +35,7 @@ pub enum ReExported {
     Asked,
     /// The same was asked before, and isn't over yet.
     UnderWay,
-    /// It isn't completed or parked any more, or not as the caller saw it.
+    /// It isn't completed or parked any more, or not as the caller saw it, or its hour is sealed.
     Changed,
 }
 
@@ -188,7 +188,8 @@ async fn standing_of(
 ) -> Result<ReExported, LedgerError> {
     let row: Option<Row> = transaction
         .exec_first(
-            "SELECT status, fence, parked_at IS NOT NULL AS is_parked FROM batch WHERE id = ? FOR UPDATE",
+            "SELECT b.status, b.fence, b.parked_at IS NOT NULL AS is_parked FROM batch b WHERE b.id = ? AND NOT EXISTS \
+             (SELECT 1 FROM sealed_range s WHERE s.range_from = b.hour_start AND b.id <= s.last_batch_id) FOR UPDATE",
             (wanted.batch.0,),
         )
         .await

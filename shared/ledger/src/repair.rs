@@ -7,11 +7,13 @@
 use crate::connect::Doing;
 use crate::error::During;
 use crate::record::record_messages;
-use crate::sealed::closed_hours;
 use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, uuid};
+use crate::sealed::closed_hours;
 use crate::window::tally_of;
 use crate::{LeasedWindow, Ledger, LedgerError, Scan, SeenMessage};
-use granary_domain::{Fence, Hour, MigrationId, MigrationKind, MigrationState, Priority, Tally, TimeRange, WindowId};
+use granary_domain::{
+    Fence, Hour, MigrationId, MigrationKind, MigrationState, Priority, Tally, TimeRange, WindowId,
+};
 use granary_steps::Step;
 use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
 use std::collections::HashSet;

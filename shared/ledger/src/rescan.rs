@@ -93,10 +93,10 @@ impl DueRescan {
 /// Overlap re-scans are due so many times `after` after the first reading.
 const OVERLAP_STEPS: [u32; 4] = [1, 4, 16, 64];
 
-/// A window `w`, with its row `s` of `window_scan` if it has one, that is read no more: `:horizon` in microseconds. Only
-/// what is settled may be purged.
-pub(crate) const SETTLED: &str =
-    "(COALESCE(s.deep_at, w.created_at) >= w.range_to + INTERVAL :horizon MICROSECOND)";
+/// A window `w` of a migration `m`, with its row `s` of `window_scan` if it has one, that is read no more: `:horizon` in
+/// microseconds. Only what is settled may be purged. A selection asked for what there was then, and is never read again.
+pub(crate) const SETTLED: &str = "(m.kind = 'selection' \
+     OR COALESCE(s.deep_at, w.created_at) >= w.range_to + INTERVAL :horizon MICROSECOND)";
 
 /// The beginning of the last night that has begun.
 const LAST_NIGHT: &str =
@@ -216,7 +216,7 @@ fn due_query(limit: u32) -> String {
         "SELECT {LEASED}, {kind} AS scan, w.state IN ('open', 'harvesting') AS is_under_way, \
          w.state = 'verified' AS is_verified, COALESCE(s.late_count, 0) AS late_before \
          FROM harvest_window w JOIN migration m ON m.id = w.migration_id LEFT JOIN window_scan s ON s.window_id = w.id \
-         WHERE w.recorded_at IS NOT NULL AND m.state <> 'cancelled' AND m.paused_at IS NULL \
+         WHERE w.recorded_at IS NOT NULL AND m.kind <> 'selection' AND m.state <> 'cancelled' AND m.paused_at IS NULL \
          AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused') \
          AND (w.not_before IS NULL OR w.not_before <= UTC_TIMESTAMP(6)) \
          AND (w.state = 'open' OR (w.state = 'harvesting' AND w.lease_until < UTC_TIMESTAMP(6)) \

@@ -1,5 +1,6 @@
 //! The jobs there are, and their form in the ledger.
 
+use crate::purge::PurgeArguments;
 use granary_seeding::SeedArguments;
 use granary_sweep::SweepArguments;
 use granary_verify::VerifyArguments;
@@ -12,6 +13,8 @@ pub enum Job {
     Verify(VerifyArguments),
     /// Find objects that nobody recorded, and perhaps take them away.
     Sweep(SweepArguments),
+    /// Take the rows of hours that have come to their end out of the ledger.
+    Purge(PurgeArguments),
     /// Write test messages.
     Seed(SeedArguments),
     /// Clear all test messages away.
@@ -23,6 +26,8 @@ impl Job {
     pub const VERIFY: &str = "verify";
     /// What a sweep is called in the ledger.
     pub const SWEEP: &str = "sweep";
+    /// What a purge is called in the ledger.
+    pub const PURGE: &str = "purge";
     /// What seeding is called in the ledger.
     pub const SEED: &str = "seed";
     /// What clearing is called in the ledger.
@@ -33,6 +38,7 @@ impl Job {
         match self {
             Self::Verify(_) => Self::VERIFY,
             Self::Sweep(_) => Self::SWEEP,
+            Self::Purge(_) => Self::PURGE,
             Self::Seed(_) => Self::SEED,
             Self::Clear => Self::CLEAR,
         }
@@ -43,6 +49,7 @@ impl Job {
         match self {
             Self::Verify(arguments) => serde_json::to_value(arguments),
             Self::Sweep(arguments) => serde_json::to_value(arguments),
+            Self::Purge(arguments) => serde_json::to_value(arguments),
             Self::Seed(arguments) => serde_json::to_value(arguments),
             Self::Clear => Ok(json!({})),
         }
@@ -53,6 +60,7 @@ impl Job {
         let job = match kind {
             Self::VERIFY => serde_json::from_value(arguments).map(Self::Verify),
             Self::SWEEP => serde_json::from_value(arguments).map(Self::Sweep),
+            Self::PURGE => serde_json::from_value(arguments).map(Self::Purge),
             Self::SEED => serde_json::from_value(arguments).map(Self::Seed),
             Self::CLEAR => Ok(Self::Clear),
             other => return Err(format!("this version knows no operation {other:?}")),
@@ -84,6 +92,12 @@ mod tests {
                 apply: true,
                 older_than_secs: Some(7_200),
                 ..SweepArguments::default()
+            }),
+            Job::Purge(PurgeArguments {
+                before: base,
+                dry_run: false,
+                horizon_secs: 604_800,
+                requested_by: "operator".to_owned(),
             }),
             Job::Clear,
         ];

@@ -9,10 +9,12 @@
 //! slice that failed through the platform's fault is tried again at the next tick, ten times in a row at most; any
 //! other failure, a panic too, ends its operation with a text that says why.
 
+mod purge;
 mod job;
 mod slice;
 mod desk;
 
 pub use desk::{Advanced, AskError, Desk, Outcome};
 pub use job::Job;
+pub use purge::{PurgeArguments, PurgeReport, RefusedHour};
 pub use slice::Budget;

@@ -1,5 +1,6 @@
 //! One slice of an operation: step after step, each written down, under a lease that is kept alive.
 
+use crate::purge::{self, PurgeStep};
 use crate::{Desk, Job, Outcome};
 use futures::FutureExt;
 use granary_domain::{Cause, Failure};
@@ -126,6 +127,13 @@ impl Desk {
                 match step.map_err(|error| failure_of(&error, SweepError::cause))? {
                     SweepStep::More(progress) => written(&progress).map(Turn::More),
                     SweepStep::Done(report) => written(&report).map(Turn::Done),
+                }
+            }
+            Job::Purge(arguments) => {
+                let step = purge::step((&self.ledger, &self.verifier), arguments, read(progress)?).await;
+                match step.map_err(|error| failure_of(&error, VerifyError::cause))? {
+                    PurgeStep::More(progress) => written(&progress).map(Turn::More),
+                    PurgeStep::Done(report) => written(&report).map(Turn::Done),
                 }
             }
             Job::Seed(arguments) => {

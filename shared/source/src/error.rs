@@ -37,7 +37,9 @@ pub enum SourceError {
     },
     /// The connection broke off before the answer was whole, or a bare 500 or 502 was all of it: the platform's fault, in
     /// general. But a document that Elasticsearch can't write out as JSON ends each request for it in this way.
-    #[error("Elasticsearch is unavailable, or can't give what was asked for: could not {operation}: {reason}")]
+    #[error(
+        "Elasticsearch is unavailable, or can't give what was asked for: could not {operation}: {reason}"
+    )]
     BrokeOff {
         /// What was asked for, as a verb.
         operation: &'static str,

@@ -124,9 +124,17 @@ mod tests {
     fn what_a_next_attempt_may_adopt_is_never_swept() {
         use Fate::{Orphan, Stays};
         for status in [BatchStatus::Pending, BatchStatus::InProgress, BatchStatus::Failed] {
-            assert_eq!(fates(&batch(status, None)), [Orphan, Orphan, Stays, Stays], "{status}");
+            assert_eq!(
+                fates(&batch(status, None)),
+                [Orphan, Orphan, Stays, Stays],
+                "{status}"
+            );
             // Exported again: the object on record stays until the new one is settled.
-            assert_eq!(fates(&batch(status, Some(2))), [Orphan, Stays, Stays, Stays], "{status}");
+            assert_eq!(
+                fates(&batch(status, Some(2))),
+                [Orphan, Stays, Stays, Stays],
+                "{status}"
+            );
         }
     }
 
@@ -138,14 +146,20 @@ mod tests {
         let other_form = (Format::Ndjson, Compression::Gzip);
         let other_form = layout().object(hour(), BatchId(7), Generation(3), other_form);
         assert_eq!(fate(&other_form, &completed), Orphan);
-        assert_eq!(fates(&batch(BatchStatus::Completed, None)), [Orphan, Orphan, Orphan, Ahead]);
+        assert_eq!(
+            fates(&batch(BatchStatus::Completed, None)),
+            [Orphan, Orphan, Orphan, Ahead]
+        );
     }
 
     #[test]
     fn of_a_cancelled_batch_only_what_it_names_stays() {
         use Fate::{Orphan, Stays};
         assert_eq!(fates(&batch(BatchStatus::Cancelled, None)), [Orphan; 4]);
-        assert_eq!(fates(&batch(BatchStatus::Cancelled, Some(2))), [Orphan, Stays, Orphan, Orphan]);
+        assert_eq!(
+            fates(&batch(BatchStatus::Cancelled, Some(2))),
+            [Orphan, Stays, Orphan, Orphan]
+        );
     }
 
     #[test]
@@ -153,10 +167,16 @@ mod tests {
         use Fate::{Ahead, OrphanManifest, Stays};
         let fates = |batch: &BatchAtKey| {
             [2, 3, 4].map(|generation| {
-                fate(&layout().manifest(hour(), BatchId(7), Generation(generation)), batch)
+                fate(
+                    &layout().manifest(hour(), BatchId(7), Generation(generation)),
+                    batch,
+                )
             })
         };
-        assert_eq!(fates(&batch(BatchStatus::Completed, Some(3))), [OrphanManifest, Stays, Ahead]);
+        assert_eq!(
+            fates(&batch(BatchStatus::Completed, Some(3))),
+            [OrphanManifest, Stays, Ahead]
+        );
         assert_eq!(fates(&batch(BatchStatus::Pending, None)), [Stays; 3]);
         assert_eq!(fates(&batch(BatchStatus::Cancelled, None)), [OrphanManifest; 3]);
         assert_eq!(fates(&batch(BatchStatus::Cancelled, Some(2))), [Stays; 3]);
@@ -169,7 +189,10 @@ mod tests {
         assert_eq!(fate_of(&key, None, Knowledge::Nothing), Fate::Foreign);
         assert_eq!(fate_of(&key, place, Knowledge::Nothing), Fate::Unknown);
         assert_eq!(fate_of(&key, place, Knowledge::Sealed), Fate::Stays);
-        assert_eq!(fate_of(&key, Some(Place::Quarantine), Knowledge::Nothing), Fate::Stays);
+        assert_eq!(
+            fate_of(&key, Some(Place::Quarantine), Knowledge::Nothing),
+            Fate::Stays
+        );
         // Another ledger's batch of the same number.
         let elsewhere = BatchAtKey {
             hour: hour().next(),

@@ -93,7 +93,9 @@ impl Sweeper {
         report: &mut SweepReport,
     ) -> Result<(), SweepError> {
         if !arguments.apply {
-            doomed.iter().for_each(|(object, fate)| pile(object, *fate, report));
+            doomed
+                .iter()
+                .for_each(|(object, fate)| pile(object, *fate, report));
             return Ok(());
         }
         let mut removed = Vec::new();
@@ -110,7 +112,10 @@ impl Sweeper {
                     pile(&object, fate, report);
                     removed.push(object.key);
                 }
-                Ok(Removal::WasGone | Removal::Changed) => report.overtaken += 1,
+                Ok(outcome @ (Removal::WasGone | Removal::Changed)) => {
+                    tracing::info!(key = %object.key, ?outcome, "what was to be swept isn't what it was");
+                    report.overtaken += 1;
+                }
                 Err(error) => {
                     outcome = Err(error.into());
                     break;
@@ -189,5 +194,9 @@ fn knowledge_of<'a>(
         };
         is_its_hour && batch <= *last
     });
-    if is_sealed { Knowledge::Sealed } else { Knowledge::Nothing }
+    if is_sealed {
+        Knowledge::Sealed
+    } else {
+        Knowledge::Nothing
+    }
 }

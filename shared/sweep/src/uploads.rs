@@ -21,10 +21,15 @@ impl Sweeper {
         let old_enough = self.old_enough(arguments).await?;
         let uploads = self.archive.unfinished_uploads().await?;
         let is_full = uploads.len() >= UPLOADS_PER_PAGE;
-        let batches: Vec<BatchId> = uploads.iter().filter_map(|upload| self.batch_of(upload)).collect();
+        let batches: Vec<BatchId> = uploads
+            .iter()
+            .filter_map(|upload| self.batch_of(upload))
+            .collect();
         let known = self.ledger.batches_at_keys(&batches).await?;
-        let is_held: HashMap<BatchId, bool> =
-            known.into_iter().map(|(batch, known)| (batch, known.is_held)).collect();
+        let is_held: HashMap<BatchId, bool> = known
+            .into_iter()
+            .map(|(batch, known)| (batch, known.is_held))
+            .collect();
         let mut ended = 0;
         let (mut foreign, mut young) = (Vec::new(), Vec::new());
         for upload in &uploads {

@@ -49,10 +49,12 @@ impl Named {
         let counts = &mut look.account.counts;
         counts.elsewhere += self.elsewhere;
         for finding in self.findings.values() {
-            match finding.kind {
-                FindingKind::Drifted => counts.drifted += finding.messages,
-                _ => counts.missing += finding.messages,
-            }
+            let count = if finding.kind == FindingKind::Drifted {
+                &mut counts.drifted
+            } else {
+                &mut counts.missing
+            };
+            *count += finding.messages;
         }
         for mut finding in self.findings.into_values() {
             if look.repair() != Repair::Off {
@@ -66,10 +68,12 @@ impl Named {
 const GONE_AND_BACK: &str = "were gone when they were to be exported, and are there again";
 
 fn remedy_of(finding: &Finding) -> Option<Remedy> {
-    match finding.kind {
-        FindingKind::MissingFromArchive if finding.text == GONE_AND_BACK => Some(Remedy::ReExport),
-        FindingKind::MissingFromArchive => Some(Remedy::Harvest),
-        _ => None,
+    if finding.kind != FindingKind::MissingFromArchive {
+        None
+    } else if finding.text == GONE_AND_BACK {
+        Some(Remedy::ReExport)
+    } else {
+        Some(Remedy::Harvest)
     }
 }
 
@@ -91,7 +95,10 @@ impl Verifier {
             pages.close().await;
             match sorted_out {
                 Err(error) if tries < TRIES_MAX && is_worth_another_try(&error) => tries += 1,
-                sorted_out => return Ok(named.merge(sorted_out?)),
+                sorted_out => {
+                    named.merge(sorted_out?);
+                    return Ok(());
+                }
             }
         }
     }
@@ -132,7 +139,9 @@ impl Verifier {
             self.ledger.standings_of_ids(&ids).await?.into_iter().collect();
         let (mut nobodys, mut gone): (Vec<Hit>, Vec<MessageId>) = (Vec::new(), Vec::new());
         for hit in hits {
-            let Some(id) = hit.message_id.clone() else { continue };
+            let Some(id) = hit.message_id.clone() else {
+                continue;
+            };
             let standing = known.get(&id).copied();
             match reason_for(standing) {
                 None => named.elsewhere += 1,

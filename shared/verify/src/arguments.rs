@@ -139,7 +139,11 @@ impl Verifier {
         let ever = TimeRange::new(earliest, to)?;
         let at_source = self.source.bounds(None, None).await?.map(|(first, _)| first);
         let in_ledger = self.ledger.first_hour_of(ever).await?.map(|hour| hour.start());
-        let sealed = self.ledger.first_sealed_hour_of(ever).await?.map(|hour| hour.start());
+        let sealed = self
+            .ledger
+            .first_sealed_hour_of(ever)
+            .await?
+            .map(|hour| hour.start());
         Ok([at_source, in_ledger, sealed]
             .into_iter()
             .flatten()

@@ -40,12 +40,12 @@ impl Verifier {
         let whole = Part::of(range);
         let mut compared = Compared::default();
         let mut named = Named::default();
-        let mut parts = vec![whole];
-        while let Some(part) = parts.pop() {
-            let is_whole = part == whole;
+        let mut parts = vec![(whole, None)];
+        let mut is_whole = true;
+        while let Some((part, ids)) = parts.pop() {
             let at_most = if is_whole { messages_max } else { u64::MAX };
             let filter = look.scope.filter.as_ref();
-            let scan = match self.scan(&part, filter, at_most).await? {
+            let scan = match self.scan(&part, ids, filter, at_most).await? {
                 Ok(scan) => scan,
                 Err(counted) => return Ok(Err(counted)),
             };
@@ -57,12 +57,13 @@ impl Verifier {
                 if scan.has_strays {
                     self.name_shown(look, &part, Which::Strays, &mut named).await?;
                 }
+                is_whole = false;
             }
             match scan.ids {
-                ScannedIds::Set(ids) => match self.compare_sets(look, &part, ids, &recorded, &mut named).await? {
-                    Some(smaller) => parts.extend(smaller),
-                    None => {}
-                },
+                ScannedIds::Set(ids) => {
+                    let smaller = self.compare_sets(look, &part, ids, &recorded, &mut named).await?;
+                    parts.extend(smaller.into_iter().flatten().map(|piece| (piece, None)));
+                }
                 ScannedIds::Pieces(cut, shown) => {
                     parts.extend(self.differing(look, &cut, &shown, &recorded));
                 }
@@ -87,14 +88,15 @@ impl Verifier {
         Ok(Recorded { whole, pieces })
     }
 
-    /// The pieces of a part that differ, neighbours as one part as long as their ids can be compared as sets.
+    /// The pieces of a part that differ, neighbours as one part as long as their ids can be compared as sets, and how
+    /// many ids these have.
     fn differing(
         &self,
         look: &mut Look<'_>,
         cut: &Cut,
         shown: &[IdDigest],
         recorded: &Recorded,
-    ) -> Vec<Part> {
+    ) -> Vec<(Part, Option<u64>)> {
         let nothing = Digests::new();
         let mut runs: Vec<(usize, usize, u64)> = Vec::new();
         let equal = sum(shown) == on_record(&recorded.whole);
@@ -106,14 +108,19 @@ impl Verifier {
             }
             let ids = shown.count.max(total(known));
             match runs.last_mut() {
-                Some((_, last, together)) if *last + 1 == piece && *together + ids <= self.limits.set_ids_max => {
+                Some((_, last, together))
+                    if *last + 1 == piece && *together + ids <= self.limits.set_ids_max =>
+                {
                     *last = piece;
                     *together += ids;
                 }
                 Some(_) | None => runs.push((piece, piece, ids)),
             }
         }
-        runs.iter().map(|(first, last, _)| cut.run(*first, *last)).collect()
+        let parts = runs.into_iter();
+        parts
+            .map(|(first, last, ids)| (cut.run(first, last), Some(ids)))
+            .collect()
     }
 
     /// Compares a part's ids as sets and names those that only one side has. `Some`: the ledger has too many for that,
@@ -132,7 +139,9 @@ impl Verifier {
         }
         let limit = self.limits.set_ids_max.max(ids.digest.count) * 2;
         if let Some(cut) = part.cut().filter(|_| total(&recorded.whole) > limit) {
-            return Ok(Some((0..cut.pieces()).map(|piece| cut.run(piece, piece)).collect()));
+            return Ok(Some(
+                (0..cut.pieces()).map(|piece| cut.run(piece, piece)).collect(),
+            ));
         }
         let known = self.ledger.ids_of_part(part, limit.saturating_mul(2)).await?;
         show(look, &ids.digest);

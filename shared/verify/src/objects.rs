@@ -104,7 +104,12 @@ impl Verifier {
                 Some(now) => batch = now,
                 None => return Ok(None),
             }
-            expected = self.ledger.digests_of_batches(&[id]).await?.remove(&id).unwrap_or_default();
+            expected = self
+                .ledger
+                .digests_of_batches(&[id])
+                .await?
+                .remove(&id)
+                .unwrap_or_default();
             looks += 1;
         }
     }

@@ -24,7 +24,8 @@ impl Verifier {
             let batches = self.ledger.objects_of_batches(&batches).await?;
             let keys = page.objects.iter().map(|object| &object.key);
             for key in keys.filter(|key| !is_accounted_for(key, &batches, sealed_to)) {
-                let text = "no batch names it: queries over the bucket show its messages besides those on record";
+                let text =
+                    "no batch names it: queries over the bucket show its messages besides those on record";
                 account.find(Finding {
                     batch: batch_in(key).map(|(batch, _)| batch),
                     key: Some(key.clone()),

@@ -188,7 +188,8 @@ impl Finding {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.messages += other.messages;
         let free = SAMPLE_IDS_MAX - self.sample_ids.len().min(SAMPLE_IDS_MAX);
-        self.sample_ids.extend(other.sample_ids.iter().take(free).cloned());
+        self.sample_ids
+            .extend(other.sample_ids.iter().take(free).cloned());
     }
 
     /// Counts one message more, and names it as long as there are few.

@@ -51,20 +51,23 @@ impl IdSet {
 }
 
 impl Verifier {
-    /// Reads the ids of a part. `Err`: it counts so many documents, more than `messages_max`.
+    /// Reads the ids of a part. `ids` is how many it has, where that is known better than by counting documents. `Err`: it
+    /// counts so many documents, more than `messages_max`.
     pub(crate) async fn scan(
         &self,
         part: &Part,
+        ids: Option<u64>,
         filter: Option<&Value>,
         messages_max: u64,
     ) -> Result<Result<Scan, u64>, VerifyError> {
         let mut tries = 1;
         loop {
             let mut pages = Pages::open(&self.source, part.range(), filter).await?;
-            let scanned = if pages.counted > messages_max {
-                Ok(Err(pages.counted))
+            let counted = pages.counted;
+            let scanned = if counted > messages_max {
+                Ok(Err(counted))
             } else {
-                scan_pages(&mut pages, part, self.limits.set_ids_max)
+                scan_pages(&mut pages, part, self.cut_of(part, ids.unwrap_or(counted)))
                     .await
                     .map(Ok)
             };
@@ -77,6 +80,13 @@ impl Verifier {
     }
 }
 
+impl Verifier {
+    /// How a part of so many ids is read: cut into pieces; `None`: as a set.
+    fn cut_of(&self, part: &Part, ids: u64) -> Option<Cut> {
+        part.cut().filter(|_| ids > self.limits.set_ids_max)
+    }
+}
+
 /// Whether reading a part again, in a new point in time, may help.
 pub(crate) fn is_worth_another_try(error: &VerifyError) -> bool {
     matches!(
@@ -85,20 +95,18 @@ pub(crate) fn is_worth_another_try(error: &VerifyError) -> bool {
     )
 }
 
-async fn scan_pages(pages: &mut Pages<'_>, part: &Part, set_ids_max: u64) -> Result<Scan, VerifyError> {
+async fn scan_pages(pages: &mut Pages<'_>, part: &Part, cut: Option<Cut>) -> Result<Scan, VerifyError> {
     let mut scan = Scan {
         ids: ScannedIds::Set(IdSet::default()),
         counted: pages.counted,
         without_id: 0,
         has_strays: false,
     };
-    match part.cut().filter(|_| pages.counted > set_ids_max) {
+    match cut {
         None => {
             let mut hashes: Vec<u128> = Vec::new();
             while let Some(hits) = pages.next().await? {
-                for hash in scan.hashes_of(&hits, part) {
-                    hashes.push(hash.1);
-                }
+                hashes.extend(scan.hashes_of(&hits, part).into_iter().map(|(_, hash)| hash));
             }
             scan.ids = ScannedIds::Set(IdSet::of(hashes));
         }

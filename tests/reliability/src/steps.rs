@@ -20,11 +20,12 @@ pub(crate) enum Mode {
 impl Mode {
     pub(crate) const ALL: [Self; 3] = [Self::Before, Self::After, Self::Twice];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// How the test's name says it.
+    pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::Before => "before",
-            Self::After => "after",
-            Self::Twice => "twice",
+            Self::Before => "dies_just_before_it",
+            Self::After => "dies_just_after_it",
+            Self::Twice => "taken_twice",
         }
     }
 }
@@ -40,11 +41,13 @@ macro_rules! table {
 
 granary_steps::for_each_step!(table);
 
+/// Where a macro makes a module of tests for each step, named like it.
+const CRASH_TESTS: &str = "tests/scenarios/crash/mod.rs";
+
 /// The test in which a process meets a step in that way.
 pub(crate) fn crash_test(step: &str, mode: Mode, tests: &[Test]) -> Option<String> {
-    let name = format!("{step}_{}", mode.name());
     let test = tests
         .iter()
-        .find(|test| test.path.contains("/crash/") && test.name == name)?;
-    Some(format!("{}::{}", test.path, test.name))
+        .find(|test| test.path == CRASH_TESTS && test.name.contains(mode.words()))?;
+    Some(format!("crash::{step}::{}", test.name))
 }

@@ -87,15 +87,11 @@ async fn survives(step: Step, interruption: Interruption) {
 async fn survives_as_plotted(step: Step, interruption: Interruption, plot: Plot) {
     let Plot { who, scene } = plot;
     let name = format!("crash-{}-{}", step.name().replace('_', "-"), interruption.name());
-    let stage = Stage::with(&name, scene.settings()).await;
+    let stage = Stage::with(&name, &as_text(&scene.settings())).await;
     let prepared = scene.prepare(&stage).await;
 
     let fault = format!("{step}:{}", interruption.name());
-    let mut told: Vec<(&str, &str)> = prepared
-        .told
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+    let mut told = as_text(&prepared.told);
     told.push((VARIABLE, &fault));
     let interrupted = stage.another(who.function(), &told);
     let (ended, ()) = tokio::join!(run(&stage, who, &interrupted, &prepared.request, scene), async {
@@ -113,6 +109,13 @@ async fn survives_as_plotted(step: Step, interruption: Interruption, plot: Plot)
     recovery::recover(&stage, scene, &prepared).await;
     recovery::assert_nothing_is_lost(&stage, scene, &prepared).await;
     stage.finish().await;
+}
+
+fn as_text<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+    settings
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
 }
 
 /// Lets the function come to its step. What it held of the queue is visible again when it has died.

@@ -6,6 +6,7 @@ use super::scene::{FROM, Prepared, TO};
 use crate::stage::{Document, Stage};
 use granary_domain::MigrationId;
 use granary_ledger::NewOperation;
+use granary_verify::Verdict;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -92,6 +93,23 @@ pub(super) async fn unknown_operation(stage: &Stage) -> Prepared {
     let (prepared, _) = archived_messages(stage, 10..12).await;
     ask(stage, "paint", json!({})).await;
     prepared
+}
+
+pub(super) async fn purge_asked_for(stage: &Stage) -> Prepared {
+    let (prepared, _) = archived_messages(stage, 10..12).await;
+    assert_eq!(stage.verify(FROM, TO).await.verdict, Verdict::Complete);
+    let purge = json!({"before": TO, "dryRun": false, "horizonSecs": 604_800, "requestedBy": "test"});
+    ask(stage, "purge", purge).await;
+    prepared
+}
+
+pub(super) async fn re_export_asked_for(stage: &Stage) -> Prepared {
+    let prepared = purge_asked_for(stage).await;
+    stage.reap().await;
+    let sealed: u64 = stage.row("SELECT COUNT(*) FROM sealed_range WHERE purged_at IS NOT NULL").await;
+    assert_eq!(sealed, 2);
+    let body = json!({"from": FROM, "to": TO, "reExport": true}).to_string();
+    prepared.asked(request("POST", "/migrate", &body))
 }
 
 pub(super) async fn verification_ordered(stage: &Stage) -> Prepared {

@@ -139,15 +139,13 @@ pub(super) fn plots(step: Step) -> Result<Vec<Plot>, OnlyByPeople> {
             ]);
         }
         Step::MakeOperation => {
-            return Ok(vec![
-                operator(Scene::VerificationOrdered),
-                reaper(Scene::HandedOff),
-            ]);
+            return Ok(vec![operator(Scene::VerificationOrdered), reaper(Scene::ADayOld)]);
         }
-        Step::PauseStage | Step::ResumeStage | Step::UnparkBatches | Step::AllowReExport => {
+        Step::SealHour | Step::PurgeBatches => reaper(Scene::PurgeAskedFor),
+        Step::AllowReExport => operator(Scene::ReExportAskedFor),
+        Step::PauseStage | Step::ResumeStage | Step::UnparkBatches => {
             return Err(OnlyByPeople("operators"));
         }
-        Step::SealHour | Step::PurgeBatches => return Err(OnlyByPeople("nobody yet")),
     };
     Ok(vec![plot])
 }

@@ -73,7 +73,20 @@ pub(super) async fn many_batches(stage: &Stage) -> Prepared {
 pub(super) async fn orphan(stage: &Stage) -> Prepared {
     let prepared = exporting::foreign_object(stage).await;
     stage.export_all().await;
+    let_a_day_pass(stage).await;
     prepared
+}
+
+pub(super) async fn a_day_old(stage: &Stage) -> Prepared {
+    let prepared = exporting::handed_off(stage).await;
+    let_a_day_pass(stage).await;
+    prepared
+}
+
+async fn let_a_day_pass(stage: &Stage) {
+    stage
+        .sql("UPDATE migration SET created_at = created_at - INTERVAL 25 HOUR")
+        .await;
 }
 
 pub(super) async fn replaced_object(stage: &Stage) -> Prepared {

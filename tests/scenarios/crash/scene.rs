@@ -2,7 +2,7 @@
 
 use super::network::Network;
 use super::{exporting, harvesting, operating, reaping};
-use crate::stage::{Document, REAPER_TIMEOUT, Stage};
+use crate::stage::{Addresses, Document, REAPER_TIMEOUT, Stage};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -19,8 +19,6 @@ pub(super) enum Scene {
     NewDatabase,
     /// Two hours are due.
     Due,
-    /// Two hours are recorded, and a while later a message came that belongs to the first.
-    DueAgain,
     /// A harvester died at the end of a window, and the point in time that its bookmark names is closed.
     LostView,
     /// A window is open whose messages Elasticsearch refuses to look for.
@@ -29,8 +27,6 @@ pub(super) enum Scene {
     RefusedMigration,
     /// A message became visible after its hour was archived, and a night has passed.
     LateMessage,
-    /// No window is open, and Elasticsearch refuses to say where the next one begins.
-    RefusedStretch,
     /// A batch is recorded, and nobody sent it.
     Unsent,
     /// A batch was sent long ago, and its message is gone.
@@ -71,7 +67,9 @@ pub(super) enum Scene {
     Archived,
     /// More batches than one inspection looks at.
     ManyBatches,
-    /// An object that no row names lies in the bucket.
+    /// The deployment is a day old.
+    ADayOld,
+    /// It is, and an object that no row names lies in the bucket.
     Orphan,
     /// A batch was exported again, and its old object still lies there.
     ReplacedObject,
@@ -99,6 +97,10 @@ pub(super) enum Scene {
     SeededAndExported,
     /// Test messages that nobody owns any more are to be cleared away.
     SeededAndReleased,
+    /// Somebody wants verified hours taken out of the ledger.
+    PurgeAskedFor,
+    /// Somebody wants a purged hour exported again.
+    ReExportAskedFor,
     /// Somebody cancels one of two migrations over the same messages.
     CancellationAskedFor,
     /// Somebody asks the operator for a verdict.
@@ -146,17 +148,21 @@ impl Prepared {
 
 impl Scene {
     /// What all functions of the stage are told.
-    pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
+    pub(super) fn settings(self) -> Vec<(&'static str, String)> {
         if matches!(self, Self::LargeBatch | Self::RefusedPart) {
-            return &[("GRANARY_COMPRESSION", "none")];
+            return vec![("GRANARY_COMPRESSION", "none".into())];
         }
         if matches!(self, Self::SeededAndExported | Self::SeededAndReleased) {
-            return &[("GRANARY_ALLOW_SEEDING", "true")];
+            let elasticsearch = Addresses::from_environment().elasticsearch.to_string();
+            return vec![
+                ("GRANARY_ALLOW_SEEDING", "true".into()),
+                ("GRANARY_SEED_ES_URL", elasticsearch),
+            ];
         }
         if self == Self::Orphan {
-            return &[("GRANARY_SWEEP_AGE_SECONDS", "0")];
+            return vec![("GRANARY_SWEEP_AGE_SECONDS", "0".into())];
         }
-        &[("GRANARY_BATCH_SIZE", "10")]
+        vec![("GRANARY_BATCH_SIZE", "10".into())]
     }
 
     /// How long the interrupted invocation may take.
@@ -198,6 +204,7 @@ impl Scene {
             Self::CancelledMigration => reaping::cancelled_migration(stage).await,
             Self::Archived => reaping::archived(stage).await,
             Self::ManyBatches => reaping::many_batches(stage).await,
+            Self::ADayOld => reaping::a_day_old(stage).await,
             Self::Orphan => reaping::orphan(stage).await,
             Self::ReplacedObject => reaping::replaced_object(stage).await,
             Self::Storm => reaping::storm(stage).await,
@@ -215,6 +222,8 @@ impl Scene {
             Self::UnknownOperation => operating::unknown_operation(stage).await,
             Self::SeededAndExported => operating::seeded_and_exported(stage).await,
             Self::SeededAndReleased => operating::seeded_and_released(stage).await,
+            Self::PurgeAskedFor => operating::purge_asked_for(stage).await,
+            Self::ReExportAskedFor => operating::re_export_asked_for(stage).await,
             Self::CancellationAskedFor => operating::cancellation_asked_for(stage).await,
             Self::VerificationOrdered => operating::verification_ordered(stage).await,
         }

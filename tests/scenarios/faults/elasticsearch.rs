@@ -92,6 +92,37 @@ async fn h5_a_page_or_a_count_that_is_partial_or_timed_out_moves_no_window() {
     stage.finish().await;
 }
 
+fn shorten(answer: &mut Value) {
+    let hits = answer["hits"]["hits"].as_array_mut().unwrap();
+    hits.truncate(hits.len() / 3);
+}
+
+fn empty(answer: &mut Value) {
+    answer["hits"]["hits"] = json!([]);
+}
+
+/// H6: pages that are shorter than they were asked for, and one in the middle without a hit at all. Nothing about them
+/// says that anything is missing; only the count does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h6_neither_a_short_page_nor_an_empty_one_is_taken_for_the_end_of_a_window() {
+    let (stage, proxy) = behind_a_proxy("short").await;
+    let messages = indexed(&stage).await;
+    let migration = stage.backfill(FROM, TO).await;
+    open_window(&stage, migration).await;
+    proxy.inject(Fault::Edit(shorten), 3, is_page);
+    proxy.inject(Fault::Edit(empty), 1, is_page);
+    let report = stage.harvest().await;
+    assert_eq!(
+        (&report["windows_recorded"], proxy.faults()),
+        (&json!(1), 4),
+        "it was read from its start"
+    );
+    let (found, recorded): (u64, u64) = stage.row("SELECT found, recorded FROM harvest_window").await;
+    assert_eq!((found, recorded), (400, 400));
+    assert_recovered(&stage, &messages).await;
+    stage.finish().await;
+}
+
 /// H5, on the real thing: an index of the source has a shard that no node holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h5_an_index_whose_shard_is_not_there_keeps_its_window_open_until_it_is() {
@@ -102,9 +133,11 @@ async fn h5_an_index_whose_shard_is_not_there_keeps_its_window_open_until_it_is(
     let mut messages = indexed(&stage).await;
     let mut settings = stage.indices.mapping();
     settings["settings"]["index.routing.allocation.require._name"] = json!("nobody");
-    settings["settings"]["index.write.wait_for_active_shards"] = json!("0");
     let more = stage.indices.more_messages.clone();
-    stage.indices.create(&more, settings).await;
+    let mut address = stage.indices.url.join(&more).unwrap();
+    address.set_query(Some("wait_for_active_shards=0"));
+    let made = reqwest::Client::new().put(address).json(&settings).send().await;
+    assert!(made.unwrap().status().is_success());
 
     let migration = stage.backfill(FROM, TO).await;
     open_window(&stage, migration).await;
@@ -114,8 +147,7 @@ async fn h5_an_index_whose_shard_is_not_there_keeps_its_window_open_until_it_is(
         (&json!(1), &json!(0))
     );
 
-    let anywhere =
-        json!({"index.routing.allocation.require._name": null, "index.write.wait_for_active_shards": "1"});
+    let anywhere = json!({"index.routing.allocation.require._name": null});
     let path = [more.as_str(), "_settings"];
     stage.indices.ask(Method::PUT, &path, anywhere.to_string()).await;
     let late = [Document::message("late", "2026-03-01T10:30:00Z")];

@@ -7,7 +7,7 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-const KILLS: u32 = 3;
+const KILLS: u32 = 2;
 /// Long enough that whoever tries again comes through in between.
 const BETWEEN_FIGHTS: Duration = Duration::from_millis(50);
 /// The least that the server accepts.
@@ -114,7 +114,7 @@ async fn d1_a_server_that_is_killed_and_restarted_in_mid_run_loses_and_doubles_n
         &settings,
     )
     .await;
-    let messages = Document::many(2_000, 10..14);
+    let messages = Document::many(1_000, 10..14);
     stage.index_messages(&messages).await;
     stage.backfill(FROM, NOON).await;
     stage.harvest().await;
@@ -191,7 +191,7 @@ async fn d1_deadlocks_with_another_client_are_tried_again_until_they_pass() {
     let settings = [("GRANARY_BATCH_SIZE", "10")];
     let addresses = Addresses::from_environment().with_mariadb(&server);
     let stage = Stage::at(addresses, "deadlocks", &settings).await;
-    let messages = Document::many(800, 10..14);
+    let messages = Document::many(400, 10..14);
     stage.index_messages(&messages).await;
     stage.harvest().await;
     let is_over = AtomicBool::new(false);

@@ -57,7 +57,9 @@ async fn large(stage: &Stage) -> Vec<Document> {
         Document::raw(&id, body.to_string())
     };
     let messages: Vec<_> = (0..4).map(message).collect();
-    stage.index_messages(&messages).await;
+    for message in &messages {
+        stage.index_messages(std::slice::from_ref(message)).await;
+    }
     stage.backfill(FROM, TO).await;
     assert_eq!(stage.harvest().await["batches_sent"], 1);
     messages

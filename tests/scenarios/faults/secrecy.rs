@@ -134,7 +134,7 @@ async fn s2_a_run_full_of_faults_writes_down_no_content_no_address_and_no_secret
         1,
         |asked| asked.path.contains("_mget"),
     );
-    archive.inject(Fault::Refuse(Said::by_s3(403, CONTENT)), 1, |asked| {
+    archive.inject(Fault::Refuse(Said::by_s3(403, "AccessDenied")), 1, |asked| {
         asked.method == "PUT"
     });
     archive.inject(Fault::Refuse(Said::by_s3(503, "SlowDown")), 6, |asked| {

@@ -6,5 +6,7 @@
 mod stand;
 mod wire;
 mod put;
+mod quarantine;
 mod read;
+mod remove;
 mod faults;

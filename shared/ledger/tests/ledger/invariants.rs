@@ -41,10 +41,6 @@ impl Everything {
         let parked = stage.batch(&["p1"]).await;
         park(&stage, parked).await;
         stage.ledger.raise_parked().await.unwrap();
-        let failed = stage.batch(&["f1"]).await;
-        let failed = stage.claim(failed, "worker").await;
-        let delay = Duration::ZERO;
-        stage.ledger.fail(&failed, &failure(), delay, ATTEMPTS_MAX).await.unwrap();
         let held = stage.batch(&["h1", "h2"]).await;
         stage.claim(held, "dies").await;
         stage.reap(held).await;
@@ -52,6 +48,14 @@ impl Everything {
         stage.ledger.retry_failed().await.unwrap();
         let held = stage.claim(held, "worker").await;
         let pending = stage.batch(&["n1", "n2"]).await;
+        let failed = stage.batch(&["f1"]).await;
+        let failed = stage.claim(failed, "worker").await;
+        let delay = Duration::ZERO;
+        stage
+            .ledger
+            .fail(&failed, &failure(), delay, ATTEMPTS_MAX)
+            .await
+            .unwrap();
         Self {
             stage,
             pending,
@@ -88,23 +92,38 @@ async fn complete_without(stage: &Stage, batch: &ClaimedBatch, missing: &str) {
         missing: 1,
         ..whole(batch)
     };
-    assert_eq!(stage.ledger.settle(batch, &settlement).await.unwrap(), Fenced::Done);
+    assert_eq!(
+        stage.ledger.settle(batch, &settlement).await.unwrap(),
+        Fenced::Done
+    );
 }
 
 async fn park(stage: &Stage, batch: BatchId) {
     loop {
-        let Claim::Won(claimed) = stage.ledger.claim(batch, "fails", Duration::from_secs(90)).await.unwrap() else {
+        let Claim::Won(claimed) = stage
+            .ledger
+            .claim(batch, "fails", Duration::from_secs(90))
+            .await
+            .unwrap()
+        else {
             return;
         };
         let delay = BACKOFF.first;
-        stage.ledger.fail(&claimed, &failure(), delay, ATTEMPTS_MAX).await.unwrap();
+        stage
+            .ledger
+            .fail(&claimed, &failure(), delay, ATTEMPTS_MAX)
+            .await
+            .unwrap();
         stage.let_delays_end().await;
         stage.ledger.retry_failed().await.unwrap();
     }
 }
 
 fn named(violations: &[Violation]) -> Vec<(Invariant, Subject)> {
-    violations.iter().map(|violation| (violation.invariant, violation.subject)).collect()
+    violations
+        .iter()
+        .map(|violation| (violation.invariant, violation.subject))
+        .collect()
 }
 
 fn ids(violation: &Violation) -> Vec<&str> {
@@ -117,9 +136,16 @@ async fn a_ledger_that_nobody_tampered_with_holds_every_invariant() {
     assert_eq!(everything.violations().await, []);
     let (ledger, held) = (&everything.stage.ledger, &everything.held);
     assert_eq!(ledger.next_generation(held).await.unwrap(), Some(Generation(2)));
-    let held = ClaimedBatch { generation: Generation(2), ..held.clone() };
+    let held = ClaimedBatch {
+        generation: Generation(2),
+        ..held.clone()
+    };
     assert_eq!(ledger.settle(&held, &whole(&held)).await.unwrap(), Fenced::Done);
-    assert_eq!(everything.violations().await, [], "settled under a later generation than it was claimed");
+    assert_eq!(
+        everything.violations().await,
+        [],
+        "settled under a later generation than it was claimed"
+    );
 }
 
 #[tokio::test]
@@ -136,19 +162,41 @@ async fn messages_of_a_cancelled_batch_or_of_none_and_half_released_ones_are_nam
             "UPDATE message SET outcome = 'missing' WHERE message_id = 'c2'",
         ])
         .await;
-    let expected = [Subject::Batch(cancelled), Subject::Batch(nobody), Subject::Released];
-    assert_eq!(named(&violations), expected.map(|subject| (Invariant::OneStanding, subject)));
-    assert_eq!(violations.iter().map(ids).collect::<Vec<_>>(), [["c1"], ["stray"], ["c2"]]);
+    let expected = [
+        Subject::Batch(cancelled),
+        Subject::Batch(nobody),
+        Subject::Released,
+    ];
+    assert_eq!(
+        named(&violations),
+        expected.map(|subject| (Invariant::OneStanding, subject))
+    );
+    assert_eq!(
+        violations.iter().map(ids).collect::<Vec<_>>(),
+        [["c1"], ["stray"], ["c2"]]
+    );
 }
 
 #[tokio::test]
 async fn a_batch_that_counts_other_messages_than_it_owns_is_named() {
     for (break_it, which) in [
         ("DELETE FROM message WHERE message_id = 'n1'", "pending"),
-        ("UPDATE batch SET message_count = 3 WHERE status = 'in_progress'", "held"),
-        ("UPDATE message SET outcome = NULL WHERE message_id = 'd3'", "completed"),
-        ("UPDATE message SET outcome = 'quarantined' WHERE message_id = 'd3'", "completed"),
-        ("UPDATE batch SET exported = 3, missing = 0 WHERE status = 'completed'", "completed"),
+        (
+            "UPDATE batch SET message_count = 3 WHERE status = 'in_progress'",
+            "held",
+        ),
+        (
+            "UPDATE message SET outcome = NULL WHERE message_id = 'd3'",
+            "completed",
+        ),
+        (
+            "UPDATE message SET outcome = 'quarantined' WHERE message_id = 'd3'",
+            "completed",
+        ),
+        (
+            "UPDATE batch SET exported = 3, missing = 0 WHERE status = 'completed'",
+            "completed",
+        ),
     ] {
         let everything = Everything::new().await;
         let batch = match which {
@@ -185,9 +233,18 @@ async fn a2_a_batch_with_more_attempts_than_it_may_have_or_than_the_log_shows_is
 #[tokio::test]
 async fn e11_a_batch_in_other_hands_than_one_is_named() {
     for (break_it, which) in [
-        ("UPDATE attempt SET ended_at = NULL, outcome = NULL WHERE outcome = 'reaped'", "held"),
-        ("UPDATE attempt SET ended_at = started_at, outcome = 'failed' WHERE outcome IS NULL", "held"),
-        ("UPDATE batch SET fence = fence + 1 WHERE status = 'in_progress'", "held"),
+        (
+            "UPDATE attempt SET ended_at = NULL, outcome = NULL WHERE outcome = 'reaped'",
+            "held",
+        ),
+        (
+            "UPDATE attempt SET ended_at = started_at, outcome = 'failed' WHERE outcome IS NULL",
+            "held",
+        ),
+        (
+            "UPDATE batch SET fence = fence + 1 WHERE status = 'in_progress'",
+            "held",
+        ),
         (
             "INSERT INTO attempt (batch_id, number, generation, worker, started_at) \
              SELECT id, 1, 1, 'w', created_at FROM batch WHERE status = 'pending'",
@@ -209,9 +266,18 @@ async fn e11_a_batch_in_other_hands_than_one_is_named() {
 async fn e11_a_completion_by_a_stale_fence_is_named() {
     for (break_it, which) in [
         // Reaped, and completed all the same by the fence that was taken from it.
-        ("UPDATE attempt SET outcome = 'completed' WHERE outcome = 'reaped'", "held"),
-        ("UPDATE batch SET fence = fence + 1 WHERE status = 'completed'", "completed"),
-        ("UPDATE attempt SET outcome = 'failed' WHERE outcome = 'completed'", "completed"),
+        (
+            "UPDATE attempt SET outcome = 'completed' WHERE outcome = 'reaped'",
+            "held",
+        ),
+        (
+            "UPDATE batch SET fence = fence + 1 WHERE status = 'completed'",
+            "completed",
+        ),
+        (
+            "UPDATE attempt SET outcome = 'failed' WHERE outcome = 'completed'",
+            "completed",
+        ),
         (
             "INSERT INTO attempt (batch_id, number, generation, worker, started_at, ended_at, outcome) \
              SELECT id, 0, 1, 'w', created_at, created_at, 'completed' FROM batch WHERE status = 'completed'",
@@ -241,7 +307,11 @@ async fn a_completed_batch_that_does_not_name_its_own_object_is_named() {
     ] {
         let everything = Everything::new().await;
         let batch = everything.completed.id;
-        assert!(object_of(&everything.completed).as_str().contains("hour=12/batch-"));
+        assert!(
+            object_of(&everything.completed)
+                .as_str()
+                .contains("hour=12/batch-")
+        );
         let violations = everything.after(&[break_it]).await;
         let expected = [(Invariant::RecordIsWhole, Subject::Batch(batch))];
         assert_eq!(named(&violations), expected, "{break_it}: {violations:?}");
@@ -253,7 +323,9 @@ async fn a2_a_parked_batch_without_an_alert_and_an_alert_without_a_parked_batch_
     let everything = Everything::new().await;
     let (parked, pending) = (everything.parked, everything.pending);
     let violations = everything
-        .after(&[&format!("UPDATE alert SET subject_key = '{pending}.1.0' WHERE kind = 'parked'")])
+        .after(&[&format!(
+            "UPDATE alert SET subject_key = '{pending}.1.0' WHERE kind = 'parked'"
+        )])
         .await;
     let expected = [parked, pending].map(|batch| (Invariant::ParkedIsTold, Subject::Batch(batch)));
     assert_eq!(named(&violations), expected, "{violations:?}");
@@ -282,9 +354,14 @@ async fn a_window_whose_account_does_not_add_up_is_named() {
     let query = format!("SELECT window_id FROM batch WHERE id = {}", everything.pending);
     let window = granary_domain::WindowId(everything.stage.database.row(&query).await);
     let violations = everything
-        .after(&[&format!("UPDATE harvest_window SET found = found + 1 WHERE id = {window}")])
+        .after(&[&format!(
+            "UPDATE harvest_window SET found = found + 1 WHERE id = {window}"
+        )])
         .await;
-    assert_eq!(named(&violations), [(Invariant::WindowsAddUp, Subject::Window(window))]);
+    assert_eq!(
+        named(&violations),
+        [(Invariant::WindowsAddUp, Subject::Window(window))]
+    );
 }
 
 #[tokio::test]

@@ -28,3 +28,9 @@ mod invariants;
 mod operation;
 mod alert;
 mod seeded;
+mod purge;
+#[path = "../server/mod.rs"]
+mod server;
+#[path = "../synthetic/mod.rs"]
+mod synthetic;
+mod plans;

@@ -35,7 +35,11 @@ fn hash(message: &SeenMessage) -> u128 {
 async fn h1_the_ledger_puts_every_id_into_the_piece_that_the_domain_does_down_to_the_last_cut() {
     let messages = crowded();
     let stage = recorded(&messages).await;
-    let odd = TimeRange::new(instant("2026-01-01T12:00:00.000123Z"), instant("2026-01-01T12:59:59.5Z")).unwrap();
+    let odd = TimeRange::new(
+        instant("2026-01-01T12:00:00.000123Z"),
+        instant("2026-01-01T12:59:59.5Z"),
+    )
+    .unwrap();
     let mut parts = vec![Part::of(odd), Part::of(Hour::of(odd.from()).range())];
     let mut cuts = 0;
     while let Some(part) = parts.pop() {
@@ -46,11 +50,17 @@ async fn h1_the_ledger_puts_every_id_into_the_piece_that_the_domain_does_down_to
         let mut whole = IdDigest::default();
         inside.iter().for_each(|message| whole.add_hash(hash(message)));
         let digests = stage.ledger.digests_of_part(&part).await.unwrap();
-        assert_eq!(digests.get(&Standing::Open).copied().unwrap_or_default(), whole, "{part:?}");
+        assert_eq!(
+            digests.get(&Standing::Open).copied().unwrap_or_default(),
+            whole,
+            "{part:?}"
+        );
         let mut ids = stage.ledger.ids_of_part(&part, 10_000).await.unwrap();
         ids.sort();
-        let mut expected: Vec<(MessageId, Standing)> =
-            inside.iter().map(|message| (message.message_id.clone(), Standing::Open)).collect();
+        let mut expected: Vec<(MessageId, Standing)> = inside
+            .iter()
+            .map(|message| (message.message_id.clone(), Standing::Open))
+            .collect();
         expected.sort();
         assert_eq!(ids, expected, "{part:?}");
 
@@ -63,8 +73,10 @@ async fn h1_the_ledger_puts_every_id_into_the_piece_that_the_domain_does_down_to
             pieces.entry(piece).or_default().add_hash(hash(message));
         }
         let known = stage.ledger.digests_of_pieces(&cut).await.unwrap();
-        let known: HashMap<usize, IdDigest> =
-            known.into_iter().map(|(piece, digests)| (piece, digests[&Standing::Open])).collect();
+        let known: HashMap<usize, IdDigest> = known
+            .into_iter()
+            .map(|(piece, digests)| (piece, digests[&Standing::Open]))
+            .collect();
         assert_eq!(known, pieces, "{cut:?}");
         parts.extend(pieces.keys().map(|piece| cut.run(*piece, *piece)));
         cuts += 1;
@@ -91,13 +103,20 @@ async fn h13_twins_are_listed_apart_and_no_more_than_asked_for() {
 async fn messages_of_a_batch_that_is_not_there_are_nobodys_and_those_of_another_hours_are_misplaced() {
     let stage = Stage::new().await;
     let lost = stage.batch(&["lost"]).await;
-    stage.database.sql(&format!("DELETE FROM batch WHERE id = {lost}")).await;
+    stage
+        .database
+        .sql(&format!("DELETE FROM batch WHERE id = {lost}"))
+        .await;
     let digests = stage.ledger.digests_of_part(&Part::of(a_day())).await.unwrap();
     assert_eq!(digests.keys().collect::<Vec<_>>(), [&Standing::Released]);
 
     let batch = stage.batch(&["here", "moved"]).await;
     let claimed = stage.claim(batch, "worker").await;
-    stage.ledger.settle(&claimed, &crate::stage::whole(&claimed)).await.unwrap();
+    stage
+        .ledger
+        .settle(&claimed, &crate::stage::whole(&claimed))
+        .await
+        .unwrap();
     let next = Hour::of(instant("2026-01-01T13:00:00Z"));
     assert!(stage.ledger.misplaced_in(next).await.unwrap().is_empty());
     stage
@@ -105,5 +124,8 @@ async fn messages_of_a_batch_that_is_not_there_are_nobodys_and_those_of_another_
         .sql("UPDATE message SET event_time = '2026-01-01 13:30:00' WHERE message_id = 'moved'")
         .await;
     let misplaced = stage.ledger.misplaced_in(next).await.unwrap();
-    assert_eq!(misplaced.iter().map(MessageId::as_str).collect::<Vec<_>>(), ["moved"]);
+    assert_eq!(
+        misplaced.iter().map(MessageId::as_str).collect::<Vec<_>>(),
+        ["moved"]
+    );
 }

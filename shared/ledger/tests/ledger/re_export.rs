@@ -31,7 +31,10 @@ async fn row_of(stage: &Stage, batch: BatchId) -> (String, u32, u32, u32) {
 /// A batch of three, completed by one attempt.
 async fn completed(stage: &Stage) -> granary_ledger::ClaimedBatch {
     let batch = stage.claimed().await;
-    assert_eq!(stage.ledger.settle(&batch, &whole(&batch)).await.unwrap(), Fenced::Done);
+    assert_eq!(
+        stage.ledger.settle(&batch, &whole(&batch)).await.unwrap(),
+        Fenced::Done
+    );
     batch
 }
 
@@ -41,7 +44,10 @@ async fn parked(stage: &Stage, ids: &[&str]) -> BatchId {
         stage.database.sql("UPDATE batch SET not_before = NULL").await;
         stage.ledger.retry_failed().await.unwrap();
         let batch = stage.claim(id, "worker").await;
-        let failed = stage.ledger.fail(&batch, &failure(), Duration::ZERO, ATTEMPTS_MAX).await;
+        let failed = stage
+            .ledger
+            .fail(&batch, &failure(), Duration::ZERO, ATTEMPTS_MAX)
+            .await;
         failed.unwrap();
     }
     id
@@ -85,30 +91,53 @@ async fn the_old_object_stays_on_record_until_the_new_one_is_and_is_superseded_t
     let stage = Stage::new().await;
     let batch = completed(&stage).await;
     ask(&stage, batch.id, 1, &heir()).await;
-    let on_record = async || stage.ledger.objects_of_hour(batch.hour, BatchId(0), 10).await.unwrap();
+    let on_record = async || {
+        stage
+            .ledger
+            .objects_of_hour(batch.hour, BatchId(0), 10)
+            .await
+            .unwrap()
+    };
     let waiting = on_record().await;
     assert_eq!(waiting.len(), 1);
-    assert_eq!((&waiting[0].object, waiting[0].is_being_replaced), (&Some(object_of(&batch)), true));
+    assert_eq!(
+        (&waiting[0].object, waiting[0].is_being_replaced),
+        (&Some(object_of(&batch)), true)
+    );
     let digests = stage.ledger.digests_of(a_day()).await.unwrap();
     assert_eq!(digests.keys().collect::<Vec<_>>(), [&Standing::OnRecord]);
     assert_eq!(stage.ledger.superseded(10).await.unwrap(), []);
 
     let again = stage.claim(batch.id, "another").await;
-    assert_eq!(on_record().await[0].object, Some(object_of(&batch)), "while it is exported, too");
+    assert_eq!(
+        on_record().await[0].object,
+        Some(object_of(&batch)),
+        "while it is exported, too"
+    );
     let settlement = Settlement {
         sha256: Some([8; 32]),
         ..whole(&again)
     };
     stage.ledger.settle(&again, &settlement).await.unwrap();
     let settled = on_record().await;
-    assert_eq!((&settled[0].object, settled[0].is_being_replaced), (&Some(object_of(&again)), false));
+    assert_eq!(
+        (&settled[0].object, settled[0].is_being_replaced),
+        (&Some(object_of(&again)), false)
+    );
     assert_ne!(object_of(&again), object_of(&batch));
 
     let superseded = stage.ledger.superseded(10).await.unwrap();
     assert_eq!(superseded.len(), 1);
-    assert_eq!((&superseded[0].object, superseded[0].generation), (&Some(object_of(&batch)), Generation(1)));
+    assert_eq!(
+        (&superseded[0].object, superseded[0].generation),
+        (&Some(object_of(&batch)), Generation(1))
+    );
     for _ in 0..2 {
-        stage.ledger.forget_superseded(batch.id, superseded[0].fence).await.unwrap();
+        stage
+            .ledger
+            .forget_superseded(batch.id, superseded[0].fence)
+            .await
+            .unwrap();
     }
     assert_eq!(stage.ledger.superseded(10).await.unwrap(), []);
 }
@@ -117,7 +146,10 @@ async fn the_old_object_stays_on_record_until_the_new_one_is_and_is_superseded_t
 async fn a_batch_that_is_exported_again_counts_the_messages_that_it_owns() {
     let stage = Stage::new().await;
     let batch = completed(&stage).await;
-    stage.database.sql("DELETE FROM message ORDER BY message_id LIMIT 1").await;
+    stage
+        .database
+        .sql("DELETE FROM message ORDER BY message_id LIMIT 1")
+        .await;
     ask(&stage, batch.id, 1, &heir()).await;
     assert_eq!(row_of(&stage, batch.id).await.3, 2);
 }
@@ -128,23 +160,35 @@ async fn a_batch_of_a_cancelled_migration_is_exported_again_under_another_one() 
     let (batch, heir) = (completed(&stage).await, heir());
     stage.ledger.cancel_migration(batch.migration_id).await.unwrap();
     assert_eq!(ask(&stage, batch.id, 1, &heir).await, ReExported::Asked);
-    assert!(stage.ledger.release_cancelled().await.unwrap().is_none(), "nobody gives it up");
+    assert!(
+        stage.ledger.release_cancelled().await.unwrap().is_none(),
+        "nobody gives it up"
+    );
     let again = stage.claim(batch.id, "another").await;
     assert_eq!(again.migration_id, heir.id);
     let migration = stage.ledger.migration(heir.id).await.unwrap().unwrap();
-    assert_eq!((migration.state.as_str(), migration.requested_by.as_str()), ("draining", "verify --repair"));
+    assert_eq!(
+        (migration.state.as_str(), migration.requested_by.as_str()),
+        ("draining", "verify --repair")
+    );
 }
 
 #[tokio::test]
 async fn a_parked_batch_gets_all_its_attempts_again_and_once() {
     let stage = Stage::new().await;
     let (one, other) = (parked(&stage, &["a"]).await, stage.batch(&["b"]).await);
-    assert_eq!(stage.ledger.unpark(&[one, other, BatchId(4_711)]).await.unwrap(), 1);
+    assert_eq!(
+        stage.ledger.unpark(&[one, other, BatchId(4_711)]).await.unwrap(),
+        1
+    );
     assert_eq!(stage.ledger.unpark(&[one]).await.unwrap(), 0);
     assert_eq!(stage.ledger.unpark(&[]).await.unwrap(), 0);
     let query = format!("SELECT status, attempts, generation, retry_count FROM batch WHERE id = {one}");
     let row: (String, u32, u32, u32) = stage.database.row(&query).await;
     assert_eq!(row, (BatchStatus::Pending.to_string(), 0, 1, 1));
     let again = stage.claim(one, "worker").await;
-    assert_eq!((again.attempts, Hour::of(a_day().from()) <= again.hour), (1, true));
+    assert_eq!(
+        (again.attempts, Hour::of(a_day().from()) <= again.hour),
+        (1, true)
+    );
 }

@@ -35,18 +35,47 @@ async fn h14_messages_that_were_left_out_are_recorded_once_however_often_it_is_t
     let repair = repair(2);
     let messages = many("m", 5);
     for _ in 0..3 {
-        let found = stage.ledger.record_found(&repair, noon(), &messages).await.unwrap();
+        let found = stage
+            .ledger
+            .record_found(&repair, noon(), &messages)
+            .await
+            .unwrap();
         assert_eq!(found, recorded(5));
     }
     assert_eq!(account_of(&stage, &repair).await, (5, 5, 0, 0));
-    let batches: Vec<u32> = stage.database.rows("SELECT message_count FROM batch ORDER BY id").await;
+    let batches: Vec<u32> = stage
+        .database
+        .rows("SELECT message_count FROM batch ORDER BY id")
+        .await;
     assert_eq!(batches, [2, 2, 1]);
-    assert_eq!(stage.ledger.unsent(10).await.unwrap().len(), 3, "they wait to be sent");
-    let more = stage.ledger.record_found(&repair, noon(), &many("n", 2)).await.unwrap();
-    assert_eq!((more, account_of(&stage, &repair).await), (recorded(2), (7, 7, 0, 0)));
+    assert_eq!(
+        stage.ledger.unsent(10).await.unwrap().len(),
+        3,
+        "they wait to be sent"
+    );
+    let more = stage
+        .ledger
+        .record_found(&repair, noon(), &many("n", 2))
+        .await
+        .unwrap();
+    assert_eq!(
+        (more, account_of(&stage, &repair).await),
+        (recorded(2), (7, 7, 0, 0))
+    );
     let migration = stage.ledger.migration(repair.id).await.unwrap().unwrap();
-    assert_eq!(migration.state.as_str(), "draining", "there is nothing to harvest for it");
-    assert!(stage.ledger.claim_window("harvester", LEASE).await.unwrap().is_none());
+    assert_eq!(
+        migration.state.as_str(),
+        "draining",
+        "there is nothing to harvest for it"
+    );
+    assert!(
+        stage
+            .ledger
+            .claim_window("harvester", LEASE)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -58,12 +87,22 @@ async fn h17_what_somebody_owns_is_left_to_him_and_what_nobody_owns_is_adopted()
     stage.ledger.cancel_migration(claimed.migration_id).await.unwrap();
     stage.ledger.release_cancelled().await.unwrap();
     let stray = stage.batch(&["stray"]).await;
-    stage.database.sql(&format!("DELETE FROM batch WHERE id = {stray}")).await;
+    stage
+        .database
+        .sql(&format!("DELETE FROM batch WHERE id = {stray}"))
+        .await;
 
     let repair = repair(10);
     let messages = ["owned", "released", "stray", "new"].map(seen);
-    let found = stage.ledger.record_found(&repair, noon(), &messages).await.unwrap();
-    assert_eq!((found, account_of(&stage, &repair).await), (recorded(3), (4, 1, 2, 1)));
+    let found = stage
+        .ledger
+        .record_found(&repair, noon(), &messages)
+        .await
+        .unwrap();
+    assert_eq!(
+        (found, account_of(&stage, &repair).await),
+        (recorded(3), (4, 1, 2, 1))
+    );
     let owners: Vec<Option<u64>> = stage
         .database
         .rows("SELECT DISTINCT batch_id FROM message WHERE message_id <> 'owned'")
@@ -75,13 +114,31 @@ async fn h17_what_somebody_owns_is_left_to_him_and_what_nobody_owns_is_adopted()
 async fn a_cancelled_repair_and_a_window_that_is_read_again_take_nothing() {
     let stage = Stage::new().await;
     let repair = repair(10);
-    stage.ledger.record_found(&repair, noon(), &many("m", 1)).await.unwrap();
-    stage.database.sql("UPDATE harvest_window SET state = 'open', recorded_at = NULL").await;
-    let refused = stage.ledger.record_found(&repair, noon(), &many("n", 1)).await.unwrap();
+    stage
+        .ledger
+        .record_found(&repair, noon(), &many("m", 1))
+        .await
+        .unwrap();
+    stage
+        .database
+        .sql("UPDATE harvest_window SET state = 'open', recorded_at = NULL")
+        .await;
+    let refused = stage
+        .ledger
+        .record_found(&repair, noon(), &many("n", 1))
+        .await
+        .unwrap();
     assert_eq!(refused, FoundAgain::Refused);
-    stage.database.sql("UPDATE harvest_window SET state = 'recorded', recorded_at = created_at").await;
+    stage
+        .database
+        .sql("UPDATE harvest_window SET state = 'recorded', recorded_at = created_at")
+        .await;
     stage.ledger.cancel_migration(repair.id).await.unwrap();
-    let refused = stage.ledger.record_found(&repair, noon(), &many("n", 1)).await.unwrap();
+    let refused = stage
+        .ledger
+        .record_found(&repair, noon(), &many("n", 1))
+        .await
+        .unwrap();
     assert_eq!(refused, FoundAgain::Refused);
     let messages: u64 = stage.database.row("SELECT COUNT(*) FROM message").await;
     assert_eq!(messages, 1);

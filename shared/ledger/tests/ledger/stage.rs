@@ -112,6 +112,14 @@ impl Database {
         rows
     }
 
+    /// A connection that holds what a statement locks, until it is disconnected.
+    pub(crate) async fn held(&self, locking: &str) -> Conn {
+        let mut conn = connection(&self.name).await;
+        conn.query_drop("START TRANSACTION").await.unwrap();
+        conn.query_drop(locking).await.unwrap();
+        conn
+    }
+
     /// A connection that waits for a lock of somebody else's: nothing else takes a statement here so long.
     pub(crate) async fn until_a_connection_waits(&self) -> u64 {
         let query = format!(

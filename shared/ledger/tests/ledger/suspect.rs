@@ -36,7 +36,11 @@ async fn e8_the_messages_over_which_workers_died_are_suspects_and_each_death_has
     let first = stage.claimed().await;
     assert_eq!(suspects(&stage, &first).await, []);
     for id in ["m1", "m2", "m2"] {
-        assert_eq!(name(&stage, &first, id).await, Fenced::Done, "also when it is repeated");
+        assert_eq!(
+            name(&stage, &first, id).await,
+            Fenced::Done,
+            "also when it is repeated"
+        );
     }
     stage.reap(first.id).await;
     let second = claim_again(&stage, &first, "second").await;
@@ -108,7 +112,10 @@ async fn e8_a_new_generation_gives_each_message_another_chance() {
     let batch = stage.claimed().await;
     name(&stage, &batch, "m1").await;
     stage.reap(batch.id).await;
-    stage.database.sql("UPDATE batch SET generation = generation + 1").await;
+    stage
+        .database
+        .sql("UPDATE batch SET generation = generation + 1")
+        .await;
     let next = claim_again(&stage, &batch, "next").await;
     assert_eq!(suspects(&stage, &next).await, []);
 }

@@ -13,8 +13,8 @@ mod measure;
 
 use granary_domain::{Backoff, BatchId, Hour, MigrationKind, ObjectKey, Part, Priority, TimeRange};
 use granary_ledger::{
-    Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages, Recorded, SealIntent,
-    SeenMessage, Settlement,
+    Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages,
+    Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
 };
 use jiff::SignedDuration;
 use measure::Measures;
@@ -53,9 +53,7 @@ async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms()
     let began = Instant::now();
     synthetic.fill(&mut server.connection().await).await;
     println!("{} messages made in {:?}", synthetic.messages(), began.elapsed());
-    server
-        .sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
-        .await;
+    server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1").await;
 
     let mut measures = Measures::default();
     counts(&mut measures, &ledger, &synthetic).await;
@@ -74,81 +72,168 @@ async fn counts(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic)
     let all = synthetic.range();
     let off = SignedDuration::from_mins(17);
     let cut = TimeRange::new(all.from() + off, all.to() - off).unwrap();
-    measures.of("progress_of, the whole range", || async { ledger.progress_of(all).await.unwrap() }).await;
-    measures.of("progress_of, hours cut in two", || async { ledger.progress_of(cut).await.unwrap() }).await;
-    measures.of("batches_by_status", || async { ledger.batches_by_status().await.unwrap() }).await;
-    measures.of("believed_queued", || async { ledger.believed_queued().await.unwrap() }).await;
-    measures.of("window_counts", || async { ledger.window_counts(id).await.unwrap() }).await;
-    measures.of("windows_of, 500", || async { ledger.windows_of(id, None, 500).await.unwrap() }).await;
-    measures.of("deferrals", || async { ledger.deferrals().await.unwrap() }).await;
-    measures.of("failure_rate", || async {
-        ledger.failure_rate(Duration::from_secs(3_600)).await.unwrap()
-    })
-    .await;
-    measures.of("raise_parked", || async { ledger.raise_parked().await.unwrap() }).await;
+    measures
+        .of("progress_of, the whole range", || async {
+            ledger.progress_of(all).await.unwrap()
+        })
+        .await;
+    measures
+        .of("progress_of, hours cut in two", || async {
+            ledger.progress_of(cut).await.unwrap()
+        })
+        .await;
+    measures
+        .of("batches_by_status", || async {
+            ledger.batches_by_status().await.unwrap()
+        })
+        .await;
+    measures
+        .of("believed_queued", || async {
+            ledger.believed_queued().await.unwrap()
+        })
+        .await;
+    measures
+        .of("window_counts", || async {
+            ledger.window_counts(id).await.unwrap()
+        })
+        .await;
+    measures
+        .of("windows_of, 500", || async {
+            ledger.windows_of(id, None, 500).await.unwrap()
+        })
+        .await;
+    measures
+        .of("deferrals", || async { ledger.deferrals().await.unwrap() })
+        .await;
+    measures
+        .of("deferrals_of, the whole range", || async {
+            ledger.deferrals_of(id, Some(all)).await.unwrap()
+        })
+        .await;
+    measures
+        .of("lateness", || async {
+            ledger.lateness(Duration::from_secs(86_400), None).await.unwrap()
+        })
+        .await;
+    let rules = RescanRules {
+        after: Duration::from_secs(900),
+        horizon: Duration::from_secs(7 * 86_400),
+        night_hour: 2,
+    };
+    measures
+        .of("due_rescans", || async {
+            ledger.due_rescans(rules, 10).await.unwrap()
+        })
+        .await;
+    measures
+        .of("failure_rate", || async {
+            ledger.failure_rate(Duration::from_secs(3_600)).await.unwrap()
+        })
+        .await;
+    measures
+        .of("raise_parked", || async { ledger.raise_parked().await.unwrap() })
+        .await;
     let filter = MigrationFilter {
         limit: 50,
         ..MigrationFilter::default()
     };
-    measures.of("migrations", || async { ledger.migrations(filter).await.unwrap() }).await;
-    measures.of("drain_harvested_migrations", || async {
-        ledger.drain_harvested_migrations().await.unwrap()
-    })
-    .await;
-    measures.of("perhaps_lost", || async {
-        ledger.perhaps_lost(Duration::from_secs(600), 100).await.unwrap()
-    })
-    .await;
-    measures.of("surely_lost", || async { ledger.surely_lost(100).await.unwrap() }).await;
+    measures
+        .of("migrations", || async {
+            ledger.migrations(filter).await.unwrap()
+        })
+        .await;
+    measures
+        .of("drain_harvested_migrations", || async {
+            ledger.drain_harvested_migrations().await.unwrap()
+        })
+        .await;
+    measures
+        .of("perhaps_lost", || async {
+            ledger.perhaps_lost(Duration::from_secs(600), 100).await.unwrap()
+        })
+        .await;
+    measures
+        .of("surely_lost", || async { ledger.surely_lost(100).await.unwrap() })
+        .await;
 }
 
 /// What a verification reads of an hour.
 async fn evidence(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
     let completed = synthetic.first_open() / synthetic.batches_per_hour;
-    let hours: Vec<Hour> = (1..=21).map(|number| synthetic.hour(number * completed / 22)).collect();
+    let hours: Vec<Hour> = (1..=21)
+        .map(|number| synthetic.hour(number * completed / 22))
+        .collect();
     let turn = std::cell::Cell::new(0);
     let next = || {
         turn.set(turn.get() + 1);
         hours[turn.get() % hours.len()]
     };
-    measures.of("digests_of an hour", || async {
-        let digests = ledger.digests_of(next().range()).await.unwrap();
-        assert!(!digests.is_empty());
-    })
-    .await;
-    measures.of("digests_of_part, an hour", || async {
-        ledger.digests_of_part(&Part::of(next().range())).await.unwrap()
-    })
-    .await;
-    measures.of("count_messages_in an hour", || async {
-        ledger.count_messages_in(next().range()).await.unwrap()
-    })
-    .await;
-    measures.of("hours_of an hour", || async { ledger.hours_of(next().range()).await.unwrap() }).await;
-    measures.of("first_hour_of the rest", || async {
-        let rest = TimeRange::new(next().start(), synthetic.range().to()).unwrap();
-        ledger.first_hour_of(rest).await.unwrap()
-    })
-    .await;
-    measures.of("objects_of_hour", || async {
-        let objects = ledger.objects_of_hour(next(), BatchId(0), 200).await.unwrap();
-        assert!(!objects.is_empty());
-    })
-    .await;
-    measures.of("digests_of_batches, 50", || async {
-        let batches = ledger.objects_of_hour(next(), BatchId(0), 200).await.unwrap();
-        let batches: Vec<BatchId> = batches.iter().map(|batch| batch.batch_id).collect();
-        ledger.digests_of_batches(&batches).await.unwrap()
-    })
-    .await;
+    measures
+        .of("digests_of an hour", || async {
+            let digests = ledger.digests_of(next().range()).await.unwrap();
+            assert!(!digests.is_empty());
+        })
+        .await;
+    measures
+        .of("digests_of_part, an hour", || async {
+            ledger.digests_of_part(&Part::of(next().range())).await.unwrap()
+        })
+        .await;
+    measures
+        .of("count_messages_in an hour", || async {
+            ledger.count_messages_in(next().range()).await.unwrap()
+        })
+        .await;
+    measures
+        .of("hours_of an hour", || async {
+            ledger.hours_of(next().range()).await.unwrap()
+        })
+        .await;
+    measures
+        .of("first_hour_of the rest", || async {
+            let rest = TimeRange::new(next().start(), synthetic.range().to()).unwrap();
+            ledger.first_hour_of(rest).await.unwrap()
+        })
+        .await;
+    measures
+        .of("objects_of_hour", || async {
+            let objects = ledger.objects_of_hour(next(), BatchId(0), 200).await.unwrap();
+            assert!(!objects.is_empty());
+        })
+        .await;
+    measures
+        .of("digests_of_batches, 50", || async {
+            let batches = ledger.objects_of_hour(next(), BatchId(0), 200).await.unwrap();
+            let batches: Vec<BatchId> = batches.iter().map(|batch| batch.batch_id).collect();
+            ledger.digests_of_batches(&batches).await.unwrap()
+        })
+        .await;
     let ids: Vec<_> = (1..=5_000_u64)
-        .map(|number| Synthetic::id(number * (synthetic.messages() / 5_001)).try_into().unwrap())
+        .map(|number| {
+            Synthetic::id(number * (synthetic.messages() / 5_001))
+                .try_into()
+                .unwrap()
+        })
         .collect();
     let ids: Vec<_> = ids.iter().collect();
     let began = Instant::now();
     assert_eq!(ledger.standings_of_ids(&ids).await.unwrap().len(), 5_000);
     measures.report("standings_of_ids, 5,000", began.elapsed());
-    measures.of("is_sealed", || async { ledger.is_sealed(next()).await.unwrap() }).await;
+    let bounds = Bounds {
+        attempts_max: Some(ATTEMPTS_MAX),
+        untold_max: Duration::from_secs(3_600),
+    };
+    measures
+        .of("violations_in a slice of 20 batches", || async {
+            let after =
+                BatchId((next().start().as_second() - Synthetic::start().as_second()).unsigned_abs() / 72);
+            let slice = ledger.slice_after(after, 20).await.unwrap().unwrap();
+            ledger.violations_in(&slice, &bounds).await.unwrap()
+        })
+        .await;
+    measures
+        .of("is_sealed", || async { ledger.is_sealed(next()).await.unwrap() })
+        .await;
 }
 
 /// What happens to a batch from its sending to its end.
@@ -158,44 +243,56 @@ async fn journey(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic
         numbers.set(numbers.get() + 1);
         BatchId(numbers.get() - 1)
     };
-    measures.of("unsent, 1,000", || async {
-        assert!(!ledger.unsent(1_000).await.unwrap().is_empty());
-    })
-    .await;
-    measures.of("mark_sent, 10", || async {
-        let unsent = ledger.unsent(10).await.unwrap();
-        let unsent: Vec<BatchId> = unsent.iter().map(|unsent| unsent.batch_id).collect();
-        ledger.mark_sent(&unsent).await.unwrap();
-    })
-    .await;
+    measures
+        .of("unsent, 1,000", || async {
+            assert!(!ledger.unsent(1_000).await.unwrap().is_empty());
+        })
+        .await;
+    measures
+        .of("mark_sent, 10", || async {
+            let unsent = ledger.unsent(10).await.unwrap();
+            let unsent: Vec<BatchId> = unsent.iter().map(|unsent| unsent.batch_id).collect();
+            ledger.mark_sent(&unsent).await.unwrap();
+        })
+        .await;
     let held: std::cell::RefCell<Vec<ClaimedBatch>> = Vec::new().into();
-    measures.of("claim", || async {
-        let batch = claim(ledger, next()).await;
-        held.borrow_mut().push(batch);
-    })
-    .await;
+    measures
+        .of("claim", || async {
+            let batch = claim(ledger, next()).await;
+            held.borrow_mut().push(batch);
+        })
+        .await;
     let taken = || held.borrow_mut().pop().unwrap();
-    measures.of("messages_of a batch", || async {
-        let batch = held.borrow().last().unwrap().id;
-        assert_eq!(ledger.messages_of(batch).await.unwrap().len(), 1_000);
-    })
-    .await;
-    measures.of("renew_lease", || async {
-        let (batch, fence) = held.borrow().last().map(|batch| (batch.id, batch.fence)).unwrap();
-        ledger.renew_lease(batch, fence, LEASE).await.unwrap()
-    })
-    .await;
-    measures.of("settle", || async {
-        let batch = taken();
-        ledger.settle(&batch, &whole(&batch)).await.unwrap()
-    })
-    .await;
+    measures
+        .of("messages_of a batch", || async {
+            let batch = held.borrow().last().unwrap().id;
+            assert_eq!(ledger.messages_of(batch).await.unwrap().len(), 1_000);
+        })
+        .await;
+    measures
+        .of("renew_lease", || async {
+            let (batch, fence) = held.borrow().last().map(|batch| (batch.id, batch.fence)).unwrap();
+            ledger.renew_lease(batch, fence, LEASE).await.unwrap()
+        })
+        .await;
+    measures
+        .of("settle", || async {
+            let batch = taken();
+            ledger.settle(&batch, &whole(&batch)).await.unwrap()
+        })
+        .await;
 }
 
 async fn reaping(measures: &mut Measures, ledger: &Ledger) {
     // The first time takes back what is dead; what is measured besides is the tick that finds nothing.
-    measures.of("reap_dead", || async { ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap() }).await;
-    measures.of("retry_failed", || async { ledger.retry_failed().await.unwrap() }).await;
+    measures
+        .of("reap_dead", || async {
+            ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap()
+        })
+        .await;
+    measures
+        .of("retry_failed", || async { ledger.retry_failed().await.unwrap() })
+        .await;
 }
 
 async fn recording(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
@@ -204,7 +301,9 @@ async fn recording(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthet
     for round in 0..5 {
         let messages: Vec<SeenMessage> = (0..PAGE)
             .map(|number| SeenMessage {
-                message_id: format!("new-{}-{round}", Uuid::now_v7().simple()).try_into().unwrap(),
+                message_id: format!("new-{}-{round}", Uuid::now_v7().simple())
+                    .try_into()
+                    .unwrap(),
                 doc_id: None,
                 index: "messages".into(),
                 routing: None,
@@ -233,23 +332,22 @@ async fn releasing(measures: &mut Measures, ledger: &Ledger) {
         }
         measures.report("release_cancelled, 20 batches of 1,000", began.elapsed());
     }
-    measures.of("release_cancelled, nothing left", || async {
-        ledger.release_cancelled().await.unwrap()
-    })
-    .await;
+    measures
+        .of("release_cancelled, nothing left", || async {
+            ledger.release_cancelled().await.unwrap()
+        })
+        .await;
 }
 
 async fn purging(measures: &mut Measures, server: &Server, ledger: &Ledger, synthetic: &Synthetic) {
-    let by = SealIntent::Seal { by: "test".into() };
-    let (look, seal) = (SealIntent::Look, by);
+    let (look, seal) = (SealIntent::Look, SealIntent::Seal { by: "test".into() });
     let horizon = Duration::from_secs(1);
-    let sizes = (server, ledger);
     for number in 0..3 {
         let hour = synthetic.hour(number);
         let began = Instant::now();
-        sizes.1.seal_hour(hour, horizon, &look).await.unwrap();
+        ledger.seal_hour(hour, horizon, &look).await.unwrap();
         measures.report("seal_hour, a look at 50,000 messages", began.elapsed());
-        sizes.1.seal_hour(hour, horizon, &seal).await.unwrap();
+        ledger.seal_hour(hour, horizon, &seal).await.unwrap();
         loop {
             let began = Instant::now();
             if ledger.purge_batches(hour).await.unwrap().is_none() {
@@ -278,7 +376,10 @@ async fn claim(ledger: &Ledger, batch: BatchId) -> ClaimedBatch {
 
 fn whole(batch: &ClaimedBatch) -> Settlement {
     Settlement {
-        object: Some(ObjectKey::from_record(format!("archive/batch-{}-g1.ndjson.zst", batch.id))),
+        object: Some(ObjectKey::from_record(format!(
+            "archive/batch-{}-g1.ndjson.zst",
+            batch.id
+        ))),
         sha256: Some([7; 32]),
         bytes_raw: 1_900_000,
         bytes_stored: 500_000,

@@ -14,7 +14,11 @@ pub(crate) struct Measures {
 
 impl Measures {
     /// What has to be fast.
-    pub(crate) async fn of<T, Fut: Future<Output = T>>(&mut self, name: &'static str, work: impl Fn() -> Fut) {
+    pub(crate) async fn of<T, Fut: Future<Output = T>>(
+        &mut self,
+        name: &'static str,
+        work: impl Fn() -> Fut,
+    ) {
         work().await;
         let mut times = Vec::with_capacity(ROUNDS);
         for _ in 0..ROUNDS {

@@ -66,7 +66,10 @@ impl Server {
         let deadline = Instant::now() + Duration::from_secs(START_SECS_MAX);
         while self.try_connection("granary").await.is_err() {
             let ended = self.process.try_wait().unwrap();
-            assert!(ended.is_none(), "the server ended while it was starting: {ended:?}");
+            assert!(
+                ended.is_none(),
+                "the server ended while it was starting: {ended:?}"
+            );
             assert!(
                 Instant::now() < deadline,
                 "the server was not ready within {START_SECS_MAX} s"

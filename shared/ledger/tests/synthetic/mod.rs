@@ -77,7 +77,11 @@ impl Synthetic {
         sql(conn, "SET check_constraint_checks = 0, unique_checks = 0").await;
         self.fill_migration(conn).await;
         self.fill_batches(conn).await;
-        sql(conn, "ALTER TABLE message DROP INDEX message_batch, DROP INDEX message_event_time").await;
+        sql(
+            conn,
+            "ALTER TABLE message DROP INDEX message_batch, DROP INDEX message_event_time",
+        )
+        .await;
         let messages = self.messages();
         let micros = 3_600_000_000 / (self.batches_per_hour * self.batch_size);
         let mut from = 1;
@@ -105,7 +109,11 @@ impl Synthetic {
                        ADD INDEX message_event_time (event_time, batch_id, outcome)";
         sql(conn, indices).await;
         sql(conn, &open).await;
-        sql(conn, "ANALYZE TABLE message, batch, attempt, harvest_window, migration").await;
+        sql(
+            conn,
+            "ANALYZE TABLE message, batch, attempt, harvest_window, migration",
+        )
+        .await;
     }
 
     async fn fill_migration(&self, conn: &mut Conn) {
@@ -126,7 +134,7 @@ impl Synthetic {
                 "INSERT INTO harvest_window (id, migration_id, range_from, range_to, state, found, recorded, pages, \
                  batches, created_at, recorded_at, verified_at) SELECT seq, 'granarysynthetic', \
                  '2026-01-01' + INTERVAL seq - 1 HOUR, '2026-01-01' + INTERVAL seq HOUR, 'verified', {found}, {found}, \
-                 1, {batches}, '2026-01-01', '2026-01-02', '2026-06-01' FROM seq_1_to_{hours}",
+                 1, {batches}, '2026-06-01', '2026-06-01', '2026-06-01' FROM seq_1_to_{hours}",
                 found = self.batches_per_hour * self.batch_size,
                 batches = self.batches_per_hour,
             ),

@@ -48,7 +48,11 @@ async fn verify_within(stand: &Stand, limits: Limits, messages_max: u64) -> Repo
 
 /// The ids that findings of a kind name.
 fn ids_of(report: &Report, kind: FindingKind) -> Vec<String> {
-    let findings = report.account.findings.iter().filter(|finding| finding.kind == kind);
+    let findings = report
+        .account
+        .findings
+        .iter()
+        .filter(|finding| finding.kind == kind);
     let mut ids: Vec<String> = findings
         .flat_map(|finding| finding.sample_ids.iter().map(ToString::to_string))
         .collect();
@@ -65,11 +69,20 @@ fn some_minutes_ago(number: u64) -> String {
 async fn assert_named(stand: &Stand, limits: Limits, messages_max: u64, count: u64) {
     let report = verify_within(stand, limits, messages_max).await;
     assert_eq!(report.verdict, Verdict::Incomplete, "{report:#?}");
-    assert_eq!(ids_of(&report, FindingKind::MissingFromArchive), ["late-1", "late-2"]);
+    assert_eq!(
+        ids_of(&report, FindingKind::MissingFromArchive),
+        ["late-1", "late-2"]
+    );
     assert_eq!(ids_of(&report, FindingKind::Drifted), ["m-000007", "m-000900"]);
     let counts = report.account.counts;
     assert_eq!(
-        (counts.source, counts.ledger, counts.missing, counts.drifted, counts.elsewhere),
+        (
+            counts.source,
+            counts.ledger,
+            counts.missing,
+            counts.drifted,
+            counts.elsewhere
+        ),
         (count, count, 2, 2, 0)
     );
 }
@@ -81,7 +94,11 @@ async fn h1_an_hour_is_bisected_down_to_the_ids_whatever_fits_into_memory_or_int
     stand.harvest_in(1_000, None).await;
     stand.export_all().await;
     let report = verify_within(&stand, LIMITS, u64::MAX).await;
-    assert_eq!((report.verdict, report.account.counts.source), (Verdict::Complete, 1_200), "{report:#?}");
+    assert_eq!(
+        (report.verdict, report.account.counts.source),
+        (Verdict::Complete, 1_200),
+        "{report:#?}"
+    );
 
     for id in ["m-000007", "m-000900"] {
         stand.delete_document(id).await;
@@ -115,14 +132,21 @@ async fn h1_ids_of_one_millisecond_are_bisected_by_hash() {
     }
     assert_named(&stand, LIMITS, u64::MAX, 8_000).await;
     let verifier = stand.verifier.clone().within(LIMITS);
-    let mut step = verifier.step(&VerifyArguments::default(), None, 7_999).await.unwrap();
+    let mut step = verifier
+        .step(&VerifyArguments::default(), None, 7_999)
+        .await
+        .unwrap();
     while let Step::More(more) = step {
         step = verifier
             .step(&VerifyArguments::default(), Some(*more), 7_999)
             .await
             .unwrap();
     }
-    assert_eq!(step, Step::TooLarge { messages: 8_000 }, "one instant can't be parted");
+    assert_eq!(
+        step,
+        Step::TooLarge { messages: 8_000 },
+        "one instant can't be parted"
+    );
 }
 
 #[tokio::test]
@@ -141,7 +165,11 @@ async fn h3_times_finer_than_milliseconds_are_in_the_same_part_on_both_sides() {
         ..LIMITS
     };
     let report = verify_within(&stand, tiny, 200).await;
-    assert_eq!((report.verdict, report.account.counts.source), (Verdict::Complete, 1_200), "{report:#?}");
+    assert_eq!(
+        (report.verdict, report.account.counts.source),
+        (Verdict::Complete, 1_200),
+        "{report:#?}"
+    );
     for id in ["m-000007", "m-000900"] {
         stand.delete_document(id).await;
     }
@@ -158,12 +186,45 @@ async fn h12_an_id_that_two_documents_have_is_no_difference_in_a_part_of_many() 
     stand.harvest_in(1_000, None).await;
     stand.export_all().await;
     stand
-        .write("another-document", "m-000003", base() - SignedDuration::from_mins(5))
+        .write(
+            "another-document",
+            "m-000003",
+            base() - SignedDuration::from_mins(5),
+        )
         .await;
     let report = verify_within(&stand, LIMITS, u64::MAX).await;
     assert_eq!(
-        (report.verdict, report.account.findings.len(), report.account.counts.elsewhere),
+        (
+            report.verdict,
+            report.account.findings.len(),
+            report.account.counts.elsewhere
+        ),
         (Verdict::Complete, 0, 1),
+        "{report:#?}"
+    );
+}
+
+#[tokio::test]
+async fn h9_documents_without_an_id_are_counted_and_keep_no_bisection_from_its_end() {
+    let stand = Stand::with_times("date").await;
+    write_many(&stand, 20, some_minutes_ago).await;
+    stand.harvest_in(1_000, None).await;
+    stand.export_all().await;
+    let mut bulk = String::new();
+    for number in 0..200_u64 {
+        let action = json!({"index": {"_index": stand.index, "_id": format!("nameless-{number}")}});
+        let document = json!({"created_at": some_minutes_ago(number)});
+        bulk.push_str(&format!("{action}\n{document}\n"));
+    }
+    stand.writer.bulk(Bytes::from(bulk)).await.unwrap();
+    for number in 0..20 {
+        stand.delete_document(&format!("m-{number:06}")).await;
+    }
+    let report = verify_within(&stand, LIMITS, u64::MAX).await;
+    let counts = report.account.counts;
+    assert_eq!(
+        (report.verdict, counts.without_id, counts.source, counts.drifted),
+        (Verdict::Drifted, 200, 0, 20),
         "{report:#?}"
     );
 }

@@ -17,7 +17,9 @@ const REPAIR: VerifyArguments = VerifyArguments {
 async fn write_late(stand: &Stand, count: i64) {
     for number in 0..count {
         let time = base() - SignedDuration::from_mins(7 + number);
-        stand.write(&format!("late-{number}"), &format!("late {number}"), time).await;
+        stand
+            .write(&format!("late-{number}"), &format!("late {number}"), time)
+            .await;
     }
 }
 
@@ -50,18 +52,31 @@ async fn a_repair_asks_once_and_the_next_verification_is_complete() {
         re_exported: 1,
         ..Repairs::default()
     };
-    assert_eq!((rehearsed.verdict, rehearsed.account.repairs), (Verdict::Incomplete, once));
+    assert_eq!(
+        (rehearsed.verdict, rehearsed.account.repairs),
+        (Verdict::Incomplete, once)
+    );
     assert!(stand.ledger.unsent(10).await.unwrap().is_empty());
     let report = stand.verify(&REPAIR).await;
-    assert_eq!((report.verdict, report.account.repairs), (Verdict::Incomplete, once), "{report:#?}");
+    assert_eq!(
+        (report.verdict, report.account.repairs),
+        (Verdict::Incomplete, once),
+        "{report:#?}"
+    );
     let remedies: Vec<_> = report
         .account
         .findings
         .iter()
         .map(|finding| (finding.kind, finding.remedy))
         .collect();
-    assert!(remedies.contains(&(FindingKind::MissingFromArchive, Some(Remedy::Harvest))), "{remedies:?}");
-    assert!(remedies.contains(&(FindingKind::ObjectMissing, Some(Remedy::ReExport))), "{remedies:?}");
+    assert!(
+        remedies.contains(&(FindingKind::MissingFromArchive, Some(Remedy::Harvest))),
+        "{remedies:?}"
+    );
+    assert!(
+        remedies.contains(&(FindingKind::ObjectMissing, Some(Remedy::ReExport))),
+        "{remedies:?}"
+    );
 
     let again = stand.verify(&REPAIR).await;
     let under_way = Repairs {
@@ -73,7 +88,11 @@ async fn a_repair_asks_once_and_the_next_verification_is_complete() {
     stand.export_all().await;
     let report = stand.verify_all().await;
     assert_eq!(
-        (report.verdict, report.account.counts.archive, report.account.findings.len()),
+        (
+            report.verdict,
+            report.account.counts.archive,
+            report.account.findings.len()
+        ),
         (Verdict::Complete, 43, 0),
         "{report:#?}"
     );
@@ -101,7 +120,10 @@ async fn one_step_repairs_no_more_than_it_may_and_says_what_it_left() {
     };
     assert_eq!(report.account.repairs, repairs, "{report:#?}");
     let repaired = stand.verify(&REPAIR).await.account.repairs;
-    assert_eq!((repaired.harvested, repaired.re_exported, repaired.under_way), (3, 3, 1));
+    assert_eq!(
+        (repaired.harvested, repaired.re_exported, repaired.under_way),
+        (3, 3, 1)
+    );
     stand.export_all().await;
     assert_eq!(stand.verify_all().await.verdict, Verdict::Complete);
 }
@@ -112,7 +134,9 @@ async fn what_is_drifted_foreign_or_quarantined_is_named_and_left_to_people() {
     stand.seed(&arguments(20, 1)).await;
     stand.harvest(None).await;
     let batch = stand.ledger.unsent(1).await.unwrap()[0].batch_id;
-    let poison = stand.ledger.messages_of(batch).await.unwrap()[0].message_id.clone();
+    let poison = stand.ledger.messages_of(batch).await.unwrap()[0]
+        .message_id
+        .clone();
     let exception = Exception {
         message_id: poison.clone(),
         outcome: Outcome::Quarantined,
@@ -120,7 +144,10 @@ async fn what_is_drifted_foreign_or_quarantined_is_named_and_left_to_people() {
     };
     stand.export(batch, &[exception]).await;
     stand.export_all().await;
-    let gone = [seeded_id(11), seeded_id(12)].into_iter().find(|id| *id != poison).unwrap();
+    let gone = [seeded_id(11), seeded_id(12)]
+        .into_iter()
+        .find(|id| *id != poison)
+        .unwrap();
     stand.delete_document(gone.as_str()).await;
     let sibling = stand.keys("dt=").await.remove(0);
     let (folder, _) = sibling.as_str().rsplit_once('/').unwrap();
@@ -129,9 +156,31 @@ async fn what_is_drifted_foreign_or_quarantined_is_named_and_left_to_people() {
 
     let report = stand.verify(&REPAIR).await;
     let kinds: Vec<_> = report.account.findings_by_kind.keys().copied().collect();
-    assert_eq!(kinds, [FindingKind::Quarantined, FindingKind::Drifted, FindingKind::Orphan], "{report:#?}");
+    assert_eq!(
+        kinds,
+        [
+            FindingKind::Quarantined,
+            FindingKind::Drifted,
+            FindingKind::Orphan
+        ],
+        "{report:#?}"
+    );
     assert_eq!(report.account.repairs, Repairs::default());
-    assert!(report.account.findings.iter().all(|finding| finding.remedy.is_none()));
+    assert!(
+        report
+            .account
+            .findings
+            .iter()
+            .all(|finding| finding.remedy.is_none())
+    );
     assert!(stand.ledger.unsent(10).await.unwrap().is_empty());
-    assert!(stand.ledger.objects_of_batches(&[BatchId(batch.0)]).await.unwrap()[&batch].in_the_making.is_none());
+    assert!(
+        stand
+            .ledger
+            .objects_of_batches(&[BatchId(batch.0)])
+            .await
+            .unwrap()[&batch]
+            .in_the_making
+            .is_none()
+    );
 }

@@ -1,0 +1,130 @@
+//! Every function that only asks.
+
+use super::SYNTHETIC;
+use super::asking::{Asking, ask};
+use crate::stage::ATTEMPTS_MAX;
+use crate::synthetic::Synthetic;
+use granary_domain::{BatchId, MessageId, MigrationKind, MigrationState, Part, WindowId};
+use granary_ledger::{BatchSlice, Bounds, Ledger, MigrationFilter, RescanRules};
+use jiff::SignedDuration;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger) {
+    counts(asking, ledger).await;
+    queues(asking, ledger).await;
+    evidence(asking, ledger).await;
+    invariants(asking, ledger).await;
+    people(asking, ledger).await;
+}
+
+async fn counts(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let id = SYNTHETIC.migration();
+    let all = SYNTHETIC.range();
+    let off = SignedDuration::from_mins(17);
+    let cut = granary_domain::TimeRange::new(all.from() + off, all.to() - off).unwrap();
+    ask!(asking, ledger.progress_of(all));
+    ask!(asking, ledger.progress_of(cut));
+    ask!(asking, ledger.batches_by_status());
+    ask!(asking, ledger.window_counts(id));
+    ask!(asking, ledger.windows_of(id, None, 100));
+    ask!(asking, ledger.windows_of(id, Some(cut.from()), 100));
+    ask!(asking, ledger.migration(id));
+    let filter = MigrationFilter {
+        state: Some(MigrationState::Open),
+        kind: Some(MigrationKind::Continuous),
+        before: None,
+        limit: 50,
+    };
+    ask!(asking, ledger.migrations(filter));
+    ask!(asking, ledger.migrations_to_harvest());
+    ask!(asking, ledger.lateness(HOUR, None));
+    ask!(asking, ledger.lateness(HOUR, Some(id)));
+    ask!(asking, ledger.without_time());
+    ask!(asking, ledger.is_count_older(HOUR));
+    ask!(asking, ledger.late_in(WindowId(7)));
+    let rules = RescanRules {
+        after: HOUR,
+        horizon: HOUR * 24 * 7,
+        night_hour: 2,
+    };
+    ask!(asking, ledger.due_rescans(rules, 10));
+    ask!(asking, ledger.failure_rate(HOUR));
+}
+
+async fn queues(asking: &mut Asking<'_>, ledger: &Ledger) {
+    ask!(asking, ledger.unsent(100));
+    ask!(asking, ledger.believed_queued());
+    ask!(asking, ledger.perhaps_lost(HOUR, 100));
+    ask!(asking, ledger.surely_lost(100));
+    ask!(asking, ledger.messages_of(BatchId(7)));
+    ask!(asking, ledger.deferrals());
+    ask!(
+        asking,
+        ledger.deferrals_of(SYNTHETIC.migration(), Some(SYNTHETIC.range()))
+    );
+    ask!(asking, ledger.lasting_deferrals());
+    ask!(asking, ledger.superseded(100));
+}
+
+async fn evidence(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let hour = SYNTHETIC.hour(7);
+    let batches: Vec<BatchId> = (351..=400).map(BatchId).collect();
+    ask!(asking, ledger.first_hour_of(SYNTHETIC.range()));
+    ask!(asking, ledger.hours_of(hour.range()));
+    ask!(asking, ledger.digests_of(hour.range()));
+    ask!(asking, ledger.digests_of_batches(&batches));
+    ask!(asking, ledger.objects_of_batches(&batches));
+    ask!(asking, ledger.objects_of_hour(hour, BatchId(360), 100));
+    ask!(asking, ledger.batches_at_keys(&batches));
+    let part = Part::of(hour.range());
+    let cut = part.cut().unwrap();
+    ask!(asking, ledger.count_messages_in(hour.range()));
+    ask!(asking, ledger.digests_of_part(&part));
+    ask!(asking, ledger.digests_of_pieces(&cut));
+    ask!(asking, ledger.ids_of_part(&part, 1_000));
+    ask!(asking, ledger.misplaced_in(hour));
+    let ids: Vec<MessageId> = (1..=500)
+        .map(|place| Synthetic::id(place * 199).try_into().unwrap())
+        .collect();
+    let borrowed: Vec<&MessageId> = ids.iter().collect();
+    ask!(asking, ledger.standings_of_ids(&borrowed));
+    ask!(asking, ledger.owners_of(&ids));
+    ask!(asking, ledger.completed_owners_of(&ids));
+    ask!(asking, ledger.sealed_ranges(SYNTHETIC.range(), 10));
+    ask!(asking, ledger.sealed_up_to(hour));
+    ask!(asking, ledger.is_sealed(hour));
+    ask!(asking, ledger.first_sealed_hour_of(SYNTHETIC.range()));
+    ask!(asking, ledger.next_hour_to_purge(SYNTHETIC.range()));
+}
+
+async fn invariants(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let bounds = Bounds {
+        attempts_max: Some(ATTEMPTS_MAX),
+        untold_max: HOUR,
+    };
+    let hour = SYNTHETIC.hour(7);
+    let of_hour = ask!(asking, ledger.slice_of_hour(hour, BatchId(0), 50));
+    let slices: [Option<BatchSlice>; 3] = [
+        ask!(asking, ledger.slice_after(BatchId(100), 50)),
+        Some(ask!(asking, ledger.slice_of_recent(HOUR, 50))),
+        Some(BatchSlice::These(of_hour)),
+    ];
+    for slice in slices.into_iter().flatten() {
+        ask!(asking, ledger.violations_in(&slice, &bounds));
+        ask!(asking, ledger.objects_in(&slice));
+    }
+    ask!(asking, ledger.inspected_up_to());
+}
+
+async fn people(asking: &mut Asking<'_>, ledger: &Ledger) {
+    ask!(asking, ledger.unpublished_alerts(100));
+    ask!(asking, ledger.operations("verify", 20));
+    ask!(
+        asking,
+        ledger.operation(uuid::Uuid::from_bytes(*b"granaryoperation"))
+    );
+    ask!(asking, ledger.is_operation_due("sweep", "schedule", HOUR));
+    ask!(asking, ledger.seeded_by_status("seed-"));
+}

@@ -1,0 +1,273 @@
+//! Every function that changes something.
+
+use super::SYNTHETIC;
+use super::asking::{Asking, ask};
+use crate::server::Server;
+use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, seen_at, whole};
+use crate::synthetic::Synthetic;
+use granary_domain::{BatchId, Cause, MessageId, MigrationId, MigrationKind, Outcome, Priority};
+use granary_ledger::{
+    Audit, Claim, ClaimedBatch, Exception, LeasedWindow, Ledger, NewMigration, NewOperation, PageOfMessages,
+    ReExport, Recorded, RepairMigration, RescanRules, Seal, SealIntent, SeenMessage, Stage,
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
+    harvest(asking, ledger).await;
+    rescan(asking, ledger, server).await;
+    send(asking, ledger).await;
+    export(asking, ledger).await;
+    reap(asking, ledger).await;
+    repair(asking, ledger).await;
+    cancel(asking, ledger).await;
+    alerts(asking, ledger).await;
+    operations(asking, ledger).await;
+    clear(asking, ledger).await;
+    purge(asking, ledger, server).await;
+}
+
+/// Bytes that are characters, so that the log shows the id as it is.
+fn migration(name: &[u8; 16], priority: u8) -> NewMigration {
+    let range = a_day();
+    NewMigration {
+        id: MigrationId(Uuid::from_bytes(*name)),
+        kind: MigrationKind::Backfill,
+        priority: Priority::try_from(priority).unwrap(),
+        batch_size: 100,
+        filter: None,
+        from: range.from(),
+        to: Some(range.to()),
+        requested_by: "test".into(),
+    }
+}
+
+async fn record(
+    asking: &mut Asking<'_>,
+    ledger: &Ledger,
+    window: &mut LeasedWindow,
+    messages: &[SeenMessage],
+) {
+    let page = PageOfMessages {
+        messages,
+        without_id: 0,
+        tally_before: window.tally,
+        bookmark: "next",
+    };
+    let recorded = ask!(asking, ledger.record_page(window, &page, LEASE));
+    let Recorded::Done { tally, .. } = recorded else {
+        panic!("the window is somebody else's")
+    };
+    window.tally = tally;
+    window.pages += 1;
+}
+
+async fn harvest(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let new = migration(b"granary-backfill", 7);
+    ask!(asking, ledger.allow_re_export(new.id, "test"));
+    ask!(asking, ledger.make_migration(&new));
+    assert!(ask!(asking, ledger.open_window(new.id, a_day())));
+    let window = ask!(asking, ledger.claim_window("holder-1", LEASE)).unwrap();
+    ask!(asking, ledger.release_window(&window, Duration::ZERO, None));
+    let window = ask!(asking, ledger.claim_window("holder-2", LEASE)).unwrap();
+    ask!(asking, ledger.defer_window(&window, &failure(), Duration::ZERO));
+    ask!(
+        asking,
+        ledger.defer_harvest(SYNTHETIC.migration(), SYNTHETIC.range().to(), &failure())
+    );
+    let mut window = ask!(asking, ledger.claim_window("holder-3", LEASE)).unwrap();
+    record(asking, ledger, &mut window, &many("new", 500)).await;
+    // New, known to itself, known to the synthetic migration, and two that fold into one batch.
+    let mut page = many("new", 600);
+    page.extend((1..=20).map(|place| seen_at(&Synthetic::id(place * 4_001), "2026-01-01T12:00:00Z")));
+    record(asking, ledger, &mut window, &page).await;
+    ask!(asking, ledger.restart_window(&mut window));
+    ask!(asking, ledger.finish_window(&window));
+    ask!(asking, ledger.drain_harvested_migrations());
+    ask!(asking, ledger.complete_migration(new.id));
+    ask!(asking, ledger.record_verdict(new.id, "COMPLETE", a_day()));
+    let now = ledger.now().await.unwrap();
+    ask!(asking, ledger.mark_verified(a_day(), now));
+    ask!(asking, ledger.record_without_time((3, 1)));
+}
+
+async fn rescan(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
+    server
+        .sql("UPDATE harvest_window SET recorded_at = UTC_TIMESTAMP(6) - INTERVAL 2 HOUR WHERE id = 40")
+        .await;
+    let rules = RescanRules {
+        after: HOUR,
+        horizon: HOUR * 24 * 3_650,
+        night_hour: 0,
+    };
+    let due = ledger
+        .due_rescans(rules, 1)
+        .await
+        .unwrap()
+        .pop()
+        .expect("a window is due");
+    let window = ask!(asking, ledger.claim_rescan(&due, "holder-4", LEASE)).unwrap();
+    ask!(asking, ledger.finish_window(&window));
+}
+
+async fn send(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let unsent = ledger.unsent(10).await.unwrap();
+    let batches: Vec<BatchId> = unsent.iter().map(|unsent| unsent.batch_id).collect();
+    ask!(asking, ledger.mark_sent(&batches));
+    ask!(asking, ledger.mark_unsent(batches[0]));
+}
+
+async fn claim(asking: &mut Asking<'_>, ledger: &Ledger, batch: u64) -> ClaimedBatch {
+    match ask!(asking, ledger.claim(BatchId(batch), "worker", LEASE)) {
+        Claim::Won(claimed) => *claimed,
+        Claim::Lost(why) => panic!("batch {batch} was not claimed: {why:?}"),
+    }
+}
+
+async fn export(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let first = SYNTHETIC.first_pending() + 20;
+    let batch = claim(asking, ledger, first).await;
+    ask!(asking, ledger.renew_lease(batch.id, batch.fence, LEASE));
+    let message = ledger.messages_of(batch.id).await.unwrap()[0].message_id.clone();
+    ask!(asking, ledger.suspect(&batch, &message));
+    ask!(asking, ledger.suspects_of(&batch));
+    ask!(asking, ledger.clear_suspect(&batch));
+    let exceptions = [Exception {
+        message_id: message,
+        outcome: Outcome::Missing,
+        reason: "gone".into(),
+    }];
+    ask!(asking, ledger.record_exceptions(&batch, &exceptions));
+    ask!(asking, ledger.next_generation(&batch));
+    ask!(asking, ledger.settle(&batch, &whole(&batch)));
+    let delay = Duration::ZERO;
+    let batch = claim(asking, ledger, first + 1).await;
+    ask!(asking, ledger.fail(&batch, &failure(), delay, ATTEMPTS_MAX));
+    let batch = claim(asking, ledger, first + 2).await;
+    ask!(asking, ledger.defer(&batch, &failure(), delay));
+    let batch = claim(asking, ledger, first + 3).await;
+    ask!(asking, ledger.defer_unfinished(&batch, &failure(), delay));
+    let batch = claim(asking, ledger, first + 4).await;
+    ask!(asking, ledger.hand_back(&batch, &failure()));
+    ask!(asking, ledger.pause(Stage::Export, "test"));
+    ask!(asking, ledger.resume(Stage::Export));
+}
+
+async fn reap(asking: &mut Asking<'_>, ledger: &Ledger) {
+    assert!(
+        !ask!(asking, ledger.reap_dead(BACKOFF, ATTEMPTS_MAX))
+            .batches
+            .is_empty()
+    );
+    assert!(ask!(asking, ledger.retry_failed()) > 0);
+    let parked: Vec<BatchId> = (0..3)
+        .map(|number| BatchId(SYNTHETIC.first_open() + SYNTHETIC.failed + number))
+        .collect();
+    assert_eq!(ask!(asking, ledger.unpark(&parked)), 3);
+    ask!(asking, ledger.move_inspection(BatchId(100)));
+}
+
+async fn repair(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let heir = RepairMigration {
+        id: MigrationId(Uuid::from_bytes(*b"granary-repaired")),
+        range: a_day(),
+        batch_size: 100,
+    };
+    let owners = ledger
+        .completed_owners_of(&[Synthetic::id(1).try_into().unwrap()])
+        .await
+        .unwrap();
+    let (batch, fence) = owners
+        .first()
+        .copied()
+        .unwrap_or((BatchId(1), granary_domain::Fence(1)));
+    let wanted = ReExport {
+        batch,
+        fence,
+        reason: "test",
+        heir: &heir,
+    };
+    ask!(asking, ledger.re_export(&wanted));
+    ask!(asking, ledger.forget_superseded(batch, fence));
+    let messages = [
+        seen_at("found again", "2026-01-01T12:00:00Z"),
+        seen_at(&Synthetic::id(99), "2026-01-01T12:00:00Z"),
+    ];
+    ask!(asking, ledger.record_found(&heir, a_day(), &messages));
+}
+
+async fn cancel(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let new = migration(b"granary-given-up", 0);
+    ledger.make_migration(&new).await.unwrap();
+    ledger.open_window(new.id, a_day()).await.unwrap();
+    let mut window = ledger.claim_window("holder-5", LEASE).await.unwrap().unwrap();
+    record(asking, ledger, &mut window, &many("given up", 300)).await;
+    assert!(ask!(asking, ledger.cancel_migration(new.id)));
+    while ask!(asking, ledger.release_cancelled()).is_some() {}
+}
+
+async fn alerts(asking: &mut Asking<'_>, ledger: &Ledger) {
+    assert!(ask!(asking, ledger.raise_parked()) > 0);
+    ask!(
+        asking,
+        ledger.raise_alert("archive_conflict", "7.2", "conflict", "text")
+    );
+    ask!(asking, ledger.begin_condition("failure_rate", "text"));
+    ask!(asking, ledger.end_condition("failure_rate", "text"));
+    ask!(asking, ledger.begin_deferral(Cause::SourceUnavailable, "text"));
+    let lasting = ledger.lasting_deferrals().await.unwrap();
+    ask!(asking, ledger.end_deferral(&lasting[0], "text"));
+    let alerts = ledger.unpublished_alerts(10).await.unwrap();
+    let alerts: Vec<u64> = alerts.iter().map(|alert| alert.id).collect();
+    ask!(asking, ledger.mark_published(&alerts));
+    let audit = Audit {
+        who: "test".into(),
+        action: "test",
+        arguments: serde_json::json!({}),
+        effect: None,
+    };
+    ask!(asking, ledger.record_audit(&audit));
+}
+
+async fn operations(asking: &mut Asking<'_>, ledger: &Ledger) {
+    for number in 0..6_u8 {
+        let mut id = *b"granaryoperation";
+        id[15] = b'0' + number;
+        let new = NewOperation {
+            id: Uuid::from_bytes(id),
+            kind: "verify".into(),
+            arguments: serde_json::json!({}),
+            requested_by: "test".into(),
+        };
+        ask!(asking, ledger.make_operation(&new));
+    }
+    let progress = serde_json::json!({});
+    let slice = ask!(asking, ledger.claim_operation(None, LEASE)).unwrap();
+    ask!(asking, ledger.save_progress(&slice, &progress, LEASE));
+    ask!(asking, ledger.renew_operation(&slice, LEASE));
+    ask!(asking, ledger.release_operation(&slice));
+    let slice = ask!(asking, ledger.claim_operation(Some(slice.id), LEASE)).unwrap();
+    ask!(asking, ledger.finish_operation(&slice, &progress));
+    let slice = ledger.claim_operation(None, LEASE).await.unwrap().unwrap();
+    ask!(asking, ledger.fail_slice(&slice, "text"));
+    let slice = ledger.claim_operation(None, LEASE).await.unwrap().unwrap();
+    ask!(asking, ledger.fail_operation(&slice, "text"));
+}
+
+async fn clear(asking: &mut Asking<'_>, ledger: &Ledger) {
+    ask!(asking, ledger.forget_batch(BatchId(1_000)));
+    let ids: Vec<MessageId> = vec!["given up000001".to_owned().try_into().unwrap()];
+    ask!(asking, ledger.forget_unowned(&ids));
+}
+
+async fn purge(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
+    let others = "DELETE FROM harvest_window WHERE migration_id <> 'granarysynthetic'";
+    server.sql(others).await;
+    let hour = SYNTHETIC.hour(1);
+    let seal = SealIntent::Seal { by: "test".into() };
+    let sealed = ask!(asking, ledger.seal_hour(hour, HOUR, &seal));
+    assert!(matches!(sealed, Seal::Sealable { .. }), "{sealed:?}");
+    ask!(asking, ledger.purge_batches(hour));
+}
