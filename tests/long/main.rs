@@ -102,7 +102,8 @@ async fn q3_a_backlog_of_100_000_batches_is_not_sent_again_every_tick() {
         }
     }
     assert_eq!(stage.queues.depth(&stage.queues.normal).await, depth);
-    stage.finish().await;
+    // Batches without messages are no batches, and that isn't what it is about.
+    stage.finish_broken().await;
 }
 
 /// H7: Elasticsearch takes a request and never answers. The client's own limit (30 s) ends it, and the batch waits.

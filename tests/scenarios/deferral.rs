@@ -83,18 +83,11 @@ impl Stage {
     }
 }
 
-/// E12, H7: twenty times in a row. A batch that is being tried again in an outage still waits: nothing is over yet.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e12_a_batch_that_is_deferred_twenty_times_is_never_parked_and_its_outage_is_told_once() {
-    let stage = Stage::new("deferral-source").await;
-    let (migration, messages) = harvested(&stage, 10..11).await;
-    let status_path = format!("/migrate/status/{migration}");
-    assert_eq!(stage.look_at(&status_path).await["deferrals"], json!([]));
-    let (exporter, network) = exporter_behind_a_network(&stage).await;
-    network.cut();
+/// Each time no attempt is counted, and the delay is a random one below ten minutes.
+async fn defer_twenty_times(stage: &Stage, exporter: &Function) {
     let mut delays = BTreeSet::new();
     for round in 1..=20u32 {
-        let exports = stage.export_all_by(&exporter).await;
+        let exports = stage.export_all_by(exporter).await;
         assert_eq!(
             (exports.acknowledged, exports.errors.len()),
             (1, 0),
@@ -113,6 +106,18 @@ async fn e12_a_batch_that_is_deferred_twenty_times_is_never_parked_and_its_outag
     }
     assert!(delays.len() > 15, "they are random: {delays:?}");
     assert!(*delays.last().unwrap() > 30_000_000, "and grow: {delays:?}");
+}
+
+/// E12, H7: twenty times in a row. A batch that is being tried again in an outage still waits: nothing is over yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e12_a_batch_that_is_deferred_twenty_times_is_never_parked_and_its_outage_is_told_once() {
+    let stage = Stage::new("deferral-source").await;
+    let (migration, messages) = harvested(&stage, 10..11).await;
+    let status_path = format!("/migrate/status/{migration}");
+    assert_eq!(stage.look_at(&status_path).await["deferrals"], json!([]));
+    let (exporter, network) = exporter_behind_a_network(&stage).await;
+    network.cut();
+    defer_twenty_times(&stage, &exporter).await;
     assert_eq!(stage.queues.told().await, NOBODY);
 
     stage

@@ -1,8 +1,8 @@
 //! The reaper's minute: what is retried, given up, sent again or held back, and whom it tells.
 
 use crate::stage::{Document, FunctionError, Proxy, REAPER_TIMEOUT, Stage};
-use granary_domain::BatchStatus;
-use granary_ledger::Stage as Part;
+use granary_domain::{BatchId, BatchStatus, Fence, MigrationId, TimeRange};
+use granary_ledger::{ReExport, ReExported, RepairMigration, Stage as Part};
 use serde_json::{Value, json};
 
 const FROM: &str = "2026-03-01T10:00:00Z";
@@ -132,8 +132,34 @@ async fn a2_a_batch_that_killed_five_workers_is_parked_by_the_reaper() {
 
     send_parked_again(&stage).await;
     stage.run_until_quiet().await;
+    let (exported, quarantined): (u64, u64) = stage.row("SELECT exported, quarantined FROM batch").await;
+    assert_eq!(exported + quarantined, 10);
+    assert!(quarantined <= 3, "careful from the third on: {quarantined}");
+
+    have_all_exported_again(&stage).await;
+    stage.run_until_quiet().await;
+    stage.reap().await;
     stage.assert_archived(&messages, FROM, TO).await;
     stage.finish().await;
+}
+
+/// Gives messages over which a worker died another chance.
+async fn have_all_exported_again(stage: &Stage) {
+    let heir = RepairMigration {
+        id: MigrationId::new(),
+        range: TimeRange::new(FROM.parse().unwrap(), TO.parse().unwrap()).unwrap(),
+        batch_size: 100,
+    };
+    let batches: Vec<(u64, u32)> = stage.rows("SELECT id, fence FROM batch").await;
+    for (batch, fence) in batches {
+        let wanted = ReExport {
+            batch: BatchId(batch),
+            fence: Fence(fence),
+            reason: "its workers died of something else",
+            heir: &heir,
+        };
+        assert_eq!(stage.ledger.re_export(&wanted).await.unwrap(), ReExported::Asked);
+    }
 }
 
 /// Attempts of batches that nobody else asks about.

@@ -52,7 +52,7 @@ async fn e12_the_object_of_a_worker_that_was_cancelled_while_it_uploaded_is_name
     let (stage, messages) = handed_off("cancelled-orphan", 1, &[AT_ONCE]).await;
     killed_after_its_put(&stage).await;
     let orphan = key_of(&stage, 10, 1).await;
-    assert_eq!(stage.bucket.objects().await, [orphan.clone()]);
+    assert_eq!(stage.bucket.objects().await, std::slice::from_ref(&orphan));
     let held = stage.sweep(&APPLY).await;
     assert_eq!(
         (held.orphans.count, held.looked_at),
@@ -138,10 +138,8 @@ async fn e12_what_is_young_stays_and_what_is_not_ours_by_name_is_named_and_stays
     let (stage, messages) = handed_off("young", 1, &[]).await;
     stage.run_until_quiet().await;
     let root = stage.archive_root();
-    let young = ObjectKey::from_record(format!(
-        "{}",
-        key_of(&stage, 10, 1).await.as_str().replace(".zst", ".gz")
-    ));
+    let young = key_of(&stage, 10, 1).await.as_str().replace(".zst", ".gz");
+    let young = ObjectKey::from_record(young);
     let foreign = [
         format!("{root}README.txt"),
         format!("{root}dt=2026-03-01/hour=10/batch-1-g1.csv"),
@@ -314,5 +312,52 @@ async fn s1_only_an_operator_sweeps_and_nobody_below_the_age_of_the_deployment()
             .unwrap();
         assert_eq!(answer["statusCode"], status, "{answer}");
     }
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e12_objects_of_a_sealed_hour_stay_though_the_ledger_knows_their_batches_no_more() {
+    let (stage, _messages) = handed_off("sealed", 2, &[]).await;
+    stage.run_until_quiet().await;
+    let before = stage.bucket.keys().await;
+    let batch: u64 = stage
+        .row("SELECT id FROM batch WHERE HOUR(hour_start) = 10")
+        .await;
+    stage
+        .sql(&format!(
+            "INSERT INTO sealed_range (range_from, range_to, last_batch_id, windows, messages, exported, missing, \
+             quarantined, batches, objects, bytes_stored, digest_high, digest_low, sealed_at, sealed_by) \
+             SELECT hour_start, hour_start + INTERVAL 1 HOUR, id, '[]', 10, 10, 0, 0, 1, 1, bytes_stored, 0, 0, \
+             UTC_TIMESTAMP(6), 'test' FROM batch WHERE id = {batch}"
+        ))
+        .await;
+    for table in [
+        "message WHERE batch_id",
+        "attempt WHERE batch_id",
+        "batch WHERE id",
+    ] {
+        stage.sql(&format!("DELETE FROM {table} = {batch}")).await;
+    }
+    let with_unknown = SweepArguments {
+        include_unknown: true,
+        ..APPLY
+    };
+    let report = stage.sweep(&with_unknown).await;
+    assert_eq!(
+        (report.looked_at, report.orphans.count, report.manifests.count),
+        (4, 0, 0)
+    );
+    assert_eq!(stage.bucket.keys().await, before);
+
+    // Of a later number, it is nothing that was sealed.
+    let layout = stage.bucket.archive.layout();
+    let later = layout.object(hour(10), BatchId(batch + 100), Generation(1), FORM);
+    stage.bucket.put(later.as_str(), b"x".to_vec()).await;
+    assert_eq!(
+        stage.sweep(&APPLY).await.unknown.keys,
+        std::slice::from_ref(&later)
+    );
+    assert_eq!(stage.sweep(&with_unknown).await.orphans.keys, [later]);
+    assert_eq!(stage.bucket.keys().await, before);
     stage.finish().await;
 }

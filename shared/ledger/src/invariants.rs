@@ -70,14 +70,12 @@ impl Ledger {
             let Some((invariant, text)) = counted.contradiction() else {
                 continue;
             };
-            let violation = Violation::new(invariant, counted.subject, text);
-            violations.push(match invariant {
-                Invariant::OneStanding => {
-                    let owned = format!("m.batch_id = {}", counted.batch);
-                    violation.of_messages(self.ids_where(&owned).await?, counted.owned)
-                }
-                _ => violation,
-            });
+            let mut violation = Violation::new(invariant, counted.subject, text);
+            if invariant == Invariant::OneStanding {
+                let owned = format!("m.batch_id = {}", counted.batch);
+                violation = violation.of_messages(self.ids_where(&owned).await?, counted.owned);
+            }
+            violations.push(violation);
         }
         Ok(violations)
     }

@@ -39,6 +39,7 @@ mod operation;
 mod alert;
 mod control;
 mod seeded;
+mod seal;
 mod sealed;
 mod purge;
 
@@ -63,7 +64,8 @@ pub use re_export::{ReExport, ReExported, Superseded};
 pub use reap::Reaped;
 pub use repair::{FoundAgain, RepairMigration};
 pub use record::{PageOfMessages, Recorded, SeenMessage};
-pub use purge::{Purged, Seal, SealIntent};
+pub use purge::Purged;
+pub use seal::{Seal, SealIntent};
 pub use sealed::SealedRange;
 pub use seeded::SeededBatch;
 pub use settle::{Exception, Fenced, Settlement};

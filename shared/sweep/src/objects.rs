@@ -39,10 +39,10 @@ impl Sweeper {
         for (object, place) in page.objects.into_iter().zip(places) {
             report.looked_at += 1;
             report.bytes_looked_at += object.bytes;
-            let fate = match fate_of(&object.key, place, knowledge_of(place, &known, &sealed)) {
-                Fate::Unknown if arguments.include_unknown => orphan(place),
-                fate => fate,
-            };
+            let mut fate = fate_of(&object.key, place, knowledge_of(place, &known, &sealed));
+            if fate == Fate::Unknown && arguments.include_unknown {
+                fate = orphan(place);
+            }
             match sort(&object, fate, old_enough, report) {
                 Sorted::Doomed => doomed.push((object, fate)),
                 Sorted::Stays => {}

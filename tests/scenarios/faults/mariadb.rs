@@ -103,7 +103,7 @@ async fn d1_too_many_connections_keep_new_workers_out_and_lose_no_message() {
     stage.finish().await;
 }
 
-/// D1: SIGKILL and restart, again and again, while a harvester, exporters and the reaper are at work.
+/// D1: SIGKILL and restart, again and again, while a harvester and an exporter are at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_a_server_that_is_killed_and_restarted_in_mid_run_loses_and_doubles_nothing() {
     let mut server = MariaDb::start().await;
@@ -122,7 +122,7 @@ async fn d1_a_server_that_is_killed_and_restarted_in_mid_run_loses_and_doubles_n
     stage.backfill(NOON, TO).await;
     for kill in 1..=KILLS {
         let begun = format!("SELECT COUNT(*) >= {} FROM attempt", 10 * kill);
-        let (_, exports, _, ()) = tokio::join!(
+        let (_, exports, ()) = tokio::join!(
             stage.try_harvest(),
             async {
                 let mut exports = Exports::default();
@@ -131,7 +131,6 @@ async fn d1_a_server_that_is_killed_and_restarted_in_mid_run_loses_and_doubles_n
                 }
                 exports
             },
-            stage.try_reap(),
             async {
                 stage.until(&begun).await;
                 server.kill().await;

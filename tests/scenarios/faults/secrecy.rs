@@ -86,28 +86,76 @@ fn assert_discreet(name: &str, text: &str) {
     }
 }
 
-/// S2, S1: everything fails in turn, at the most talkative of log levels, and everything that was written is searched.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s2_a_run_full_of_faults_writes_down_no_content_no_address_and_no_secret() {
-    let server = MariaDb::start().await;
-    let mut stage = stage_of_canaries(&server).await;
-    let ledger_network = Proxy::before(
-        &stage
+/// Between the functions and everything that they stand on.
+struct Wires {
+    ledger: Proxy,
+    source: HttpProxy,
+    archive: HttpProxy,
+    queues: HttpProxy,
+}
+
+impl Wires {
+    async fn lay(stage: &mut Stage) -> Self {
+        let ledger = stage
             .setting("GRANARY_LEDGER_URL")
-            .replace("granary:of-a-test", &format!("granary_user:{SECRET}")),
-    )
-    .await;
-    let source = HttpProxy::before(stage.setting("GRANARY_ES_URL")).await;
-    let archive = HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
-    let queues = HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
-    let with_password = source.url.replace("http://", &format!("http://user:{SECRET}@"));
-    stage.tell(&[
-        ("GRANARY_LEDGER_URL", &ledger_network.url()),
-        ("GRANARY_ES_URL", &with_password),
-        ("AWS_ENDPOINT_URL_S3", &archive.url),
-        ("AWS_ENDPOINT_URL_SQS", &queues.url),
-        ("AWS_ENDPOINT_URL_SNS", &queues.url),
-    ]);
+            .replace("granary:of-a-test", &format!("granary_user:{SECRET}"));
+        let wires = Self {
+            ledger: Proxy::before(&ledger).await,
+            source: HttpProxy::before(stage.setting("GRANARY_ES_URL")).await,
+            archive: HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await,
+            queues: HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await,
+        };
+        let with_password = wires
+            .source
+            .url
+            .replace("http://", &format!("http://user:{SECRET}@"));
+        stage.tell(&[
+            ("GRANARY_LEDGER_URL", &wires.ledger.url()),
+            ("GRANARY_ES_URL", &with_password),
+            ("AWS_ENDPOINT_URL_S3", &wires.archive.url),
+            ("AWS_ENDPOINT_URL_SQS", &wires.queues.url),
+            ("AWS_ENDPOINT_URL_SNS", &wires.queues.url),
+        ]);
+        wires
+    }
+
+    /// Refused for good, so that attempts fail with a reason; refused for a while; half an answer; one that isn't what it
+    /// should be.
+    fn fail_exports(&self) {
+        let document = |fault, times| {
+            self.source
+                .inject(fault, times, |asked| asked.path.contains("_mget"));
+        };
+        document(Fault::Refuse(indiscreet(400)), 2);
+        document(Fault::Refuse(indiscreet(503)), 5);
+        document(Fault::BreakOffAfter { bytes: 200 }, 5);
+        document(Fault::Edit(|answer| answer["docs"] = json!(CONTENT)), 1);
+        let object = |said, times| {
+            self.archive
+                .inject(Fault::Refuse(said), times, |asked| asked.method == "PUT");
+        };
+        object(Said::by_s3(403, "AccessDenied"), 1);
+        object(Said::by_s3(503, "SlowDown"), 6);
+        let queue = Fault::Refuse(Said::by_s3(500, "InternalError"));
+        self.queues.inject(queue, 12, |_| true);
+    }
+
+    fn fail_harvests(&self) {
+        self.source.inject(Fault::Refuse(indiscreet(400)), 3, |asked| {
+            asked.path.contains("_search")
+        });
+    }
+
+    fn restore(&self) {
+        self.ledger.restore();
+        self.source.restore();
+        self.archive.restore();
+        self.queues.restore();
+    }
+}
+
+/// 400 messages in the source, one of them with a status; half of them recorded and sent.
+async fn half_harvested(stage: &Stage) -> Vec<Document> {
     let messages: Vec<_> = (0..400).map(document).collect();
     stage.index_messages(&messages).await;
     let status = json!({"message_id": "m-0000", "state": CONTENT}).to_string();
@@ -117,76 +165,62 @@ async fn s2_a_run_full_of_faults_writes_down_no_content_no_address_and_no_secret
         .await;
     stage.backfill(FROM, NOON).await;
     stage.harvest().await;
+    messages
+}
 
-    // Refused for good: attempts fail, with a reason.
-    source.inject(Fault::Refuse(indiscreet(400)), 2, |asked| {
-        asked.path.contains("_mget")
-    });
-    // For a while; half an answer; one that isn't what it should be.
-    source.inject(Fault::Refuse(indiscreet(503)), 5, |asked| {
-        asked.path.contains("_mget")
-    });
-    source.inject(Fault::BreakOffAfter { bytes: 200 }, 5, |asked| {
-        asked.path.contains("_mget")
-    });
-    source.inject(
-        Fault::Edit(|answer| answer["docs"] = json!(CONTENT)),
-        1,
-        |asked| asked.path.contains("_mget"),
-    );
-    archive.inject(Fault::Refuse(Said::by_s3(403, "AccessDenied")), 1, |asked| {
-        asked.method == "PUT"
-    });
-    archive.inject(Fault::Refuse(Said::by_s3(503, "SlowDown")), 6, |asked| {
-        asked.method == "PUT"
-    });
-    queues.inject(Fault::Refuse(Said::by_s3(500, "InternalError")), 12, |_| true);
-    stage
-        .queues
-        .send(
-            &stage.queues.normal,
-            &format!("{{\"v\":99,\"text\":\"{CONTENT}\"}}"),
-        )
-        .await;
+/// Everything fails in turn. What an exporter said that couldn't even start.
+async fn let_everything_fail(stage: &Stage, wires: &Wires) -> String {
+    wires.fail_exports();
+    let future_version = format!("{{\"v\":99,\"text\":\"{CONTENT}\"}}");
     let foreign = format!("{CONTENT} {SECRET}");
-    stage.queues.send(&stage.queues.normal, &foreign).await;
+    for body in [future_version, foreign] {
+        stage.queues.send(&stage.queues.normal, &body).await;
+    }
     let exports = stage.export_all().await;
     stage.try_reap().await.ok();
     stage.try_reap().await.ok();
     // The ledger goes away under everybody.
     stage.backfill(NOON, TO).await;
     let (queue, message) = exports.returned.first().expect("what can't be read comes back");
-    ledger_network.cut();
+    wires.ledger.cut();
     let _outcomes = tokio::join!(
         stage.harvester.invoke(json!({}), SHORT),
         stage.reaper.invoke(json!({}), SHORT),
         stage.exporter(0).invoke(sqs_event(&[(queue, message)]), SHORT),
     );
     let refusal = stage.another("exporter", &[]).refusal().await;
-    ledger_network.restore();
-    source.inject(Fault::Refuse(indiscreet(400)), 3, |asked| {
-        asked.path.contains("_search")
-    });
+    wires.ledger.restore();
+    wires.fail_harvests();
     stage.try_harvest().await.ok();
+    refusal
+}
+
+async fn let_everything_recover(stage: &Stage, wires: &Wires) {
+    wires.restore();
     stage.let_leases_end().await;
     stage.let_delays_end().await;
-    source.restore();
-    archive.restore();
-    queues.restore();
-    // Those two would come back until they are dead letters.
+    // What can't be read would come back until it is a dead letter.
     stage.queues.purge(&stage.queues.normal).await;
     stage
         .sql("UPDATE batch SET enqueued_at = NULL WHERE status = 'pending'")
         .await;
     stage.run_until_quiet().await;
+}
 
-    let failed: u64 = stage
+/// S2, S1: everything fails in turn, at the most talkative of log levels, and everything that was written is searched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2_a_run_full_of_faults_writes_down_no_content_no_address_and_no_secret() {
+    let server = MariaDb::start().await;
+    let mut stage = stage_of_canaries(&server).await;
+    let wires = Wires::lay(&mut stage).await;
+    let messages = half_harvested(&stage).await;
+    let refusal = let_everything_fail(&stage, &wires).await;
+    let_everything_recover(&stage, &wires).await;
+
+    let reasons: u64 = stage
         .row("SELECT COUNT(*) FROM attempt WHERE error_text IS NOT NULL")
         .await;
-    assert!(
-        failed >= 3,
-        "{failed} attempts have an error text: too few to learn from"
-    );
+    assert!(reasons >= 3, "{reasons} reasons are too few to learn from");
     for (table, text) in ledger(&stage).await {
         assert_discreet(&table, &text);
     }

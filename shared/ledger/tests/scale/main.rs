@@ -4,6 +4,7 @@
 //! smaller while one works on it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+#![allow(clippy::print_stdout, reason = "the table is what people run it for")]
 
 #[path = "../server/mod.rs"]
 mod server;
@@ -17,7 +18,7 @@ use granary_ledger::{
     Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
 };
 use jiff::SignedDuration;
-use measure::Measures;
+use measure::{Measures, WARM_UPS};
 use server::Server;
 use std::time::{Duration, Instant};
 use synthetic::Synthetic;
@@ -57,7 +58,9 @@ async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms()
 
     let mut measures = Measures::default();
     counts(&mut measures, &ledger, &synthetic).await;
+    queues(&mut measures, &ledger, &synthetic).await;
     evidence(&mut measures, &ledger, &synthetic).await;
+    lookups(&mut measures, &ledger, &synthetic).await;
     journey(&mut measures, &ledger, &synthetic).await;
     reaping(&mut measures, &ledger).await;
     recording(&mut measures, &ledger, &synthetic).await;
@@ -102,6 +105,11 @@ async fn counts(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic)
             ledger.windows_of(id, None, 500).await.unwrap()
         })
         .await;
+}
+
+/// What the reaper looks for at every tick.
+async fn queues(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
+    let (id, all) = (synthetic.migration(), synthetic.range());
     measures
         .of("deferrals", || async { ledger.deferrals().await.unwrap() })
         .await;
@@ -157,12 +165,17 @@ async fn counts(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic)
         .await;
 }
 
+/// Hours all of whose batches are completed, far apart.
+fn completed_hours(synthetic: &Synthetic) -> Vec<Hour> {
+    let completed = synthetic.first_open() / synthetic.batches_per_hour;
+    (1..=WARM_UPS)
+        .map(|number| synthetic.hour(number * completed / (WARM_UPS + 1)))
+        .collect()
+}
+
 /// What a verification reads of an hour.
 async fn evidence(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
-    let completed = synthetic.first_open() / synthetic.batches_per_hour;
-    let hours: Vec<Hour> = (1..=21)
-        .map(|number| synthetic.hour(number * completed / 22))
-        .collect();
+    let hours = completed_hours(synthetic);
     let turn = std::cell::Cell::new(0);
     let next = || {
         turn.set(turn.get() + 1);
@@ -208,6 +221,16 @@ async fn evidence(measures: &mut Measures, ledger: &Ledger, synthetic: &Syntheti
             ledger.digests_of_batches(&batches).await.unwrap()
         })
         .await;
+}
+
+/// What is asked of single messages and batches.
+async fn lookups(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
+    let hours = completed_hours(synthetic);
+    let turn = std::cell::Cell::new(0);
+    let next = || {
+        turn.set(turn.get() + 1);
+        hours[turn.get() % hours.len()]
+    };
     let ids: Vec<_> = (1..=5_000_u64)
         .map(|number| {
             Synthetic::id(number * (synthetic.messages() / 5_001))
@@ -224,10 +247,10 @@ async fn evidence(measures: &mut Measures, ledger: &Ledger, synthetic: &Syntheti
         untold_max: Duration::from_secs(3_600),
     };
     measures
-        .of("violations_in a slice of 20 batches", || async {
+        .of("violations_in a slice of 12 batches", || async {
             let after =
                 BatchId((next().start().as_second() - Synthetic::start().as_second()).unsigned_abs() / 72);
-            let slice = ledger.slice_after(after, 20).await.unwrap().unwrap();
+            let slice = ledger.slice_after(after, 12).await.unwrap().unwrap();
             ledger.violations_in(&slice, &bounds).await.unwrap()
         })
         .await;

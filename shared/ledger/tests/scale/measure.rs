@@ -1,9 +1,11 @@
-//! How long things take: medians of twenty, after one to warm up.
+//! How long things take: medians of twenty, after some to warm up.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 20;
+/// As many as there are hours that a measure goes round.
+pub(crate) const WARM_UPS: u64 = 5;
 const HOT_MILLIS_MAX: u128 = 100;
 
 #[derive(Default)]
@@ -19,7 +21,9 @@ impl Measures {
         name: &'static str,
         work: impl Fn() -> Fut,
     ) {
-        work().await;
+        for _ in 0..WARM_UPS {
+            work().await;
+        }
         let mut times = Vec::with_capacity(ROUNDS);
         for _ in 0..ROUNDS {
             let began = Instant::now();
