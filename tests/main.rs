@@ -6,7 +6,10 @@
 //! process on a Runtime API of the test's own. Addresses come from the local stack: `. .local/env`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
-#![allow(clippy::disallowed_methods, reason = "a test stands outside the product: it takes no steps")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the product: it takes no steps"
+)]
 
 mod stage;
 mod scenarios;

@@ -242,7 +242,9 @@ pub(crate) struct Purge {
 }
 
 fn age(text: &str) -> Result<Duration, String> {
-    let span: SignedDuration = text.parse().map_err(|error| format!("it is not a duration such as 24h: {error}"))?;
+    let span: SignedDuration = text
+        .parse()
+        .map_err(|error| format!("it is not a duration such as 24h: {error}"))?;
     Duration::try_from(span).map_err(|_| "an age can't be negative".to_owned())
 }
 

@@ -271,7 +271,11 @@ async fn e9_a_batch_is_handed_back_when_the_time_is_nearly_over_and_burns_no_att
         if handed_back > 1 {
             stage.let_delays_end().await;
         }
-        assert_eq!(stage.reap().await["sent"], 1, "the first time it is sent again at once");
+        assert_eq!(
+            stage.reap().await["sent"],
+            1,
+            "the first time it is sent again at once"
+        );
     }
     to_es.restore();
     deliver(&stage, &exporter, EXPORTER_TIMEOUT).await.unwrap();

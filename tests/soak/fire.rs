@@ -21,7 +21,10 @@ impl Play<'_> {
             let (victim, deaths) = match victim {
                 0 => (&self.stage.reaper, &self.killed.reapers),
                 1 | 2 => (&self.stage.harvester, &self.killed.harvesters),
-                number => (self.stage.exporter(number % self.exporters), &self.killed.exporters),
+                number => (
+                    self.stage.exporter(number % self.exporters),
+                    &self.killed.exporters,
+                ),
             };
             victim.end();
             deaths.fetch_add(1, Ordering::Relaxed);

@@ -53,7 +53,10 @@ async fn nothing_is_lost_and_nothing_is_twice_whatever_dies() {
         in_peace.per_second(),
         share * 100.0
     );
-    assert!(under_fire.killed() > 0 && under_fire.restarts() > 0, "{under_fire}");
+    assert!(
+        under_fire.killed() > 0 && under_fire.restarts() > 0,
+        "{under_fire}"
+    );
     assert!(share >= THROUGHPUT_SHARE_MIN, "{share:.2}");
 }
 
@@ -108,8 +111,6 @@ fn message(number: usize) -> Document {
         second % 60
     );
     let text = format!("message {number} ").repeat(TEXT_BYTES / 16);
-    let body = format!(
-        r#"{{"message_id":"m-{number:07}","created_at":"{created_at}","text":"{text}"}}"#
-    );
+    let body = format!(r#"{{"message_id":"m-{number:07}","created_at":"{created_at}","text":"{text}"}}"#);
     Document::raw(&format!("m-{number:07}"), body)
 }

@@ -44,7 +44,10 @@ impl IndexNames {
             Document::raw(&message.doc_id, body)
         };
         let statuses: Vec<_> = messages.iter().step_by(10).map(status).collect();
-        self.owner.indices.write(&self.owner.indices.status, &statuses).await;
+        self.owner
+            .indices
+            .write(&self.owner.indices.status, &statuses)
+            .await;
     }
 }
 
@@ -154,7 +157,12 @@ impl Play<'_> {
             batches,
             time: Duration::from_micros(micros),
             deliveries: get(&self.deliveries),
-            killed: [&self.killed.exporters, &self.killed.harvesters, &self.killed.reapers].map(get),
+            killed: [
+                &self.killed.exporters,
+                &self.killed.harvesters,
+                &self.killed.reapers,
+            ]
+            .map(get),
             restarts: [&self.killed.mariadbs, &self.killed.elasticsearches].map(get),
             reaped: self.stage.row(&count("reaped")).await,
             deferred: self.stage.row(&count("deferred")).await,
@@ -167,7 +175,9 @@ impl Play<'_> {
 async fn assert_archived(stage: &Stage, messages: &[Document]) {
     let report = stage.verify(FROM, TO).await;
     assert_eq!(report.verdict, Verdict::Complete, "{:?}", report.account.findings);
-    let parked: u64 = stage.row("SELECT COUNT(*) FROM batch WHERE parked_at IS NOT NULL").await;
+    let parked: u64 = stage
+        .row("SELECT COUNT(*) FROM batch WHERE parked_at IS NOT NULL")
+        .await;
     assert_eq!(parked, 0, "parked");
     let lines = stage.bucket.lines().await;
     let ids: BTreeSet<&str> = lines.iter().map(|line| line.message_id.as_str()).collect();

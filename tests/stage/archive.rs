@@ -6,8 +6,8 @@ use aws_sdk_s3::Client;
 use granary_archive::Archive;
 use granary_domain::{Layout, ObjectKey, QUARANTINE};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -148,9 +148,16 @@ impl Bucket {
 
     /// The same, with the checksum noted on it.
     pub(crate) async fn put_as_a_worker(&self, key: &str, body: Vec<u8>) {
-        let sha256: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256: String = Sha256::digest(&body)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let put = self.s3.put_object().bucket(&self.name).key(key);
-        put.metadata("sha256", sha256).body(body.into()).send().await.unwrap();
+        put.metadata("sha256", sha256)
+            .body(body.into())
+            .send()
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn delete(&self, key: &str) {

@@ -21,8 +21,8 @@ mod http_proxy;
 
 pub(crate) use archive::ExportedLine;
 pub(crate) use function::{Function, FunctionError};
-pub(crate) use invariants::APPLY;
 pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
+pub(crate) use invariants::APPLY;
 pub(crate) use mariadb::MariaDb;
 pub(crate) use node::Node;
 pub(crate) use proxy::Proxy;

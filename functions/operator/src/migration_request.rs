@@ -13,7 +13,15 @@ use granary_source::SourceError;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-const FIELDS: [&str; 7] = ["batchSize", "filters", "priority", "dryRun", "from", "to", "reExport"];
+const FIELDS: [&str; 7] = [
+    "batchSize",
+    "filters",
+    "priority",
+    "dryRun",
+    "from",
+    "to",
+    "reExport",
+];
 
 /// The body of `POST /migrate`.
 #[derive(Debug, PartialEq)]
@@ -119,7 +127,13 @@ impl MigrationRequest {
         if self.from.is_some() || self.to.is_some() {
             return refuse_sealed(services, range).await;
         }
-        if services.ledger().await?.first_sealed_hour_of(range).await?.is_some() {
+        if services
+            .ledger()
+            .await?
+            .first_sealed_hour_of(range)
+            .await?
+            .is_some()
+        {
             notes.push("Hours that are sealed are left out: their messages are archived already.".to_owned());
         }
         Ok(())

@@ -44,11 +44,7 @@ pub(crate) fn desk(
 }
 
 /// What looks at batches and their objects.
-pub(crate) fn inspector(
-    archive: &ArchiveSection,
-    ledger: &Ledger,
-    aws: &aws_config::SdkConfig,
-) -> Inspector {
+pub(crate) fn inspector(archive: &ArchiveSection, ledger: &Ledger, aws: &aws_config::SdkConfig) -> Inspector {
     let archive = Archive::new(aws, &archive.bucket, archive.layout.clone());
     Inspector::new(ledger.clone(), archive)
 }

@@ -1,7 +1,10 @@
 //! Memory is bounded, whatever the object. Alone in its binary, since it measures the whole process.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
-#![allow(clippy::disallowed_methods, reason = "a test stands outside the product: it takes no steps")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the product: it takes no steps"
+)]
 
 #[path = "archive/stand.rs"]
 #[allow(dead_code, reason = "this test needs a part of it")]

@@ -2,7 +2,10 @@
 
 // Clippy knows only the test functions themselves for tests, not what they call.
 #![allow(clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "a test stands outside the product: it takes no steps")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the product: it takes no steps"
+)]
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;

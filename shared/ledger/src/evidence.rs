@@ -5,7 +5,8 @@
 use crate::row::{Columns, at, placeholders, unreadable};
 use crate::{Ledger, LedgerError};
 use granary_domain::{
-    BatchId, BatchStatus, Fence, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, TimeRange, WindowId,
+    BatchId, BatchStatus, Fence, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, TimeRange,
+    WindowId,
 };
 use mysql_async::{Params, Row, Value, params};
 use std::collections::HashMap;

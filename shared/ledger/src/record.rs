@@ -7,10 +7,10 @@
 
 use crate::connect::Doing;
 use crate::error::During;
-use crate::rescan::note_late;
 use crate::plan::{PlannedBatch, PlannedRow, distinct, folds, plan};
-use crate::sealed::{closed_hours, without_closed};
+use crate::rescan::note_late;
 use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, uuid};
+use crate::sealed::{closed_hours, without_closed};
 use crate::window::micros;
 use crate::{LeasedWindow, Ledger, LedgerError};
 use granary_domain::{BatchId, MessageId, Tally, WindowId};

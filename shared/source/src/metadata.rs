@@ -304,6 +304,5 @@ fn search<'a>(from: &'a MetadataSource, query: &'a Value) -> Search<'a> {
 }
 
 fn read(answer: &Bytes) -> Result<Answer<'_>, SourceError> {
-    serde_json::from_slice(answer)
-        .map_err(|error| SourceError::malformed(OPERATION, &error).carrying(answer))
+    serde_json::from_slice(answer).map_err(|error| SourceError::malformed(OPERATION, &error).carrying(answer))
 }

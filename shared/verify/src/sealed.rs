@@ -65,7 +65,9 @@ struct Checked {
 impl Verifier {
     /// What is sealed of an hour; `None`: nothing is.
     pub(crate) async fn seals_of(&self, hour: Hour) -> Result<Option<Seals>, VerifyError> {
-        Ok(Seals::of(&self.ledger.sealed_ranges(hour.range(), SEALS_MAX).await?))
+        Ok(Seals::of(
+            &self.ledger.sealed_ranges(hour.range(), SEALS_MAX).await?,
+        ))
     }
 
     /// Looks at a sealed hour, in one step.
@@ -98,7 +100,11 @@ impl Verifier {
     }
 
     /// Quick: the bucket lists as many sealed objects, and as many bytes of them, as were sealed.
-    pub(crate) async fn check_sealed_listing(&self, look: &mut Look<'_>, seals: &Seals) -> Result<(), VerifyError> {
+    pub(crate) async fn check_sealed_listing(
+        &self,
+        look: &mut Look<'_>,
+        seals: &Seals,
+    ) -> Result<(), VerifyError> {
         let listed = self.sealed_objects(look.hour(), seals).await?;
         let bytes: u64 = listed.iter().map(|object| object.bytes).sum();
         if (listed.len() as u64, bytes) != (seals.objects, seals.bytes_stored) {
@@ -130,7 +136,10 @@ impl Verifier {
             hashes.extend(checked.hashes);
             look.account.objects_checked += 1;
             look.account.bytes_read += checked.bytes_read;
-            checked.findings.into_iter().for_each(|finding| look.find(finding));
+            checked
+                .findings
+                .into_iter()
+                .for_each(|finding| look.find(finding));
         }
         drop(checks);
         look.account.counts.archive += archived.count;
@@ -173,7 +182,12 @@ impl Verifier {
             bytes_read: 0,
             findings: Vec::new(),
         };
-        let Some(Place::Object { hour, batch, generation }) = self.archive.layout().place_of(&key) else {
+        let Some(Place::Object {
+            hour,
+            batch,
+            generation,
+        }) = self.archive.layout().place_of(&key)
+        else {
             return Ok(checked);
         };
         let finding = |kind, key: &ObjectKey, text: String| Finding {
@@ -190,11 +204,15 @@ impl Verifier {
             Ok(Some(contents)) => contents,
             Ok(None) => {
                 let text = "it isn't there any more".to_owned();
-                checked.findings.push(finding(FindingKind::ObjectMissing, &key, text));
+                checked
+                    .findings
+                    .push(finding(FindingKind::ObjectMissing, &key, text));
                 return Ok(checked);
             }
             Err(ArchiveError::Corrupt { reason, .. }) => {
-                checked.findings.push(finding(FindingKind::ObjectCorrupt, &key, reason));
+                checked
+                    .findings
+                    .push(finding(FindingKind::ObjectCorrupt, &key, reason));
                 return Ok(checked);
             }
             Err(error) => return Err(error.into()),
@@ -209,15 +227,21 @@ impl Verifier {
                     && manifest.sha256 == Some(contents.sha256.to_string());
                 if !is_its {
                     let text = "it isn't the object's".to_owned();
-                    checked.findings.push(finding(FindingKind::ManifestDiffers, &at, text));
+                    checked
+                        .findings
+                        .push(finding(FindingKind::ManifestDiffers, &at, text));
                 }
             }
             Ok(None) => {
                 let text = "it isn't there".to_owned();
-                checked.findings.push(finding(FindingKind::ManifestMissing, &at, text));
+                checked
+                    .findings
+                    .push(finding(FindingKind::ManifestMissing, &at, text));
             }
             Err(ArchiveError::Corrupt { reason, .. }) => {
-                checked.findings.push(finding(FindingKind::ManifestCorrupt, &at, reason));
+                checked
+                    .findings
+                    .push(finding(FindingKind::ManifestCorrupt, &at, reason));
             }
             Err(error) => return Err(error.into()),
         }

@@ -106,7 +106,9 @@ pub(super) async fn purge_asked_for(stage: &Stage) -> Prepared {
 pub(super) async fn re_export_asked_for(stage: &Stage) -> Prepared {
     let prepared = purge_asked_for(stage).await;
     stage.reap().await;
-    let sealed: u64 = stage.row("SELECT COUNT(*) FROM sealed_range WHERE purged_at IS NOT NULL").await;
+    let sealed: u64 = stage
+        .row("SELECT COUNT(*) FROM sealed_range WHERE purged_at IS NOT NULL")
+        .await;
     assert_eq!(sealed, 2);
     let body = json!({"from": FROM, "to": TO, "reExport": true}).to_string();
     prepared.asked(request("POST", "/migrate", &body))

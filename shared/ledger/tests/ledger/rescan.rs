@@ -238,7 +238,10 @@ async fn h8_a_range_that_was_old_when_it_was_first_read_is_not_read_again() {
     let_it_be(&stage, WEEK, 86_400 * Duration::from_secs(1)).await;
     assert!(take(&stage).await.is_none());
     let_it_be(&stage, WEEK - MINUTE, 86_400 * Duration::from_secs(1)).await;
-    stage.database.sql("UPDATE migration SET kind = 'selection'").await;
+    stage
+        .database
+        .sql("UPDATE migration SET kind = 'selection'")
+        .await;
     assert!(take(&stage).await.is_none(), "neither is what somebody selected");
     stage.database.sql("UPDATE migration SET kind = 'backfill'").await;
     assert!(take(&stage).await.is_some());

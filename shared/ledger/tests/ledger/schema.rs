@@ -12,7 +12,9 @@ async fn an_empty_database_becomes_a_ledger() {
     let applied: usize = database.row("SELECT COUNT(*) FROM refinery_schema_history").await;
     let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
     assert_eq!(applied, files.count(), "each migration once");
-    let newest: u32 = database.row("SELECT MAX(version) FROM refinery_schema_history").await;
+    let newest: u32 = database
+        .row("SELECT MAX(version) FROM refinery_schema_history")
+        .await;
     assert_eq!(ledger.schema_version().await.unwrap(), newest);
     assert!(ledger.batches_by_status().await.unwrap().is_empty());
 }

@@ -1,7 +1,10 @@
 //! Verifying, seeding and clearing, on a real Elasticsearch, a real MySQL and S3.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
-#![allow(clippy::disallowed_methods, reason = "a test stands outside the product: it takes no steps")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the product: it takes no steps"
+)]
 
 mod database;
 mod stand;

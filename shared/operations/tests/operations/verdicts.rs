@@ -230,7 +230,13 @@ async fn an_hour_that_is_too_large_for_one_step_takes_several() {
     assert!(steps > 3, "{steps}");
     let counts = report.account.counts;
     assert_eq!(
-        (report.verdict, report.account.hours, counts.source, counts.ledger, counts.archive),
+        (
+            report.verdict,
+            report.account.hours,
+            counts.source,
+            counts.ledger,
+            counts.archive
+        ),
         (Verdict::Complete, 1, 20, 20, 20),
         "{report:#?}"
     );
