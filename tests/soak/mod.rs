@@ -8,6 +8,8 @@
 //! The clock runs faster than in the real thing: the harvester and the reaper tick every two seconds instead of every
 //! minute, and a lease lasts 15 s instead of 90. Everything else is as deployed.
 
+#![allow(clippy::print_stdout, reason = "people watch it for half an hour")]
+
 mod dice;
 mod peace;
 mod fire;

@@ -19,6 +19,7 @@ mod window;
 mod rescan;
 mod lateness;
 mod record;
+mod account;
 mod plan;
 mod outbox;
 mod claim;

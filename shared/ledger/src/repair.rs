@@ -4,9 +4,9 @@
 //! recorded from the beginning: there is nothing in it that a harvester would have to read. It belongs to a migration
 //! of the repair's own, which has its whole range in windows and so is draining.
 
+use crate::account::record_messages;
 use crate::connect::Doing;
 use crate::error::During;
-use crate::record::record_messages;
 use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, uuid};
 use crate::sealed::closed_hours;
 use crate::window::tally_of;

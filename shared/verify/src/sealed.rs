@@ -13,7 +13,7 @@ use crate::report::Finding;
 use crate::scan::{Pages, TRIES_MAX, is_worth_another_try};
 use crate::{Account, FindingKind, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
-use granary_archive::{ArchiveError, StoredObject};
+use granary_archive::{ArchiveError, Contents, StoredObject};
 use granary_domain::{BatchId, Hour, IdDigest, MessageId, ObjectKey, Place};
 use granary_ledger::{SealedRange, Standing};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -220,32 +220,30 @@ impl Verifier {
         checked.bytes_read = contents.bytes_stored;
         checked.hashes = hashes;
         let at = self.archive.layout().manifest(hour, batch, generation);
-        match self.archive.manifest(&at).await {
-            Ok(Some(manifest)) => {
-                let is_its = manifest.object.as_ref() == Some(&key)
-                    && manifest.id_digest == contents.id_digest
-                    && manifest.sha256 == Some(contents.sha256.to_string());
-                if !is_its {
-                    let text = "it isn't the object's".to_owned();
-                    checked
-                        .findings
-                        .push(finding(FindingKind::ManifestDiffers, &at, text));
-                }
-            }
-            Ok(None) => {
-                let text = "it isn't there".to_owned();
-                checked
-                    .findings
-                    .push(finding(FindingKind::ManifestMissing, &at, text));
-            }
-            Err(ArchiveError::Corrupt { reason, .. }) => {
-                checked
-                    .findings
-                    .push(finding(FindingKind::ManifestCorrupt, &at, reason));
-            }
-            Err(error) => return Err(error.into()),
+        if let Some((kind, text)) = self.check_manifest_of(&key, &contents, &at).await? {
+            checked.findings.push(finding(kind, &at, text));
         }
         Ok(checked)
+    }
+
+    /// What is wrong with a sealed object's manifest.
+    async fn check_manifest_of(
+        &self,
+        object: &ObjectKey,
+        contents: &Contents,
+        at: &ObjectKey,
+    ) -> Result<Option<(FindingKind, String)>, VerifyError> {
+        Ok(match self.archive.manifest(at).await {
+            Ok(Some(manifest)) => {
+                let is_its = manifest.object.as_ref() == Some(object)
+                    && manifest.id_digest == contents.id_digest
+                    && manifest.sha256 == Some(contents.sha256.to_string());
+                (!is_its).then(|| (FindingKind::ManifestDiffers, "it isn't the object's".to_owned()))
+            }
+            Ok(None) => Some((FindingKind::ManifestMissing, "it isn't there".to_owned())),
+            Err(ArchiveError::Corrupt { reason, .. }) => Some((FindingKind::ManifestCorrupt, reason)),
+            Err(error) => return Err(error.into()),
+        })
     }
 
     /// What the source shows against the ids of sealed objects, and against what came on record since.
