@@ -1,7 +1,7 @@
 //! The plan of every statement: none of them reads a big table from end to end.
 //!
 //! The statements aren't copied: every function of the ledger is called on a hundred thousand messages, the server logs
-//! what it was asked with the values that it was asked with, and each statement is EXPLAINed. A function that isn't called
+//! what it was asked with the values that it was asked with, and EXPLAIN says how each statement is done. A function that isn't called
 //! here fails the test, and so does a statement that scans and isn't excused.
 
 mod asking;
