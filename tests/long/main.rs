@@ -4,7 +4,10 @@
 //! prove in size and patience only.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
-#![allow(clippy::disallowed_methods, reason = "a test stands outside the product: it takes no steps")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the product: it takes no steps"
+)]
 #![allow(
     dead_code,
     unused_imports,

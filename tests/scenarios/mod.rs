@@ -7,7 +7,7 @@ mod delivery;
 mod overlap;
 mod outage;
 mod deferral;
-mod three_minutes;
+mod a_killed_worker;
 mod reaping;
 mod faithful;
 mod quarantine;

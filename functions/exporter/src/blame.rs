@@ -7,7 +7,7 @@
 use crate::export::Exporter;
 use crate::fetch::{ANSWER_BYTES_MAX, DOCUMENTS_UNDER_PRESSURE_MIN};
 use futures::{StreamExt, TryStreamExt, stream};
-use granary_domain::Failure;
+use granary_domain::{Failure, MessageId};
 use granary_ledger::{ClaimedBatch, OwnedMessage};
 use granary_source::{Document, DocumentRef, Metadata, SourceError};
 
@@ -17,6 +17,8 @@ const BLAMED_FROM_DEFERRAL: u32 = 2;
 const TRIES_ALONE_MAX: u32 = 3;
 /// An `_id` that no document has.
 const NO_DOCUMENT: &str = "granary: no document";
+/// An id that no message has, in a field of numbers as in one of keywords.
+const NOBODY: &str = "-1";
 
 /// What may help.
 pub(crate) enum Remedy {
@@ -83,10 +85,15 @@ impl Exporter {
         let nothing = DocumentRef {
             index: &message.index,
             doc_id: NO_DOCUMENT,
-            routing: None,
+            routing: message.routing.as_deref(),
         };
+        // An empty list of ids would be answered without a look into any shard.
+        let Ok(nobody) = MessageId::try_from(NOBODY.to_owned()) else {
+            return false;
+        };
+        let nobody = [&nobody];
         let metadata = stream::iter(&self.metadata)
-            .map(|from| self.source.metadata(from, &[], ANSWER_BYTES_MAX))
+            .map(|from| self.source.metadata(from, &nobody, ANSWER_BYTES_MAX))
             .buffered(self.metadata.len().max(1))
             .try_collect::<Vec<Metadata>>();
         let wanted = [nothing];

@@ -24,6 +24,7 @@ mod seed;
 mod verify;
 mod sweep;
 mod purge;
+mod steering;
 
 #[cfg(test)]
 mod tests;

@@ -43,12 +43,13 @@ pub(crate) enum Wish {
     Clear,
 }
 
-/// Puts a job on record, and works on it for as long as somebody may be kept waiting.
+/// Puts a job on record, and works on it for as long as somebody may be kept waiting. Who wanted it is written down first:
+/// nothing is ever done that nobody answers for.
 pub(crate) async fn ask(services: &Services, role: Role, wish: Wish) -> Result<Answer, Problem> {
     let until = Instant::now() + Duration::from_secs(WORK_SECS_MAX);
     let desk = desk(services).await?;
     let job = job_of(services, role, wish).await?;
-    let id = desk.ask(&job, role.as_str()).await?;
+    let id = Uuid::now_v7();
     let arguments = job.arguments().map_err(anyhow::Error::from)?;
     let effect = json!({ "operationId": id });
     services
@@ -59,6 +60,7 @@ pub(crate) async fn ask(services: &Services, role: Role, wish: Wish) -> Result<A
             effect,
         })
         .await?;
+    desk.ask_as(id, &job, role.as_str()).await?;
     let budget = Budget {
         until,
         messages_max: MESSAGES_PER_STEP_MAX,

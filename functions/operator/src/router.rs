@@ -2,7 +2,7 @@
 
 use crate::problem::{Kind, Problem};
 use crate::services::Services;
-use crate::{auth, edge, health, migrate, operations, purge, queue, seed, source, sweep, verify};
+use crate::{auth, edge, health, migrate, operations, purge, queue, seed, source, steering, sweep, verify};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
@@ -21,6 +21,9 @@ pub(crate) fn router(services: Arc<Services>) -> Router {
         .route("/migrate", post(migrate::start).get(migrate::list))
         .route("/migrate/status/{id}", get(migrate::status))
         .route("/migrate/cancel/{id}", delete(migrate::cancel))
+        .route("/migrate/retry-failed", post(steering::retry_failed))
+        .route("/pause", post(steering::pause))
+        .route("/resume", post(steering::resume))
         .route("/queue/stats", get(queue::stats))
         .route("/source/stats", get(source::stats))
         .route("/seed/some-model", post(seed::some))

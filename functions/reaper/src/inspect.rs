@@ -7,6 +7,7 @@
 //! for each invariant and subject. Nothing is repaired: whoever repairs what he doesn't understand makes it worse.
 
 use crate::reap::{Reaper, Tick};
+use anyhow::Context;
 use granary_domain::{BatchId, Invariant, Subject, Violation};
 use granary_invariants::Depth;
 use granary_ledger::Bounds;
@@ -21,10 +22,18 @@ const RECENT: Duration = Duration::from_secs(90);
 /// Batches are parked between two ticks; each tick tells of them.
 const UNTOLD_MAX: Duration = Duration::from_secs(300);
 const ALERTS_PER_TICK_MAX: usize = 100;
+/// A bucket that doesn't answer must not keep people from being told what else there is.
+const INSPECTION_MAX: Duration = Duration::from_secs(10);
 
 impl Reaper {
-    /// Looks at a few batches, and writes an alert for what doesn't hold.
+    /// Looks at a few batches, and writes an alert for what doesn't hold. What takes too long is left to the next tick.
     pub(crate) async fn inspect(&self, tick: &mut Tick) -> anyhow::Result<()> {
+        tokio::time::timeout(INSPECTION_MAX, self.inspect_some(tick))
+            .await
+            .with_context(|| format!("not done within {} s", INSPECTION_MAX.as_secs()))?
+    }
+
+    async fn inspect_some(&self, tick: &mut Tick) -> anyhow::Result<()> {
         let bounds = Bounds {
             attempts_max: Some(self.retry.attempts_max),
             untold_max: UNTOLD_MAX,

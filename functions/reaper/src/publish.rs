@@ -72,6 +72,7 @@ fn headline(kind: &str) -> &str {
         crate::inspect::ALERT => "what always holds doesn't hold",
         "archive_conflict" => "an object in the archive is not what it should be",
         "unreadable_message" => "a message in the queue can't be read",
+        "replaced_object_kept" => "an object was replaced by one that holds less, and both were kept",
         other => other,
     }
 }
@@ -79,7 +80,7 @@ fn headline(kind: &str) -> &str {
 fn remedy(alert: &AlertRow) -> &'static str {
     match alert.kind.as_str() {
         "parked" => {
-            "read the cause above, remove it, then send the batches again; nothing is lost meanwhile."
+            "read the cause above, remove it, then POST /migrate/retry-failed; nothing is lost meanwhile."
         }
         "failure_rate" => {
             "look at the causes in the exporter's log; failed batches are retried by themselves."
@@ -103,6 +104,10 @@ fn remedy(alert: &AlertRow) -> &'static str {
         }
         "unreadable_message" => {
             "look at the dead-letter queue: who else sends to this queue, or was a newer version rolled back?"
+        }
+        "replaced_object_kept" => {
+            "look at both objects: what only the old one holds is gone at the source. Delete the one that you don't want \
+             in S3; queries see both meanwhile."
         }
         _ => "look into the ledger's alert table and the functions' logs.",
     }

@@ -3,6 +3,9 @@
 //! A message belongs to the source; a migration only asked for it. Another migration that met the message while this
 //! one owned it counted it as owned elsewhere and went on: so those of its windows that overlap what is released
 //! are read again, in the same transaction that releases.
+//!
+//! A batch that was completed before and is being exported again isn't the migration's to give up: its messages are on
+//! record. It goes on to its end although its migration is cancelled.
 
 use crate::connect::Doing;
 use crate::error::During;
@@ -63,7 +66,7 @@ impl Ledger {
         .await
     }
 
-    /// Cancels up to 20 batches of cancelled migrations and releases their messages. `None`: nothing is left to do.
+    /// Cancels up to 20 batches of cancelled migrations that were never completed, and releases their messages. `None`: nothing is left to do.
     pub async fn release_cancelled(&self) -> Result<Option<Cancelled>, LedgerError> {
         self.change(Step::ReleaseCancelled, |doing| self.try_release_cancelled(doing))
             .await
@@ -74,7 +77,8 @@ impl Ledger {
         let mut rows: Vec<Row> = transaction
             .exec(
                 "SELECT b.id, b.hour_start FROM migration m JOIN batch b ON b.migration_id = m.id \
-                 WHERE m.state = 'cancelled' AND b.status IN ('pending', 'in_progress', 'failed') LIMIT ?",
+                 WHERE m.state = 'cancelled' AND b.status IN ('pending', 'in_progress', 'failed') \
+                 AND b.settled_at IS NULL LIMIT ?",
                 (BATCHES_PER_STEP_MAX,),
             )
             .await
@@ -117,7 +121,8 @@ async fn cancel_batches(
     let statement = format!(
         "UPDATE attempt a JOIN batch b ON a.batch_id = b.id AND a.number = b.fence \
          SET a.outcome = 'cancelled', a.ended_at = UTC_TIMESTAMP(6) \
-         WHERE b.id IN ({list}) AND b.status = 'in_progress' AND a.ended_at IS NULL"
+         WHERE b.id IN ({list}) AND b.status = 'in_progress' AND b.settled_at IS NULL \
+         AND a.ended_at IS NULL"
     );
     transaction
         .exec_drop(statement, Params::Positional(ids.to_vec()))
@@ -125,7 +130,7 @@ async fn cancel_batches(
         .during(doing)?;
     let statement = format!(
         "UPDATE batch SET status = 'cancelled', fence = fence + 1, holder = NULL, lease_until = NULL, \
-         parked_at = NULL WHERE id IN ({list}) AND status IN ('pending', 'in_progress', 'failed')"
+         parked_at = NULL WHERE id IN ({list}) AND status IN ('pending', 'in_progress', 'failed') AND settled_at IS NULL"
     );
     transaction
         .exec_drop(statement, Params::Positional(ids.to_vec()))

@@ -59,8 +59,8 @@ const CAUSES_MAX: usize = 32;
 
 /// A row of `harvest_deferral` that still holds. A window that was read on, and a migration that has moved on, need not
 /// tell: what they wrote while they did shows it.
-const STANDS: &str = "m.state = 'open' AND (d.harvested_to = m.harvested_to \
-     OR (w.state IN ('open', 'harvesting') AND w.error_text IS NOT NULL))";
+const STANDS: &str = "((m.state = 'open' AND d.harvested_to = m.harvested_to) OR (m.state <> 'cancelled' \
+     AND w.state IN ('open', 'harvesting') AND w.error_text IS NOT NULL))";
 
 impl Ledger {
     /// Everything that is deferred now, by cause, the longest first.

@@ -95,6 +95,8 @@ pub struct BatchObjects {
     pub named: Option<ObjectKey>,
     /// The generation whose object a worker may have put already, or be about to put; `None` once it is settled.
     pub in_the_making: Option<Generation>,
+    /// Objects that were replaced and are kept, since they hold messages that are on record nowhere else.
+    pub kept: Vec<ObjectKey>,
 }
 
 impl Ledger {
@@ -141,8 +143,14 @@ impl Ledger {
                     BatchObjects {
                         named: named.map(ObjectKey::from_record),
                         in_the_making: in_the_making.map(Generation),
+                        kept: Vec::new(),
                     },
                 );
+            }
+            for (batch, key) in self.kept_of(chunk).await? {
+                if let Some(objects) = objects.get_mut(&batch) {
+                    objects.kept.push(key);
+                }
             }
         }
         Ok(objects)

@@ -113,14 +113,16 @@ impl Ledger {
         Ok(Some(violation.of_messages(ids, count)))
     }
 
-    /// [`Invariant::AttemptsAreBounded`]. Attempts that didn't count are in the log all the same.
+    /// [`Invariant::AttemptsAreBounded`]. Attempts that didn't count are in the log all the same; what is over may have had
+    /// more, from before the setting was lowered.
     async fn unbounded(&self, slice: &BatchSlice, bounds: &Bounds) -> Result<Vec<Violation>, LedgerError> {
         let attempts_max = bounds.attempts_max.unwrap_or(u32::MAX);
         let query = format!(
-            "SELECT b.id, b.attempts, COUNT(a.number) AS counted FROM batch b LEFT JOIN attempt a \
+            "SELECT b.id, b.attempts, b.status, b.parked_at, COUNT(a.number) AS counted FROM batch b LEFT JOIN attempt a \
              ON a.batch_id = b.id AND (a.outcome IS NULL OR a.outcome NOT IN ('deferred', 'handed_back')) \
              WHERE {} AND {BATCH_NOT_SEALED} GROUP BY b.id \
-             HAVING b.attempts > counted OR b.attempts > {attempts_max}",
+             HAVING b.attempts > counted OR (b.attempts > {attempts_max} \
+             AND (b.status = 'in_progress' OR (b.status = 'failed' AND b.parked_at IS NULL)))",
             slice.holds("b.id")
         );
         self.each(&query, Invariant::AttemptsAreBounded, |row| {

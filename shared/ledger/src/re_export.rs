@@ -1,15 +1,14 @@
 //! Sending a batch again because somebody asked: its object is to be written anew, or it was parked.
 //!
 //! A batch that is exported anew goes on to its next generation. Its old object stays on record, readable and named by
-//! the row, until the new one is settled; from then on it is superseded, and whoever removes it says so here. Asking
-//! is fenced: it holds for the batch as the caller saw it, so asking twice is asking once.
+//! the row, until the new one is settled; from then on it is superseded (`superseded.rs`). Asking is fenced: it holds for the batch as the caller saw it, so asking twice is asking once.
 
 use crate::connect::Doing;
 use crate::error::During;
 use crate::repair::{RepairMigration, ensure_migration};
 use crate::row::{Columns, placeholders, uuid};
 use crate::{Ledger, LedgerError};
-use granary_domain::{BatchId, BatchStatus, Fence, Generation, Hour, MessageId, MigrationState, ObjectKey};
+use granary_domain::{BatchId, BatchStatus, Fence, MessageId, MigrationState};
 use granary_steps::Step;
 use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
 
@@ -39,21 +38,6 @@ pub enum ReExported {
     Changed,
 }
 
-/// An object that isn't on record any more, since its batch was exported anew.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Superseded {
-    /// Whose it was.
-    pub batch: BatchId,
-    /// Under which fence the new export was asked for.
-    pub fence: Fence,
-    /// Which export it was.
-    pub generation: Generation,
-    /// The batch's hour.
-    pub hour: Hour,
-    /// It; `None`: there is a manifest at the most.
-    pub object: Option<ObjectKey>,
-}
-
 impl Ledger {
     /// Has a completed or a parked batch exported anew: it is pending, under its next generation, with all its attempts.
     /// It counts the messages that it owns by now.
@@ -64,6 +48,7 @@ impl Ledger {
 
     async fn try_re_export(&self, doing: Doing, wanted: &ReExport<'_>) -> Result<ReExported, LedgerError> {
         let mut transaction = self.begin(doing).await?;
+        share_gate(&mut transaction, doing).await?;
         let standing = standing_of(&mut transaction, doing, wanted).await?;
         if standing != ReExported::Asked {
             transaction.rollback().await.during(doing)?;
@@ -72,8 +57,8 @@ impl Ledger {
         inherit(&mut transaction, doing, wanted).await?;
         transaction
             .exec_drop(
-                "INSERT INTO superseded_object (batch_id, fence, generation, hour_start, object_key, reason, asked_at) \
-                 SELECT id, fence, generation, hour_start, object_key, ?, UTC_TIMESTAMP(6) FROM batch WHERE id = ?",
+                "INSERT INTO superseded_object (batch_id, fence, generation, hour_start, object_key, exported, reason, asked_at) \
+                 SELECT id, fence, generation, hour_start, object_key, COALESCE(exported, 0), ?, UTC_TIMESTAMP(6) FROM batch WHERE id = ?",
                 (shortened(wanted.reason), wanted.batch.0),
             )
             .await
@@ -134,50 +119,18 @@ impl Ledger {
         })
         .await
     }
+}
 
-    /// Objects that are on record no more, the oldest request first. One that was adopted again isn't among them.
-    pub async fn superseded(&self, limit: u32) -> Result<Vec<Superseded>, LedgerError> {
-        self.read("list superseded objects", |mut reader| async move {
-            let rows: Vec<Row> = reader
-                .rows(
-                    "SELECT s.batch_id, s.fence, s.generation, s.hour_start, s.object_key FROM superseded_object s \
-                     JOIN batch b ON b.id = s.batch_id WHERE s.removed_at IS NULL AND b.status = 'completed' \
-                     AND b.fence > s.fence AND b.generation > s.generation \
-                     AND NOT (b.object_key <=> s.object_key AND s.object_key IS NOT NULL) \
-                     ORDER BY s.batch_id, s.fence LIMIT ?",
-                    (limit,),
-                )
-                .await?;
-            rows.into_iter()
-                .map(|mut row| {
-                    let object: Option<String> = row.column("object_key")?;
-                    Ok(Superseded {
-                        batch: row.batch_id("batch_id")?,
-                        fence: Fence(row.column("fence")?),
-                        generation: Generation(row.column("generation")?),
-                        hour: Hour::of(row.instant("hour_start")?),
-                        object: object.map(ObjectKey::from_record),
-                    })
-                })
-                .collect()
-        })
+/// Shares the gate of the seals until the end of the transaction: no hour is sealed while one of its batches becomes
+/// pending. Comes first, so that what is read afterwards is what the last seal left.
+async fn share_gate(transaction: &mut Transaction<'_>, doing: Doing) -> Result<(), LedgerError> {
+    let gate: Option<u8> = transaction
+        .query_first("SELECT 1 FROM control WHERE name = 'seal.gate' LOCK IN SHARE MODE")
         .await
-    }
-
-    /// Writes down that a superseded object is gone.
-    pub async fn forget_superseded(&self, batch: BatchId, fence: Fence) -> Result<(), LedgerError> {
-        self.change(Step::ForgetSuperseded, |doing| async move {
-            let mut conn = self.conn(doing).await?;
-            conn.exec_drop(
-                "UPDATE superseded_object SET removed_at = UTC_TIMESTAMP(6) \
-                 WHERE batch_id = ? AND fence = ? AND removed_at IS NULL",
-                (batch.0, fence.0),
-            )
-            .await
-            .during(doing)
-        })
-        .await
-    }
+        .during(doing)?;
+    gate.map(|_| ()).ok_or_else(|| {
+        LedgerError::inconsistent(doing, "the gate of the seals isn't there (control: seal.gate)")
+    })
 }
 
 /// Whether it can be asked for, with the batch's row locked until the end of the transaction.

@@ -89,7 +89,7 @@ impl Ledger {
             WindowNow::Lost => Recorded::Refused,
             WindowNow::AfterThisPage { tally } => Recorded::Done { tally, batches: 0 },
             WindowNow::BeforeThisPage { batches } => {
-                let closed = closed_hours(&mut transaction, window, doing).await?;
+                let closed = closed_hours(&mut transaction, window, page.messages, doing).await?;
                 let kept = without_closed(page.messages, &closed);
                 let messages = kept.as_ref().map_or(page.messages, |(open, _)| open);
                 let in_closed_hours = kept.as_ref().map_or(0, |(_, left_out)| *left_out);

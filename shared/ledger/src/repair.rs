@@ -75,7 +75,7 @@ impl Ledger {
             transaction.rollback().await.during(doing)?;
             return Ok(FoundAgain::Refused);
         };
-        let closed = closed_hours(&mut transaction, &window, doing).await?;
+        let closed = closed_hours(&mut transaction, &window, messages, doing).await?;
         release_strays(&mut transaction, doing, messages).await?;
         let mine = recorded_by(&mut transaction, doing, window.id, messages).await?;
         let is_new = |message: &&SeenMessage| {

@@ -17,6 +17,7 @@ use crate::error::During;
 use crate::evidence::{DIGEST, digest_of};
 use crate::rescan::SETTLED;
 use crate::row::{Columns, at, unreadable};
+use crate::superseded::IS_SUPERSEDED;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Hour, IdDigest, TimeRange};
@@ -300,24 +301,29 @@ async fn reasons_of_rest(
     hour: Hour,
     horizon: Duration,
 ) -> Result<Vec<String>, LedgerError> {
-    let row: Option<(bool, bool, bool)> = transaction
+    let row: Option<(bool, bool, bool, bool)> = transaction
         .exec_first(
+            format!(
             "SELECT :to > UTC_TIMESTAMP(6) - INTERVAL :horizon MICROSECOND, \
              EXISTS (SELECT 1 FROM migration WHERE state = 'open' AND range_from < :to AND harvested_to < :to \
                      AND (range_to IS NULL OR range_to > :from)), \
-             EXISTS (SELECT 1 FROM message WHERE event_time >= :from AND event_time < :to AND batch_id IS NULL)",
+             EXISTS (SELECT 1 FROM message WHERE event_time >= :from AND event_time < :to AND batch_id IS NULL), \
+             EXISTS (SELECT 1 FROM superseded_object s JOIN batch b ON b.id = s.batch_id \
+                     WHERE s.hour_start = :from AND {IS_SUPERSEDED})"
+            ),
             params! {
                 "from" => at(hour.start()), "to" => at(hour.next().start()), "horizon" => micros(horizon),
             },
         )
         .await
         .during(doing)?;
-    let (is_young, is_awaited, has_unowned) =
+    let (is_young, is_awaited, has_unowned, has_replaced) =
         row.ok_or_else(|| LedgerError::inconsistent(doing, "no answer"))?;
     let reasons = [
         (is_young, "it is younger than the deepest re-scan looks back"),
         (is_awaited, "a migration that is open has yet to read it"),
         (has_unowned, "it has messages that nobody owns"),
+        (has_replaced, "an object that was replaced isn't removed"),
     ];
     Ok(reasons
         .into_iter()

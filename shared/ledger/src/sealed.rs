@@ -135,20 +135,22 @@ impl Ledger {
     }
 }
 
-/// The sealed hours that a window's harvester may not record in. Shares the gate until the end of the transaction: no
-/// hour becomes sealed meanwhile.
+/// The sealed hours of these messages that a window's harvester may not record in: a document with several event times
+/// may be filed outside of the window. Shares the gate until the end of the transaction: no hour becomes sealed meanwhile.
 pub(crate) async fn closed_hours(
     transaction: &mut Transaction<'_>,
     window: &LeasedWindow,
+    messages: &[SeenMessage],
     doing: Doing,
 ) -> Result<HashSet<Hour>, LedgerError> {
+    let times = messages.iter().map(|message| message.event_time);
     let rows: Vec<Row> = transaction
         .exec(
             "SELECT s.range_from FROM control g LEFT JOIN sealed_range s ON s.range_from > :from - INTERVAL 1 HOUR \
-             AND s.range_from < :to AND NOT EXISTS (SELECT 1 FROM re_export r WHERE r.migration_id = :migration) \
+             AND s.range_from <= :to AND NOT EXISTS (SELECT 1 FROM re_export r WHERE r.migration_id = :migration) \
              WHERE g.name = 'seal.gate' LOCK IN SHARE MODE",
             params! {
-                "from" => at(window.range.from()), "to" => at(window.range.to()),
+                "from" => times.clone().min().map(at), "to" => times.max().map(at),
                 "migration" => uuid(window.migration_id),
             },
         )

@@ -19,6 +19,8 @@ pub struct BatchAtKey {
     pub generation: Generation,
     /// The object that its row names, whatever its status.
     pub named: Option<ObjectKey>,
+    /// Exports of it that were replaced and whose objects aren't removed: they may hold messages that no other has.
+    pub replaced: Vec<Generation>,
     /// Whether a worker's lease on it runs.
     pub is_held: bool,
 }
@@ -50,9 +52,15 @@ impl Ledger {
                     status: row.parsed("status")?,
                     generation: Generation(row.column("generation")?),
                     named: named.map(ObjectKey::from_record),
+                    replaced: Vec::new(),
                     is_held: row.column::<Option<bool>>("is_held")?.unwrap_or(false),
                 };
                 known.insert(row.batch_id("id")?, batch);
+            }
+            for (id, generation) in self.replaced_of(chunk).await? {
+                if let Some(batch) = known.get_mut(&id) {
+                    batch.replaced.push(generation);
+                }
             }
         }
         Ok(known)

@@ -122,10 +122,16 @@ impl Desk {
 
     /// Puts a job on record. Nothing is done yet.
     pub async fn ask(&self, job: &Job, requested_by: &str) -> Result<Uuid, AskError> {
+        let id = Uuid::now_v7();
+        self.ask_as(id, job, requested_by).await?;
+        Ok(id)
+    }
+
+    /// Puts a job on record under a number of the caller's choice, who may have written it down elsewhere before.
+    pub async fn ask_as(&self, id: Uuid, job: &Job, requested_by: &str) -> Result<(), AskError> {
         if matches!(job, Job::Seed(_) | Job::Clear) && self.seeder.is_none() {
             return Err(AskError::SeedingOff);
         }
-        let id = Uuid::now_v7();
         let operation = NewOperation {
             id,
             kind: job.kind().to_owned(),
@@ -133,7 +139,7 @@ impl Desk {
             requested_by: requested_by.to_owned(),
         };
         self.ledger.make_operation(&operation).await?;
-        Ok(id)
+        Ok(())
     }
 
     /// Works on an operation that nobody holds: the given one, or the oldest. `None`: there is none.

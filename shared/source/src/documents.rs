@@ -16,6 +16,20 @@ const READ: &str = "read documents";
 const FIND_ROUTING: &str = "look for the routing of documents";
 /// Elasticsearch's own limit for the hits of one search.
 const HITS_MAX: usize = 10_000;
+/// Documents that are looked for at once, and what an answer about them has at the most: index, `_id` and a few words each.
+const LOOKED_FOR_MAX: usize = 1_000;
+const LOOKED_FOR_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+
+const WITHOUT_SOURCE: [(&str, &str); 1] = [("_source", "false")];
+
+/// What is read of a document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Its `_source`.
+    Whole,
+    /// That it is there.
+    Presence,
+}
 
 /// Where a document lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -100,7 +114,33 @@ impl Source {
         wanted: &[DocumentRef<'_>],
         byte_limit: u64,
     ) -> Result<Vec<Document>, SourceError> {
-        let mut documents = self.get_documents(wanted, byte_limit).await?;
+        self.look_for(wanted, byte_limit, Extent::Whole).await
+    }
+
+    /// Which documents an export would find now, in the order in which they were asked for. One that can't be had for the
+    /// moment counts as one that isn't there.
+    pub async fn are_there(&self, wanted: &[DocumentRef<'_>]) -> Result<Vec<bool>, SourceError> {
+        let mut are_there = Vec::with_capacity(wanted.len());
+        for wanted in wanted.chunks(LOOKED_FOR_MAX) {
+            let documents = self
+                .look_for(wanted, LOOKED_FOR_BYTES_MAX, Extent::Presence)
+                .await?;
+            are_there.extend(
+                documents
+                    .iter()
+                    .map(|document| matches!(document, Document::Found { .. })),
+            );
+        }
+        Ok(are_there)
+    }
+
+    async fn look_for(
+        &self,
+        wanted: &[DocumentRef<'_>],
+        byte_limit: u64,
+        extent: Extent,
+    ) -> Result<Vec<Document>, SourceError> {
+        let mut documents = self.get_documents(wanted, byte_limit, extent).await?;
         if !self.settings().hits_are_bare() {
             return Ok(documents);
         }
@@ -123,7 +163,7 @@ impl Source {
                     ))
                 })
                 .unzip();
-            let found = self.get_documents(&routed, byte_limit).await?;
+            let found = self.get_documents(&routed, byte_limit, extent).await?;
             places
                 .into_iter()
                 .zip(found)
@@ -136,6 +176,7 @@ impl Source {
         &self,
         wanted: &[DocumentRef<'_>],
         byte_limit: u64,
+        extent: Extent,
     ) -> Result<Vec<Document>, SourceError> {
         if wanted.is_empty() {
             return Ok(Vec::new());
@@ -145,7 +186,10 @@ impl Source {
             operation: READ,
             method: Method::Post,
             path: "/_mget",
-            query: &[],
+            query: match extent {
+                Extent::Whole => &[],
+                Extent::Presence => &WITHOUT_SOURCE,
+            },
             body,
         };
         let bytes = self.wire().ask_at_most(&call, byte_limit).await?;
@@ -165,7 +209,7 @@ impl Source {
         Ok(answer
             .docs
             .into_iter()
-            .map(|answered| document_of(answered, &bytes))
+            .map(|answered| document_of(answered, &bytes, extent))
             .collect())
     }
 
@@ -202,7 +246,7 @@ impl Source {
 }
 
 /// An absent index means that the document is gone; any other error is the document's own.
-fn document_of(answered: Answered<'_>, bytes: &Bytes) -> Document {
+fn document_of(answered: Answered<'_>, bytes: &Bytes, extent: Extent) -> Document {
     match answered {
         Answered {
             error: Some(error), ..
@@ -223,6 +267,13 @@ fn document_of(answered: Answered<'_>, bytes: &Bytes) -> Document {
         } => Document::Found {
             version,
             source: bytes.slice_ref(source.get().as_bytes()),
+        },
+        Answered {
+            version: Some(version),
+            ..
+        } if extent == Extent::Presence => Document::Found {
+            version,
+            source: Bytes::new(),
         },
         Answered { .. } => Document::Failed {
             reason: "the index doesn't keep `_source`".to_owned(),

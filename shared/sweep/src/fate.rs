@@ -49,7 +49,7 @@ fn fate_of_object(key: &ObjectKey, hour: Hour, generation: Generation, batch: &B
     if batch.hour != hour {
         return Fate::Foreign;
     }
-    if batch.named.as_ref() == Some(key) {
+    if batch.named.as_ref() == Some(key) || batch.replaced.contains(&generation) {
         return Fate::Stays;
     }
     match batch.status {
@@ -70,6 +70,9 @@ fn fate_of_object(key: &ObjectKey, hour: Hour, generation: Generation, batch: &B
 fn fate_of_manifest(day: Hour, generation: Generation, batch: &BatchAtKey) -> Fate {
     if batch.hour.date() != day.date() {
         return Fate::Foreign;
+    }
+    if batch.replaced.contains(&generation) {
+        return Fate::Stays;
     }
     match batch.status {
         BatchStatus::Pending | BatchStatus::InProgress | BatchStatus::Failed => Fate::Stays,
@@ -107,6 +110,7 @@ mod tests {
             status,
             generation: Generation(3),
             named: named.map(object),
+            replaced: Vec::new(),
             is_held: status == BatchStatus::InProgress,
         }
     }
@@ -160,6 +164,18 @@ mod tests {
             fates(&batch(BatchStatus::Cancelled, Some(2))),
             [Orphan, Stays, Orphan, Orphan]
         );
+    }
+
+    #[test]
+    fn what_was_replaced_is_left_to_those_who_compare_it_with_what_replaced_it() {
+        use Fate::{Orphan, Stays};
+        let completed = BatchAtKey {
+            replaced: vec![Generation(2)],
+            ..batch(BatchStatus::Completed, Some(3))
+        };
+        assert_eq!(fates(&completed)[..3], [Orphan, Stays, Stays]);
+        let manifest = layout().manifest(hour(), BatchId(7), Generation(2));
+        assert_eq!(fate(&manifest, &completed), Stays);
     }
 
     #[test]

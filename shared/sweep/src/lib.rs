@@ -6,7 +6,7 @@
 //! clock). A manifest is swept if its batch is completed under a later generation, or cancelled. An upload is aborted if
 //! it is to become an object of ours, is as old as that, and its batch isn't held by a worker.
 //!
-//! Everything else stays. What isn't ours by name, and what is ours but of a batch that the ledger doesn't know, is named
+//! Everything else stays. An object that was replaced by a new export is the reaper's, who first compares the two. What isn't ours by name, and what is ours but of a batch that the ledger doesn't know, is named
 //! in the report: a ledger that was restored from a backup, or replaced by an empty one, knows none of its own objects,
 //! and a sweep must not make that worse. A person who is sure sweeps those too
 //! ([`include_unknown`](SweepArguments::include_unknown)). Batches of sealed hours are unknown by design; their objects

@@ -5,7 +5,7 @@ use crate::look::Look;
 use crate::report::{Finding, Remedy};
 use crate::scan::{Pages, TRIES_MAX, is_worth_another_try};
 use crate::{FindingKind, Repair, Verifier, VerifyError};
-use granary_domain::{IdDigest, MessageId, Part};
+use granary_domain::{Hour, IdDigest, MessageId, Part};
 use granary_ledger::Standing;
 use granary_source::Hit;
 use std::collections::{BTreeMap, HashMap};
@@ -65,10 +65,12 @@ impl Named {
     }
 }
 
+const GONE_AND_LEFT: &str = "were gone when they were to be exported, and are there again; others of their batches are gone \
+     meanwhile, so these are not exported again: people have to decide";
 const GONE_AND_BACK: &str = "were gone when they were to be exported, and are there again";
 
 fn remedy_of(finding: &Finding) -> Option<Remedy> {
-    if finding.kind != FindingKind::MissingFromArchive {
+    if finding.kind != FindingKind::MissingFromArchive || finding.text == GONE_AND_LEFT {
         None
     } else if finding.text == GONE_AND_BACK {
         Some(Remedy::ReExport)
@@ -143,7 +145,12 @@ impl Verifier {
                 continue;
             };
             let standing = known.get(&id).copied();
+            if standing.is_none() && self.is_filed_in_a_sealed_hour(look, &hit).await? {
+                named.elsewhere += 1;
+                continue;
+            }
             match reason_for(standing) {
+                Some(_) if standing == Some(Standing::Missing) => {}
                 None => named.elsewhere += 1,
                 Some((kind, text)) => named.add(look, kind, text, &id),
             }
@@ -154,7 +161,24 @@ impl Verifier {
             }
         }
         self.harvest_again(look, nobodys).await?;
-        self.export_owners_again(look, &gone).await
+        let left = self.export_owners_again(look, &gone).await?;
+        for id in &gone {
+            let text = if left.contains(id) {
+                GONE_AND_LEFT
+            } else {
+                GONE_AND_BACK
+            };
+            named.add(look, FindingKind::MissingFromArchive, text, id);
+        }
+        Ok(())
+    }
+
+    /// A document with several event times may be filed under one whose hour is sealed, and so has no row any more.
+    async fn is_filed_in_a_sealed_hour(&self, look: &Look<'_>, hit: &Hit) -> Result<bool, VerifyError> {
+        if look.range.contains(hit.event_time) {
+            return Ok(false);
+        }
+        Ok(self.ledger.is_sealed(Hour::of(hit.event_time)).await?)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::hour::HourProgress;
 use crate::look::Look;
+use crate::repair::Replacing;
 use crate::report::Finding;
 use crate::{FindingKind, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
@@ -74,13 +75,18 @@ impl Verifier {
         account.batches_checked += 1;
         account.objects_checked += u64::from(checked.was_read);
         account.bytes_read += checked.bytes_read;
-        let remedy = match checked.findings.first() {
+        let replacing = match checked.findings.first() {
             Some(worst) => self.replace(look, &checked.batch, worst.kind).await?,
-            None => None,
+            None => return Ok(()),
         };
-        for finding in checked.findings {
+        for mut finding in checked.findings {
             look.account.counts.unreadable += finding.messages;
-            look.find(Finding { remedy, ..finding });
+            match &replacing {
+                Replacing::NotWanted => {}
+                Replacing::Done(remedy) => finding.remedy = Some(*remedy),
+                Replacing::WouldLose(ids) => finding.leave_to_people(ids),
+            }
+            look.find(finding);
         }
         Ok(())
     }

@@ -6,6 +6,10 @@ use granary_domain::{BatchId, Generation, Hour, ObjectKey};
 use granary_ledger::BatchObjects;
 use std::collections::HashMap;
 
+const ORPHAN: &str = "no batch names it: queries over the bucket show its messages besides those on record";
+const KEPT: &str = "it was replaced, and is kept because it holds messages that are on record nowhere else: people have to \
+     decide which of the two is to stay";
+
 impl Verifier {
     /// Names what the bucket lists under an hour and what is neither on record nor what a worker is making. The ledger is
     /// asked after the bucket, so that an object that was settled meanwhile isn't taken for an orphan.
@@ -24,12 +28,15 @@ impl Verifier {
             let batches = self.ledger.objects_of_batches(&batches).await?;
             let keys = page.objects.iter().map(|object| &object.key);
             for key in keys.filter(|key| !is_accounted_for(key, &batches, sealed_to)) {
-                let text =
-                    "no batch names it: queries over the bucket show its messages besides those on record";
+                let batch = batch_in(key).map(|(batch, _)| batch);
+                let (kind, text) = match batch.and_then(|batch| batches.get(&batch)) {
+                    Some(objects) if objects.kept.contains(key) => (FindingKind::Kept, KEPT),
+                    _ => (FindingKind::Orphan, ORPHAN),
+                };
                 account.find(Finding {
-                    batch: batch_in(key).map(|(batch, _)| batch),
+                    batch,
                     key: Some(key.clone()),
-                    ..Finding::of_hour(FindingKind::Orphan, hour, text)
+                    ..Finding::of_hour(kind, hour, text)
                 });
             }
             after = page.next;

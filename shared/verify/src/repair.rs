@@ -2,20 +2,35 @@
 //! exported again. What is drifted, foreign or quarantined is named, and left to people.
 //!
 //! Nothing is written in S3 here: the ledger is told what is to be done, and the functions do it, as they do everything.
+//! A batch is exported again from what the source has now. Where its object is sound and holds messages that the source
+//! no longer shows, a new one would hold less: such a batch is named, and left to people.
+//!
 //! Every remedy holds for what was found: asking twice, by two verifications or by one that died in the middle, is
 //! asking once.
 
 use crate::look::Look;
 use crate::report::Remedy;
 use crate::{FindingKind, Repair, Verifier, VerifyError};
-use granary_domain::{BatchId, Fence, MessageId};
+use granary_archive::ArchiveError;
+use granary_domain::{BatchId, Fence, MessageId, ObjectKey};
 use granary_ledger::{FoundAgain, ObjectOnRecord, ReExport, ReExported, SeenMessage};
-use granary_source::Hit;
+use granary_source::{DocumentRef, Hit};
+use std::collections::HashSet;
 
 /// As wide as the ledger's column.
 const ROUTING_BYTES_MAX: usize = 512;
 /// As many as a page has; the ledger answers for 5,000 at once.
 const IDS_PER_QUESTION_MAX: usize = 5_000;
+
+/// What became of a batch that isn't sound.
+pub(crate) enum Replacing {
+    /// Nobody asked for a repair.
+    NotWanted,
+    /// This.
+    Done(Remedy),
+    /// Nothing: a new object would lack these messages.
+    WouldLose(Vec<MessageId>),
+}
 
 impl Verifier {
     /// Has messages recorded that nobody owns.
@@ -41,42 +56,93 @@ impl Verifier {
         Ok(())
     }
 
-    /// Has batches exported again whose messages were gone and are there again.
+    /// Has batches exported again whose messages were gone and are there again. Says which of these messages are left
+    /// to people, since a new object of their batch would lack others.
     pub(crate) async fn export_owners_again(
         &self,
         look: &mut Look<'_>,
         ids: &[MessageId],
-    ) -> Result<(), VerifyError> {
+    ) -> Result<HashSet<MessageId>, VerifyError> {
+        let mut left = HashSet::new();
         if look.repair() == Repair::Off {
-            return Ok(());
+            return Ok(left);
         }
         for ids in ids.chunks(IDS_PER_QUESTION_MAX) {
             for (batch, fence) in self.ledger.completed_owners_of(ids).await? {
+                let objects = self.ledger.objects_of_batches(&[batch]).await?;
+                let object = objects.get(&batch).and_then(|objects| objects.named.as_ref());
+                if !self.only_archived(batch, object).await?.is_empty() {
+                    let owned = self.ledger.messages_of(batch).await?.into_iter();
+                    let owned: HashSet<MessageId> = owned.map(|message| message.message_id).collect();
+                    left.extend(ids.iter().filter(|id| owned.contains(id)).cloned());
+                    continue;
+                }
                 let reason = "messages that were gone are at the source again";
                 self.export_again(look, (batch, fence), reason).await?;
             }
         }
-        Ok(())
+        Ok(left)
     }
 
-    /// Has a batch exported again whose object or manifest isn't what it should be.
+    /// Has a batch exported again whose object or manifest isn't what it should be, unless its object is sound and holds
+    /// messages that the source no longer has.
     pub(crate) async fn replace(
         &self,
         look: &mut Look<'_>,
         batch: &ObjectOnRecord,
         kind: FindingKind,
-    ) -> Result<Option<Remedy>, VerifyError> {
+    ) -> Result<Replacing, VerifyError> {
         if look.repair() == Repair::Off {
-            return Ok(None);
+            return Ok(Replacing::NotWanted);
         }
         if batch.is_being_replaced {
             look.count(Remedy::UnderWay, 1);
-            return Ok(Some(Remedy::UnderWay));
+            return Ok(Replacing::Done(Remedy::UnderWay));
+        }
+        let only_archived = self.only_archived(batch.batch_id, batch.object.as_ref()).await?;
+        if !only_archived.is_empty() {
+            return Ok(Replacing::WouldLose(only_archived));
         }
         let reason = kind.complaint();
         self.export_again(look, (batch.batch_id, batch.fence), reason)
             .await
-            .map(Some)
+            .map(Replacing::Done)
+    }
+
+    /// The messages of a batch that its object holds, if that is sound, and that the source no longer has.
+    async fn only_archived(
+        &self,
+        batch: BatchId,
+        object: Option<&ObjectKey>,
+    ) -> Result<Vec<MessageId>, VerifyError> {
+        let Some(key) = object else {
+            return Ok(Vec::new());
+        };
+        let mut held: HashSet<MessageId> = HashSet::new();
+        let hold = |id: &MessageId| {
+            held.insert(id.clone());
+        };
+        match self.archive.read_ids(key, hold).await {
+            Ok(Some(_)) => {}
+            Ok(None) | Err(ArchiveError::Corrupt { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        }
+        let mut owned = self.ledger.messages_of(batch).await?;
+        owned.retain(|message| held.contains(&message.message_id));
+        let wanted: Vec<DocumentRef<'_>> = owned
+            .iter()
+            .map(|message| DocumentRef {
+                index: &message.index,
+                doc_id: message.doc_id.as_deref().unwrap_or(message.message_id.as_str()),
+                routing: message.routing.as_deref(),
+            })
+            .collect();
+        let are_there = self.source.are_there(&wanted).await?;
+        let owned = owned.iter().zip(are_there);
+        Ok(owned
+            .filter(|(_, is_there)| !is_there)
+            .map(|(message, _)| message.message_id.clone())
+            .collect())
     }
 
     async fn export_again(

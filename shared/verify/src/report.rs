@@ -69,6 +69,9 @@ pub enum FindingKind {
     Drifted,
     /// An object that no batch names. Queries over the bucket show its messages twice.
     Orphan,
+    /// An object that was replaced and that holds messages which are on record nowhere else. Queries show what its
+    /// replacement holds as well twice.
+    Kept,
     /// The ledger contradicts itself: one of the invariants doesn't hold.
     InvariantViolated,
 }
@@ -87,6 +90,7 @@ impl FindingKind {
             | Self::ManifestCorrupt
             | Self::ManifestDiffers
             | Self::ArchiveDiffers
+            | Self::Kept
             | Self::CountDiffers => Some(Verdict::Incomplete),
             Self::Drifted => Some(Verdict::Drifted),
             Self::Orphan | Self::InvariantViolated => None,
@@ -109,6 +113,7 @@ impl FindingKind {
             | Self::CountDiffers
             | Self::Drifted
             | Self::Orphan
+            | Self::Kept
             | Self::InvariantViolated => "a verification asked for it",
         }
     }
@@ -190,6 +195,17 @@ impl Finding {
         let free = SAMPLE_IDS_MAX - self.sample_ids.len().min(SAMPLE_IDS_MAX);
         self.sample_ids
             .extend(other.sample_ids.iter().take(free).cloned());
+    }
+
+    /// Says that nothing is done about it, since a new object would lack messages that the source no longer has.
+    pub(crate) fn leave_to_people(&mut self, only_archived: &[MessageId]) {
+        let lost = only_archived.len();
+        self.text = format!(
+            "{}; {lost} of its messages are gone at the source, so it is not exported again: people have to decide",
+            self.text
+        );
+        self.sample_ids
+            .extend(only_archived.iter().take(SAMPLE_IDS_MAX).cloned());
     }
 
     /// Counts one message more, and names it as long as there are few.

@@ -1,37 +1,119 @@
 //! Taking away what was replaced: once a batch that was exported again is settled, its old object is on record no more,
 //! and queries over the bucket would show its messages twice.
 //!
+//! **No object is removed that holds a message which is on record nowhere else**: its documents may be gone at the
+//! source, and it is the only copy then. So the old object is read back first, and its ids are looked up. One that holds
+//! more is kept, beside its replacement, and people are told once, with both keys: that queries show some messages twice
+//! can be put right later, a message that is gone can't. It is looked at again every hour, for what it holds may be on
+//! record by then, or somebody may have taken it away.
+//!
 //! First the object goes, then its manifest, then the row that says so. Dying in between repeats; an object that isn't
-//! there is gone already. Where this never comes to it, the sweep finds an object that no batch names.
+//! there is gone already. The sweep leaves all of these alone.
 
 use crate::{Verifier, VerifyError};
+use granary_archive::ArchiveError;
+use granary_domain::{BatchId, Fence, MessageId, ObjectKey};
+use granary_ledger::{Standing, Superseded};
 use std::time::Instant;
 
 const SUPERSEDED_PAGE: u32 = 100;
+/// The kind of the alert about an object that is kept.
+const KEPT_ALERT: &str = "replaced_object_kept";
+
+/// Whether a replaced object may go.
+enum Loss {
+    /// All that it holds is on record.
+    None,
+    /// What it holds is on record or waits for its export: it is looked at again soon.
+    NotYetKnown,
+    /// It holds messages that are on record nowhere else, or may hold some; the text says which.
+    Some(String),
+}
 
 impl Verifier {
-    /// Removes the objects and manifests of exports that were replaced, until none is left or the time is over. Says how
-    /// many.
+    /// Removes the objects and manifests of exports that were replaced, as far as all that they hold is on record, until
+    /// none is left or the time is over. Says how many.
     pub async fn remove_superseded(&self, until: Instant) -> Result<u64, VerifyError> {
         let mut removed = 0;
+        let mut after = (BatchId(0), Fence(0));
         loop {
-            let superseded = self.ledger.superseded(SUPERSEDED_PAGE).await?;
-            if superseded.is_empty() {
+            let superseded = self.ledger.superseded(after, SUPERSEDED_PAGE).await?;
+            let Some(last) = superseded.last() else {
                 return Ok(removed);
-            }
-            for old in superseded {
+            };
+            after = (last.batch, last.fence);
+            for old in &superseded {
                 if Instant::now() >= until {
                     return Ok(removed);
                 }
-                if let Some(key) = &old.object {
-                    self.archive.delete(key).await?;
+                match self.loss_without(old).await? {
+                    Loss::None => {
+                        self.remove(old).await?;
+                        removed += 1;
+                    }
+                    Loss::NotYetKnown => {}
+                    Loss::Some(text) => self.keep(old, &text).await?,
                 }
-                let layout = self.archive.layout();
-                let manifest = layout.manifest(old.hour, old.batch, old.generation);
-                self.archive.delete(&manifest).await?;
-                self.ledger.forget_superseded(old.batch, old.fence).await?;
-                removed += 1;
             }
         }
+    }
+
+    async fn remove(&self, old: &Superseded) -> Result<(), VerifyError> {
+        if let Some(key) = &old.object {
+            self.archive.delete(key).await?;
+        }
+        let layout = self.archive.layout();
+        let manifest = layout.manifest(old.hour, old.batch, old.generation);
+        self.archive.delete(&manifest).await?;
+        Ok(self.ledger.forget_superseded(old.batch, old.fence).await?)
+    }
+
+    async fn keep(&self, old: &Superseded, text: &str) -> Result<(), VerifyError> {
+        let key = |key: &Option<ObjectKey>| key.as_ref().map_or("no object", ObjectKey::as_str).to_owned();
+        let (kept, replacement) = (key(&old.object), key(&old.replacement));
+        let text = format!(
+            "batch {} was exported again, and its old object {kept} is kept beside its new one, {replacement}: {text}. Queries \
+             over the bucket show what both hold twice. Decide which is to stay; granary verify names it until then",
+            old.batch
+        );
+        let subject = format!("{}.{}", old.batch, old.generation);
+        self.ledger
+            .raise_alert(KEPT_ALERT, &subject, KEPT_ALERT, &text)
+            .await?;
+        Ok(self.ledger.keep_superseded(old.batch, old.fence).await?)
+    }
+
+    /// What would be lost if a replaced object were removed.
+    async fn loss_without(&self, old: &Superseded) -> Result<Loss, VerifyError> {
+        let Some(key) = &old.object else {
+            return Ok(Loss::None);
+        };
+        let mut ids: Vec<MessageId> = Vec::new();
+        match self.archive.read_ids(key, |id| ids.push(id.clone())).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(Loss::None),
+            // What can still be read of it can't be told. If all that it held is in the new one, it isn't needed.
+            Err(ArchiveError::Corrupt { .. }) if old.exported_anew >= old.exported => return Ok(Loss::None),
+            Err(ArchiveError::Corrupt { .. }) => {
+                let (before, now) = (old.exported, old.exported_anew);
+                return Ok(Loss::Some(format!(
+                    "it is damaged, but it held {before} messages, and the new one holds {now}"
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let wanted: Vec<&MessageId> = ids.iter().collect();
+        let known = self.ledger.standings_of_ids(&wanted).await?;
+        let of = |wanted| known.iter().filter(|(_, standing)| *standing == wanted).count();
+        let (on_record, open) = (of(Standing::OnRecord), of(Standing::Open));
+        // Each line is an id of its own, or the object isn't one of ours: then it is kept, too.
+        Ok(match ids.len().saturating_sub(on_record) {
+            0 => Loss::None,
+            rest if rest == open => Loss::NotYetKnown,
+            rest => Loss::Some(format!(
+                "it holds {} messages that no other object holds",
+                rest - open
+            )),
+        })
     }
 }

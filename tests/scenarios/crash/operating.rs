@@ -1,11 +1,13 @@
 //! Where somebody has asked for something: the operator is interrupted while it is told, the reaper while it does it.
 
+use super::exporting;
 use super::harvesting::{archived, indexed};
 use super::network::Network;
+use super::reaping;
 use super::scene::{FROM, Prepared, TO};
 use crate::stage::{Document, Stage};
 use granary_domain::MigrationId;
-use granary_ledger::NewOperation;
+use granary_ledger::{NewOperation, Stage as Part};
 use granary_verify::Verdict;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -133,6 +135,24 @@ pub(super) async fn two_migrations(stage: &Stage) -> (Prepared, MigrationId) {
 pub(super) async fn cancellation_asked_for(stage: &Stage) -> Prepared {
     let (prepared, first) = two_migrations(stage).await;
     prepared.asked(request("DELETE", &format!("/migrate/cancel/{first}"), ""))
+}
+
+pub(super) async fn pause_asked_for(stage: &Stage) -> Prepared {
+    let prepared = exporting::handed_off(stage).await;
+    prepared.asked(request("POST", "/pause", r#"{"stage":"export"}"#))
+}
+
+pub(super) async fn resume_asked_for(stage: &Stage) -> Prepared {
+    let prepared = exporting::handed_off(stage).await;
+    stage.ledger.pause(Part::Export, "test").await.unwrap();
+    prepared.asked(request("POST", "/resume", ""))
+}
+
+/// People were told of a batch that is parked.
+pub(super) async fn retry_asked_for(stage: &Stage) -> Prepared {
+    let prepared = reaping::parked_batch(stage).await;
+    stage.reap().await;
+    prepared.asked(request("POST", "/migrate/retry-failed", ""))
 }
 
 fn request(method: &str, path: &str, body: &str) -> Value {

@@ -30,9 +30,6 @@ pub(super) struct Plot {
     pub(super) scene: Scene,
 }
 
-/// A step that neither harvester, exporter nor reaper ever takes, and that no route of the operator leads to: who does.
-pub(super) struct OnlyByPeople(pub(super) &'static str);
-
 fn harvester(scene: Scene) -> Plot {
     Plot {
         who: Who::Harvester,
@@ -63,7 +60,7 @@ fn operator(scene: Scene) -> Plot {
 
 /// All the ways to come to a step that differ in what may go wrong.
 #[expect(clippy::too_many_lines, reason = "a table: nothing but one arm for each step")]
-pub(super) fn plots(step: Step) -> Result<Vec<Plot>, OnlyByPeople> {
+pub(super) fn plots(step: Step) -> Vec<Plot> {
     let plot = match step {
         Step::MigrateSchema => harvester(Scene::NewDatabase),
         Step::MakeMigration
@@ -78,19 +75,16 @@ pub(super) fn plots(step: Step) -> Result<Vec<Plot>, OnlyByPeople> {
         Step::DeferHarvest => harvester(Scene::RefusedMigration),
         Step::ClaimRescan => harvester(Scene::LateMessage),
         Step::SendMessages | Step::MarkSent => {
-            return Ok(vec![
+            return vec![
                 harvester(Scene::Due),
                 reaper(Scene::Unsent),
                 reaper(Scene::LostMessage),
-            ]);
+            ];
         }
         Step::MarkUnsent => exporter(Scene::TooEarly),
         Step::PostponeMessage => exporter(Scene::UnreadableMessage),
         Step::RaiseAlert => {
-            return Ok(vec![
-                exporter(Scene::UnreadableMessage),
-                exporter(Scene::ForeignObject),
-            ]);
+            return vec![exporter(Scene::UnreadableMessage), exporter(Scene::ForeignObject)];
         }
         Step::ClaimBatch | Step::RenewLease | Step::PutObject | Step::PutManifest | Step::SettleBatch => {
             exporter(Scene::HandedOff)
@@ -125,28 +119,25 @@ pub(super) fn plots(step: Step) -> Result<Vec<Plot>, OnlyByPeople> {
         Step::ReExportBatch => reaper(Scene::LostObject),
         Step::ForgetSuperseded => reaper(Scene::ReplacedObject),
         Step::DeleteObject => {
-            return Ok(vec![
-                reaper(Scene::ReplacedObject),
-                reaper(Scene::SeededAndExported),
-            ]);
+            return vec![reaper(Scene::ReplacedObject), reaper(Scene::SeededAndExported)];
         }
         Step::ForgetBatch => reaper(Scene::SeededAndExported),
         Step::ForgetUnowned => reaper(Scene::SeededAndReleased),
         Step::CancelMigration => operator(Scene::CancellationAskedFor),
         Step::RecordAudit => {
-            return Ok(vec![
+            return vec![
                 operator(Scene::CancellationAskedFor),
                 operator(Scene::VerificationOrdered),
-            ]);
+            ];
         }
         Step::MakeOperation => {
-            return Ok(vec![operator(Scene::VerificationOrdered), reaper(Scene::ADayOld)]);
+            return vec![operator(Scene::VerificationOrdered), reaper(Scene::ADayOld)];
         }
         Step::SealHour | Step::PurgeBatches => reaper(Scene::PurgeAskedFor),
         Step::AllowReExport => operator(Scene::ReExportAskedFor),
-        Step::PauseStage | Step::ResumeStage | Step::UnparkBatches => {
-            return Err(OnlyByPeople("operators"));
-        }
+        Step::PauseStage => operator(Scene::PauseAskedFor),
+        Step::ResumeStage => operator(Scene::ResumeAskedFor),
+        Step::UnparkBatches => operator(Scene::RetryAskedFor),
     };
-    Ok(vec![plot])
+    vec![plot]
 }

@@ -5,6 +5,7 @@ use super::reaping::{let_the_storm_end, send_parked_again};
 use super::scene::{FROM, Prepared, TO};
 use crate::scenarios::purging;
 use crate::stage::{Document, REAPER_TIMEOUT, Stage};
+use granary_ledger::Stage as Part;
 use granary_verify::{FindingKind, Verdict};
 
 const ROUNDS_MAX: u32 = 20;
@@ -79,7 +80,12 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
     }
     if matches!(
         scene,
-        Scene::CancellationAskedFor | Scene::VerificationOrdered | Scene::ReExportAskedFor
+        Scene::CancellationAskedFor
+            | Scene::VerificationOrdered
+            | Scene::ReExportAskedFor
+            | Scene::PauseAskedFor
+            | Scene::ResumeAskedFor
+            | Scene::RetryAskedFor
     ) {
         // Without an answer people ask again. It may have been done already.
         let asked_again = stage
@@ -89,6 +95,14 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
             .unwrap();
         let status = asked_again["statusCode"].as_u64();
         assert!(status.is_some_and(|status| status < 500), "{asked_again}");
+    }
+    if scene == Scene::PauseAskedFor {
+        assert_eq!(
+            stage.reap().await["sent"],
+            0,
+            "nothing is sent while it is paused"
+        );
+        stage.ledger.resume(Part::Export).await.unwrap();
     }
 }
 

@@ -105,6 +105,12 @@ pub(super) enum Scene {
     CancellationAskedFor,
     /// Somebody asks the operator for a verdict.
     VerificationOrdered,
+    /// Somebody pauses the export while batches wait.
+    PauseAskedFor,
+    /// Somebody resumes it.
+    ResumeAskedFor,
+    /// Somebody has a parked batch tried again.
+    RetryAskedFor,
 }
 
 /// A prepared scene.
@@ -226,6 +232,9 @@ impl Scene {
             Self::ReExportAskedFor => operating::re_export_asked_for(stage).await,
             Self::CancellationAskedFor => operating::cancellation_asked_for(stage).await,
             Self::VerificationOrdered => operating::verification_ordered(stage).await,
+            Self::PauseAskedFor => operating::pause_asked_for(stage).await,
+            Self::ResumeAskedFor => operating::resume_asked_for(stage).await,
+            Self::RetryAskedFor => operating::retry_asked_for(stage).await,
         }
     }
 }

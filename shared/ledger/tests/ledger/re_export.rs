@@ -2,7 +2,7 @@
 
 use crate::stage::{ATTEMPTS_MAX, Stage, a_day, failure, object_of, whole};
 use granary_domain::{BatchId, BatchStatus, Fence, Generation, Hour, MigrationId};
-use granary_ledger::{Fenced, ReExport, ReExported, RepairMigration, Settlement, Standing};
+use granary_ledger::{Fenced, ReExport, ReExported, RepairMigration, Seal, SealIntent, Settlement, Standing};
 use std::time::Duration;
 
 fn heir() -> RepairMigration {
@@ -106,7 +106,10 @@ async fn the_old_object_stays_on_record_until_the_new_one_is_and_is_superseded_t
     );
     let digests = stage.ledger.digests_of(a_day()).await.unwrap();
     assert_eq!(digests.keys().collect::<Vec<_>>(), [&Standing::OnRecord]);
-    assert_eq!(stage.ledger.superseded(10).await.unwrap(), []);
+    assert_eq!(
+        stage.ledger.superseded((BatchId(0), Fence(0)), 10).await.unwrap(),
+        []
+    );
 
     let again = stage.claim(batch.id, "another").await;
     assert_eq!(
@@ -126,7 +129,7 @@ async fn the_old_object_stays_on_record_until_the_new_one_is_and_is_superseded_t
     );
     assert_ne!(object_of(&again), object_of(&batch));
 
-    let superseded = stage.ledger.superseded(10).await.unwrap();
+    let superseded = stage.ledger.superseded((BatchId(0), Fence(0)), 10).await.unwrap();
     assert_eq!(superseded.len(), 1);
     assert_eq!(
         (&superseded[0].object, superseded[0].generation),
@@ -139,7 +142,10 @@ async fn the_old_object_stays_on_record_until_the_new_one_is_and_is_superseded_t
             .await
             .unwrap();
     }
-    assert_eq!(stage.ledger.superseded(10).await.unwrap(), []);
+    assert_eq!(
+        stage.ledger.superseded((BatchId(0), Fence(0)), 10).await.unwrap(),
+        []
+    );
 }
 
 #[tokio::test]
@@ -191,4 +197,105 @@ async fn a_parked_batch_gets_all_its_attempts_again_and_once() {
         (again.attempts, Hour::of(a_day().from()) <= again.hour),
         (1, true)
     );
+}
+
+#[tokio::test]
+async fn a_replaced_object_that_is_kept_comes_again_after_an_hour_and_keeps_its_hour_unsealed() {
+    let stage = Stage::new().await;
+    let batch = completed(&stage).await;
+    ask(&stage, batch.id, 1, &heir()).await;
+    let again = stage.claim(batch.id, "another").await;
+    stage.ledger.settle(&again, &whole(&again)).await.unwrap();
+    let listed = async || {
+        let superseded = stage.ledger.superseded((BatchId(0), Fence(0)), 10).await;
+        superseded.unwrap()
+    };
+    let old = listed().await;
+    assert_eq!((old.len(), old[0].exported, old[0].exported_anew), (1, 3, 3));
+    assert_eq!(old[0].replacement, Some(object_of(&again)));
+    let after = stage.ledger.superseded((batch.id, Fence(1)), 10).await.unwrap();
+    assert_eq!(after, [], "not from before that one on");
+
+    stage.ledger.keep_superseded(batch.id, Fence(1)).await.unwrap();
+    assert_eq!(listed().await, []);
+    let known = stage.ledger.objects_of_batches(&[batch.id]).await.unwrap();
+    assert_eq!(known[&batch.id].kept, [object_of(&batch)]);
+    let known = stage.ledger.batches_at_keys(&[batch.id]).await.unwrap();
+    assert_eq!(known[&batch.id].replaced, [Generation(1)]);
+    let seal = SealIntent::Look;
+    let Seal::Refused { reasons } = stage
+        .ledger
+        .seal_hour(batch.hour, Duration::ZERO, &seal)
+        .await
+        .unwrap()
+    else {
+        panic!("it was sealed");
+    };
+    assert!(
+        reasons.contains(&"an object that was replaced isn't removed".to_owned()),
+        "{reasons:?}"
+    );
+
+    stage
+        .database
+        .sql("UPDATE superseded_object SET kept_at = kept_at - INTERVAL 61 MINUTE")
+        .await;
+    assert_eq!(listed().await, old);
+    stage.ledger.forget_superseded(batch.id, Fence(1)).await.unwrap();
+    assert_eq!(listed().await, []);
+    let known = stage.ledger.objects_of_batches(&[batch.id]).await.unwrap();
+    assert!(known[&batch.id].kept.is_empty());
+}
+
+#[tokio::test]
+async fn h17_a_batch_that_is_exported_again_survives_its_migrations_cancellation() {
+    let stage = Stage::new().await;
+    let batch = completed(&stage).await;
+    ask(&stage, batch.id, 1, &heir()).await;
+    assert!(stage.ledger.cancel_migration(batch.migration_id).await.unwrap());
+    assert_eq!(stage.ledger.release_cancelled().await.unwrap(), None);
+    let owned: u64 = stage.database.row("SELECT COUNT(batch_id) FROM message").await;
+    assert_eq!(owned, 3, "its messages are on record");
+    let unsent = stage.ledger.unsent(10).await.unwrap();
+    assert_eq!(
+        unsent.iter().map(|unsent| unsent.batch_id).collect::<Vec<_>>(),
+        [batch.id]
+    );
+
+    let again = stage.claim(batch.id, "another").await;
+    assert_eq!(
+        stage.ledger.release_cancelled().await.unwrap(),
+        None,
+        "nor while it is held"
+    );
+    assert_eq!(
+        stage.ledger.settle(&again, &whole(&again)).await.unwrap(),
+        Fenced::Done
+    );
+    let superseded = stage.ledger.superseded((BatchId(0), Fence(0)), 10).await.unwrap();
+    assert_eq!(superseded.len(), 1, "the old object goes");
+}
+
+#[tokio::test]
+async fn asking_for_a_new_export_waits_for_a_seal_that_is_being_set() {
+    let stage = Stage::new().await;
+    let (batch, heir) = (completed(&stage).await, heir());
+    let sealing = stage
+        .database
+        .held("SELECT name FROM control WHERE name = 'seal.gate' FOR UPDATE")
+        .await;
+    let another = stage.database.ledger().await;
+    let asking = tokio::spawn(async move {
+        let wanted = ReExport {
+            batch: batch.id,
+            fence: batch.fence,
+            reason: "its object isn't there",
+            heir: &heir,
+        };
+        another.re_export(&wanted).await
+    });
+    stage.database.until_a_connection_waits().await;
+    assert_eq!(row_of(&stage, batch.id).await.0, "completed");
+    sealing.disconnect().await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), ReExported::Asked);
 }

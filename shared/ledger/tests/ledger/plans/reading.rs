@@ -4,7 +4,7 @@ use super::SYNTHETIC;
 use super::asking::{Asking, ask};
 use crate::stage::ATTEMPTS_MAX;
 use crate::synthetic::Synthetic;
-use granary_domain::{BatchId, MessageId, MigrationKind, MigrationState, Part, WindowId};
+use granary_domain::{BatchId, Fence, MessageId, MigrationKind, MigrationState, Part, WindowId};
 use granary_ledger::{BatchSlice, Bounds, Ledger, MigrationFilter, RescanRules};
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -39,6 +39,7 @@ async fn counts(asking: &mut Asking<'_>, ledger: &Ledger) {
     };
     ask!(asking, ledger.migrations(filter));
     ask!(asking, ledger.migrations_to_harvest());
+    ask!(asking, ledger.parked_batches(1_000));
     ask!(asking, ledger.lateness(HOUR, None));
     ask!(asking, ledger.lateness(HOUR, Some(id)));
     ask!(asking, ledger.without_time());
@@ -65,7 +66,7 @@ async fn queues(asking: &mut Asking<'_>, ledger: &Ledger) {
         ledger.deferrals_of(SYNTHETIC.migration(), Some(SYNTHETIC.range()))
     );
     ask!(asking, ledger.lasting_deferrals());
-    ask!(asking, ledger.superseded(100));
+    ask!(asking, ledger.superseded((BatchId(0), Fence(0)), 100));
 }
 
 async fn evidence(asking: &mut Asking<'_>, ledger: &Ledger) {

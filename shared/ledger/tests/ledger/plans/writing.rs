@@ -191,6 +191,7 @@ async fn repair(asking: &mut Asking<'_>, ledger: &Ledger) {
     };
     ask!(asking, ledger.re_export(&wanted));
     ask!(asking, ledger.forget_superseded(batch, fence));
+    ask!(asking, ledger.keep_superseded(batch, fence));
     let messages = [
         seen_at("found again", "2026-01-01T12:00:00Z"),
         seen_at(&Synthetic::id(99), "2026-01-01T12:00:00Z"),
