@@ -2,7 +2,7 @@
 //! unawares.
 
 use super::takeover::{FROM, TO};
-use crate::stage::{APPLY, Document, EXPORTER_TIMEOUT, Stage};
+use crate::stage::{APPLY, Document, EXPORTER_TIMEOUT, Stage, request};
 use granary_verify::{FindingKind, Step, Verdict, Verifier, VerifyArguments};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,12 +12,7 @@ const HOURS: std::ops::Range<u32> = 10..12;
 
 /// Asks the operator; status and body of its answer.
 async fn post(stage: &Stage, path: &str, body: Value) -> (u64, Value) {
-    let mut event: Value = serde_json::from_str(include_str!("../../events/operator.purge.json")).unwrap();
-    event["rawPath"] = json!(path);
-    event["headers"]["authorization"] = json!("Bearer operator-token");
-    event["requestContext"]["http"]["path"] = json!(path);
-    event["pathParameters"]["proxy"] = json!(path.trim_start_matches('/'));
-    event["body"] = json!(body.to_string());
+    let event = request("POST", path, &body.to_string());
     let answer = stage.operator.invoke(event, EXPORTER_TIMEOUT).await.unwrap();
     let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     (answer["statusCode"].as_u64().unwrap(), body)

@@ -25,6 +25,7 @@ pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;
 pub(crate) use mariadb::MariaDb;
 pub(crate) use node::Node;
+pub(crate) use operator::request;
 pub(crate) use proxy::Proxy;
 pub(crate) use queues::Queue;
 pub(crate) use services::Addresses;

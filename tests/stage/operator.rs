@@ -6,20 +6,23 @@ use serde_json::{Value, json};
 impl Stage {
     /// What the API answers to a viewer who asks for a path.
     pub(crate) async fn look_at(&self, path: &str) -> Value {
-        let event = request("GET", path, "", self.setting("GRANARY_VIEWER_TOKEN"));
+        let event = request_with("viewer-token", "GET", path, "");
         let answer = self.operator.invoke(event, REAPER_TIMEOUT).await.unwrap();
         assert_eq!(answer["statusCode"], 200, "{answer}");
         serde_json::from_str(answer["body"].as_str().expect("it has a body")).unwrap()
     }
 }
 
-/// A request with a token: the sample's shape.
-pub(crate) fn request(method: &str, path: &str, body: &str, token: &str) -> Value {
+/// A request of somebody who may change things.
+pub(crate) fn request(method: &str, path: &str, body: &str) -> Value {
+    request_with("operator-token", method, path, body)
+}
+
+/// The sample's shape.
+fn request_with(token: &str, method: &str, path: &str, body: &str) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../events/operator.health.json")).unwrap();
     event["rawPath"] = json!(path);
-    event["routeKey"] = json!("ANY /{proxy+}");
     event["headers"]["authorization"] = json!(format!("Bearer {token}"));
-    event["headers"]["content-type"] = json!("application/json");
     event["requestContext"]["http"]["method"] = json!(method);
     event["requestContext"]["http"]["path"] = json!(path);
     event["pathParameters"]["proxy"] = json!(path.trim_start_matches('/'));

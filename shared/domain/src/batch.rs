@@ -80,6 +80,8 @@ pub struct Batch {
     pub generation: Generation,
     /// How often in a row the platform broke it off.
     pub deferrals: u32,
+    /// Whether it was settled once: its messages are in the archive, whatever happens to the next export.
+    pub is_on_record: bool,
 }
 
 /// Something that happens to a batch. `fence` is the one that the worker was given when it claimed.
@@ -113,7 +115,7 @@ pub enum Transition {
     Retry,
     /// An operator sends a parked batch again.
     Unpark,
-    /// An operator gives it up.
+    /// An operator gives it up, unless its messages are on record.
     Cancel,
     /// An operator wants its object written anew.
     ReExport,
@@ -137,6 +139,7 @@ impl Batch {
         attempts: 0,
         generation: Generation(1),
         deferrals: 0,
+        is_on_record: false,
     };
 
     /// Whether it failed and has no attempt left.
@@ -159,6 +162,7 @@ impl Batch {
             (InProgress, Transition::Settle { fence }) if fence == self.fence => Ok(Self {
                 status: Completed,
                 deferrals: 0,
+                is_on_record: true,
                 ..self
             }),
             (InProgress, Transition::Fail { fence }) if fence == self.fence => Ok(Self {
@@ -192,7 +196,7 @@ impl Batch {
                 attempts: 0,
                 ..self
             }),
-            (Pending | Failed | InProgress, Transition::Cancel) => Ok(Self {
+            (Pending | Failed | InProgress, Transition::Cancel) if !self.is_on_record => Ok(Self {
                 status: Cancelled,
                 fence: next_fence,
                 ..self

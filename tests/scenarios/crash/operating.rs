@@ -5,7 +5,7 @@ use super::harvesting::{archived, indexed};
 use super::network::Network;
 use super::reaping;
 use super::scene::{FROM, Prepared, TO};
-use crate::stage::{Document, Stage};
+use crate::stage::{Document, Stage, request};
 use granary_domain::MigrationId;
 use granary_ledger::{NewOperation, Stage as Part};
 use granary_verify::Verdict;
@@ -153,18 +153,6 @@ pub(super) async fn retry_asked_for(stage: &Stage) -> Prepared {
     let prepared = reaping::parked_batch(stage).await;
     stage.reap().await;
     prepared.asked(request("POST", "/migrate/retry-failed", ""))
-}
-
-fn request(method: &str, path: &str, body: &str) -> Value {
-    let mut event: Value =
-        serde_json::from_str(include_str!("../../../events/operator.verify.json")).unwrap();
-    event["rawPath"] = json!(path);
-    event["headers"]["authorization"] = json!("Bearer operator-token");
-    event["requestContext"]["http"]["method"] = json!(method);
-    event["requestContext"]["http"]["path"] = json!(path);
-    event["pathParameters"]["proxy"] = json!(path.trim_start_matches('/'));
-    event["body"] = json!(body);
-    event
 }
 
 /// Test messages in the source, asked for by a migration.

@@ -12,10 +12,10 @@ use uuid::Uuid;
 /// The row, as the domain knows it.
 async fn batch_of(stage: &Stage, id: BatchId) -> Batch {
     let query = format!(
-        "SELECT status, fence, attempts, generation, deferrals FROM batch \
+        "SELECT status, fence, attempts, generation, deferrals, settled_at IS NOT NULL FROM batch \
          WHERE id = {id} AND (deferrals > 0) = (deferred_since IS NOT NULL)"
     );
-    let (status, fence, attempts, generation, deferrals): (String, u32, u32, u32, u32) =
+    let (status, fence, attempts, generation, deferrals, is_on_record): (String, u32, u32, u32, u32, bool) =
         stage.database.row(&query).await;
     Batch {
         status: status.parse().unwrap(),
@@ -23,6 +23,7 @@ async fn batch_of(stage: &Stage, id: BatchId) -> Batch {
         attempts,
         generation: Generation(generation),
         deferrals,
+        is_on_record,
     }
 }
 
