@@ -2,10 +2,10 @@
 
 use super::takeover::{self, deliver, exporter_behind, handed_off, outcomes};
 use crate::stage::{
-    Document, EXPORTER_TIMEOUT, Function, FunctionError, HARVESTER_TIMEOUT, Proxy, Stage, sqs_event,
+    Dice, Document, EXPORTER_TIMEOUT, Function, FunctionError, HARVESTER_TIMEOUT, Proxy, Stage, sqs_event,
 };
 use serde_json::{Value, json};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 const FROM: &str = "2026-03-01T10:00:00Z";
@@ -25,21 +25,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// From the moment on when it is seen at work.
 const LIFE_MILLIS_MAX: u64 = 300;
 
-/// Random, and the same in every run (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
-
 /// What happened so far.
 struct Toll {
-    dice: RefCell<Dice>,
+    dice: Dice,
     is_over: Cell<bool>,
     /// Kills that left a batch, or a window, in dead hands.
     exporters: Cell<u32>,
@@ -55,7 +43,7 @@ struct Toll {
 impl Toll {
     fn new() -> Self {
         Self {
-            dice: RefCell::new(Dice(SEED)),
+            dice: Dice::new(SEED),
             is_over: Cell::default(),
             exporters: Cell::default(),
             harvesters: Cell::default(),
@@ -86,7 +74,7 @@ impl Toll {
     }
 
     fn below(&self, limit: u64) -> u64 {
-        self.dice.borrow_mut().below(limit)
+        self.dice.below(limit)
     }
 }
 

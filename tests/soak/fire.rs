@@ -37,7 +37,7 @@ impl Play<'_> {
             if !self.goes_on_for(BETWEEN_RESTARTS_MIN, BETWEEN_RESTARTS_MAX).await {
                 return;
             }
-            let down = self.dice.between(Duration::ZERO, DOWN_MAX);
+            let down = self.between(Duration::ZERO, DOWN_MAX);
             if turn % 2 == 0 {
                 let _nobody_looks_at_the_ledger = self.looking.write().await;
                 let mut mariadb = library.mariadb.lock().await;
@@ -55,9 +55,14 @@ impl Play<'_> {
         }
     }
 
+    fn between(&self, least: Duration, most: Duration) -> Duration {
+        let spread = u64::try_from((most - least).as_millis()).unwrap();
+        least + Duration::from_millis(self.dice.below(spread + 1))
+    }
+
     /// Waits; whether the round still goes on then.
     async fn goes_on_for(&self, least: Duration, most: Duration) -> bool {
-        let until = tokio::time::Instant::now() + self.dice.between(least, most);
+        let until = tokio::time::Instant::now() + self.between(least, most);
         while tokio::time::Instant::now() < until && !self.is_over() {
             tokio::time::sleep(POLL_INTERVAL).await;
         }

@@ -10,7 +10,6 @@
 
 #![allow(clippy::print_stdout, reason = "people watch it for half an hour")]
 
-mod dice;
 mod peace;
 mod fire;
 mod round;

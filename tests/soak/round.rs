@@ -1,8 +1,7 @@
 //! One round: all messages from the index into an archive of the round's own, and the proof of it.
 
 use super::Library;
-use super::dice::Dice;
-use crate::stage::{Addresses, Document, MariaDb, Node, Stage};
+use crate::stage::{Addresses, Dice, Document, MariaDb, Node, Stage};
 use granary_verify::Verdict;
 use std::collections::BTreeSet;
 use std::fmt;

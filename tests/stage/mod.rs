@@ -12,6 +12,7 @@ mod function;
 mod trigger;
 mod verbs;
 mod operator;
+mod dice;
 mod archived;
 mod invariants;
 mod node;
@@ -20,6 +21,7 @@ mod proxy;
 mod http_proxy;
 
 pub(crate) use archive::ExportedLine;
+pub(crate) use dice::Dice;
 pub(crate) use function::{Function, FunctionError};
 pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;

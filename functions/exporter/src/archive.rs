@@ -11,7 +11,7 @@ use crate::export::{Exporter, failure, ledger_failure};
 use crate::fetch::Fetched;
 use granary_archive::{ArchiveError, Contents, PutOutcome, PutSettings};
 use granary_domain::{Cause, Failure, Manifest, ManifestException, MessageId, ObjectKey};
-use granary_ledger::{ClaimedBatch, Exception, Fenced, OwnedMessage, Settlement};
+use granary_ledger::{ClaimedBatch, Exception, Fenced, LedgerError, OwnedMessage, Settlement};
 use std::collections::{HashMap, HashSet};
 
 const GENERATIONS_PER_ATTEMPT_MAX: u32 = 3;
@@ -217,10 +217,7 @@ impl Exporter {
             .ledger
             .renew_lease(batch.id, batch.fence, self.lease.lease)
             .await;
-        match renewed.map_err(ledger_failure)? {
-            Fenced::Done => Ok(()),
-            Fenced::Refused => Err(lease_lost()),
-        }
+        unless_lost(renewed)
     }
 
     async fn record_exceptions(
@@ -233,15 +230,7 @@ impl Exporter {
         if exceptions.is_empty() && none_before {
             return Ok(());
         }
-        match self
-            .ledger
-            .record_exceptions(batch, exceptions)
-            .await
-            .map_err(ledger_failure)?
-        {
-            Fenced::Done => Ok(()),
-            Fenced::Refused => Err(lease_lost()),
-        }
+        unless_lost(self.ledger.record_exceptions(batch, exceptions).await)
     }
 
     fn object_key(&self, batch: &ClaimedBatch) -> ObjectKey {
@@ -305,7 +294,15 @@ pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
     failure(error.cause(), &error)
 }
 
-pub(crate) fn lease_lost() -> Failure {
+/// What a worker may only do while the batch is its own.
+pub(crate) fn unless_lost(fenced: Result<Fenced, LedgerError>) -> Result<(), Failure> {
+    match fenced.map_err(ledger_failure)? {
+        Fenced::Done => Ok(()),
+        Fenced::Refused => Err(lease_lost()),
+    }
+}
+
+fn lease_lost() -> Failure {
     Failure {
         cause: Cause::LeaseLost,
         text: "the batch belongs to somebody else now".to_owned(),

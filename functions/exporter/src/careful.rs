@@ -10,11 +10,11 @@
 //!
 //! One message is in memory at a time. The lines are written by the same functions as in any other attempt.
 
-use crate::archive::lease_lost;
+use crate::archive::unless_lost;
 use crate::export::{Exporter, ledger_failure};
 use crate::fetch::{Part, Written};
 use granary_domain::{Cause, Failure, Fence, MessageId, Outcome};
-use granary_ledger::{ClaimedBatch, Fenced, OwnedMessage, Suspect};
+use granary_ledger::{ClaimedBatch, OwnedMessage, Suspect};
 use std::collections::HashMap;
 
 /// One death may be the platform's, and so may be two; but a third attempt that only repeats them is wasted.
@@ -108,15 +108,7 @@ impl Exporter {
     }
 
     async fn name_suspect(&self, batch: &ClaimedBatch, message: &OwnedMessage) -> Result<(), Failure> {
-        match self
-            .ledger
-            .suspect(batch, &message.message_id)
-            .await
-            .map_err(ledger_failure)?
-        {
-            Fenced::Done => Ok(()),
-            Fenced::Refused => Err(lease_lost()),
-        }
+        unless_lost(self.ledger.suspect(batch, &message.message_id).await)
     }
 
     /// A worker that lost its batch but is alive takes its suspicion back. Where it can't, the message is set aside by

@@ -5,6 +5,7 @@
 
 use crate::answer::Answer;
 use crate::auth::Role;
+use crate::fields::Fields;
 use crate::problem::{Kind, Problem};
 use crate::purge::PurgeWish;
 use crate::seed::seeding_section;
@@ -15,7 +16,7 @@ use granary_operations::{AskError, Budget, Desk, Job, PurgeArguments};
 use granary_seeding::{SeedError, Seeder, SeedingTarget};
 use granary_sweep::{SweepArguments, Sweeper};
 use granary_verify::{Repair, Verifier, VerifyArguments};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -24,6 +25,8 @@ use uuid::Uuid;
 const WORK_SECS_MAX: u64 = 8;
 /// What one step can compare in the time that is left then.
 const MESSAGES_PER_STEP_MAX: u64 = 100_000;
+const LIST_DEFAULT: u32 = 20;
+const LIST_MAX: u32 = 100;
 
 /// What somebody wants done.
 pub(crate) enum Wish {
@@ -89,6 +92,30 @@ pub(crate) async fn status(
     Ok(Answer::ok(
         json!({ "operation": operation(&services, id).await? }),
     ))
+}
+
+/// The newest operations of a kind, up to the `limit` that is asked for.
+pub(crate) async fn list(services: &Services, query: &Fields, kind: &str) -> Result<Vec<Operation>, Problem> {
+    query.only(&["limit"])?;
+    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
+    Ok(services.ledger().await?.operations(kind, limit).await?)
+}
+
+/// What a list shows of an operation, with members that only its kind has; `GET /operations/{id}` has the rest.
+pub(crate) fn summary<const N: usize>(operation: &Operation, members: [(&str, Value); N]) -> Value {
+    let mut shown = json!({
+        "operationId": operation.id,
+        "statusUrl": format!("/operations/{}", operation.id),
+        "state": operation.state,
+        "error": operation.error,
+        "requestedBy": operation.requested_by,
+        "createdAt": operation.created_at,
+        "finishedAt": operation.finished_at,
+    });
+    for (name, value) in members {
+        shown[name] = value;
+    }
+    shown
 }
 
 async fn operation(services: &Services, id: Uuid) -> Result<Operation, Problem> {

@@ -23,11 +23,7 @@ pub(crate) async fn pause(
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer, Problem> {
-    let stages = stages(&fields)?;
-    for (stage, _) in &stages {
-        services.ledger().await?.pause(*stage, role.as_str()).await?;
-    }
-    steered(&services, role, "pause", &stages).await
+    steer(&services, role, &fields, Steering::Pause).await
 }
 
 /// `POST /resume`.
@@ -36,11 +32,7 @@ pub(crate) async fn resume(
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer, Problem> {
-    let stages = stages(&fields)?;
-    for (stage, _) in &stages {
-        services.ledger().await?.resume(*stage).await?;
-    }
-    steered(&services, role, "resume", &stages).await
+    steer(&services, role, &fields, Steering::Resume).await
 }
 
 /// `POST /migrate/retry-failed`: batches that are parked. Failed ones with attempts left are retried anyway.
@@ -77,12 +69,31 @@ pub(crate) async fn retry_failed(
     ))
 }
 
-async fn steered(
+/// What is done to a stage.
+#[derive(Clone, Copy)]
+enum Steering {
+    Pause,
+    Resume,
+}
+
+async fn steer(
     services: &Services,
     role: Role,
-    action: &'static str,
-    stages: &[(Stage, &'static str)],
+    fields: &Fields,
+    steering: Steering,
 ) -> Result<Answer, Problem> {
+    let stages = stages(fields)?;
+    let ledger = services.ledger().await?;
+    for (stage, _) in &stages {
+        match steering {
+            Steering::Pause => ledger.pause(*stage, role.as_str()).await?,
+            Steering::Resume => ledger.resume(*stage).await?,
+        }
+    }
+    let action = match steering {
+        Steering::Pause => "pause",
+        Steering::Resume => "resume",
+    };
     let names: Vec<&str> = stages.iter().map(|(_, name)| *name).collect();
     services
         .record(Done {

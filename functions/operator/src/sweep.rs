@@ -16,8 +16,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-const LIST_DEFAULT: u32 = 20;
-const LIST_MAX: u32 = 100;
 const AGE_SECS_MAX: u64 = 30 * 86_400;
 
 /// `POST /sweep`.
@@ -35,9 +33,7 @@ pub(crate) async fn list(
     State(services): State<Arc<Services>>,
     QueryFields(query): QueryFields,
 ) -> Result<Answer, Problem> {
-    query.only(&["limit"])?;
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
-    let sweeps = services.ledger().await?.operations(Job::SWEEP, limit).await?;
+    let sweeps = operations::list(&services, &query, Job::SWEEP).await?;
     Ok(Answer::ok(
         json!({ "sweeps": sweeps.iter().map(summary).collect::<Vec<_>>() }),
     ))
@@ -51,19 +47,15 @@ fn summary(operation: &Operation) -> Value {
             .as_ref()
             .map(|result| result[pile]["count"].clone())
     };
-    json!({
-        "operationId": operation.id,
-        "statusUrl": format!("/operations/{}", operation.id),
-        "state": operation.state,
-        "apply": operation.arguments["apply"],
-        "orphans": count("orphans"),
-        "manifests": count("manifests"),
-        "uploads": count("uploads"),
-        "error": operation.error,
-        "requestedBy": operation.requested_by,
-        "createdAt": operation.created_at,
-        "finishedAt": operation.finished_at,
-    })
+    operations::summary(
+        operation,
+        [
+            ("apply", operation.arguments["apply"].clone()),
+            ("orphans", json!(count("orphans"))),
+            ("manifests", json!(count("manifests"))),
+            ("uploads", json!(count("uploads"))),
+        ],
+    )
 }
 
 /// What is younger than the deployment's age may be in a worker's hands, so nobody may ask for less.

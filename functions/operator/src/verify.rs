@@ -16,9 +16,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const LIST_DEFAULT: u32 = 20;
-const LIST_MAX: u32 = 100;
-
 /// `POST /verify`.
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
@@ -38,9 +35,7 @@ pub(crate) async fn list(
     State(services): State<Arc<Services>>,
     QueryFields(query): QueryFields,
 ) -> Result<Answer, Problem> {
-    query.only(&["limit"])?;
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
-    let verifications = services.ledger().await?.operations(Job::VERIFY, limit).await?;
+    let verifications = operations::list(&services, &query, Job::VERIFY).await?;
     Ok(Answer::ok(
         json!({ "verifications": verifications.iter().map(summary).collect::<Vec<_>>() }),
     ))
@@ -49,18 +44,10 @@ pub(crate) async fn list(
 /// A verification without its findings, which may be many; `GET /operations/{id}` has them.
 fn summary(operation: &Operation) -> Value {
     let of_result = |member: &str| operation.result.as_ref().map(|result| result[member].clone());
-    json!({
-        "operationId": operation.id,
-        "statusUrl": format!("/operations/{}", operation.id),
-        "state": operation.state,
-        "verdict": of_result("verdict"),
-        "scope": of_result("scope"),
-        "counts": of_result("counts"),
-        "error": operation.error,
-        "requestedBy": operation.requested_by,
-        "createdAt": operation.created_at,
-        "finishedAt": operation.finished_at,
-    })
+    operations::summary(
+        operation,
+        ["verdict", "scope", "counts"].map(|name| (name, json!(of_result(name)))),
+    )
 }
 
 fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {

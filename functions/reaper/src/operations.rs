@@ -4,8 +4,7 @@
 use crate::config::OperationsConfig;
 use crate::reap::{Reaper, Tick};
 use granary_archive::Archive;
-use granary_environment::{ArchiveSection, Deadline};
-use granary_invariants::Inspector;
+use granary_environment::Deadline;
 use granary_ledger::Ledger;
 use granary_operations::{Budget, Desk};
 use granary_seeding::{Seeder, SeedingTarget};
@@ -17,20 +16,15 @@ use std::time::{Duration, Instant};
 const WORK_SECS_MAX: u64 = 40;
 
 /// The desk of this deployment.
-pub(crate) fn desk(
-    config: OperationsConfig,
-    ledger: &Ledger,
-    aws: &aws_config::SdkConfig,
-) -> anyhow::Result<Desk> {
+pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, archive: Archive) -> anyhow::Result<Desk> {
     let OperationsConfig {
         source,
         metadata,
-        archive,
+        archive: _,
         harvest,
         sweep,
         seeding,
     } = config;
-    let archive = Archive::new(aws, archive.bucket, archive.layout);
     let target = SeedingTarget::of(&source, &metadata, &harvest);
     let seeder = seeding.and_then(|section| {
         // A target that can't be seeded keeps nobody from reaping.
@@ -41,12 +35,6 @@ pub(crate) fn desk(
     let sweeper = Sweeper::new(ledger.clone(), archive.clone(), sweep);
     let verifier = Verifier::new(ledger.clone(), Source::new(source.into())?, archive, harvest.lag);
     Ok(Desk::new(ledger.clone(), verifier, seeder).with_sweeper(sweeper))
-}
-
-/// What looks at batches and their objects.
-pub(crate) fn inspector(archive: &ArchiveSection, ledger: &Ledger, aws: &aws_config::SdkConfig) -> Inspector {
-    let archive = Archive::new(aws, &archive.bucket, archive.layout.clone());
-    Inspector::new(ledger.clone(), archive)
 }
 
 impl Reaper {

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::operations;
 use anyhow::Context;
 use granary_alert::Publisher;
+use granary_archive::Archive;
 use granary_domain::{MigrationState, TimeRange};
 use granary_environment::{Deadline, RetrySection, aws};
 use granary_handoff::{Handoff, QueueUrls, send_unsent};
@@ -78,9 +79,11 @@ impl Reaper {
             priority: config.queues.priority_queue_url,
         };
         let ledger = Ledger::connect(&settings).await?;
+        let bucket = &config.operations.archive;
+        let archive = Archive::new(&aws, &bucket.bucket, bucket.layout.clone());
         Ok(Self {
-            inspector: operations::inspector(&config.operations.archive, &ledger, &aws),
-            desk: operations::desk(config.operations, &ledger, &aws)?,
+            inspector: Inspector::new(ledger.clone(), archive.clone()),
+            desk: operations::desk(config.operations, &ledger, archive)?,
             ledger,
             handoff: Handoff::new(&aws, urls),
             publisher: Publisher::new(&aws, config.alert_topic_arn),

@@ -159,12 +159,7 @@ impl Batch {
                 attempts: self.attempts + 1,
                 ..self
             }),
-            (InProgress, Transition::Settle { fence }) if fence == self.fence => Ok(Self {
-                status: Completed,
-                deferrals: 0,
-                is_on_record: true,
-                ..self
-            }),
+            (InProgress, Transition::Settle { fence }) if fence == self.fence => Ok(self.settled()),
             (InProgress, Transition::Fail { fence }) if fence == self.fence => Ok(Self {
                 status: Failed,
                 deferrals: 0,
@@ -219,6 +214,15 @@ impl Batch {
                 from: self,
                 transition,
             }),
+        }
+    }
+
+    fn settled(self) -> Self {
+        Self {
+            status: BatchStatus::Completed,
+            deferrals: 0,
+            is_on_record: true,
+            ..self
         }
     }
 

@@ -57,8 +57,8 @@ impl Layout {
 
     fn object_at(&self, key: &ObjectKey, below: &str) -> Option<Place> {
         let (date, below) = below.strip_prefix("dt=")?.split_once("/hour=")?;
-        let (hour_of_day, name) = below.split_once('/')?;
-        let (hour, (batch, generation)) = (hour_at(date, hour_of_day)?, batch_in(name)?);
+        let (hour_of_day, _) = below.split_once('/')?;
+        let (hour, (batch, generation)) = (hour_at(date, hour_of_day)?, key.batch()?);
         let form = (key.format(), key.compression());
         (self.object(hour, batch, generation, form) == *key).then_some(Place::Object {
             hour,
@@ -68,8 +68,8 @@ impl Layout {
     }
 
     fn manifest_at(&self, key: &ObjectKey, below: &str) -> Option<Place> {
-        let (date, name) = below.strip_prefix("dt=")?.split_once('/')?;
-        let (day, (batch, generation)) = (hour_at(date, "00")?, batch_in(name)?);
+        let (date, _) = below.strip_prefix("dt=")?.split_once('/')?;
+        let (day, (batch, generation)) = (hour_at(date, "00")?, key.batch()?);
         (self.manifest(day, batch, generation) == *key).then_some(Place::Manifest {
             day,
             batch,
@@ -84,11 +84,14 @@ fn hour_at(date: &str, hour_of_day: &str) -> Option<Hour> {
     Some(Hour::of(instant))
 }
 
-/// `batch-7-g2.…`
-fn batch_in(name: &str) -> Option<(BatchId, Generation)> {
-    let (stem, _) = name.split_once('.')?;
-    let (batch, generation) = stem.strip_prefix("batch-")?.split_once("-g")?;
-    Some((batch.parse().ok()?, generation.parse().ok()?))
+impl ObjectKey {
+    /// The batch and the generation that its name tells, wherever it lies: `…/batch-7-g2.…`.
+    pub fn batch(&self) -> Option<(BatchId, Generation)> {
+        let (_, name) = self.as_str().rsplit_once('/')?;
+        let (stem, _) = name.split_once('.')?;
+        let (batch, generation) = stem.strip_prefix("batch-")?.split_once("-g")?;
+        Some((batch.parse().ok()?, generation.parse().ok()?))
+    }
 }
 
 #[cfg(test)]
@@ -168,5 +171,25 @@ mod tests {
         );
         let raw = "archive/source=messages/_quarantine/dt=2026-11-22/batch-7-14d6.bin";
         assert_eq!(place_of(&layout, raw), Some(Place::Quarantine));
+    }
+
+    #[test]
+    fn a_key_tells_its_batch_and_generation() {
+        let hour = Hour::of("2026-01-01T00:00:00Z".parse().unwrap());
+        let form = (Format::Ndjson, Compression::Zstd);
+        let key = Layout::new("archive", "messages").object(hour, BatchId(7), Generation(2), form);
+        assert_eq!(key.batch(), Some((BatchId(7), Generation(2))));
+        for foreign in [
+            "batch-7-g2.ndjson",
+            "x/foreign.txt",
+            "x/batch-7.ndjson",
+            "x/batch-a-g1.ndjson",
+        ] {
+            assert_eq!(
+                ObjectKey::from_record(foreign.to_owned()).batch(),
+                None,
+                "{foreign}"
+            );
+        }
     }
 }

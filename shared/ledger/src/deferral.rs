@@ -12,7 +12,7 @@ use crate::error::During;
 use crate::row::{Columns, at, uuid};
 use crate::settle::shortened;
 use crate::window::micros;
-use crate::{ClaimedBatch, Fenced, LeasedWindow, Ledger, LedgerError};
+use crate::{Fenced, LeasedWindow, Ledger, LedgerError};
 use granary_domain::{Cause, Failure, MigrationId, TimeRange};
 use granary_steps::Step;
 use jiff::Timestamp;
@@ -120,30 +120,6 @@ impl Ledger {
             deferrals.sort_by_key(|deferral| deferral.since);
             Ok(deferrals)
         })
-        .await
-    }
-
-    /// Gives a batch back that didn't fit into its worker's time: it counts as a deferral, not as an attempt, and is sent
-    /// again after `delay`.
-    pub async fn defer_unfinished(
-        &self,
-        batch: &ClaimedBatch,
-        failure: &Failure,
-        delay: Duration,
-    ) -> Result<Fenced, LedgerError> {
-        self.end_attempt(
-            Step::HandBackBatch,
-            batch,
-            "handed_back",
-            "b.status = 'pending', b.attempts = b.attempts - 1, b.enqueued_at = NULL, \
-             b.not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND, b.deferrals = b.deferrals + 1, \
-             b.deferred_since = COALESCE(b.deferred_since, UTC_TIMESTAMP(6)), \
-             b.error_code = :code, b.error_text = :text, a.error_code = :code, a.error_text = :text",
-            params! {
-                "delay" => micros(delay),
-                "code" => failure.cause.as_str(), "text" => shortened(&failure.text),
-            },
-        )
         .await
     }
 

@@ -3,10 +3,10 @@
 //! Read from message rows and from what settled batches name, never from counters.
 
 use crate::row::{Columns, at, placeholders, unreadable};
-use crate::{Ledger, LedgerError};
+use crate::{Digests, Ledger, LedgerError};
 use granary_domain::{
-    BatchId, BatchStatus, Fence, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, TimeRange,
-    WindowId,
+    BatchId, BatchStatus, Fence, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, Part,
+    TimeRange, WindowId,
 };
 use mysql_async::{Params, Row, Value, params};
 use std::collections::HashMap;
@@ -181,23 +181,8 @@ impl Ledger {
     }
 
     /// The digest of a range's message ids, by standing.
-    pub async fn digests_of(&self, range: TimeRange) -> Result<HashMap<Standing, IdDigest>, LedgerError> {
-        let query = &format!(
-            "SELECT SQL_BIG_RESULT {STANDING} AS standing, {DIGEST} FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
-             WHERE m.event_time >= :from AND m.event_time < :to GROUP BY standing"
-        );
-        self.read("digest a range", |mut reader| async move {
-            let rows: Vec<Row> = reader
-                .rows(
-                    query,
-                    params! { "from" => at(range.from()), "to" => at(range.to()) },
-                )
-                .await?;
-            rows.into_iter()
-                .map(|mut row| Ok((standing_of(&mut row)?, digest_of(&mut row)?)))
-                .collect()
-        })
-        .await
+    pub async fn digests_of(&self, range: TimeRange) -> Result<Digests, LedgerError> {
+        self.digests_of_part(&Part::of(range)).await
     }
 
     /// The digest of the ids that each batch's object should hold.

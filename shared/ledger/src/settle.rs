@@ -191,10 +191,33 @@ impl Ledger {
         failure: &Failure,
         delay: Duration,
     ) -> Result<Fenced, LedgerError> {
+        self.end_without_counting(Step::DeferBatch, "deferred", batch, (failure, delay))
+            .await
+    }
+
+    /// Gives a batch back that didn't fit into its worker's time: it counts as a deferral, not as an attempt, and is sent
+    /// again after `delay`.
+    pub async fn defer_unfinished(
+        &self,
+        batch: &ClaimedBatch,
+        failure: &Failure,
+        delay: Duration,
+    ) -> Result<Fenced, LedgerError> {
+        self.end_without_counting(Step::HandBackBatch, "handed_back", batch, (failure, delay))
+            .await
+    }
+
+    async fn end_without_counting(
+        &self,
+        step: Step,
+        outcome: &'static str,
+        batch: &ClaimedBatch,
+        (failure, delay): (&Failure, Duration),
+    ) -> Result<Fenced, LedgerError> {
         self.end_attempt(
-            Step::DeferBatch,
+            step,
             batch,
-            "deferred",
+            outcome,
             "b.status = 'pending', b.attempts = b.attempts - 1, b.enqueued_at = NULL, \
              b.not_before = UTC_TIMESTAMP(6) + INTERVAL :delay MICROSECOND, b.deferrals = b.deferrals + 1, \
              b.deferred_since = COALESCE(b.deferred_since, UTC_TIMESTAMP(6)), \
@@ -249,7 +272,7 @@ impl Ledger {
 
     /// Ends the attempt whose fence is given. Where a repetition after a lost answer finds it ended already, with the
     /// same outcome, that is as good as having ended it.
-    pub(crate) async fn end_attempt(
+    async fn end_attempt(
         &self,
         step: Step,
         batch: &ClaimedBatch,

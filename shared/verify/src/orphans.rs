@@ -2,7 +2,7 @@
 
 use crate::report::Finding;
 use crate::{Account, FindingKind, Verifier, VerifyError};
-use granary_domain::{BatchId, Generation, Hour, ObjectKey};
+use granary_domain::{BatchId, Hour, ObjectKey};
 use granary_ledger::BatchObjects;
 use std::collections::HashMap;
 
@@ -22,13 +22,13 @@ impl Verifier {
             let batches: Vec<BatchId> = page
                 .objects
                 .iter()
-                .filter_map(|object| batch_in(&object.key))
+                .filter_map(|object| object.key.batch())
                 .map(|(batch, _)| batch)
                 .collect();
             let batches = self.ledger.objects_of_batches(&batches).await?;
             let keys = page.objects.iter().map(|object| &object.key);
             for key in keys.filter(|key| !is_accounted_for(key, &batches, sealed_to)) {
-                let batch = batch_in(key).map(|(batch, _)| batch);
+                let batch = key.batch().map(|(batch, _)| batch);
                 let (kind, text) = match batch.and_then(|batch| batches.get(&batch)) {
                     Some(objects) if objects.kept.contains(key) => (FindingKind::Kept, KEPT),
                     _ => (FindingKind::Orphan, ORPHAN),
@@ -53,45 +53,11 @@ fn is_accounted_for(
     batches: &HashMap<BatchId, BatchObjects>,
     sealed_to: Option<BatchId>,
 ) -> bool {
-    let Some((batch, generation)) = batch_in(key) else {
+    let Some((batch, generation)) = key.batch() else {
         return false;
     };
     match batches.get(&batch) {
         Some(objects) => objects.named.as_ref() == Some(key) || objects.in_the_making == Some(generation),
         None => sealed_to.is_some_and(|last| batch <= last),
-    }
-}
-
-/// The batch and generation that a key names: `…/batch-7-g2.ndjson.zst`.
-fn batch_in(key: &ObjectKey) -> Option<(BatchId, Generation)> {
-    let (_, name) = key.as_str().rsplit_once('/')?;
-    let (stem, _) = name.split_once('.')?;
-    let (batch, generation) = stem.strip_prefix("batch-")?.split_once("-g")?;
-    Some((batch.parse().ok()?, generation.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use granary_domain::{Compression, Format, Layout};
-
-    #[test]
-    fn a_key_tells_its_batch_and_generation() {
-        let hour = Hour::of("2026-01-01T00:00:00Z".parse().unwrap());
-        let form = (Format::Ndjson, Compression::Zstd);
-        let key = Layout::new("archive", "messages").object(hour, BatchId(7), Generation(2), form);
-        assert_eq!(batch_in(&key), Some((BatchId(7), Generation(2))));
-        for foreign in [
-            "batch-7-g2.ndjson",
-            "x/foreign.txt",
-            "x/batch-7.ndjson",
-            "x/batch-a-g1.ndjson",
-        ] {
-            assert_eq!(
-                batch_in(&ObjectKey::from_record(foreign.to_owned())),
-                None,
-                "{foreign}"
-            );
-        }
     }
 }
