@@ -1,12 +1,13 @@
 //! Batches that keep failing: what they fail over is named and set aside, and the rest ships.
 
-use super::takeover::let_it_be_reaped;
-use crate::stage::{Asked, Document, Exports, Fault, Function, HttpProxy, Said, Stage};
+use super::takeover::{self, let_it_be_reaped};
+use crate::stage::{Asked, Document, Exports, Fault, Function, HttpProxy, Proxy, Said, Stage};
 use granary_domain::{BatchId, BatchStatus, MessageId};
 use granary_ledger::Claim;
 use granary_verify::{FindingKind, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) const FROM: &str = "2026-03-01T10:00:00Z";
@@ -273,6 +274,67 @@ async fn e8_an_outage_sets_nothing_aside_however_long_it_lasts() {
         stage.assert_archived(&messages, FROM, TO).await;
         stage.finish().await;
     }
+}
+
+/// E8, H7: nothing that lies in that document's shard can be had, whatever it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e8_a_document_of_a_damaged_shard_is_never_set_aside() {
+    let (stage, messages) = harvested("careful-shard").await;
+    let (network, exporter) = watched(&stage).await;
+    // By its `_id`, or by a routing that leads to the same shard.
+    let broken = Fault::BreakOffAfter { bytes: 10 };
+    network.inject(broken, ALWAYS, |asked| {
+        asked.path.contains("_mget") && asked.body.contains("\"m-0011\"")
+    });
+    for _ in 0..4 {
+        attempt(&stage, &exporter).await;
+    }
+    let state: (u32, u32) = stage.row("SELECT attempts, deferrals FROM batch").await;
+    assert_eq!((state, quarantined(&stage).await), ((0, 4), BTreeMap::new()));
+    network.restore();
+    attempts(&stage, &exporter).await;
+    stage.run_until_quiet().await;
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
+/// Of an invocation that ends in the middle of a batch.
+const TOO_SHORT: Duration = Duration::from_secs(2);
+
+/// E8, E9: or else a batch that takes longer one by one than an invocation lasts would never come to its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e8_e9_a_careful_worker_goes_on_from_where_the_time_of_the_last_one_was_over() {
+    let (stage, messages) = harvested("careful-deadline").await;
+    let_two_attempts_be_spent(&stage).await;
+    let source = Arc::new(Proxy::before(stage.setting("GRANARY_ES_URL")).await);
+    let network = HttpProxy::before(&source.url()).await;
+    let exporter = stage.another("exporter", &[("GRANARY_ES_URL", &network.url)]);
+    let stalling = source.clone();
+    let nothing = Fault::BreakOffAfter { bytes: 0 };
+    network.inject(nothing, ALWAYS, move |asked| {
+        if asked.body.contains("\"_id\":\"m-0015\"") {
+            stalling.stall();
+        }
+        false
+    });
+    takeover::deliver(&stage, &exporter, TOO_SHORT).await.unwrap();
+    let ended: Vec<String> = stage.rows("SELECT outcome FROM attempt ORDER BY number").await;
+    assert_eq!(ended, ["reaped", "reaped", "handed_back"]);
+
+    network.restore();
+    source.restore();
+    let asked_before = network.asked().len();
+    assert_eq!(attempts(&stage, &exporter).await[3..], ["completed"]);
+    let asked = network.asked().split_off(asked_before);
+    let mut documents = asked.iter().filter(|asked| asked.path.contains("_mget"));
+    let first = &documents.next().unwrap().body;
+    assert!(
+        first.contains("\"m-0000\"") && first.contains("\"m-0014\"") && !first.contains("\"m-0015\""),
+        "{first}"
+    );
+    assert_eq!(documents.count(), 15, "the others one by one");
+    assert_all_but(&stage, &messages, &NOBODY).await;
+    stage.finish().await;
 }
 
 /// E8, H7: one document's requests are throttled and the others' are not: that is the platform's fault all the same.

@@ -83,7 +83,7 @@ async fn e8_a_document_whose_answers_broke_off_for_a_while_is_exported_after_all
     // A request is four tries. Two attempts ask once; the third for ever smaller portions, twice alone, and once more.
     let broken = Fault::BreakOffAfter { bytes: 10 };
     network.inject(broken, 4 * (2 + 5 + 2) + 1, |asked| {
-        asked.path.contains("_mget") && asked.body.contains("\"m-0021\"")
+        asked.path.contains("_mget") && asked.body.contains("\"_id\":\"m-0021\"")
     });
     let ended = attempts(&stage, &exporter).await;
     assert_eq!(ended, ["deferred", "deferred", "completed"]);

@@ -1,5 +1,6 @@
 //! Workers that die, are frozen, or have to stop in the middle of a batch.
 
+use super::takeover;
 use crate::stage::{Document, FunctionError, Stage};
 use granary_domain::BatchStatus;
 use granary_verify::Verdict;
@@ -59,6 +60,28 @@ async fn e9_a_batch_whose_worker_was_killed_is_exported_by_the_next() {
     let outcomes: Vec<String> = stage.rows("SELECT outcome FROM attempt ORDER BY number").await;
     assert_eq!(outcomes, ["reaped", "completed"]);
     stage.finish().await;
+}
+
+/// E8, H14: Lambda goes on with a process whose handler panicked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e8_a_panic_is_a_death_to_its_batch_and_the_process_is_fit_for_the_next_one() {
+    for step in ["put_object", "settle_batch"] {
+        let stage = harvested("panic").await;
+        let fault = format!("{step}:panic");
+        let exporter = stage.another("exporter", &[("GRANARY_FAULT", &fault)]);
+        let exports = stage.export_all_by(&exporter).await;
+        let told = &exports.errors;
+        assert!(
+            matches!(&told[..], [FunctionError::Returned { message, .. }] if message.contains(step)),
+            "{exports:?}"
+        );
+        takeover::let_it_be_reaped(&stage).await;
+        assert_eq!(stage.export_all_by(&exporter).await.acknowledged, 1);
+        let outcomes: Vec<String> = stage.rows("SELECT outcome FROM attempt ORDER BY number").await;
+        assert_eq!(outcomes, ["reaped", "completed"]);
+        assert_nothing_was_lost(&stage).await;
+        stage.finish().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

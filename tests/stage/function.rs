@@ -165,7 +165,7 @@ impl Function {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        panic!("the {} never said {text:?}", self.name);
+        panic!("the {} never said {text:?}, but {:#?}", self.name, self.log());
     }
 
     /// Where it spools.

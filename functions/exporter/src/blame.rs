@@ -5,7 +5,7 @@
 //! message; they defer the attempt.
 
 use crate::export::Exporter;
-use crate::fetch::{ANSWER_BYTES_MAX, DOCUMENTS_UNDER_PRESSURE_MIN};
+use crate::fetch::{ANSWER_BYTES_MAX, DOCUMENTS_UNDER_PRESSURE_MIN, document_ref};
 use futures::{StreamExt, TryStreamExt, stream};
 use granary_domain::{Failure, MessageId};
 use granary_ledger::{ClaimedBatch, OwnedMessage};
@@ -82,10 +82,16 @@ impl Exporter {
 
     /// Whether Elasticsearch answers, at this moment and about nothing, what it would not answer about a message.
     pub(crate) async fn answers_beside(&self, message: &OwnedMessage) -> bool {
+        // In the message's own shard: where that is damaged, none of its messages is to blame.
+        let DocumentRef {
+            index,
+            doc_id,
+            routing,
+        } = document_ref(message);
         let nothing = DocumentRef {
-            index: &message.index,
+            index,
             doc_id: NO_DOCUMENT,
-            routing: message.routing.as_deref(),
+            routing: routing.or(Some(doc_id)),
         };
         // An empty list of ids would be answered without a look into any shard.
         let Ok(nobody) = MessageId::try_from(NOBODY.to_owned()) else {

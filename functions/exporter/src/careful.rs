@@ -5,24 +5,27 @@
 //! death costs one message at most, and with five attempts a batch outlives two such messages. A third parks it, and
 //! whoever sends it again finds all three set aside. A panic is a death like any other.
 //!
+//! One by one takes time. What a careful worker had behind it when its time was over is fetched together again by the
+//! next one, which goes on one by one from there: so a large batch comes to its end.
+//!
 //! A request that Elasticsearch refuses for one message alone sets that message aside as well. Where most are refused,
 //! it isn't the messages, and the attempt fails as it did before.
 //!
-//! One message is in memory at a time. The lines are written by the same functions as in any other attempt.
+//! From there on one message is in memory at a time. The lines are written by the same functions as in any other attempt.
 
 use crate::archive::unless_lost;
 use crate::export::{Exporter, ledger_failure};
 use crate::fetch::{Part, Written};
 use granary_domain::{Cause, Failure, Fence, MessageId, Outcome};
-use granary_ledger::{ClaimedBatch, OwnedMessage, Suspect};
+use granary_ledger::{CarefulRecord, ClaimedBatch, OwnedMessage};
 use std::collections::HashMap;
 
 /// One death may be the platform's, and so may be two; but a third attempt that only repeats them is wasted.
 const CAREFUL_FROM_ATTEMPT: u32 = 3;
 
 /// Whether the messages of a batch are to be fetched one by one.
-pub(crate) fn is_called_for(batch: &ClaimedBatch, suspects: &[Suspect]) -> bool {
-    batch.attempts >= CAREFUL_FROM_ATTEMPT || !suspects.is_empty()
+pub(crate) fn is_called_for(batch: &ClaimedBatch, earlier: &CarefulRecord) -> bool {
+    batch.attempts >= CAREFUL_FROM_ATTEMPT || !earlier.suspects.is_empty()
 }
 
 /// What came of asking for one message.
@@ -32,36 +35,48 @@ enum Asked {
 }
 
 impl Exporter {
-    /// The messages over which workers of this batch died. A first claim has none, and asks nobody.
-    pub(crate) async fn suspects_of(&self, batch: &ClaimedBatch) -> Result<Vec<Suspect>, Failure> {
+    /// What earlier careful workers of this batch have left. A first claim has none, and asks nobody.
+    pub(crate) async fn careful_record_of(&self, batch: &ClaimedBatch) -> Result<CarefulRecord, Failure> {
         if batch.fence == Fence(1) {
-            return Ok(Vec::new());
+            return Ok(CarefulRecord::default());
         }
-        self.ledger.suspects_of(batch).await.map_err(ledger_failure)
+        self.ledger.careful_record_of(batch).await.map_err(ledger_failure)
     }
 
-    /// Fetches the messages of a batch one by one, all but the suspects.
+    /// Fetches the messages of a batch one by one, all but the suspects and what is known to do no harm.
     pub(crate) async fn fetch_carefully(
         &self,
         batch: &ClaimedBatch,
         messages: &[OwnedMessage],
-        suspects: &[Suspect],
+        earlier: &CarefulRecord,
         written: &mut Written,
     ) -> Result<(), Failure> {
+        let harmless = reached(messages, earlier);
         tracing::warn!(
             batch = batch.id.0,
-            suspects = suspects.len(),
+            suspects = earlier.suspects.len(),
+            harmless,
             "messages are fetched one by one"
         );
+        let suspects = earlier.suspects.iter();
         let deaths: HashMap<&MessageId, Fence> = suspects
-            .iter()
             .map(|suspect| (&suspect.message_id, suspect.attempt))
             .collect();
+        let is_suspect = |place: &usize| deaths.contains_key(&messages[*place].message_id);
         let mut answered = 0;
         let mut refused = Vec::new();
-        for (place, message) in messages.iter().enumerate() {
+        let mut place = 0;
+        while let Some(message) = messages.get(place) {
             if let Some(attempt) = deaths.get(&message.message_id) {
                 written.except(message, Outcome::Quarantined, died_over(*attempt));
+                place += 1;
+                continue;
+            }
+            if place < harmless {
+                let end = (place..harmless).find(is_suspect).unwrap_or(harmless);
+                self.fetch_in_parts(batch, messages, place..end, written).await?;
+                answered += end - place;
+                place = end;
                 continue;
             }
             self.name_suspect(batch, message).await?;
@@ -72,6 +87,7 @@ impl Exporter {
                 }
                 Asked::Refused(failure) => refused.push((place, failure)),
             }
+            place += 1;
         }
         self.ledger.clear_suspect(batch).await.map_err(ledger_failure)?;
         if refused.len() > answered
@@ -121,6 +137,14 @@ impl Exporter {
             tracing::warn!(batch = batch.id.0, "a suspicion can't be taken back: {error}");
         }
     }
+}
+
+/// How many messages, from the first on, were behind a careful worker whose time was over.
+fn reached(messages: &[OwnedMessage], earlier: &CarefulRecord) -> usize {
+    messages
+        .iter()
+        .rposition(|message| earlier.reached.contains(&message.message_id))
+        .unwrap_or(0)
 }
 
 fn died_over(attempt: Fence) -> String {

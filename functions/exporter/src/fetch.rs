@@ -71,17 +71,18 @@ impl Exporter {
         batch: &ClaimedBatch,
         messages: &[OwnedMessage],
     ) -> Result<Fetched, Failure> {
-        let suspects = self.suspects_of(batch).await?;
+        let earlier = self.careful_record_of(batch).await?;
         let (format, compression) = self.form;
         let mut written = Written {
             spool: Spool::create(&self.temp_dir, format, compression).map_err(spool_failure)?,
             exceptions: Vec::new(),
         };
-        if careful::is_called_for(batch, &suspects) {
-            self.fetch_carefully(batch, messages, &suspects, &mut written)
+        if careful::is_called_for(batch, &earlier) {
+            self.fetch_carefully(batch, messages, &earlier, &mut written)
                 .await?;
         } else {
-            self.fetch_in_parts(batch, messages, &mut written).await?;
+            self.fetch_in_parts(batch, messages, 0..messages.len(), &mut written)
+                .await?;
         }
         let spool = written.spool.seal().map_err(spool_failure)?;
         Ok(Fetched {
@@ -90,15 +91,17 @@ impl Exporter {
         })
     }
 
-    async fn fetch_in_parts(
+    /// Fetches a stretch of the messages, a few requests at a time.
+    pub(crate) async fn fetch_in_parts(
         &self,
         batch: &ClaimedBatch,
         messages: &[OwnedMessage],
+        stretch: Range<usize>,
         written: &mut Written,
     ) -> Result<(), Failure> {
         let size = self.request_size.documents();
-        let starts = (0..messages.len()).step_by(size);
-        let ranges = starts.map(|start| start..messages.len().min(start + size));
+        let starts = stretch.clone().step_by(size);
+        let ranges = starts.map(|start| start..stretch.end.min(start + size));
         let parts = stream::iter(ranges)
             .map(|range| self.fetch_range(batch, messages, range))
             .buffered(REQUESTS_IN_FLIGHT_MAX);

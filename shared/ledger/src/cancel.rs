@@ -159,7 +159,8 @@ async fn release_messages(
 
 /// Every window that met a message owned elsewhere in these hours is read again: a finished one from its start, one
 /// that is being read as soon as it is finished. Of one that was recorded and is being read again, what it met before is
-/// forgotten: it is taken to have met one, and counts as not recorded any more.
+/// forgotten: it is taken to have met one, and counts as not recorded any more. A completed migration stays so: what its
+/// re-scans met is left to the next night's.
 async fn reopen_windows(
     transaction: &mut Transaction<'_>,
     doing: Doing,
@@ -193,6 +194,15 @@ async fn reopen_windows(
         .await
         .during(doing)?;
     let read_again = read_again + transaction.affected_rows();
+    transaction
+        .exec_drop(
+            "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id \
+             JOIN migration m ON m.id = w.migration_id SET s.deep_at = NULL \
+             WHERE w.range_from < :to AND w.range_to > :from AND m.state = 'completed' AND w.owned_elsewhere > 0",
+            range(),
+        )
+        .await
+        .during(doing)?;
     reopen_drained(transaction, doing).await?;
     Ok(read_again)
 }

@@ -65,7 +65,8 @@ const STANDS: &str = "((m.state = 'open' AND d.harvested_to = m.harvested_to) OR
 impl Ledger {
     /// Everything that is deferred now, by cause, the longest first.
     pub async fn deferrals(&self) -> Result<Vec<Deferral>, LedgerError> {
-        self.deferrals_where("TRUE", "TRUE", Params::Empty).await
+        self.deferrals_where(("TRUE", Params::Empty), ("TRUE", Params::Empty))
+            .await
     }
 
     /// What of a migration is deferred now: its windows, and the batches of its range, whoever owns them.
@@ -77,22 +78,24 @@ impl Ledger {
         let bound =
             |end: fn(&TimeRange) -> Timestamp| range.as_ref().map_or(Value::NULL, |range| at(end(range)));
         self.deferrals_where(
-            "b.hour_start > :from - INTERVAL 1 HOUR AND b.hour_start < :to",
-            "d.migration_id = :migration",
-            params! {
-                "from" => bound(TimeRange::from), "to" => bound(TimeRange::to), "migration" => uuid(migration),
-            },
+            (
+                "b.hour_start > :from - INTERVAL 1 HOUR AND b.hour_start < :to",
+                params! { "from" => bound(TimeRange::from), "to" => bound(TimeRange::to) },
+            ),
+            (
+                "d.migration_id = :migration",
+                params! { "migration" => uuid(migration) },
+            ),
         )
         .await
     }
 
     async fn deferrals_where(
         &self,
-        batches: &str,
-        windows: &str,
-        params: Params,
+        (batches, of_batches): (&str, Params),
+        (windows, of_windows): (&str, Params),
     ) -> Result<Vec<Deferral>, LedgerError> {
-        let of_batches = format!(
+        let batches = format!(
             "SELECT COALESCE(b.error_code, '') AS cause, COUNT(*) AS batches, \
              CAST(SUM(b.message_count) AS UNSIGNED) AS messages, 0 AS windows, MIN(b.deferred_since) AS since, \
              MIN(IF(b.status = 'pending', COALESCE(b.not_before, UTC_TIMESTAMP(6)), NULL)) AS next_try, \
@@ -101,18 +104,19 @@ impl Ledger {
              WHERE b.status IN ('pending', 'in_progress') AND b.deferred_since IS NOT NULL AND {batches} \
              GROUP BY b.error_code LIMIT {CAUSES_MAX}"
         );
-        let of_windows = format!(
+        let windows = format!(
             "SELECT d.cause, 0 AS batches, 0 AS messages, COUNT(*) AS windows, MIN(d.since) AS since, \
              MIN(IF(w.state = 'open', w.not_before, NULL)) AS next_try, MAX(d.reason) AS reason, \
              TIMESTAMPDIFF(MICROSECOND, MIN(d.since), UTC_TIMESTAMP(6)) AS waited FROM harvest_deferral d \
              JOIN migration m ON m.id = d.migration_id LEFT JOIN harvest_window w ON w.id = d.window_id \
              WHERE {STANDS} AND {windows} GROUP BY d.cause LIMIT {CAUSES_MAX}"
         );
-        let (of_batches, of_windows, params) = (&of_batches, &of_windows, &params);
+        let queries = [(batches, of_batches), (windows, of_windows)];
+        let queries = &queries;
         self.read("list what is deferred", |mut reader| async move {
             let mut deferrals = Vec::new();
-            for query in [of_batches, of_windows] {
-                let rows: Vec<Row> = reader.rows(query, params_of(query, params)).await?;
+            for (query, params) in queries {
+                let rows: Vec<Row> = reader.rows(query, params.clone()).await?;
                 for row in rows {
                     add(&mut deferrals, deferral_of(row)?);
                 }
@@ -279,18 +283,6 @@ async fn write_deferral(
         },
     )
     .await
-}
-
-/// Those of the parameters that a query names: MySQL refuses the others.
-fn params_of(query: &str, params: &Params) -> Params {
-    match params {
-        Params::Named(named) => {
-            let is_named = |name: &[u8]| query.contains(&format!(":{}", String::from_utf8_lossy(name)));
-            let used = named.iter().filter(|(name, _)| is_named(name));
-            Params::Named(used.map(|(name, value)| (name.clone(), value.clone())).collect())
-        }
-        Params::Empty | Params::Positional(_) => params.clone(),
-    }
 }
 
 fn deferral_of(mut row: Row) -> Result<Deferral, LedgerError> {

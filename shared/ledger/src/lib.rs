@@ -72,6 +72,6 @@ pub use sealed::SealedRange;
 pub use seeded::SeededBatch;
 pub use settle::{Exception, Fenced, Settlement};
 pub use superseded::Superseded;
-pub use suspect::Suspect;
+pub use suspect::{CarefulRecord, Suspect};
 pub use sweep::BatchAtKey;
 pub use window::{LeasedWindow, Window, WindowCounts};

@@ -103,8 +103,14 @@ pub struct OperationSlice {
 }
 
 const COLUMNS: &str = "id, kind, state, arguments, progress, result, error_text, requested_by, fence, created_at, \
-                       updated_at, finished_at";
+                       updated_at, finished_at, failures";
+/// In a row, without any progress between them. A slice whose worker died counts as failed.
 const SLICES_FAILED_MAX: u32 = 10;
+const TAKEN: &str = "state = 'running', lease_until = UTC_TIMESTAMP(6) + INTERVAL :value MICROSECOND";
+const GIVEN_UP: &str =
+    "state = 'failed', lease_until = NULL, finished_at = UTC_TIMESTAMP(6), error_text = :value";
+const DIED_TOO_OFTEN: &str =
+    "its worker died ten times in a row at the same step; the log of the function says how";
 
 impl Ledger {
     /// Makes an operation. One that exists already is left as it is.
@@ -147,7 +153,8 @@ impl Ledger {
         .await
     }
 
-    /// Takes an operation that nobody works on: the given one, or the oldest.
+    /// Takes an operation that nobody works on: the given one, or the oldest. One whose worker died for the tenth time in
+    /// a row ends here, and nobody gets it.
     pub async fn claim_operation(
         &self,
         id: Option<Uuid>,
@@ -169,17 +176,27 @@ impl Ledger {
                 return Ok(None);
             };
             let fence: u32 = row.column("fence")?;
+            let failures: u32 = row.column("failures")?;
             let found = operation_of(row)?;
+            let has_died = found.state == OperationState::Running;
+            let is_given_up = has_died && failures + 1 >= SLICES_FAILED_MAX;
+            let (changes, value) = if is_given_up {
+                (GIVEN_UP, Value::from(DIED_TOO_OFTEN))
+            } else {
+                (TAKEN, Value::from(micros(lease)))
+            };
             transaction
                 .exec_drop(
-                    "UPDATE operation SET state = 'running', fence = fence + 1, updated_at = UTC_TIMESTAMP(6), \
-                     lease_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND WHERE id = ?",
-                    (micros(lease), bytes(found.id)),
+                    format!(
+                        "UPDATE operation SET {changes}, fence = fence + 1, failures = failures + :died, \
+                         updated_at = UTC_TIMESTAMP(6) WHERE id = :id"
+                    ),
+                    params! { "value" => value, "died" => has_died, "id" => bytes(found.id) },
                 )
                 .await
                 .during(doing)?;
             transaction.commit().await.during(doing)?;
-            Ok(Some(OperationSlice {
+            Ok((!is_given_up).then_some(OperationSlice {
                 id: found.id,
                 kind: found.kind,
                 arguments: found.arguments,

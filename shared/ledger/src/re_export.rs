@@ -34,7 +34,8 @@ pub enum ReExported {
     Asked,
     /// The same was asked before, and isn't over yet.
     UnderWay,
-    /// It isn't completed or parked any more, or not as the caller saw it, or its hour is sealed.
+    /// It isn't completed or parked any more, or not as the caller saw it, or its hour is sealed, or its migration and
+    /// the heir are both cancelled.
     Changed,
 }
 
@@ -54,7 +55,10 @@ impl Ledger {
             transaction.rollback().await.during(doing)?;
             return Ok(standing);
         }
-        inherit(&mut transaction, doing, wanted).await?;
+        if !inherit(&mut transaction, doing, wanted).await? {
+            transaction.rollback().await.during(doing)?;
+            return Ok(ReExported::Changed);
+        }
         transaction
             .exec_drop(
                 "INSERT INTO superseded_object (batch_id, fence, generation, hour_start, object_key, exported, reason, asked_at) \
@@ -174,12 +178,13 @@ async fn standing_of(
     })
 }
 
-/// A batch of a cancelled migration would be given up as soon as it is pending: it goes to the heir.
+/// A batch of a cancelled migration would be given up as soon as it is pending: it goes to the heir. `false`: the heir is
+/// cancelled, too.
 async fn inherit(
     transaction: &mut Transaction<'_>,
     doing: Doing,
     wanted: &ReExport<'_>,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
     let state: Option<String> = transaction
         .exec_first(
             "SELECT m.state FROM batch b JOIN migration m ON m.id = b.migration_id WHERE b.id = ?",
@@ -188,16 +193,19 @@ async fn inherit(
         .await
         .during(doing)?;
     if state.as_deref() != Some(MigrationState::Cancelled.as_str()) {
-        return Ok(());
+        return Ok(true);
     }
-    ensure_migration(transaction, doing, wanted.heir).await?;
+    if !ensure_migration(transaction, doing, wanted.heir).await? {
+        return Ok(false);
+    }
     transaction
         .exec_drop(
             "UPDATE batch SET migration_id = ? WHERE id = ?",
             (uuid(wanted.heir.id), wanted.batch.0),
         )
         .await
-        .during(doing)
+        .during(doing)?;
+    Ok(true)
 }
 
 fn shortened(reason: &str) -> String {

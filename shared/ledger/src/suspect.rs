@@ -2,8 +2,9 @@
 //!
 //! A message is a suspect if and only if it is on record for an attempt that was reaped: its worker died, or was silent
 //! until it was taken for dead, with the message in hand. An attempt that ended in any other way leaves no suspect,
-//! whatever it has on record, so nothing else has to clear anything. Suspects belong to a generation of their batch: a
-//! person who has it exported anew gives each message another chance.
+//! whatever it has on record, so nothing else has to clear anything. One that was handed back because its time was over
+//! says how far it came instead. All of it belongs to a generation of its batch: a person who has it exported anew gives
+//! each message another chance.
 //!
 //! Not here: what is done about a suspect (the exporter decides). When MySQL is away, the worker stops before it touches
 //! the next message.
@@ -22,6 +23,15 @@ pub struct Suspect {
     pub message_id: MessageId,
     /// The newest attempt that died over it: its number in the execution log.
     pub attempt: Fence,
+}
+
+/// What earlier careful attempts at a batch have left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CarefulRecord {
+    /// The messages over which a worker died.
+    pub suspects: Vec<Suspect>,
+    /// The messages that were in hand when a worker's time was over: all that came before them did no harm.
+    pub reached: Vec<MessageId>,
 }
 
 impl Ledger {
@@ -59,18 +69,29 @@ impl Ledger {
         .await
     }
 
-    /// The messages of a batch over which a worker died, while it was of the same generation.
-    pub async fn suspects_of(&self, batch: &ClaimedBatch) -> Result<Vec<Suspect>, LedgerError> {
+    /// What careful attempts at a batch have left, while it was of the same generation.
+    pub async fn careful_record_of(&self, batch: &ClaimedBatch) -> Result<CarefulRecord, LedgerError> {
         self.read("read a batch's suspects", |mut reader| async move {
             let rows: Vec<Row> = reader
                 .rows(
-                    "SELECT s.message_id, MAX(s.fence) AS fence FROM suspect s \
+                    "SELECT s.message_id, MAX(s.fence) AS fence, a.outcome = 'reaped' AS is_suspect FROM suspect s \
                      JOIN attempt a ON a.batch_id = s.batch_id AND a.number = s.fence \
-                     WHERE s.batch_id = ? AND a.outcome = 'reaped' AND a.generation = ? GROUP BY s.message_id",
+                     WHERE s.batch_id = ? AND a.outcome IN ('reaped', 'handed_back') AND a.generation = ? \
+                     GROUP BY s.message_id, is_suspect",
                     (batch.id.0, batch.generation.0),
                 )
                 .await?;
-            rows.into_iter().map(suspect_of).collect()
+            let mut record = CarefulRecord::default();
+            for mut row in rows {
+                let is_suspect: bool = row.column("is_suspect")?;
+                let named = suspect_of(row)?;
+                if is_suspect {
+                    record.suspects.push(named);
+                } else {
+                    record.reached.push(named.message_id);
+                }
+            }
+            Ok(record)
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! What a test asks of one process: to die at a step, or to take it twice.
+//! What a test asks of one process: to die or to panic at a step, or to take it twice.
 
 use crate::Step;
 use std::str::FromStr;
@@ -11,6 +11,8 @@ pub const VARIABLE: &str = "GRANARY_FAULT";
 pub(crate) enum Mode {
     /// The process dies just before the step.
     Before,
+    /// The process panics just before the step, and lives on.
+    Panic,
     /// The process dies just after the step, before anybody learns of it.
     After,
     /// The step is taken twice, as after an answer that got lost: the second answer counts.
@@ -45,6 +47,7 @@ impl FromStr for Fault {
         let step = parts.next().and_then(Step::named);
         let mode = match parts.next() {
             Some("before") => Some(Mode::Before),
+            Some("panic") => Some(Mode::Panic),
             Some("after") => Some(Mode::After),
             Some("twice") => Some(Mode::Twice),
             Some(_) | None => None,
@@ -53,7 +56,7 @@ impl FromStr for Fault {
         Ok(Self {
             step: step.ok_or(UnreadableFault("there is no such step"))?,
             mode: mode.ok_or(UnreadableFault(
-                "the second part is none of before, after and twice",
+                "the second part is none of before, panic, after and twice",
             ))?,
             nth: nth
                 .filter(|nth| *nth > 0 && parts.next().is_none())
@@ -82,6 +85,8 @@ mod tests {
         let (step, mode) = (Step::SettleBatch, Mode::After);
         assert_eq!(fault("settle_batch:after"), Ok(Fault { step, mode, nth: 1 }));
         assert_eq!(fault("settle_batch:after:3"), Ok(Fault { step, mode, nth: 3 }));
+        let mode = Mode::Panic;
+        assert_eq!(fault("settle_batch:panic"), Ok(Fault { step, mode, nth: 1 }));
         assert_eq!(fault("settle:after"), Err("there is no such step"));
         assert!(fault("settle_batch").is_err());
         assert!(fault("settle_batch:during").is_err());

@@ -12,6 +12,7 @@ where
 {
     let fault = faulty::fault_of(step);
     faulty::die_before(fault);
+    faulty::panic_before(fault);
     if faulty::is_twice(fault) {
         drop(attempt().await);
     }
@@ -68,6 +69,18 @@ mod faulty {
         {
             eprintln!("fault: dies before {step}");
             std::process::abort()
+        }
+    }
+
+    #[allow(clippy::panic, reason = "a test asked for it")]
+    pub(super) fn panic_before(fault: Option<Fault>) {
+        if let Some(Fault {
+            step,
+            mode: Mode::Panic,
+            ..
+        }) = fault
+        {
+            panic!("fault: panics before {step}")
         }
     }
 

@@ -15,8 +15,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const SEEDED: u64 = 20;
-/// An hour takes some of these.
-const LATENCY: Duration = Duration::from_millis(100);
+/// An hour takes some fifteen of these.
+const LATENCY: Duration = Duration::from_millis(60);
 
 /// Puts a job on record, as the operator does.
 async fn ask(stage: &Stage, kind: &str, arguments: Value) {
@@ -83,7 +83,8 @@ pub(super) async fn verification_without_answer(stage: &Stage) -> Prepared {
         .behind(network, "GRANARY_ES_URL")
 }
 
-/// Ten hours, each of which takes a good part of a second.
+/// Ten hours, each of which takes most of a second: together they take more than the invocation's working time, and each
+/// of them less than the fifth that is left at its end.
 pub(super) async fn verification_without_time(stage: &Stage) -> Prepared {
     let network = Network::slow(stage, LATENCY).await;
     let (prepared, migration) = archived_messages(stage, 10..20).await;

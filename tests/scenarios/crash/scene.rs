@@ -177,7 +177,7 @@ impl Scene {
             return Duration::from_secs(2);
         }
         if self == Self::VerificationWithoutTime {
-            return Duration::from_secs(6);
+            return Duration::from_secs(9);
         }
         REAPER_TIMEOUT
     }

@@ -123,6 +123,36 @@ async fn an_operation_that_fails_ten_times_in_a_row_is_given_up() {
     assert!(operation.state.is_over() && operation.finished_at.is_some());
 }
 
+/// Killed by its timeout, or for want of memory: nobody is left who could write down why.
+#[tokio::test]
+async fn an_operation_whose_worker_dies_ten_times_in_a_row_is_given_up() {
+    let stage = Stage::new().await;
+    let id = an_operation(&stage).await;
+    for death in 1..=10 {
+        let slice = stage.ledger.claim_operation(None, LEASE).await.unwrap();
+        assert!(slice.is_some(), "before death {death}");
+        let state = stage.ledger.operation(id).await.unwrap().unwrap().state;
+        assert_eq!(state, OperationState::Running, "before death {death}");
+        stage
+            .database
+            .sql("UPDATE operation SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND")
+            .await;
+    }
+    assert!(stage.ledger.claim_operation(None, LEASE).await.unwrap().is_none());
+    let operation = stage.ledger.operation(id).await.unwrap().unwrap();
+    assert_eq!(operation.state, OperationState::Failed);
+    let error = operation.error.unwrap();
+    assert!(error.contains("worker died"), "{error}");
+    assert!(
+        stage
+            .ledger
+            .claim_operation(Some(id), LEASE)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
 #[tokio::test]
 async fn progress_forgives_earlier_failures() {
     let stage = Stage::new().await;

@@ -180,6 +180,24 @@ async fn a_batch_of_a_cancelled_migration_is_exported_again_under_another_one() 
 }
 
 #[tokio::test]
+async fn a_batch_whose_heir_is_cancelled_too_is_left_as_it_is() {
+    let stage = Stage::new().await;
+    let (batch, heir) = (completed(&stage).await, heir());
+    stage.ledger.cancel_migration(batch.migration_id).await.unwrap();
+    assert_eq!(ask(&stage, batch.id, 1, &heir).await, ReExported::Asked);
+    let again = stage.claim(batch.id, "another").await;
+    let settled = stage.ledger.settle(&again, &whole(&again)).await.unwrap();
+    assert_eq!(settled, Fenced::Done);
+    assert!(stage.ledger.cancel_migration(heir.id).await.unwrap());
+    let before = row_of(&stage, batch.id).await;
+    assert_eq!(
+        ask(&stage, batch.id, again.fence.0, &heir).await,
+        ReExported::Changed
+    );
+    assert_eq!(row_of(&stage, batch.id).await, before);
+}
+
+#[tokio::test]
 async fn a_parked_batch_gets_all_its_attempts_again_and_once() {
     let stage = Stage::new().await;
     let (one, other) = (parked(&stage, &["a"]).await, stage.batch(&["b"]).await);

@@ -413,6 +413,40 @@ async fn h17_messages_that_are_released_while_their_window_is_read_again_are_ado
 }
 
 #[tokio::test]
+async fn h17_what_a_completed_migration_met_at_a_re_scan_and_was_released_is_read_the_next_night() {
+    let stage = Stage::new().await;
+    let mut cancelled = stage.window(1_000).await;
+    let window = recorded(&stage, &many("m", 3)).await;
+    let_it_be(&stage, MINUTE, 86_400 * Duration::from_secs(1)).await;
+    stage.record(&mut cancelled, &many("late", 2)).await;
+    let mut again = begun(&stage).await;
+    assert_eq!((again.id, again.scan), (window.id, Scan::Deep));
+    let both: Vec<SeenMessage> = many("late", 2).into_iter().chain(many("m", 3)).collect();
+    assert_eq!(stage.record(&mut again, &both).await.owned_elsewhere, 2);
+    stage.ledger.finish_window(&again).await.unwrap();
+    assert!(take(&stage).await.is_none(), "once a night");
+
+    stage
+        .database
+        .sql(&format!(
+            "UPDATE migration SET state = 'completed', finished_at = UTC_TIMESTAMP(6) WHERE id = UNHEX('{}')",
+            window.migration_id.0.simple()
+        ))
+        .await;
+    stage
+        .ledger
+        .cancel_migration(cancelled.migration_id)
+        .await
+        .unwrap();
+    while stage.ledger.release_cancelled().await.unwrap().is_some() {}
+    let mut anew = begun(&stage).await;
+    assert_eq!((anew.id, anew.scan), (window.id, Scan::Deep));
+    assert_eq!(stage.record(&mut anew, &both).await.adopted, 2);
+    stage.ledger.finish_window(&anew).await.unwrap();
+    assert!(take(&stage).await.is_none());
+}
+
+#[tokio::test]
 async fn h17_a_cancelled_migrations_windows_are_not_read_again() {
     let stage = Stage::new().await;
     let window = recorded(&stage, &many("m", 3)).await;

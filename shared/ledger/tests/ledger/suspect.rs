@@ -10,7 +10,7 @@ fn message(id: &str) -> MessageId {
 }
 
 async fn suspects(stage: &Stage, batch: &ClaimedBatch) -> Vec<(String, Fence)> {
-    let suspects = stage.ledger.suspects_of(batch).await.unwrap();
+    let suspects = stage.ledger.careful_record_of(batch).await.unwrap().suspects;
     let mut suspects: Vec<_> = suspects
         .into_iter()
         .map(|suspect| (suspect.message_id.as_str().to_owned(), suspect.attempt))
@@ -72,6 +72,19 @@ async fn e8_an_attempt_that_ends_in_any_other_way_leaves_no_suspect() {
         }
         assert_eq!(suspects(&stage, &batch).await, [], "ending {ending}");
     }
+}
+
+#[tokio::test]
+async fn e8_e9_an_attempt_whose_time_was_over_says_how_far_it_came() {
+    let stage = Stage::new().await;
+    let first = stage.claimed().await;
+    name(&stage, &first, "m2").await;
+    let delay = Duration::ZERO;
+    let ended = stage.ledger.defer_unfinished(&first, &failure(), delay).await;
+    assert_eq!(ended.unwrap(), Fenced::Done);
+    let second = claim_again(&stage, &first, "second").await;
+    let record = stage.ledger.careful_record_of(&second).await.unwrap();
+    assert_eq!((record.suspects, record.reached), (vec![], vec![message("m2")]));
 }
 
 #[tokio::test]
