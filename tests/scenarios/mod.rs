@@ -19,6 +19,7 @@ mod sweep;
 mod purging;
 mod invariants;
 mod tamper;
+mod repair;
 mod forms;
 mod configuration;
 mod kills;

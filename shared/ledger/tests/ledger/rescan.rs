@@ -1,16 +1,16 @@
 //! Re-scans: what came late is found once, in the windows' own order, and how late it was stands in the ledger.
 
 use crate::stage::{LEASE, Stage, a_day, many, seen, seen_at};
-use granary_domain::{MigrationState, Tally, TimeRange, WindowState};
+use granary_domain::{Tally, TimeRange, WindowState};
 use granary_ledger::{Fenced, LeasedWindow, RescanRules, Scan, SeenMessage, Window};
 use std::time::Duration;
 use uuid::Uuid;
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 /// A night that began an hour ago at most, and so never between two statements of a test.
-async fn rules(stage: &Stage) -> RescanRules {
+pub(crate) async fn rules(stage: &Stage) -> RescanRules {
     let night_hour: u8 = stage.database.row("SELECT HOUR(UTC_TIMESTAMP(6))").await;
     RescanRules {
         after: 15 * MINUTE,
@@ -20,7 +20,7 @@ async fn rules(stage: &Stage) -> RescanRules {
 }
 
 /// A window over yesterday's range of the stage that was recorded just now, as if its range had ended just before.
-async fn recorded(stage: &Stage, messages: &[SeenMessage]) -> LeasedWindow {
+pub(crate) async fn recorded(stage: &Stage, messages: &[SeenMessage]) -> LeasedWindow {
     let mut window = stage.window(1_000).await;
     stage.record(&mut window, messages).await;
     assert_eq!(stage.ledger.finish_window(&window).await.unwrap(), Fenced::Done);
@@ -29,7 +29,7 @@ async fn recorded(stage: &Stage, messages: &[SeenMessage]) -> LeasedWindow {
 }
 
 /// Lets a window have been opened so long after the end of its range, and recorded at once; then so much time passes.
-async fn let_it_be(stage: &Stage, opened_after: Duration, recorded_ago: Duration) {
+pub(crate) async fn let_it_be(stage: &Stage, opened_after: Duration, recorded_ago: Duration) {
     let statement = format!(
         "UPDATE harvest_window SET created_at = range_to + INTERVAL {} SECOND, \
          recorded_at = UTC_TIMESTAMP(6) - INTERVAL {} SECOND",
@@ -39,7 +39,7 @@ async fn let_it_be(stage: &Stage, opened_after: Duration, recorded_ago: Duration
     stage.database.sql(&statement).await;
 }
 
-async fn take(stage: &Stage) -> Option<LeasedWindow> {
+pub(crate) async fn take(stage: &Stage) -> Option<LeasedWindow> {
     let due = stage.ledger.due_rescans(rules(stage).await, 10).await.unwrap();
     let holder = Uuid::now_v7().to_string();
     let first = due.first()?;
@@ -47,7 +47,7 @@ async fn take(stage: &Stage) -> Option<LeasedWindow> {
 }
 
 /// A window that is due, in hand, with its account empty.
-async fn begun(stage: &Stage) -> LeasedWindow {
+pub(crate) async fn begun(stage: &Stage) -> LeasedWindow {
     let mut window = take(stage).await.expect("a window is due to be read again");
     assert_eq!(
         stage.ledger.restart_window(&mut window).await.unwrap(),
@@ -56,7 +56,7 @@ async fn begun(stage: &Stage) -> LeasedWindow {
     window
 }
 
-async fn state_of(stage: &Stage, window: &LeasedWindow) -> Window {
+pub(crate) async fn state_of(stage: &Stage, window: &LeasedWindow) -> Window {
     let windows = stage
         .ledger
         .windows_of(window.migration_id, None, 10)
@@ -359,111 +359,6 @@ async fn h14_a_re_scan_whose_harvester_died_goes_on_from_its_bookmark() {
     stage.ledger.finish_window(&next).await.unwrap();
     assert_eq!(stage.ledger.late_in(window.id).await.unwrap(), 1);
     assert_eq!(state_of(&stage, &window).await.tally, tally);
-}
-
-#[tokio::test]
-async fn h17_messages_that_are_released_while_their_window_is_read_again_are_adopted() {
-    let stage = Stage::new().await;
-    let mut cancelled = stage.window(1_000).await;
-    stage.record(&mut cancelled, &many("m", 10)).await;
-    stage.ledger.finish_window(&cancelled).await.unwrap();
-    let relying = recorded(&stage, &many("m", 12)).await;
-    assert_eq!(relying.tally.owned_elsewhere, 10);
-    stage.ledger.drain_harvested_migrations().await.unwrap();
-    let_it_be(&stage, MINUTE, 20 * MINUTE).await;
-    stage
-        .database
-        .sql(&format!(
-            "UPDATE harvest_window SET recorded_at = UTC_TIMESTAMP(6) WHERE id = {}",
-            cancelled.id
-        ))
-        .await;
-    let again = begun(&stage).await;
-    assert_eq!(again.id, relying.id);
-
-    let ledger = &stage.ledger;
-    ledger.cancel_migration(cancelled.migration_id).await.unwrap();
-    while ledger.release_cancelled().await.unwrap().is_some() {}
-    let migration = ledger.migration(relying.migration_id).await.unwrap().unwrap();
-    assert_eq!(
-        migration.state,
-        MigrationState::Open,
-        "it relied on what was released"
-    );
-    let counts = ledger.window_counts(relying.migration_id).await.unwrap();
-    assert_eq!(
-        (counts.unfinished(), counts.rescanned),
-        (1, 0),
-        "it is no re-scan any more"
-    );
-
-    // The reader doesn't know, and ends; the window is read from its start.
-    assert_eq!(ledger.finish_window(&again).await.unwrap(), Fenced::Done);
-    let mut anew = stage.take_window().await;
-    assert_eq!((anew.id, anew.scan), (relying.id, Scan::First));
-    let tally = stage.record(&mut anew, &many("m", 12)).await;
-    assert_eq!((tally.found, tally.recorded, tally.adopted), (12, 2, 10));
-    ledger.finish_window(&anew).await.unwrap();
-    assert_eq!(
-        ledger.late_in(relying.id).await.unwrap(),
-        0,
-        "none of them came late"
-    );
-    assert_eq!(state_of(&stage, &relying).await.state, WindowState::Recorded);
-}
-
-#[tokio::test]
-async fn h17_what_a_completed_migration_met_at_a_re_scan_and_was_released_is_read_the_next_night() {
-    let stage = Stage::new().await;
-    let mut cancelled = stage.window(1_000).await;
-    let window = recorded(&stage, &many("m", 3)).await;
-    let_it_be(&stage, MINUTE, 86_400 * Duration::from_secs(1)).await;
-    stage.record(&mut cancelled, &many("late", 2)).await;
-    let mut again = begun(&stage).await;
-    assert_eq!((again.id, again.scan), (window.id, Scan::Deep));
-    let both: Vec<SeenMessage> = many("late", 2).into_iter().chain(many("m", 3)).collect();
-    assert_eq!(stage.record(&mut again, &both).await.owned_elsewhere, 2);
-    stage.ledger.finish_window(&again).await.unwrap();
-    assert!(take(&stage).await.is_none(), "once a night");
-
-    stage
-        .database
-        .sql(&format!(
-            "UPDATE migration SET state = 'completed', finished_at = UTC_TIMESTAMP(6) WHERE id = UNHEX('{}')",
-            window.migration_id.0.simple()
-        ))
-        .await;
-    stage
-        .ledger
-        .cancel_migration(cancelled.migration_id)
-        .await
-        .unwrap();
-    while stage.ledger.release_cancelled().await.unwrap().is_some() {}
-    let mut anew = begun(&stage).await;
-    assert_eq!((anew.id, anew.scan), (window.id, Scan::Deep));
-    assert_eq!(stage.record(&mut anew, &both).await.adopted, 2);
-    stage.ledger.finish_window(&anew).await.unwrap();
-    assert!(take(&stage).await.is_none());
-}
-
-#[tokio::test]
-async fn h17_a_cancelled_migrations_windows_are_not_read_again() {
-    let stage = Stage::new().await;
-    let window = recorded(&stage, &many("m", 3)).await;
-    let_it_be(&stage, MINUTE, 20 * MINUTE).await;
-    let due = stage.ledger.due_rescans(rules(&stage).await, 10).await.unwrap();
-    assert_eq!(due.len(), 1);
-    assert_eq!(due[0].id(), window.id);
-    stage.ledger.cancel_migration(window.migration_id).await.unwrap();
-    assert!(
-        stage
-            .ledger
-            .claim_rescan(&due[0], "late", LEASE)
-            .await
-            .unwrap()
-            .is_none()
-    );
-    assert!(take(&stage).await.is_none());
 }
 
 #[tokio::test]
