@@ -1,4 +1,4 @@
-//! What dies: a function every few seconds, MariaDB and Elasticsearch every minute or so. All of it by SIGKILL.
+//! What dies: a function every few seconds, MariaDB or Elasticsearch a few times a minute. All of it by SIGKILL.
 
 use super::Library;
 use super::round::Play;
@@ -7,8 +7,9 @@ use std::time::Duration;
 
 const BETWEEN_KILLS_MIN: Duration = Duration::from_secs(1);
 const BETWEEN_KILLS_MAX: Duration = Duration::from_secs(5);
-const BETWEEN_RESTARTS_MIN: Duration = Duration::from_secs(30);
-const BETWEEN_RESTARTS_MAX: Duration = Duration::from_secs(60);
+/// A round without a restart would prove less: it takes some 40 s.
+const BETWEEN_RESTARTS_MIN: Duration = Duration::from_secs(8);
+const BETWEEN_RESTARTS_MAX: Duration = Duration::from_secs(16);
 const DOWN_MAX: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
