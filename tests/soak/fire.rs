@@ -1,17 +1,25 @@
-//! What dies: a function every few seconds, MariaDB or Elasticsearch a few times a minute. All of it by SIGKILL.
+//! What dies: a function every few seconds, MariaDB or Elasticsearch every minute or so. All of it by SIGKILL.
 
 use super::Library;
 use super::round::Play;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const BETWEEN_KILLS_MIN: Duration = Duration::from_secs(1);
 const BETWEEN_KILLS_MAX: Duration = Duration::from_secs(5);
-/// A round without a restart would prove less: it takes some 40 s.
-const BETWEEN_RESTARTS_MIN: Duration = Duration::from_secs(8);
-const BETWEEN_RESTARTS_MAX: Duration = Duration::from_secs(16);
+/// Of the time that rounds last: one is shorter than that.
+const BETWEEN_RESTARTS_MIN: Duration = Duration::from_secs(30);
+const BETWEEN_RESTARTS_MAX: Duration = Duration::from_secs(60);
 const DOWN_MAX: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How the restarts of one round go on in the next.
+#[derive(Default)]
+pub(super) struct Restarts {
+    until_next: Duration,
+    done: u64,
+}
 
 impl Play<'_> {
     /// Kills functions, until the round is over.
@@ -34,12 +42,15 @@ impl Play<'_> {
 
     /// Kills MariaDB and Elasticsearch in turn, and starts them again after a while.
     pub(super) async fn restart(&self, library: &Library) {
-        for turn in self.dice.below(2).. {
-            if !self.goes_on_for(BETWEEN_RESTARTS_MIN, BETWEEN_RESTARTS_MAX).await {
+        let mut restarts = library.restarts.lock().await;
+        loop {
+            let due = Instant::now() + restarts.until_next;
+            if !self.goes_on_until(due).await {
+                restarts.until_next = due.saturating_duration_since(Instant::now());
                 return;
             }
             let down = self.between(Duration::ZERO, DOWN_MAX);
-            if turn % 2 == 0 {
+            if restarts.done % 2 == 0 {
                 let _nobody_looks_at_the_ledger = self.looking.write().await;
                 let mut mariadb = library.mariadb.lock().await;
                 mariadb.kill().await;
@@ -53,6 +64,8 @@ impl Play<'_> {
                 elasticsearch.restart().await;
                 self.killed.elasticsearches.fetch_add(1, Ordering::Relaxed);
             }
+            restarts.done += 1;
+            restarts.until_next = self.between(BETWEEN_RESTARTS_MIN, BETWEEN_RESTARTS_MAX);
         }
     }
 
@@ -61,10 +74,14 @@ impl Play<'_> {
         least + Duration::from_millis(self.dice.below(spread + 1))
     }
 
-    /// Waits; whether the round still goes on then.
     async fn goes_on_for(&self, least: Duration, most: Duration) -> bool {
-        let until = tokio::time::Instant::now() + self.between(least, most);
-        while tokio::time::Instant::now() < until && !self.is_over() {
+        self.goes_on_until(Instant::now() + self.between(least, most))
+            .await
+    }
+
+    /// Waits; whether the round still goes on then.
+    async fn goes_on_until(&self, due: Instant) -> bool {
+        while Instant::now() < due && !self.is_over() {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
         !self.is_over()

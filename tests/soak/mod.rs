@@ -65,6 +65,7 @@ async fn nothing_is_lost_and_nothing_is_twice_whatever_dies() {
 struct Library {
     elasticsearch: tokio::sync::Mutex<Node>,
     mariadb: tokio::sync::Mutex<MariaDb>,
+    restarts: tokio::sync::Mutex<fire::Restarts>,
     messages: Vec<Document>,
     indices: round::IndexNames,
 }
@@ -87,6 +88,7 @@ impl Library {
         Self {
             elasticsearch: elasticsearch.into(),
             mariadb: mariadb.into(),
+            restarts: fire::Restarts::default().into(),
             messages,
             indices,
         }
