@@ -4,20 +4,24 @@
 //! that is lost takes its cursors with it, so the window is read again from its start in a new one; what was recorded
 //! stays, and finds its owner to be this window.
 //!
-//! When Elasticsearch is unavailable the window goes back with its bookmark, for a minute or for as long as Elasticsearch
-//! asks for, and nothing else is touched. Any other error is the caller's to report; the window is then due again
-//! a minute later. Either way the ledger says since when the window waits, and why.
+//! When Elasticsearch is unavailable the window goes back with its bookmark, for a while and at least for as long as
+//! Elasticsearch asks for, and nothing else is touched. Any other error is the caller's to report; the window is then due
+//! again after a while as well. Either way the ledger says since when the window waits, and why.
 
 use crate::bookmark::Bookmark;
 use crate::harvest::{Harvester, Tick};
 use crate::rescan::Look;
-use granary_domain::{Cause, Failure, MessageId, Tally};
+use granary_domain::{Backoff, Cause, Failure, MessageId, Tally};
 use granary_environment::Deadline;
 use granary_ledger::{Fenced, LeasedWindow, LedgerError, PageOfMessages, Recorded, SeenMessage};
 use granary_source::{Hit, IdPage, PageRequest, PointInTime, Position, SourceError};
 use std::time::Duration;
 
-const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// By how often the window was taken. Windows are read one after the other, so they don't press a source that comes back.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    ceiling: Duration::from_secs(120),
+};
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// How often one tick reads a window from its start before it leaves it to a later one.
 const READINGS_MAX: u32 = 3;
@@ -62,7 +66,7 @@ impl Harvester {
             Err(error) => {
                 let platforms = error.downcast_ref().is_some_and(SourceError::is_platforms);
                 let failure = failure_of(&error);
-                let delay = delay_after(&error);
+                let delay = delay_after(&error, window.attempts, rand::random());
                 self.ledger.defer_window(&window, &failure, delay).await?;
                 if platforms {
                     let (reason, secs) = (failure.text, delay.as_secs());
@@ -257,17 +261,16 @@ fn failure_of(error: &anyhow::Error) -> Failure {
     }
 }
 
-/// A minute, or as long as Elasticsearch asks to be left alone.
-fn delay_after(error: &anyhow::Error) -> Duration {
-    if let Some(SourceError::Unavailable {
-        retry_after: Some(asked),
-        ..
-    }) = error.downcast_ref()
-    {
-        (*asked).clamp(RETRY_AFTER, RETRY_AFTER_MAX)
-    } else {
-        RETRY_AFTER
-    }
+/// As long as Elasticsearch asks to be left alone, and any part of a bound that grows; `random` is in `0.0..1.0`.
+fn delay_after(error: &anyhow::Error, attempts: u32, random: f64) -> Duration {
+    let rest = match error.downcast_ref() {
+        Some(SourceError::Unavailable {
+            retry_after: Some(asked),
+            ..
+        }) => *asked,
+        _ => Duration::ZERO,
+    };
+    (rest + BACKOFF.delay(attempts, random)).min(RETRY_AFTER_MAX)
 }
 
 /// As wide as the ledger's column.
@@ -310,5 +313,33 @@ fn since(before: Tally, after: Tally) -> Tally {
         owned_elsewhere: after.owned_elsewhere.saturating_sub(before.owned_elsewhere),
         duplicate: after.duplicate.saturating_sub(before.duplicate),
         without_id: after.without_id.saturating_sub(before.without_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn throttled(retry_after: Option<Duration>) -> anyhow::Error {
+        SourceError::Unavailable {
+            operation: "read a page of ids",
+            status: Some(429),
+            retry_after,
+            reason: "busy".to_owned(),
+        }
+        .into()
+    }
+
+    #[test]
+    fn h7_a_window_waits_for_any_part_of_a_bound_that_ends_at_two_minutes() {
+        let secs = |attempts, random| delay_after(&throttled(None), attempts, random).as_secs();
+        assert_eq!([secs(1, 0.0), secs(1, 1.0), secs(2, 1.0)], [0, 5, 10]);
+        assert_eq!([secs(9, 1.0), secs(u32::MAX, 0.5)], [120, 60]);
+    }
+
+    #[test]
+    fn h7_a_window_leaves_elasticsearch_alone_for_as_long_as_it_asks_up_to_ten_minutes() {
+        let asked = |secs| delay_after(&throttled(Some(Duration::from_secs(secs))), 1, 1.0).as_secs();
+        assert_eq!([asked(0), asked(90), asked(3_600)], [5, 95, 600]);
     }
 }
