@@ -63,11 +63,12 @@ async fn nothing_is_lost_and_nothing_is_twice_whatever_dies() {
 
 /// The services of all rounds, and the messages.
 struct Library {
+    /// Removed before the services that they are in.
+    indices: round::IndexNames,
+    messages: Vec<Document>,
     elasticsearch: tokio::sync::Mutex<Node>,
     mariadb: tokio::sync::Mutex<MariaDb>,
     restarts: tokio::sync::Mutex<fire::Restarts>,
-    messages: Vec<Document>,
-    indices: round::IndexNames,
 }
 
 const HOURS: usize = 30;
@@ -86,11 +87,11 @@ impl Library {
             println!("indexed {} s: {} more", started.elapsed().as_secs(), some.len());
         }
         Self {
+            indices,
+            messages,
             elasticsearch: elasticsearch.into(),
             mariadb: mariadb.into(),
             restarts: fire::Restarts::default().into(),
-            messages,
-            indices,
         }
     }
 
