@@ -7,6 +7,7 @@ use crate::connect::Doing;
 use crate::error::During;
 use crate::repair::{RepairMigration, ensure_migration};
 use crate::row::{Columns, placeholders, uuid};
+use crate::sealed::{Gate, come_to_the_gate};
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, BatchStatus, Fence, MessageId, MigrationState};
 use granary_steps::Step;
@@ -49,7 +50,8 @@ impl Ledger {
 
     async fn try_re_export(&self, doing: Doing, wanted: &ReExport<'_>) -> Result<ReExported, LedgerError> {
         let mut transaction = self.begin(doing).await?;
-        share_gate(&mut transaction, doing).await?;
+        // First of all, so that what is read afterwards is what the last seal left.
+        come_to_the_gate(&mut transaction, doing, Gate::Shared).await?;
         let standing = standing_of(&mut transaction, doing, wanted).await?;
         if standing != ReExported::Asked {
             transaction.rollback().await.during(doing)?;
@@ -123,18 +125,6 @@ impl Ledger {
         })
         .await
     }
-}
-
-/// Shares the gate of the seals until the end of the transaction: no hour is sealed while one of its batches becomes
-/// pending. Comes first, so that what is read afterwards is what the last seal left.
-async fn share_gate(transaction: &mut Transaction<'_>, doing: Doing) -> Result<(), LedgerError> {
-    let gate: Option<u8> = transaction
-        .query_first("SELECT 1 FROM control WHERE name = 'seal.gate' LOCK IN SHARE MODE")
-        .await
-        .during(doing)?;
-    gate.map(|_| ()).ok_or_else(|| {
-        LedgerError::inconsistent(doing, "the gate of the seals isn't there (control: seal.gate)")
-    })
 }
 
 /// Whether it can be asked for, with the batch's row locked until the end of the transaction.

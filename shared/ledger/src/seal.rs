@@ -17,6 +17,7 @@ use crate::error::During;
 use crate::evidence::{DIGEST, digest_of};
 use crate::rescan::SETTLED;
 use crate::row::{Columns, at, unreadable};
+use crate::sealed::{Gate, come_to_the_gate};
 use crate::superseded::IS_SUPERSEDED;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
@@ -103,7 +104,7 @@ async fn seal_in(
     intent: &SealIntent,
 ) -> Result<Seal, LedgerError> {
     if let SealIntent::Seal { .. } = intent {
-        take_gate(transaction, doing).await?;
+        come_to_the_gate(transaction, doing, Gate::Alone).await?;
     }
     let batches = batches_of(transaction, doing, hour).await?;
     let Some(last_batch) = batches.last else {
@@ -146,17 +147,6 @@ async fn seal_in(
         batches: batches.all,
         objects: batches.objects,
         bytes_stored: batches.bytes_stored,
-    })
-}
-
-/// Nobody records a page, or has a batch exported again, until the end of the transaction.
-async fn take_gate(transaction: &mut Transaction<'_>, doing: Doing) -> Result<(), LedgerError> {
-    let gate: Option<Row> = transaction
-        .query_first("SELECT name FROM control WHERE name = 'seal.gate' FOR UPDATE")
-        .await
-        .during(doing)?;
-    gate.map(|_| ()).ok_or_else(|| {
-        LedgerError::inconsistent(doing, "the gate of the seals isn't there (control: seal.gate)")
     })
 }
 

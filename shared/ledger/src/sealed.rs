@@ -157,14 +157,37 @@ pub(crate) async fn closed_hours(
         .await
         .during(doing)?;
     if rows.is_empty() {
-        return Err(LedgerError::inconsistent(
-            doing,
-            "the gate of the seals isn't there (control: seal.gate)",
-        ));
+        return Err(without_gate(doing));
     }
     let starts = rows.into_iter().map(|mut row| row.instant_or_null("range_from"));
     let starts: Result<Vec<Option<Timestamp>>, LedgerError> = starts.collect();
     Ok(starts?.into_iter().flatten().map(Hour::of).collect())
+}
+
+/// How a transaction comes to the gate of the seals, until its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// No hour is sealed while one of its batches becomes pending.
+    Shared,
+    /// Nobody records a page, or has a batch exported again.
+    Alone,
+}
+
+pub(crate) async fn come_to_the_gate(
+    transaction: &mut Transaction<'_>,
+    doing: Doing,
+    gate: Gate,
+) -> Result<(), LedgerError> {
+    let query = match gate {
+        Gate::Shared => "SELECT 1 FROM control WHERE name = 'seal.gate' LOCK IN SHARE MODE",
+        Gate::Alone => "SELECT 1 FROM control WHERE name = 'seal.gate' FOR UPDATE",
+    };
+    let found: Option<u8> = transaction.query_first(query).await.during(doing)?;
+    found.map(|_| ()).ok_or_else(|| without_gate(doing))
+}
+
+fn without_gate(doing: Doing) -> LedgerError {
+    LedgerError::inconsistent(doing, "the gate of the seals isn't there (control: seal.gate)")
 }
 
 /// A page without the messages of closed hours, and how many those are. `None`: all of it.
