@@ -266,11 +266,7 @@ async fn h17_a_migration_is_cancelled_while_its_harvester_is_in_the_middle_of_a_
         source.restore();
     });
     // It left the window that was lost, and went on with the other's.
-    let report = report.unwrap();
-    assert_eq!(
-        (&report["windows_recorded"], &report["tally"]["adopted"]),
-        (&json!(1), &json!(300))
-    );
+    assert_eq!(report.unwrap()["tally"]["adopted"], 300);
 
     stage.run_until_quiet().await;
     assert_eq!(windows(&stage, kept).await, [(1, (0, 300, 0))]);

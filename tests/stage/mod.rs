@@ -52,6 +52,9 @@ pub(crate) const REAPER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The source's name in the archive.
 pub(crate) const SOURCE_NAME: &str = "messages";
 pub(crate) const PREFIX: &str = "archive";
+const HOUR_SECS: i64 = 3_600;
+/// Most tests are over by then.
+const BEFORE_THE_HOUR_SECS: i64 = 30;
 
 /// A deployment of its own.
 pub(crate) struct Stage {
@@ -88,6 +91,7 @@ impl Stage {
 
     /// A stage on services that are the test's own or the local stack's, as [`Addresses`] says.
     pub(crate) async fn at(addresses: Addresses, name: &str, settings: &[(&str, &str)]) -> Self {
+        let_the_hour_turn().await;
         let unique = Uuid::now_v7().simple().to_string();
         let id = format!("{name}-{}", &unique[unique.len() - 12..]);
         let aws = granary_environment::aws::sdk_config().await;
@@ -264,6 +268,16 @@ fn of_granary(
         ("GRANARY_OPERATOR_TOKEN", "operator-token".into()),
         ("GRANARY_VIEWER_TOKEN", "viewer-token".into()),
     ]
+}
+
+/// With the turn of the hour, a window of the continuous migration comes due: a test that has begun takes it for one of its
+/// own.
+async fn let_the_hour_turn() {
+    let left = HOUR_SECS - Timestamp::now().as_second().rem_euclid(HOUR_SECS);
+    if left <= BEFORE_THE_HOUR_SECS {
+        let until_it_has_turned = Duration::from_secs(left.unsigned_abs() + 1);
+        tokio::time::sleep(until_it_has_turned).await;
+    }
 }
 
 pub(crate) fn instant(text: &str) -> Timestamp {

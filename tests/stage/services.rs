@@ -5,11 +5,13 @@ use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Opts, OptsBuilder};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
-/// Long enough that whoever tries again comes through in between.
-const KILL_INTERVAL: Duration = Duration::from_millis(250);
+/// Long enough that whoever tries again comes through in between, on a machine that is busy as well: there, killing takes
+/// longer, too.
+const KILL_INTERVAL_MIN: Duration = Duration::from_millis(250);
+const KILL_INTERVAL_OF_KILLING: u32 = 20;
 
 /// The addresses of the running local stack.
 pub(crate) struct Addresses {
@@ -108,12 +110,14 @@ impl Database {
             self.name
         );
         while !is_over.load(Ordering::Relaxed) {
+            let began = Instant::now();
             let ids: Vec<u64> = conn.query(&others).await.unwrap();
             for id in ids {
                 // It may have gone by itself.
                 killed += u64::from(conn.query_drop(format!("KILL CONNECTION {id}")).await.is_ok());
             }
-            tokio::time::sleep(KILL_INTERVAL).await;
+            let interval = KILL_INTERVAL_MIN.max(began.elapsed() * KILL_INTERVAL_OF_KILLING);
+            tokio::time::sleep(interval).await;
         }
         conn.disconnect().await.unwrap();
         killed

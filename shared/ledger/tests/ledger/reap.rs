@@ -72,8 +72,9 @@ async fn a_reaped_batch_waits_no_longer_than_its_backoff() {
 #[tokio::test]
 async fn a_failed_batch_is_retried_when_it_is_due_and_not_before() {
     let stage = Stage::new().await;
-    let batch = stage.claimed().await;
-    stage.ledger.mark_sent(&[batch.id]).await.unwrap();
+    let sent = stage.batch(&["m"]).await;
+    stage.ledger.mark_sent(&[sent]).await.unwrap();
+    let batch = stage.claim(sent, "the first").await;
     stage
         .ledger
         .fail(&batch, &failure(), Duration::from_secs(60), ATTEMPTS_MAX)
