@@ -1,0 +1,17 @@
+// Why attempts end without an object, by the names that the ledger has for it; a test holds them to the domain's.
+
+export const CAUSES = [
+  'source_unavailable',
+  'source_refused',
+  'archive_unavailable',
+  'archive_refused',
+  'archive_conflict',
+  'ledger_unavailable',
+  'spool',
+  'deadline',
+  'shutdown',
+  'lease_lost',
+  'worker_died',
+  'miscount',
+  'unexpected',
+];

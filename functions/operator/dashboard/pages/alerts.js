@@ -1,0 +1,66 @@
+// Alerts: what people were told, and what of it still lasts.
+
+import { get } from '../api.js';
+import { h } from '../element.js';
+import { badge } from '../badge.js';
+import { CAUSES } from '../causes.js';
+import { at } from '../clock.js';
+import { filterChoice, filterText, filters, noneFound } from '../field.js';
+import { words } from '../format.js';
+import { panel } from '../panel.js';
+import { link } from '../router.js';
+import { pager, table } from '../table.js';
+
+export const alerts = {
+  path: '/alerts',
+  everyMs: 15_000,
+  title: () => 'Alerts',
+  lead: () => 'One for each subject, published with its number: the same number twice is the same alert.',
+  load: ({ query, signal }) => get('/alerts', { open: query.open, kind: query.kind, cursor: query.cursor }, signal),
+  view: ({ data, query }) => [
+    filters(
+      query,
+      filterChoice(query, 'open', 'State', [
+        ['', 'any'],
+        ['true', 'open'],
+        ['false', 'over'],
+      ]),
+      filterText(query, 'kind', 'Kind', { placeholder: 'parked' }),
+    ),
+    panel(
+      { title: 'Alerts', aside: 'the newest first', flush: true },
+      table({
+        caption: 'Alerts, the newest first',
+        rows: data.alerts,
+        key: (alert) => alert.id,
+        nothing: noneFound(query, 'No alerts', 'Nothing has happened that people had to be told.'),
+        columns: [
+          { name: 'Number', kind: 'number', cell: (alert) => alert.id },
+          {
+            name: 'Alert',
+            head: true,
+            cell: (alert) => [alert.headline ?? words(alert.kind), h('p', { class: 'aside' }, causeOf(alert))],
+          },
+          { name: 'State', cell: (alert) => (alert.open ? badge('open', 'warn') : badge('over', 'off')) },
+          {
+            name: 'Text',
+            kind: 'text',
+            cell: (alert) => [h('p', null, alert.text), alert.remedy ? h('p', { class: 'aside' }, alert.remedy) : null],
+          },
+          { name: 'When', cell: (alert) => [at(alert.createdAt), told(alert), over(alert)] },
+        ],
+      }),
+      pager(data.nextCursor, data.alerts.length),
+    ),
+  ],
+};
+
+// Only what batches fail for has its place among the failures.
+function causeOf({ cause }) {
+  if (!cause) return null;
+  return CAUSES.includes(cause) ? h('a', { href: link('/failures', { cause }) }, words(cause)) : words(cause);
+}
+
+// It is told within seconds of its beginning; only what isn't is worth a word.
+const told = ({ publishedAt }) => (publishedAt ? null : h('p', { class: 'warn small' }, 'not told yet'));
+const over = ({ overAt }) => (overAt ? h('p', { class: 'aside' }, 'over ', at(overAt)) : null);
