@@ -66,6 +66,24 @@ impl ApiError {
             Self::NotTold { .. } | Self::NotAUrl { .. } => false,
         }
     }
+
+    /// Whether the deployment is older than this program, and doesn't know what it asks for.
+    pub(crate) fn is_no_such_route(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.is("no-such-route"),
+            Self::NotTold { .. } | Self::NotAUrl { .. } | Self::OutOfReach { .. } | Self::NotOurs { .. } => {
+                false
+            }
+        }
+    }
+}
+
+impl Refusal {
+    fn is(&self, name: &str) -> bool {
+        self.problem["type"]
+            .as_str()
+            .is_some_and(|of_problem| of_problem.rsplit(':').next() == Some(name))
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -124,6 +142,18 @@ impl Api {
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, ApiError> {
         self.ask(Method::GET, path, None).await
+    }
+
+    /// What a look at the services' health comes to: that one is ill is an answer too.
+    pub(crate) async fn get_or_not_ready(&self, path: &str) -> Result<Value, ApiError> {
+        match self.get(path).await {
+            Err(ApiError::Refused(refusal)) if refusal.is("not-ready") => {
+                let mut problem = refusal.problem;
+                problem["status"] = "degraded".into();
+                Ok(problem)
+            }
+            other => other,
+        }
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, ApiError> {

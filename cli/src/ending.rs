@@ -11,6 +11,8 @@ pub(crate) enum Ending {
     Incomplete,
     /// The verdict DRIFTED.
     Drifted,
+    /// A check of the doctor's failed, or a service is ill.
+    Ill,
 }
 
 impl Ending {
@@ -21,6 +23,7 @@ impl Ending {
             Self::LeftOver => 2,
             Self::Incomplete => 3,
             Self::Drifted => 4,
+            Self::Ill => 5,
         }
     }
 }

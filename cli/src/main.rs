@@ -10,6 +10,8 @@ mod commands;
 mod ending;
 mod progress;
 mod show;
+mod sheet;
+mod wish;
 
 use clap::Parser;
 use cli::Cli;
@@ -26,16 +28,30 @@ async fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let is_help = error.exit_code() == 0;
-            let printed = error.print();
-            return ExitCode::from(if is_help && printed.is_ok() { 0 } else { EXIT_USAGE });
+            // Nobody is left to be told where the pipe is closed.
+            let _ = error.print();
+            return ExitCode::from(if is_help { 0 } else { EXIT_USAGE });
         }
     };
     match commands::run(cli).await {
         Ok(ending) => ExitCode::from(ending.exit_code()),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<commands::Unanswered>() => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::from(EXIT_USAGE)
+        }
         Err(error) => {
             // Nobody is left to be told where standard error is closed.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::from(EXIT_ERROR)
         }
     }
+}
+
+/// Whoever read our output has read enough: `granary audit | head`.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .or_else(|| error.root_cause().downcast_ref())
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

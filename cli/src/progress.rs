@@ -37,7 +37,7 @@ enum Screen {
 impl Meter {
     /// A meter at nothing.
     pub(crate) fn new(label: &'static str) -> Self {
-        let screen = if std::io::stderr().is_terminal() {
+        let screen = if std::io::stderr().is_terminal() && !show::terminal_is_dumb() {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_prefix(label);
             if let Ok(style) = ProgressStyle::with_template(BAR) {
                 bar.set_style(style.progress_chars(BAR_CHARS));

@@ -1,14 +1,15 @@
 //! Data for people, on standard output: numbers with their thousands, tables, verdicts.
 
+use crate::sheet::without_controls;
 use anyhow::Context;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use console::measure_text_width;
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 /// Prints a text and a line end.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{text}").context("standard output is closed")
+    writeln!(std::io::stdout(), "{text}").context("standard output can't be written to")
 }
 
 /// Prints the API's JSON.
@@ -23,23 +24,33 @@ pub(crate) enum Column {
     Number(&'static str),
 }
 
-/// A table without lines, so that it can be cut and grepped.
+/// A table without lines, so that it can be cut and grepped. Colours take no room.
 pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns.iter().map(|column| match column {
-        Column::Text(name) | Column::Number(name) => *name,
-    }));
-    table.add_rows(rows);
-    for (place, column) in columns.iter().enumerate() {
-        if let (Column::Number(_), Some(shown)) = (column, table.column_mut(place)) {
-            shown.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+    let names = columns.iter().map(|column| match column {
+        Column::Text(name) | Column::Number(name) => (*name).to_owned(),
+    });
+    let lines: Vec<Vec<String>> = std::iter::once(names.collect()).chain(rows).collect();
+    let width = |place: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(place));
+        cells.map(|cell| measure_text_width(cell)).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |cells: &Vec<String>| {
+        let aligned = cells
+            .iter()
+            .zip(columns)
+            .zip(&widths)
+            .map(|((cell, column), width)| {
+                let blanks = " ".repeat(width.saturating_sub(measure_text_width(cell)));
+                match column {
+                    Column::Text(_) => format!("{cell}{blanks}"),
+                    Column::Number(_) => format!("{blanks}{cell}"),
+                }
+            });
+        let aligned: Vec<String> = aligned.collect();
+        format!(" {}", aligned.join("  ")).trim_end().to_owned()
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Names and values, one a line.
@@ -62,16 +73,23 @@ pub(crate) enum Tone {
 
 /// A word in the colour of its tone, where colours are wanted and can be seen.
 pub(crate) fn toned(word: &str, tone: Tone) -> String {
-    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || std::env::var("TERM").is_ok_and(|term| term == "dumb")
-        || !std::io::stdout().is_terminal();
     let colour = match tone {
-        _ if is_plain => return word.to_owned(),
+        _ if !colours_are_wanted() || !std::io::stdout().is_terminal() => return word.to_owned(),
         Tone::Good => 32,
         Tone::Doubtful => 33,
         Tone::Bad => 31,
     };
     format!("\u{1b}[1;{colour}m{word}\u{1b}[0m")
+}
+
+/// Unless the environment says otherwise.
+fn colours_are_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !terminal_is_dumb()
+}
+
+/// Whether the terminal can only write on.
+pub(crate) fn terminal_is_dumb() -> bool {
+    std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }
 
 /// `1234567` as `1,234,567`.
@@ -123,7 +141,7 @@ pub(crate) fn number(value: &Value) -> u64 {
 /// A text of the API's JSON; a dash where it isn't there.
 pub(crate) fn text(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => without_controls(text),
         Value::Null => "-".to_owned(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }

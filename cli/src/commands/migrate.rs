@@ -1,36 +1,71 @@
 //! `granary migrate`: starting, listing, looking at and cancelling migrations.
 
-use super::{Format, Session, confirm, deferral, say_notes, source, watch};
-use crate::cli::{Migrate, Start};
+use super::{Listing, Session, again, confirm, deferral, jobs, retrying, say_notes, source, watch};
+use crate::cli::{Change, Migrate, Page, Start};
 use crate::ending::Ending;
 use crate::progress::say;
-use crate::show::{self, Column, grouped, number, text};
-use serde_json::{Map, Value};
+use crate::sheet::{Cell, Field, Format, Kind, Sheet, items};
+use crate::show::{self, grouped, number, text};
+use crate::wish::Wish;
+use serde_json::Value;
+use std::time::Duration;
 use uuid::Uuid;
+
+const MIGRATIONS: Listing = Listing {
+    member: "migrations",
+    fields: &[
+        Field("ID", "/id", Kind::Text),
+        Field("KIND", "/kind", Kind::Text),
+        Field("STATE", "/state", Kind::State),
+        Field("FROM", "/from", Kind::Time),
+        Field("TO", "/to", Kind::Time),
+        Field("PRIORITY", "/priority", Kind::Number),
+        Field("VERDICT", "/verdict", Kind::State),
+    ],
+    nothing: "there is no such migration; ask for one: granary migrate start",
+};
+const CANCELLED: &[Field] = &[
+    Field("batches cancelled", "/released/batches", Kind::Count),
+    Field("messages released", "/released/messages", Kind::Count),
+];
+const ACTED: &[Field] = &[
+    Field("status", "/status", Kind::State),
+    Field("found", "/found", Kind::Count),
+    Field("changed", "/changed", Kind::Count),
+];
+const FORECAST: &[Field] = &[
+    Field("objects, about", "/objects", Kind::Count),
+    Field("bytes, about", "/bytesRaw", Kind::Bytes),
+    Field("stored, about", "/bytesStored", Kind::Bytes),
+    Field("takes, about", "/durationSeconds", Kind::Seconds),
+];
+const DAYS: &[Field] = &[
+    Field("DAY", "/day", Kind::Text),
+    Field("IN THE SOURCE", "/inSource", Kind::Count),
+    Field("IN THE LEDGER", "/inLedger", Kind::Count),
+    Field("NEW", "/new", Kind::Count),
+];
 
 pub(super) async fn run(session: &Session, command: Migrate) -> anyhow::Result<Ending> {
     match command {
         Migrate::Start(options) => start(session, options).await,
-        Migrate::Status { id } => status(session, id).await,
-        Migrate::List {
-            status,
-            kind,
-            limit,
-            cursor,
-        } => {
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            query.append_pair("limit", &limit.to_string());
-            for (name, value) in [("status", status), ("kind", kind), ("cursor", cursor)] {
-                if let Some(value) = value {
-                    query.append_pair(name, &value);
-                }
+        Migrate::Status { id } => status(session, &id).await,
+        Migrate::List { status, kind, page } => list(session, status, kind, &page).await,
+        Migrate::Cancel { id, change, yes } => {
+            if !change.dry_run {
+                confirm(&format!("Cancel migration {id}?"), yes)?;
             }
-            list(session, &query.finish()).await
+            cancel(session, id, &change).await
         }
-        Migrate::Cancel { id, yes } => {
-            confirm(&format!("Cancel migration {id}?"), yes)?;
-            cancel(session, id).await
-        }
+        Migrate::Jobs(options) => jobs::list(session, &options).await,
+        Migrate::Batch { id } => jobs::show(session, id).await,
+        Migrate::Retry(options) => retrying::retry(session, &options).await,
+        Migrate::ProcessAll(change) => retrying::process_all(session, &change).await,
+        Migrate::CompleteProcessing(change) => retrying::complete_processing(session, &change).await,
+        Migrate::FixStuck(change) => retrying::fix_stuck(session, &change).await,
+        Migrate::CreateMissing(options) => again::create_missing(session, &options).await,
+        Migrate::Reset(options) => again::reset(session, &options).await,
+        Migrate::Bulk(options) => again::bulk(session, &options).await,
     }
 }
 
@@ -59,57 +94,92 @@ async fn start(session: &Session, options: Start) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-/// A dry run, or a source without such messages.
+/// A dry run, batches on record, or a source without such messages.
 fn tell_nothing_started(session: &Session, answer: &Value) -> anyhow::Result<Ending> {
-    if session.format == Format::Json {
-        show::print_json(answer)?;
-        return Ok(Ending::Done);
+    if session.format != Format::Json {
+        say(&text(&answer["message"]));
     }
-    say(&text(&answer["message"]));
-    if answer["range"].is_object() {
-        show::print(&forecast(answer))?;
-    }
-    Ok(Ending::Done)
+    session.show(answer, |answer| {
+        if answer["status"].is_string() {
+            jobs::named(Sheet::new().values(answer, ACTED), answer)
+        } else if answer["range"].is_object() {
+            forecast(answer)
+        } else {
+            Sheet::new()
+        }
+    })
 }
 
 fn body_of(options: &Start) -> Value {
-    let mut body = Map::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(name.to_owned(), value);
-        }
+    let filters = match (&options.filter, &options.status) {
+        (Some(filter), _) => Some(Value::Object(filter.clone())),
+        (None, Some(status)) => Some(serde_json::json!({ "status": status })),
+        (None, None) => None,
     };
-    put("from", options.from.map(|from| from.to_string().into()));
-    put("to", options.to.map(|to| to.to_string().into()));
-    put("batchSize", options.batch_size.map(Value::from));
-    put("priority", options.priority.map(Value::from));
-    put("filters", options.filter.clone().map(Value::Object));
-    put("reExport", options.re_export.then_some(Value::Bool(true)));
-    put("dryRun", options.dry_run.then_some(Value::Bool(true)));
-    Value::Object(body)
+    Wish::new()
+        .with_text("from", options.from.as_ref())
+        .with_text("to", options.to.as_ref())
+        .with("batchSize", options.batch_size)
+        .with("priority", options.priority)
+        .with("filters", filters)
+        .with("reExport", options.re_export.then_some(true))
+        .change(&options.change)
+        .body()
 }
 
-fn forecast(answer: &Value) -> String {
+fn forecast(answer: &Value) -> Sheet {
     let (in_source, in_ledger) = (number(&answer["inSource"]), &answer["inLedger"]);
     let batch_size = number(&answer["batchSize"]).max(1);
-    show::pairs(&[
-        ("range", range(&answer["range"])),
-        ("in the source", grouped(in_source)),
-        ("in the ledger", grouped(number(&in_ledger["known"]))),
-        ("archived", grouped(number(&in_ledger["success"]))),
-        ("new, at least", grouped(number(&answer["newAtLeast"]))),
-        ("batches, at most", grouped(in_source.div_ceil(batch_size))),
-    ])
+    let count = |value: &Value| Cell::of(value, Kind::Count);
+    let mut sheet = Sheet::new()
+        .pairs(vec![
+            ("range", Cell::text(range(&answer["range"]))),
+            ("in the source", count(&answer["inSource"])),
+            ("in the ledger", count(&in_ledger["known"])),
+            ("archived", count(&in_ledger["success"])),
+            ("new, at least", count(&answer["newAtLeast"])),
+            (
+                "batches, at most",
+                count(&Value::from(in_source.div_ceil(batch_size))),
+            ),
+        ])
+        .values(&answer["estimate"], FORECAST);
+    let cost = &answer["estimate"]["cost"];
+    if let Some(total) = cost["total"].as_f64() {
+        let currency = text(&cost["currency"]);
+        let storage = cost["storagePerMonth"].as_f64().unwrap_or(0.0);
+        sheet = sheet.pairs(vec![(
+            "costs, about",
+            Cell::text(format!(
+                "{total:.4} {currency}, and {storage:.4} a month to keep it"
+            )),
+        )]);
+    }
+    sheet = sheet.table(items(&answer["perDay"]), DAYS);
+    for note in items(&answer["estimate"]["notes"])
+        .iter()
+        .filter_map(Value::as_str)
+    {
+        sheet = sheet.line(format!("  {note}"));
+    }
+    sheet
 }
 
-async fn status(session: &Session, id: Uuid) -> anyhow::Result<Ending> {
-    let answer = session.api.get(&format!("/migrate/status/{id}")).await?;
-    if session.format == Format::Json {
-        show::print_json(&answer)?;
-    } else {
-        show::print(&described(&answer))?;
+/// A batch is told by its number.
+async fn status(session: &Session, id: &str) -> anyhow::Result<Ending> {
+    if let Ok(number) = id.parse() {
+        return jobs::show(session, number).await;
     }
-    Ok(Ending::Done)
+    let id: Uuid = id.parse().map_err(|_| {
+        anyhow::anyhow!(
+            "{id:?} is neither a migration's id nor a batch's number; granary migrate list has ids"
+        )
+    })?;
+    session
+        .look_at(&format!("/migrate/status/{id}"), |answer| {
+            Sheet::new().line(described(answer))
+        })
+        .await
 }
 
 /// One migration in words and numbers.
@@ -130,6 +200,7 @@ pub(super) fn described(answer: &Value) -> String {
         ("waiting", count("pending")),
         ("in progress", count("processing")),
         ("failed", count("failed")),
+        ("pace", pace(&answer["pace"])),
         ("gone at the source", count("missing")),
         ("can't be exported", count("quarantined")),
         ("late", source::lateness(&answer["lateness"])),
@@ -145,51 +216,108 @@ pub(super) fn described(answer: &Value) -> String {
         .join("\n")
 }
 
-async fn list(session: &Session, query: &str) -> anyhow::Result<Ending> {
-    let answer = session.api.get(&format!("/migrate?{query}")).await?;
-    if session.format == Format::Json {
-        show::print_json(&answer)?;
-        return Ok(Ending::Done);
-    }
-    let migrations = answer["migrations"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    if migrations.is_empty() {
-        say("there is no such migration; ask for one: granary migrate start");
-        return Ok(Ending::Done);
-    }
-    let row = |migration: &Value| {
-        ["id", "kind", "state", "from", "to", "priority", "verdict"]
-            .map(|field| text(&migration[field]))
-            .to_vec()
-    };
-    let columns = ["ID", "KIND", "STATE", "FROM", "TO", "PRIORITY", "VERDICT"].map(Column::Text);
-    show::print(&show::table(&columns, migrations.iter().map(row).collect()))?;
-    if let Some(cursor) = answer["nextCursor"].as_str() {
-        say(&format!("there are more: --cursor {cursor}"));
-    }
-    Ok(Ending::Done)
+async fn list(
+    session: &Session,
+    status: Option<String>,
+    kind: Option<String>,
+    page: &Page,
+) -> anyhow::Result<Ending> {
+    let path = Wish::new()
+        .with("status", status)
+        .with("kind", kind)
+        .page(page)
+        .of_path("/migrate");
+    session.list(&path, MIGRATIONS).await
 }
 
-async fn cancel(session: &Session, id: Uuid) -> anyhow::Result<Ending> {
-    let answer = session.api.delete(&format!("/migrate/cancel/{id}"), None).await?;
-    if session.format == Format::Json {
-        show::print_json(&answer)?;
-        return Ok(Ending::Done);
+async fn cancel(session: &Session, id: Uuid, change: &Change) -> anyhow::Result<Ending> {
+    let body = Wish::new().change(change).body();
+    let answer = session
+        .api
+        .delete(&format!("/migrate/cancel/{id}"), Some(&body))
+        .await?;
+    session.say_what_became(&answer);
+    session.show(&answer, |answer| Sheet::new().values(answer, CANCELLED))
+}
+
+/// How fast it went in the last minutes, and when it is over if that lasts.
+fn pace(pace: &Value) -> String {
+    let Some(per_second) = pace["messagesPerSecond"].as_f64().filter(|rate| *rate > 0.0) else {
+        return "nothing was archived in the last minutes".to_owned();
+    };
+    let rate = format!("{per_second:.1} messages a second");
+    match pace["etaSeconds"].as_f64() {
+        Some(seconds) => {
+            let left = Duration::from_secs_f64(seconds.clamp(0.0, 1e9));
+            format!("{rate}, {} left", show::duration(left))
+        }
+        None => rate,
     }
-    let released = &answer["released"];
-    say(&text(&answer["message"]));
-    show::print(&show::pairs(&[
-        ("batches cancelled", grouped(number(&released["batches"]))),
-        ("messages released", grouped(number(&released["messages"]))),
-    ]))?;
-    Ok(Ending::Done)
 }
 
 fn range(value: &Value) -> String {
     match value["to"].as_str() {
         Some(to) => format!("{} to {to}", text(&value["from"])),
         None => format!("from {} on, without an end", text(&value["from"])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_migration_is_told_with_its_pace_and_what_waits() {
+        let answer = json!({"migration": {"id": "m", "kind": "backfill", "state": "open", "from": "2026-03-01T10:00:00Z",
+            "to": null, "verdict": null, "requestedBy": "operator"}, "idsPercentage": 50.0, "percentage": 25.0,
+            "progress": {"known": 1_000, "success": 250, "pending": 750}, "pace": {"messagesPerSecond": 10.0, "etaSeconds": 75.0},
+            "lateness": {}, "deferrals": []});
+        insta::assert_snapshot!(described(&answer), @r"
+        migration           m
+        kind                backfill
+        state               open
+        range               from 2026-03-01T10:00:00Z on, without an end
+        ids read            50.0 %
+        messages            1,000
+        archived            250 (25.0 %)
+        waiting             750
+        in progress         0
+        failed              0
+        pace                10.0 messages a second, 1 min 15 s left
+        gone at the source  0
+        can't be exported   0
+        late                nothing was read again in 0 days
+        verdict             -
+        asked for by        operator
+        ");
+        assert_eq!(pace(&Value::Null), "nothing was archived in the last minutes");
+    }
+
+    #[test]
+    fn a_dry_run_is_told_with_days_and_costs() {
+        let answer = json!({"range": {"from": "2026-03-01T10:00:00Z", "to": "2026-03-01T14:00:00Z"}, "inSource": 40,
+            "inLedger": {"known": 20, "success": 20}, "newAtLeast": 20, "batchSize": 10,
+            "perDay": [{"day": "2026-03-01", "inSource": 40, "inLedger": 20, "new": 20}],
+            "estimate": {"objects": 2, "bytesRaw": 38_000, "bytesStored": 8_400, "durationSeconds": 12.5,
+                "cost": {"currency": "USD", "total": 0.01, "storagePerMonth": 0.0001}, "notes": ["By the last 500 batches."]}});
+        insta::assert_snapshot!(forecast(&answer).render(Format::People), @r"
+         range             2026-03-01T10:00:00Z to 2026-03-01T14:00:00Z
+         in the source     40
+         in the ledger     20
+         archived          20
+         new, at least     20
+         batches, at most  4
+         objects, about    2
+         bytes, about      37.1 KiB
+         stored, about     8.2 KiB
+         takes, about      13 s
+         costs, about      0.0100 USD, and 0.0001 a month to keep it
+
+        DAY         IN THE SOURCE  IN THE LEDGER  NEW
+        2026-03-01             40             20   20
+
+         By the last 500 batches.
+        ");
     }
 }

@@ -1,77 +1,108 @@
 //! The commands, one file each.
 
+mod doctor;
+mod overview;
+mod status;
+mod health;
+mod database;
 mod seed;
 mod migrate;
+mod jobs;
+mod retrying;
+mod again;
 mod watch;
 mod verify;
+mod trace;
+mod failures;
+mod queue;
+mod purging;
+mod probing;
+mod consumers;
+mod redrive;
+mod scheduler;
+mod steering;
+mod tune;
+mod windows;
+mod alerts;
+mod audit;
+mod operations;
 mod sweep;
 mod purge;
-mod status;
+mod completions;
 mod deferral;
 mod source;
 mod operation;
+mod session;
+
+pub(crate) use session::Unanswered;
 
 use crate::api::Api;
 use crate::cli::{Cli, Command};
 use crate::ending::Ending;
-use crate::progress::say;
-use std::io::{IsTerminal, Write};
-
-/// What a command works with.
-struct Session {
-    api: Api,
-    format: Format,
-}
-
-/// What standard output gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    People,
-    Json,
-}
+use crate::sheet::Format;
+use session::{Listing, Session, confirm, confirm_by_name, say_notes};
 
 /// Does what the command line says.
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
+    let format = match (cli.json, cli.plain) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Plain,
+        (false, false) => Format::People,
+    };
+    // These two say something where the API isn't known, too.
+    match &cli.command {
+        Command::Completions { shell } => return completions::run(*shell),
+        Command::Doctor(options) => return doctor::run(cli.connection, format, options).await,
+        Command::Overview
+        | Command::Status
+        | Command::Seed(_)
+        | Command::Migrate(_)
+        | Command::Watch(_)
+        | Command::Verify(_)
+        | Command::Trace(_)
+        | Command::Failures(_)
+        | Command::Queue(_)
+        | Command::Redrive(_)
+        | Command::Scheduler(_)
+        | Command::Pause(_)
+        | Command::Resume(_)
+        | Command::Tune(_)
+        | Command::Windows(_)
+        | Command::Alerts(_)
+        | Command::Audit(_)
+        | Command::Operations(_)
+        | Command::Sweep(_)
+        | Command::Purge(_)
+        | Command::Db(_)
+        | Command::Health(_) => {}
+    }
     let session = Session {
         api: Api::new(cli.connection)?,
-        format: if cli.json { Format::Json } else { Format::People },
+        format,
     };
     match cli.command {
+        Command::Completions { .. } | Command::Doctor(_) => Ok(Ending::Done),
+        Command::Overview => overview::run(&session).await,
+        Command::Status => status::run(&session).await,
         Command::Seed(options) => seed::run(&session, &options).await,
         Command::Migrate(command) => migrate::run(&session, command).await,
         Command::Watch(options) => watch::run(&session, options.id).await,
         Command::Verify(options) => verify::run(&session, &options).await,
+        Command::Trace(options) => trace::run(&session, &options).await,
+        Command::Failures(options) => failures::run(&session, options).await,
+        Command::Queue(command) => queue::run(&session, command).await,
+        Command::Redrive(options) => redrive::run(&session, &options).await,
+        Command::Scheduler(command) => scheduler::run(&session, command).await,
+        Command::Pause(options) => steering::run(&session, "/pause", &options).await,
+        Command::Resume(options) => steering::run(&session, "/resume", &options).await,
+        Command::Tune(options) => tune::run(&session, options).await,
+        Command::Windows(options) => windows::run(&session, &options).await,
+        Command::Alerts(options) => alerts::run(&session, &options).await,
+        Command::Audit(options) => audit::run(&session, &options).await,
+        Command::Operations(options) => operations::run(&session, options).await,
         Command::Sweep(options) => sweep::run(&session, &options).await,
         Command::Purge(options) => purge::run(&session, &options).await,
-        Command::Status => status::run(&session).await,
-    }
-}
-
-/// Asks for a yes, unless it was given on the command line already.
-fn confirm(question: &str, is_confirmed: bool) -> anyhow::Result<()> {
-    if is_confirmed {
-        return Ok(());
-    }
-    anyhow::ensure!(
-        std::io::stdin().is_terminal(),
-        "{question} Nobody is there to be asked: add --yes"
-    );
-    write!(std::io::stderr(), "{question} [y/N] ")?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    let is_yes = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
-    anyhow::ensure!(is_yes, "nothing was done");
-    Ok(())
-}
-
-/// Tells what was done otherwise than asked.
-fn say_notes(answer: &serde_json::Value) {
-    for note in answer["notes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|note| note.as_str())
-    {
-        say(&format!("note: {note}"));
+        Command::Db(command) => database::run(&session, &command).await,
+        Command::Health(options) => health::run(&session, &options).await,
     }
 }

@@ -1,15 +1,22 @@
 //! `granary purge`: the rows of hours that have come to their end, taken out of the ledger.
 
-use super::{Format, Session, operation};
+use super::{Session, confirm, operation};
 use crate::cli::Purge;
 use crate::ending::Ending;
 use crate::progress::Position;
+use crate::sheet::Format;
 use crate::show::{self, bytes, grouped, number, text};
 use serde_json::{Value, json};
 
 const REFUSED_SHOWN_MAX: usize = 10;
 
 pub(super) async fn run(session: &Session, options: &Purge) -> anyhow::Result<Ending> {
+    if options.apply {
+        confirm(
+            &format!("Take all hours before {} out of the ledger?", options.before),
+            options.yes,
+        )?;
+    }
     let body = json!({ "before": options.before.to_string(), "dryRun": !options.apply });
     let first = session.api.post("/purge", &body).await?;
     let position = |progress: &Value| Position {
@@ -20,7 +27,7 @@ pub(super) async fn run(session: &Session, options: &Purge) -> anyhow::Result<En
     let answer = operation::wait(session, first, ("purging", position)).await?;
     match session.format {
         Format::Json => show::print_json(&answer)?,
-        Format::People => show::print(&told(&answer["operation"]["result"]))?,
+        Format::People | Format::Plain => show::print(&told(&answer["operation"]["result"]))?,
     }
     Ok(Ending::Done)
 }

@@ -1,17 +1,20 @@
 //! `granary seed`: test messages.
 
-use super::{Format, Session, confirm, operation};
+use super::{Session, confirm, operation};
 use crate::cli::Seed;
 use crate::ending::Ending;
 use crate::progress::{Position, say};
+use crate::sheet::Format;
 use crate::show::{self, grouped, number, text};
+use crate::wish::Wish;
 use serde_json::{Map, Value, json};
 
 const CONFIRMATION: &str = "yes-clear-all-data";
 
 pub(super) async fn run(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
     match options.count {
-        Some(count) => write(session, count, options.seed).await,
+        _ if options.jobs.is_some() => with_jobs(session, options).await,
+        Some(count) => write(session, count, options).await,
         None if options.clear => {
             confirm(
                 "Delete all test messages, and what was recorded and archived of them?",
@@ -23,8 +26,11 @@ pub(super) async fn run(session: &Session, options: &Seed) -> anyhow::Result<End
     }
 }
 
-async fn write(session: &Session, count: u32, seed: Option<u64>) -> anyhow::Result<Ending> {
-    let body = seed.map_or_else(|| json!({}), |seed| json!({ "seed": seed }));
+async fn write(session: &Session, count: u32, options: &Seed) -> anyhow::Result<Ending> {
+    let body = Wish::new()
+        .with("seed", options.seed)
+        .with("hours", options.hours)
+        .body();
     let first = session.api.post(&format!("/seed/bulk/{count}"), &body).await?;
     let position = |progress: &Value| Position {
         done: number(&progress["next"]),
@@ -37,6 +43,36 @@ async fn write(session: &Session, count: u32, seed: Option<u64>) -> anyhow::Resu
         grouped(count.into())
     ));
     print(session, &answer, &answer["operation"]["result"])
+}
+
+/// Finished jobs to look at, with test messages or without.
+async fn with_jobs(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
+    let wish = Wish::new().with("dryRun", options.dry_run.then_some(true));
+    let (path, wish) = match options.count {
+        Some(count) => {
+            let wish = wish
+                .with("count", Some(count))
+                .with("jobs", options.jobs)
+                .with("seed", options.seed)
+                .with("hours", options.hours);
+            ("/seed/all", wish)
+        }
+        None => ("/seed/job-status", wish.with("count", options.jobs)),
+    };
+    let first = session.api.post(path, &wish.body()).await?;
+    session.say_what_became(&first);
+    let synthetic = first["synthetic"].clone();
+    let answer = if first["operation"].is_object() {
+        let position = |progress: &Value| Position {
+            done: number(&progress["next"]),
+            total: options.count.map(u64::from),
+            note: String::new(),
+        };
+        operation::wait(session, first, ("seeding", position)).await?
+    } else {
+        first
+    };
+    print(session, &answer, &synthetic)
 }
 
 async fn clear(session: &Session) -> anyhow::Result<Ending> {
@@ -72,8 +108,8 @@ async fn stats(session: &Session) -> anyhow::Result<Ending> {
 fn print(session: &Session, answer: &Value, counts: &Value) -> anyhow::Result<Ending> {
     match (session.format, counts.as_object()) {
         (Format::Json, _) => show::print_json(answer)?,
-        (Format::People, Some(counts)) => show::print(&listed(counts))?,
-        (Format::People, None) => {}
+        (Format::People | Format::Plain, Some(counts)) => show::print(&listed(counts))?,
+        (Format::People | Format::Plain, None) => {}
     }
     Ok(Ending::Done)
 }

@@ -1,10 +1,21 @@
 //! `granary status`: the whole deployment at a glance.
 
-use super::{Format, Session, deferral, source};
+use super::{Session, deferral, health, queue, source};
 use crate::ending::Ending;
 use crate::progress::say;
+use crate::sheet::{Field, Format, Kind, Sheet, items};
 use crate::show::{self, Column, Tone, bytes, grouped, number, text, toned};
 use serde_json::{Value, json};
+
+const SOURCE: &[Field] = &[
+    Field("late", "/lateness/late", Kind::Count),
+    Field(
+        "recommended lag",
+        "/lateness/recommendedLagSeconds",
+        Kind::Seconds,
+    ),
+    Field("without an event time", "/withoutTime/documents", Kind::Count),
+];
 
 pub(super) async fn run(session: &Session) -> anyhow::Result<Ending> {
     let health = session.api.get("/health").await?;
@@ -14,6 +25,7 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<Ending> {
         Format::Json => {
             show::print_json(&json!({ "health": health, "queue": queue, "source": source }))?;
         }
+        Format::Plain => show::print(&plain(&health, &queue, &source).render(session.format))?,
         Format::People => {
             show::print(&services(&health))?;
             if queue.is_object() {
@@ -27,11 +39,17 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
+/// The same values, as the API has them.
+fn plain(health: &Value, queue: &Value, source: &Value) -> Sheet {
+    let sheet = Sheet::new().table(items(&health["services"]), health::SERVICES);
+    queue::stats_on(sheet, queue).values(source, SOURCE)
+}
+
 /// What can't be told is left out where people read.
 async fn asked_for(session: &Session, path: &str) -> anyhow::Result<Value> {
     match session.api.get(path).await {
         Ok(answer) => Ok(answer),
-        Err(error) if session.format == Format::People => {
+        Err(error) if session.format != Format::Json => {
             say(&error.to_string());
             Ok(Value::Null)
         }

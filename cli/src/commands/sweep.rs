@@ -1,16 +1,36 @@
 //! `granary sweep`: what nobody recorded, named or taken away.
 
-use super::{Format, Session, operation};
+use super::{Listing, Session, confirm, operation};
 use crate::cli::Sweep;
 use crate::ending::Ending;
 use crate::progress::Position;
+use crate::sheet::{Field, Format, Kind};
 use crate::show::{self, Column, bytes, duration, grouped, number};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const KEYS_SHOWN_MAX: usize = 10;
 
+const SWEEPS: Listing = Listing {
+    member: "sweeps",
+    fields: &[
+        Field("OPERATION", "/operationId", Kind::Text),
+        Field("STATE", "/state", Kind::State),
+        Field("ASKED FOR", "/createdAt", Kind::Time),
+        Field("OVER", "/finishedAt", Kind::Time),
+        Field("BY", "/requestedBy", Kind::Text),
+        Field("ERROR", "/error", Kind::Text),
+    ],
+    nothing: "nothing was swept so far",
+};
+
 pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<Ending> {
+    if options.list {
+        return session.list("/sweep", SWEEPS).await;
+    }
+    if options.apply {
+        confirm("Remove the objects that nobody recorded?", options.yes)?;
+    }
     let body = json!({
         "apply": options.apply,
         "olderThan": options.older_than.map(|age| age.as_secs()),
@@ -25,7 +45,7 @@ pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<En
     let answer = operation::wait(session, first, ("sweeping", position)).await?;
     match session.format {
         Format::Json => show::print_json(&answer)?,
-        Format::People => show::print(&told(&answer["operation"]["result"]))?,
+        Format::People | Format::Plain => show::print(&told(&answer["operation"]["result"]))?,
     }
     Ok(Ending::Done)
 }

@@ -1,9 +1,10 @@
 //! `granary verify`: waiting for the verdict, and telling it.
 
-use super::{Format, Session, confirm, operation};
+use super::{Listing, Session, confirm, operation};
 use crate::cli::Verify;
 use crate::ending::Ending;
 use crate::progress::Position;
+use crate::sheet::{Field, Format, Kind, Sheet};
 use crate::show::{self, Column, Tone, bytes, duration, grouped, number, text, toned};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -11,7 +12,39 @@ use std::time::Duration;
 const FINDINGS_SHOWN_MAX: usize = 10;
 const IDS_SHOWN_MAX: usize = 5;
 
+const VERIFICATIONS: Listing = Listing {
+    member: "verifications",
+    fields: &[
+        Field("OPERATION", "/operationId", Kind::Text),
+        Field("STATE", "/state", Kind::State),
+        Field("VERDICT", "/verdict", Kind::State),
+        Field("SOURCE", "/counts/source", Kind::Count),
+        Field("LEDGER", "/counts/ledger", Kind::Count),
+        Field("ARCHIVE", "/counts/archive", Kind::Count),
+        Field("ASKED FOR", "/createdAt", Kind::Time),
+        Field("OVER", "/finishedAt", Kind::Time),
+        Field("BY", "/requestedBy", Kind::Text),
+    ],
+    nothing: "nothing was verified so far: granary verify",
+};
+
+const PLAIN: &[Field] = &[
+    Field("verdict", "/verdict", Kind::State),
+    Field("from", "/scope/range/from", Kind::Time),
+    Field("to", "/scope/range/to", Kind::Time),
+    Field("source", "/counts/source", Kind::Count),
+    Field("ledger", "/counts/ledger", Kind::Count),
+    Field("archive", "/counts/archive", Kind::Count),
+    Field("missing", "/counts/missing", Kind::Count),
+    Field("open", "/counts/open", Kind::Count),
+    Field("drifted", "/counts/drifted", Kind::Count),
+    Field("quarantined", "/counts/quarantined", Kind::Count),
+];
+
 pub(super) async fn run(session: &Session, options: &Verify) -> anyhow::Result<Ending> {
+    if options.list {
+        return session.list("/verify", VERIFICATIONS).await;
+    }
     if options.repair && !options.dry_run {
         confirm("Have what is missing harvested and exported again?", options.yes)?;
     }
@@ -22,6 +55,7 @@ pub(super) async fn run(session: &Session, options: &Verify) -> anyhow::Result<E
     match session.format {
         Format::Json => show::print_json(&answer)?,
         Format::People => show::print(&told(verdict, report))?,
+        Format::Plain => show::print(&Sheet::new().values(report, PLAIN).render(session.format))?,
     }
     Ok(verdict.ending())
 }

@@ -1,8 +1,9 @@
 //! `granary watch`: following a migration until nothing of it is open.
 
-use super::{Format, Session, deferral, migrate};
+use super::{Session, deferral, migrate};
 use crate::ending::Ending;
 use crate::progress::{Meter, Position, say};
+use crate::sheet::Format;
 use crate::show::{self, grouped, number};
 use anyhow::Context;
 use serde_json::Value;
@@ -49,14 +50,22 @@ pub(super) async fn run(session: &Session, id: Option<Uuid>) -> anyhow::Result<E
     say(&summary(ending, &answer));
     match session.format {
         Format::Json => show::print_json(&answer)?,
-        Format::People => show::print(&migrate::described(&answer))?,
+        Format::People | Format::Plain => show::print(&migrate::described(&answer))?,
     }
     Ok(ending)
 }
 
+/// The newest that somebody asked for, or else the schedule's own, which never ends.
 async fn newest(session: &Session) -> anyhow::Result<String> {
-    let answer = session.api.get("/migrate?limit=1").await?;
-    let id = answer["migrations"][0]["id"].as_str();
+    let answer = session.api.get("/migrate").await?;
+    let migrations = answer["migrations"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let asked_for = migrations.iter().find(|one| one["kind"] != "continuous");
+    let id = asked_for
+        .or(migrations.first())
+        .and_then(|one| one["id"].as_str());
     id.map(str::to_owned)
         .context("there is no migration to watch; ask for one: granary migrate start")
 }
@@ -118,10 +127,10 @@ fn summary(ending: Ending, answer: &Value) -> String {
     }
     match ending {
         Ending::LeftOver => format!(
-            "{} messages are in batches that failed for good. The log of the exporter has the reasons.",
+            "{} messages are in batches that failed for good. See why and what to do: granary failures",
             grouped(number(&answer["progress"]["failed"]))
         ),
-        Ending::Done | Ending::Incomplete | Ending::Drifted => {
+        Ending::Done | Ending::Incomplete | Ending::Drifted | Ending::Ill => {
             "nothing is open any more; `granary verify` proves that nothing is missing".to_owned()
         }
     }

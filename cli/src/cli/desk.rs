@@ -1,0 +1,288 @@
+//! What people look at when something is wrong, and what they turn.
+
+use super::{Change, Page, Span};
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+const STAGES: [&str; 2] = ["harvest", "export"];
+const SCHEDULES: [&str; 2] = ["harvester", "reaper"];
+const WINDOW_STATES: [&str; 7] = [
+    "failing",
+    "late",
+    "open",
+    "exporting",
+    "cancelled",
+    "complete",
+    "verified",
+];
+const OPERATION_STATES: [&str; 4] = ["waiting", "running", "succeeded", "failed"];
+
+/// Look at everything that Granary needs.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary doctor\n  granary doctor --strict && granary migrate start\n  granary doctor --json | jq '.checks[] | select(.status != \"ok\")'\n\n\
+                  Exit code 5: a check failed; with --strict a warning too. Nothing is changed."
+)]
+pub(crate) struct Doctor {
+    /// Take warnings for failures.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Show the life of one message.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary trace m-1\n  granary trace m-1 --no-line --no-source     ask the ledger alone"
+)]
+pub(crate) struct Trace {
+    /// The message's id.
+    pub(crate) id: String,
+    /// Don't look for its line in the object.
+    #[arg(long)]
+    pub(crate) no_line: bool,
+    /// Don't ask the source what it has now.
+    #[arg(long)]
+    pub(crate) no_source: bool,
+}
+
+/// Show what fails, by cause.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary failures\n  granary failures --cause spool\n  granary failures retry --cause spool --dry-run\n  \
+                  granary failures retry --cause spool --reason 'the disk is larger now'"
+)]
+pub(crate) struct Failures {
+    #[command(subcommand)]
+    pub(crate) command: Option<FailuresCommand>,
+    /// Only this cause.
+    #[arg(long)]
+    pub(crate) cause: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FailuresCommand {
+    /// Show what fails, as without a command.
+    List {
+        /// Only this cause.
+        #[arg(long)]
+        cause: Option<String>,
+    },
+    /// Retry it now, also what is parked.
+    Retry(RetryFailed),
+}
+
+/// Retry what failed.
+#[derive(Debug, Args)]
+pub(crate) struct RetryFailed {
+    /// Only what failed for this cause, as `granary failures` names it.
+    #[arg(long)]
+    pub(crate) cause: Option<String>,
+    /// Only batches of this migration.
+    #[arg(long, value_name = "ID")]
+    pub(crate) migration: Option<Uuid>,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// How many batches at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) limit: Option<u32>,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schedules {
+    /// Show them.
+    Status,
+    /// Switch them on.
+    #[command(after_help = "Example:\n  granary scheduler start")]
+    Start(Scheduled),
+    /// Switch them off: nothing new is found, or nothing is retried and nobody is told.
+    #[command(after_help = "Example:\n  granary scheduler stop harvester --reason 'the index is rebuilt'")]
+    Stop(Scheduled),
+}
+
+/// Which schedules are switched.
+#[derive(Debug, Args)]
+pub(crate) struct Scheduled {
+    /// Only the one that starts this; both if left out.
+    #[arg(value_parser = SCHEDULES)]
+    pub(crate) schedule: Option<String>,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// Pause or resume a stage.
+#[derive(Debug, Args)]
+pub(crate) struct Steer {
+    /// The stage; both if left out.
+    #[arg(value_parser = STAGES)]
+    pub(crate) stage: Option<String>,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// Show and change settings.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary tune\n  granary tune set maxAttempts=7 --reason 'the network is flaky'\n  granary tune set maxAttempts=    back to the environment's"
+)]
+pub(crate) struct Tune {
+    #[command(subcommand)]
+    pub(crate) command: Option<TuneCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TuneCommand {
+    /// Show them, as without a command.
+    List,
+    /// Change some. It holds from the functions' next tick or attempt on.
+    #[command(
+        after_help = "Examples:\n  granary tune set batchSize=500 --dry-run\n  granary tune set batchSize=    back to the environment's"
+    )]
+    Set {
+        /// A setting and its new value; without a value, back to the environment's.
+        #[arg(required = true, value_name = "NAME=VALUE", value_parser = setting)]
+        settings: Vec<(String, Option<u64>)>,
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+fn setting(text: &str) -> Result<(String, Option<u64>), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("write NAME=VALUE, such as maxAttempts=7")?;
+    let value = match value.trim() {
+        "" => None,
+        value => Some(
+            value
+                .parse()
+                .map_err(|_| format!("{value:?} is not a whole number"))?,
+        ),
+    };
+    Ok((name.trim().to_owned(), value))
+}
+
+/// The windows by day.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  granary windows\n  granary windows --from 48h --state failing")]
+pub(crate) struct Windows {
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// Only those of this migration.
+    #[arg(long, value_name = "ID")]
+    pub(crate) migration: Option<Uuid>,
+    /// Only those that stand so.
+    #[arg(long, value_parser = WINDOW_STATES)]
+    pub(crate) state: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Page,
+}
+
+/// What people were told.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  granary alerts --open\n  granary alerts --kind parked")]
+pub(crate) struct Alerts {
+    /// Only those that aren't over.
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// Only those of this kind, such as parked.
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Page,
+}
+
+/// Who changed what, and why.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary audit --from 24h\n  granary audit --action queue.purge --who operator"
+)]
+pub(crate) struct Audit {
+    /// Only what this one did: operator, schedule.
+    #[arg(long)]
+    pub(crate) who: Option<String>,
+    /// Only this action, such as tune or migrate.cancel.
+    #[arg(long)]
+    pub(crate) action: Option<String>,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    #[command(flatten)]
+    pub(crate) page: Page,
+}
+
+/// Long jobs.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary operations --state running\n  granary operations show 0199c1f0-8a5e-7c33-9d0f-2f6f0f1c7a10\n  granary operations wait 0199c1f0-8a5e-7c33-9d0f-2f6f0f1c7a10"
+)]
+pub(crate) struct Operations {
+    #[command(subcommand)]
+    pub(crate) command: Option<OperationsCommand>,
+    /// Only those of this kind, such as verify.
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// Only those in this state.
+    #[arg(long, value_parser = OPERATION_STATES)]
+    pub(crate) state: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Page,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperationsCommand {
+    /// Show one, with what it came to.
+    Show {
+        /// The operation's id.
+        id: Uuid,
+    },
+    /// Wait until one is over.
+    Wait {
+        /// The operation's id.
+        id: Uuid,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Database {
+    /// Whether it answers, and how fast.
+    Ping,
+    /// The same with its schema's version and its clock.
+    Health,
+    /// Its server, and how large its tables are.
+    Info,
+    /// Batches and messages by status.
+    Status,
+    /// How many messages it knows.
+    Count,
+    /// How many of them wait.
+    PendingCount,
+    /// How many of them are archived.
+    SuccessCount,
+}
+
+/// Whether the services answer.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary health\n  granary health --ready && echo yes\n\nExit code 5: a service is ill."
+)]
+pub(crate) struct Health {
+    /// Only whether all of them are well.
+    #[arg(long, conflicts_with = "live")]
+    pub(crate) ready: bool,
+    /// Only whether the API answers; touches nothing else.
+    #[arg(long)]
+    pub(crate) live: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_has_a_value_or_is_taken_back() {
+        assert_eq!(setting("maxAttempts=7"), Ok(("maxAttempts".to_owned(), Some(7))));
+        assert_eq!(setting("maxAttempts="), Ok(("maxAttempts".to_owned(), None)));
+        assert!(setting("maxAttempts").is_err() && setting("maxAttempts=many").is_err());
+    }
+}

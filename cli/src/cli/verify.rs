@@ -1,0 +1,90 @@
+//! `granary verify`, `granary sweep` and `granary purge`.
+
+use super::asking::age;
+use clap::Args;
+use jiff::Timestamp;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Compare the source, the ledger and the archive.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary verify\n  granary verify --quick\n  granary verify --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z\n  \
+                  granary verify --repair --dry-run\n  granary verify --list\n\n\
+                  Verdicts:\n  COMPLETE    source, ledger and archive hold the same messages (exit code 0)\n  \
+                        CONSISTENT  the counts agree; with --quick (0)\n  \
+                        INCONSISTENT  they don't; with --quick (3)\n  \
+                        INCOMPLETE  the source shows messages that are not in the archive (3)\n  \
+                        DRIFTED     the archive has messages that the source no longer shows (4)"
+)]
+pub(crate) struct Verify {
+    /// The range of this migration.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["from", "to"])]
+    pub(crate) migration: Option<Uuid>,
+    /// From this event time on, with its zone.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Timestamp>,
+    /// Up to, but without, this event time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Timestamp>,
+    /// Compare counts and manifests only; read no objects.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Have messages that were left out harvested again, and objects that are lost or damaged exported again.
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) repair: bool,
+    /// Say what would be repaired, and do nothing.
+    #[arg(long, requires = "repair")]
+    pub(crate) dry_run: bool,
+    /// Don't ask before repairing.
+    #[arg(long, requires = "repair")]
+    pub(crate) yes: bool,
+    /// List the verifications before, and start none.
+    #[arg(long, conflicts_with_all = ["migration", "from", "to", "quick", "repair"])]
+    pub(crate) list: bool,
+}
+
+/// Find objects in the archive that nobody recorded, and take them away.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary sweep                       name them; remove nothing\n  granary sweep --apply               remove them\n  \
+                        granary sweep --older-than 24h      only what is a day old\n\nThe reaper does `granary sweep --apply` once a day by itself. \
+                        What the next attempt at a batch may still use\nis never removed, nor what isn't ours by its name."
+)]
+pub(crate) struct Sweep {
+    /// Remove what is found. Without it nothing is changed.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Leave alone what is younger: 90m, 24h. At least the deployment's own age, an hour.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) older_than: Option<Duration>,
+    /// Also objects of batches that the ledger doesn't know. Never after the ledger was restored from a backup: these are
+    /// then objects that were lost from it.
+    #[arg(long)]
+    pub(crate) include_unknown: bool,
+    /// Don't ask before removing.
+    #[arg(long, requires = "apply")]
+    pub(crate) yes: bool,
+    /// List the sweeps before, and start none.
+    #[arg(long, conflicts_with_all = ["apply", "older_than", "include_unknown"])]
+    pub(crate) list: bool,
+}
+
+/// Take old hours out of the ledger; their objects stay.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary purge --before 2026-10-01T00:00:00Z           say what would be purged, and what not and why\n  \
+                        granary purge --before 2026-10-01T00:00:00Z --apply   purge it\n\nAn hour is purged only if a full `granary verify` of it was COMPLETE, \
+                        nothing in it is open, and it is\nolder than late messages are looked for. Its counts and a digest of its ids stay."
+)]
+pub(crate) struct Purge {
+    /// Hours of event time that end here or earlier.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Timestamp,
+    /// Purge them. Without it nothing is changed.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Don't ask before purging.
+    #[arg(long, requires = "apply")]
+    pub(crate) yes: bool,
+}

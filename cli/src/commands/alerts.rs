@@ -1,0 +1,50 @@
+//! `granary alerts`: what people were told.
+
+use super::{Listing, Session};
+use crate::cli::Alerts;
+use crate::ending::Ending;
+use crate::sheet::{Field, Kind};
+use crate::wish::Wish;
+
+pub(super) const ALERTS: Listing = Listing {
+    member: "alerts",
+    fields: &[
+        Field("ALERT", "/id", Kind::Number),
+        Field("KIND", "/kind", Kind::Text),
+        Field("OPEN", "/open", Kind::Text),
+        Field("SINCE", "/createdAt", Kind::Time),
+        Field("OVER", "/overAt", Kind::Time),
+        Field("WHAT", "/headline", Kind::Text),
+        Field("WHAT TO DO", "/remedy", Kind::Text),
+    ],
+    nothing: "there is no such alert",
+};
+
+pub(super) async fn run(session: &Session, options: &Alerts) -> anyhow::Result<Ending> {
+    let path = Wish::new()
+        .with("open", options.open.then_some("true"))
+        .with_text("kind", options.kind.as_ref())
+        .page(&options.page)
+        .of_path("/alerts");
+    session.list(&path, ALERTS).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::{Format, Sheet};
+    use serde_json::json;
+
+    #[test]
+    fn alerts_are_rows() {
+        let alerts = [
+            json!({"id": 9, "kind": "parked", "headline": "batches are parked", "subject": "7.1.0", "open": true,
+            "createdAt": "2026-11-22T10:00:00Z", "overAt": null, "remedy": "See the causes."}),
+        ];
+        let sheet = Sheet::new().table(&alerts, ALERTS.fields);
+        insta::assert_snapshot!(sheet.render(Format::People), @r"
+        ALERT  KIND    OPEN  SINCE                 OVER  WHAT                WHAT TO DO
+            9  parked  true  2026-11-22 10:00:00Z  -     batches are parked  See the causes.
+        ");
+    }
+}
