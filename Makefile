@@ -12,7 +12,7 @@ ENVIRONMENT ?= staging
 
 .PHONY: help
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  \033[1mmake %-10s\033[0m %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  \033[1mmake %-14s\033[0m %s\n", $$1, $$2 }'
 
 # ---- The local stack ---------------------------------------------------------------------------------------------------
 
@@ -40,6 +40,11 @@ export RUST_TEST_THREADS ?= 4
 .PHONY: test
 test: up ## Run all tests on the local stack
 	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast
+	@. $(LOCAL)/env; local/dashboard test
+
+.PHONY: test-dashboard
+test-dashboard: up ## Run the dashboard's tests in a real Chromium alone
+	@. $(LOCAL)/env; local/dashboard test
 
 # The suites that take minutes, and the source on the oldest Elasticsearch that is supported, a node beside the stack's.
 OLDEST := GRANARY_LOCAL_DIR=$(LOCAL)/oldest ES_VERSION=7.17.28 ES_PORT=9217 ES_TRANSPORT_PORT=9317
@@ -47,12 +52,27 @@ OLDEST := GRANARY_LOCAL_DIR=$(LOCAL)/oldest ES_VERSION=7.17.28 ES_PORT=9217 ES_T
 .PHONY: test-full
 test-full: test ## Run all tests and the long suites
 	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1 --show-output
+	@. $(LOCAL)/env; $(FUZZ)
 	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \
 		ES_URL=http://127.0.0.1:9217 cargo test -p granary-source
 
+# A short one is a part of the tests.
+FUZZ := FUZZ_SECONDS=$${FUZZ_SECONDS:-900} FUZZ_CASES_MIN=$${FUZZ_CASES_MIN:-5000} \
+	cargo test -p granary-tests --test scenarios fuzzing:: -- --nocapture
+
+.PHONY: fuzz
+fuzz: up ## Send the API thousands of requests of all kinds (FUZZ_SECONDS, FUZZ_CASES_MIN, FUZZ_SEED)
+	@. $(LOCAL)/env; cargo build --workspace --bins; $(FUZZ)
+
 .PHONY: docs
-docs: ## Write docs/reliability.md: which test holds which edge case
+docs: ## Write the pages and documents in docs/ that are made of the code: reliability, command line, OpenAPI, Postman
 	cargo run --quiet -p granary-reliability
+	GRANARY_WRITE_DOCS=1 cargo test --quiet -p granary docs_cli_md
+	GRANARY_WRITE_DOCS=1 cargo test --quiet -p operator the_committed
+
+.PHONY: screenshots
+screenshots: up ## Write docs/screenshots: every page of the dashboard, light and dark
+	@. $(LOCAL)/env; local/dashboard screenshots
 
 .PHONY: soak
 soak: up ## Archive for half an hour while everything is killed again and again (SOAK_MINUTES, SOAK_MESSAGES, SOAK_SEED)

@@ -34,6 +34,7 @@ environment() {
     line AWS_DEFAULT_REGION "$AWS_LOCAL_REGION"
     line AWS_EC2_METADATA_DISABLED true
     line PREFIX "$PREFIX"
+    line SCHEMATHESIS "$VENV/bin/schemathesis"
     line API_TOKEN "$OPERATOR_TOKEN"
     line API_VIEWER_TOKEN "$VIEWER_TOKEN"
 

@@ -59,6 +59,12 @@ def main() -> None:
     make status                                        what runs, and where its log is
     make down                                          stop; the data stays"""
     )
+    print(
+        f"""
+  The dashboard shows this run:
+    {os.environ['API_URL']}/dashboard/#/migrations/{migration}
+    token: {os.environ['API_TOKEN']}  (an operator's; a viewer's is in .local/env)"""
+    )
 
 
 main()

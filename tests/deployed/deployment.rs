@@ -8,7 +8,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The clock ticks once a minute, and what it starts takes its time.
 const WAIT_SECS_MAX: u64 = 100;
@@ -18,6 +18,15 @@ const REQUEST_SECS_MAX: u64 = 90;
 
 /// Held by the test that shows that the clock does it: nobody else may tick meanwhile.
 static CLOCK_ALONE: Mutex<()> = Mutex::const_new(());
+
+/// Shared by the tests of the deployed stack, but for one that switches things off and empties queues.
+static STACK: RwLock<()> = RwLock::const_new(());
+
+/// Held as long as a test looks at the deployment.
+enum Hold {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
+}
 
 /// Who makes a migration go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +52,7 @@ pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
     }
 }
 
-fn variable(name: &str) -> String {
+pub(super) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make up`, then `. .local/env`"))
 }
 
@@ -72,10 +81,23 @@ pub(super) struct Deployment {
     endpoint: String,
     ledger: String,
     stack: String,
+    _hold: Hold,
 }
 
 impl Deployment {
+    /// Beside other tests that look at it.
     pub(super) async fn of_environment() -> Self {
+        let guard = STACK.read().await;
+        Self::held(Hold::Shared { _guard: guard }).await
+    }
+
+    /// While no other test looks at it.
+    pub(super) async fn alone() -> Self {
+        let guard = STACK.write().await;
+        Self::held(Hold::Alone { _guard: guard }).await
+    }
+
+    async fn held(hold: Hold) -> Self {
         let http = Client::builder().timeout(Duration::from_secs(REQUEST_SECS_MAX));
         Self {
             index: variable("SOURCE_INDEX"),
@@ -94,6 +116,7 @@ impl Deployment {
             stack: variable("STACK_NAME"),
             aws: granary_environment::aws::sdk_config().await,
             http: http.build().unwrap(),
+            _hold: hold,
         }
     }
 
@@ -121,6 +144,13 @@ impl Deployment {
             headers,
             body: body.unwrap_or_else(|_| panic!("{path} answered {status}, and no JSON: {text}")),
         }
+    }
+
+    /// A page that loads without a token, as a browser gets it.
+    pub(super) async fn page(&self, path: &str) -> (StatusCode, String) {
+        let asking = self.http.get(format!("{}{path}", self.api)).send();
+        let page = asking.await.unwrap();
+        (page.status(), page.text().await.unwrap())
     }
 
     pub(super) async fn get(&self, path: &str) -> Value {

@@ -41,6 +41,17 @@ impl<'a> PrivateHour<'a> {
         private
     }
 
+    /// The id of one of its messages.
+    pub(super) fn id_of_one(&self) -> &str {
+        &self.ids[self.ids.len() / 2]
+    }
+
+    /// Its range, as a request has it.
+    pub(super) fn asked_for(&self) -> Value {
+        let range = self.hour.range();
+        json!({ "from": range.from(), "to": range.to() })
+    }
+
     /// Writes its messages to the source: the same ones, each time.
     pub(super) async fn write(&self) {
         let mut bulk = String::new();
@@ -59,9 +70,7 @@ impl<'a> PrivateHour<'a> {
 
     /// Asks for a migration of this hour, and waits until it has nothing open. Its id.
     pub(super) async fn migrate(&self) -> String {
-        let range = self.hour.range();
-        let body = json!({ "from": range.from(), "to": range.to() });
-        let asked = self.deployment.post("/migrate", Some(body)).await;
+        let asked = self.deployment.post("/migrate", Some(self.asked_for())).await;
         let id = asked["migrationId"]
             .as_str()
             .expect("a migration has an id")

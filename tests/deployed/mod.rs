@@ -2,8 +2,8 @@
 //!
 //! All of it is shared, with whoever else uses the stack and with what earlier runs left behind. So each test looks
 //! at its own messages alone: at new ones, or at those of an hour of event time that nobody else has
-//! ([`PrivateHour`]). Nothing is wiped. What was written looks like seeded messages: `granary seed --clear` takes it away,
-//! and is the one thing that must not run meanwhile.
+//! ([`PrivateHour`]). What was written looks like seeded messages: `granary seed --clear` takes it away, which is
+//! why the test that clears, empties queues and switches the clock off has the stack to itself.
 //!
 //! Scenarios, and everything that goes wrong, are in [`crate::scenarios`]: here it is shown that the parts fit.
 
@@ -14,6 +14,7 @@ mod hand_off;
 mod proof;
 mod refusals;
 mod two_minutes;
+mod every_route;
 
 use deployment::{Deployment, Ticks, until};
 use hour::PrivateHour;

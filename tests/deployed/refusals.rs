@@ -37,6 +37,7 @@ async fn h10_what_cannot_be_meant_is_refused_and_the_field_is_named() {
     let unknown = format!("/migrate/status/{}", Uuid::now_v7());
     let (post, get, put, delete) = (Method::POST, Method::GET, Method::PUT, Method::DELETE);
     let backwards = json!({ "from": "2026-11-22T06:00:00Z", "to": "2026-11-22T05:00:00Z" });
+    let future = json!({ "from": "2999-01-01T00:00:00Z" });
     let invalid = |field| (400, "invalid-parameter", Some(field));
     let cases: Vec<(&Method, &str, Value, Refusal)> = vec![
         (&post, "/migrate", json!({ "batchSize": 0 }), invalid("batchSize")),
@@ -53,6 +54,9 @@ async fn h10_what_cannot_be_meant_is_refused_and_the_field_is_named() {
             invalid("from"),
         ),
         (&post, "/migrate", backwards, invalid("from")),
+        // By the database's clock.
+        (&post, "/migrate", future.clone(), invalid("from")),
+        (&post, "/verify", future, invalid("from")),
         (&post, "/migrate", json!({ "batchsize": 5 }), invalid("batchsize")),
         (&post, "/migrate", json!([]), (400, "unreadable-body", None)),
         (

@@ -13,7 +13,7 @@ const SECRET: &str = "hunter2";
 const ALL: &[&str] = &["harvester", "exporter", "reaper", "operator"];
 const OF_THE_ARCHIVE: &[&str] = &["exporter", "reaper", "operator"];
 const OF_THE_HARVEST: &[&str] = &["harvester", "reaper", "operator"];
-const OF_RETRIES: &[&str] = &["exporter", "reaper"];
+const OF_RETRIES: &[&str] = &["exporter", "reaper", "operator"];
 const OF_LEASES: &[&str] = &["harvester", "exporter"];
 
 /// Settings that must be there, and who reads them.

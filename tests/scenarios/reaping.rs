@@ -1,7 +1,7 @@
 //! The reaper's minute: what is retried, given up, sent again or held back, and whom it tells.
 
 use crate::stage::{Document, FunctionError, Proxy, REAPER_TIMEOUT, Stage};
-use granary_domain::{BatchId, BatchStatus, Fence, MigrationId, TimeRange};
+use granary_domain::{BatchId, BatchStatus, Fence, MigrationId, Priority, TimeRange};
 use granary_ledger::{ReExport, ReExported, RepairMigration, Stage as Part};
 use serde_json::{Value, json};
 
@@ -149,6 +149,8 @@ async fn have_all_exported_again(stage: &Stage) {
         id: MigrationId::new(),
         range: TimeRange::new(FROM.parse().unwrap(), TO.parse().unwrap()).unwrap(),
         batch_size: 100,
+        priority: Priority::NORMAL,
+        requested_by: "verify --repair".to_owned(),
     };
     let batches: Vec<(u64, u32)> = stage.rows("SELECT id, fence FROM batch").await;
     for (batch, fence) in batches {

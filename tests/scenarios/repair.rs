@@ -5,7 +5,7 @@ use super::tamper::{
     verify,
 };
 use crate::stage::{APPLY, Document, Stage};
-use granary_domain::{BatchId, Fence, MigrationId, TimeRange};
+use granary_domain::{BatchId, Fence, MigrationId, Priority, TimeRange};
 use granary_ledger::{ReExport, ReExported, RepairMigration};
 use granary_verify::{FindingKind, Verdict};
 use serde_json::json;
@@ -18,6 +18,8 @@ async fn e11_a_batch_that_is_exported_again_is_readable_all_the_while_and_soon_t
         id: MigrationId::new(),
         range: TimeRange::new(FROM.parse().unwrap(), TO.parse().unwrap()).unwrap(),
         batch_size: 100,
+        priority: Priority::NORMAL,
+        requested_by: "verify --repair".to_owned(),
     };
     for hour in [10, 11] {
         let (batch, _) = batch_of(&stage, hour).await;

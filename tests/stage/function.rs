@@ -284,7 +284,7 @@ fn limited(binary: &std::path::Path, kib: u64) -> Command {
 }
 
 /// Beside this test, in the directory above `deps/`, whatever `CARGO_TARGET_DIR` is.
-fn binary(name: &str) -> PathBuf {
+pub(super) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let directory = test.ancestors().nth(2).expect("a test lies in target/debug/deps");
     let binary = directory.join(name);

@@ -12,6 +12,8 @@ mod function;
 mod trigger;
 mod verbs;
 mod operator;
+mod listening;
+mod switches;
 mod dice;
 mod archived;
 mod invariants;
@@ -25,6 +27,7 @@ pub(crate) use dice::Dice;
 pub(crate) use function::{Function, FunctionError};
 pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;
+pub(crate) use listening::{Listening, granary, granary_in_a_shell};
 pub(crate) use mariadb::MariaDb;
 pub(crate) use node::Node;
 pub(crate) use operator::request;
@@ -42,6 +45,8 @@ use services::Database;
 use source::Indices;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use switches::Switches;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// How long a function may take, as the template says.
@@ -67,6 +72,7 @@ pub(crate) struct Stage {
     pub(crate) harvester: Function,
     pub(crate) reaper: Function,
     pub(crate) operator: Function,
+    switches: OnceCell<Switches>,
     exporters: Vec<Function>,
     is_finished: bool,
     environment: BTreeMap<String, String>,
@@ -119,6 +125,7 @@ impl Stage {
             harvester: function("harvester"),
             reaper: function("reaper"),
             operator: function("operator"),
+            switches: OnceCell::new(),
             exporters: vec![function("exporter"), function("exporter")],
             id,
             ledger,
@@ -195,6 +202,9 @@ impl Stage {
     }
 
     async fn remove(mut self) {
+        if let Some(switches) = self.switches.get() {
+            switches.remove().await;
+        }
         remove(&self.indices, &self.queues, &self.bucket).await;
         self.ledger.clone().disconnect().await.unwrap();
         self.is_finished = true;
@@ -225,6 +235,9 @@ impl Drop for Stage {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 runtime.unwrap().block_on(async {
                     let aws = granary_environment::aws::sdk_config().await;
+                    if let Some(switches) = self.switches.get() {
+                        switches.reconnected(&aws).remove().await;
+                    }
                     let (queues, bucket) = (self.queues.reconnected(&aws), self.bucket.reconnected(&aws));
                     remove(&self.indices.reconnected(), &queues, &bucket).await;
                 });

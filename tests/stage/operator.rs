@@ -21,7 +21,9 @@ pub(crate) fn request(method: &str, path: &str, body: &str) -> Value {
 /// The sample's shape.
 fn request_with(token: &str, method: &str, path: &str, body: &str) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../events/operator.health.json")).unwrap();
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
     event["rawPath"] = json!(path);
+    event["rawQueryString"] = json!(query);
     event["headers"]["authorization"] = json!(format!("Bearer {token}"));
     event["requestContext"]["http"]["method"] = json!(method);
     event["requestContext"]["http"]["path"] = json!(path);

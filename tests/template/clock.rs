@@ -41,6 +41,27 @@ fn the_clock_may_start_what_it_ticks() {
 }
 
 #[test]
+fn the_operator_is_told_of_the_clock_and_of_the_exporter_by_their_names() {
+    let template = Template::read();
+    let told = &template.resource("Operator")["Environment"]["Variables"];
+    assert_eq!(told["GRANARY_EXPORTER_FUNCTION"], reference("Exporter"));
+    assert_eq!(told["GRANARY_SCHEDULE_GROUP"], reference("Clock"));
+    for (function, variable) in [
+        ("Harvester", "GRANARY_HARVESTER_SCHEDULE"),
+        ("Reaper", "GRANARY_REAPER_SCHEDULE"),
+    ] {
+        let events = template.resource(function)["Events"]
+            .as_object()
+            .expect("it has events");
+        let names: Vec<&Value> = events
+            .values()
+            .map(|event| &event["Properties"]["Name"])
+            .collect();
+        assert_eq!(names, [&told[variable]], "{function}");
+    }
+}
+
+#[test]
 fn one_reaper_works_at_a_time() {
     let template = Template::read();
     assert_eq!(template.resource("Reaper")["ReservedConcurrentExecutions"], 1);

@@ -14,13 +14,6 @@ const NOT_FOR_DEPLOYMENTS: [(&str, &str); 3] = [
         "in the clear, for local use; a deployment names a secret",
     ),
 ];
-/// Set, and read by nothing yet: for switching the schedules and the SQS triggers by the API.
-const KEPT_FOR_LATER: [&str; 4] = [
-    "GRANARY_EXPORTER_FUNCTION",
-    "GRANARY_SCHEDULE_GROUP",
-    "GRANARY_HARVESTER_SCHEDULE",
-    "GRANARY_REAPER_SCHEDULE",
-];
 
 fn names(variables: &Value) -> BTreeSet<String> {
     let names = variables.as_object().into_iter().flat_map(|names| names.keys());
@@ -77,11 +70,8 @@ fn every_variable_that_is_set_is_read() {
         "the template sets for all what nobody reads: {idle:?}"
     );
     for (name, function) in template.functions() {
-        let idle = told_to_one(function);
-        let idle = idle
-            .difference(&read[name])
-            .filter(|variable| !KEPT_FOR_LATER.contains(&variable.as_str()));
-        let idle: Vec<&String> = idle.collect();
+        let told = told_to_one(function);
+        let idle: Vec<&String> = told.difference(&read[name]).collect();
         assert!(
             idle.is_empty(),
             "the template sets for {name} what it doesn't read: {idle:?}"
@@ -98,12 +88,6 @@ fn exemptions_are_still_needed() {
         .flat_map(|(_, function)| told_to_one(function))
         .chain(told_to_all(&template))
         .collect();
-    for variable in KEPT_FOR_LATER {
-        assert!(
-            told.contains(variable),
-            "{variable} isn't set any more: take it off the list"
-        );
-    }
     for (variable, why) in NOT_FOR_DEPLOYMENTS {
         assert!(!told.contains(variable), "{variable} is set now, though {why}");
     }

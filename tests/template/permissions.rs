@@ -65,9 +65,31 @@ fn every_function_may_do_what_its_code_asks_of_aws() {
             needed.push((function, "sqs:GetQueueAttributes", queue.clone()));
         }
     }
-    for queue in DEAD_LETTER_QUEUES.map(|queue| attribute(queue, "Arn")) {
-        needed.push(("Operator", "sqs:GetQueueAttributes", queue));
+    for queue in QUEUES.map(|queue| attribute(queue, "Arn")) {
+        for action in ["sqs:SendMessage", "sqs:PurgeQueue"] {
+            needed.push(("Operator", action, queue.clone()));
+        }
     }
+    for queue in DEAD_LETTER_QUEUES.map(|queue| attribute(queue, "Arn")) {
+        // Moving dead letters back is receiving and deleting for SQS itself, too, in the name of who asks for it.
+        for action in [
+            "sqs:GetQueueAttributes",
+            "sqs:PurgeQueue",
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:StartMessageMoveTask",
+            "sqs:ListMessageMoveTasks",
+        ] {
+            needed.push(("Operator", action, queue.clone()));
+        }
+    }
+    for schedule in ["harvester", "reaper"].map(schedule) {
+        for action in ["scheduler:GetSchedule", "scheduler:UpdateSchedule"] {
+            needed.push(("Operator", action, schedule.clone()));
+        }
+    }
+    needed.push(("Operator", "iam:PassRole", attribute("ClockRole", "Arn")));
+    needed.push(("Operator", "lambda:ListEventSourceMappings", json!("*")));
     for action in ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"] {
         needed.push(("Exporter", action, objects.clone()));
     }
@@ -82,12 +104,64 @@ fn every_function_may_do_what_its_code_asks_of_aws() {
         needed.push((function, "s3:ListBucket", bucket.clone()));
     }
     needed.push(("Reaper", "sns:Publish", reference("Alerts")));
+    needed.push(("Operator", "sns:GetTopicAttributes", reference("Alerts")));
     for (function, action, resource) in needed {
         assert!(
             may(&template, function, action, &resource),
             "{function} may not {action} on {resource}"
         );
     }
+}
+
+/// The operator switches the clock and the exporter's triggers of this very stack, and nobody else does.
+#[test]
+fn only_the_operator_switches_and_only_what_is_ours() {
+    const SWITCHING: [&str; 4] = [
+        "scheduler:UpdateSchedule",
+        "lambda:UpdateEventSourceMapping",
+        "sqs:PurgeQueue",
+        "iam:PassRole",
+    ];
+    let template = Template::read();
+    for (function, _) in template.functions() {
+        for action in SWITCHING {
+            assert_eq!(
+                actions(&template, function).contains(action),
+                function == "Operator",
+                "{function}: {action}"
+            );
+        }
+    }
+    let statement = |action: &str| {
+        let mut of_action = statements(&template, "Operator")
+            .into_iter()
+            .filter(|statement| several(&statement["Action"]).contains(&&json!(action)));
+        let statement = of_action.next().expect("the operator may do it");
+        assert!(of_action.next().is_none(), "{action}: two statements");
+        statement
+    };
+    let schedules: Vec<Value> = ["harvester", "reaper"].map(schedule).into();
+    assert_eq!(
+        statement("scheduler:UpdateSchedule")["Resource"],
+        json!(schedules)
+    );
+    assert_eq!(
+        statement("iam:PassRole")["Condition"]["StringEquals"]["iam:PassedToService"],
+        "scheduler.amazonaws.com"
+    );
+    for action in ["lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"] {
+        assert_eq!(
+            statement(action)["Condition"]["ArnLike"]["lambda:FunctionArn"],
+            attribute("Exporter", "Arn"),
+            "{action}"
+        );
+    }
+}
+
+/// The ARN of the schedule that starts a function, by the name that the function's event gives it.
+fn schedule(function: &str) -> Value {
+    let group = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Clock}";
+    json!({ "Fn::Sub": format!("{group}/${{AWS::StackName}}-{function}") })
 }
 
 #[test]

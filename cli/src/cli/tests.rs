@@ -184,7 +184,7 @@ fn a_typing_error_is_answered_with_what_was_meant() {
     for (line, meant) in [
         ("migrat list", "migrate"),
         ("queue consumer start", "consumers"),
-        ("pause exprot", "export"),
+        ("pause exports", "export"),
         ("migrate jobs --status parkd", "parked"),
         ("migrate start --dryrun", "--dry-run"),
         ("queue purge dead-leters", "dead-letters"),

@@ -1,4 +1,4 @@
-//! The SQS event: one batch a record, and which records SQS is to deliver again.
+//! The SQS event: one batch or one probe a record, and which records SQS is to deliver again.
 //!
 //! A record is returned to SQS in two cases only: its body can't be understood (it comes back until it lands in the
 //! dead-letter queue), or the ledger could not be written. Everything else stands in the ledger, which decides
@@ -7,7 +7,7 @@
 use crate::export::Exporter;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use granary_environment::Deadline;
-use granary_handoff::{HandOffMessage, Receipt};
+use granary_handoff::{Message, Receipt};
 use lambda_runtime::Diagnostic;
 use serde_json::Value;
 use std::time::Duration;
@@ -52,10 +52,13 @@ async fn handle_record(
 ) -> anyhow::Result<()> {
     let message_id = record.message_id.as_deref().unwrap_or_default();
     let body = record.body.as_deref().unwrap_or_default();
-    match HandOffMessage::parse(body) {
-        Ok(message) => {
-            let worker = format!("{request_id}/{message_id}");
-            Ok(exporter.export(message.batch_id, &worker, deadline).await?)
+    let worker = format!("{request_id}/{message_id}");
+    match Message::parse(body) {
+        Ok(Message::Batch(message)) => Ok(exporter.export(message.batch_id, &worker, deadline).await?),
+        Ok(Message::Probe(probe)) => {
+            exporter.ledger.receive_probe(probe, &worker).await?;
+            tracing::info!(%probe, "a probe has arrived");
+            Ok(())
         }
         Err(unreadable) => {
             let text = format!("the hand-off message {message_id} can't be read: {unreadable}");

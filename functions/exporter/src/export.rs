@@ -180,9 +180,11 @@ impl Exporter {
                 }
             }
             Err(failure) => {
-                let delay = self.retry.backoff.delay(batch.attempts, rand::random());
+                // Only here, where they matter: what an operator tuned is asked for once in an invocation that failed.
+                let retry = self.retry.tuned(&self.ledger.tuning().await?);
+                let delay = retry.backoff.delay(batch.attempts, rand::random());
                 self.ledger
-                    .fail(batch, failure, delay, self.retry.attempts_max)
+                    .fail(batch, failure, delay, retry.attempts_max)
                     .await?
             }
         };

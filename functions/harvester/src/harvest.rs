@@ -170,7 +170,7 @@ impl Harvester {
         if migrations.is_empty() {
             return Ok(false);
         }
-        let settled = self.ledger.now().await? - SignedDuration::try_from(self.settings.lag)?;
+        let settled = self.ledger.settled_up_to(self.settings.lag).await?;
         for migration in &migrations {
             let Some(due) = self.due_range(migration, settled) else {
                 continue;

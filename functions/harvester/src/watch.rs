@@ -36,7 +36,8 @@ impl Harvester {
 
     async fn watch_lateness(&self, tick: &mut Tick) -> anyhow::Result<()> {
         let lateness = self.ledger.lateness(LATE_OVER, None).await?;
-        let recommended = lateness.recommended_lag(self.settings.lag);
+        let settings = self.settings.tuned(&self.ledger.tuning().await?);
+        let recommended = lateness.recommended_lag(settings.lag);
         tick.lateness = Some(lateness);
         tick.recommended_lag_seconds = Some(recommended.as_secs());
         let figures = format!(
@@ -45,7 +46,8 @@ impl Harvester {
         );
         if are_too_many(lateness) {
             let text = format!(
-                "{figures}; re-scans have recorded them. GRANARY_HARVEST_LAG_SECONDS={} would have been enough",
+                "{figures}; re-scans have recorded them. GRANARY_HARVEST_LAG_SECONDS={} would have been enough \
+                 (or harvestLagSeconds of POST /tune)",
                 recommended.as_secs()
             );
             self.ledger.begin_condition(LATE, &text).await?;

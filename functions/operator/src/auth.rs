@@ -33,7 +33,7 @@ impl Role {
     }
 
     /// The smallest role that a method needs. What isn't known to only look counts as a change.
-    fn needed_for(method: &Method) -> Self {
+    pub(crate) fn needed_for(method: &Method) -> Self {
         match *method {
             Method::GET | Method::HEAD => Self::Viewer,
             _ => Self::Operator,

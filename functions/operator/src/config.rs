@@ -4,10 +4,11 @@ use crate::auth::Tokens;
 use aws_config::SdkConfig;
 use granary_environment::{
     ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
-    QueueSection, RescanSection, SecretVariable, SourceSection, Variable,
+    QueueSection, Reading, RescanSection, RetrySection, SecretVariable, SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
+use granary_switchboard::ScheduleNames;
 use std::net::{Ipv4Addr, SocketAddr};
 
 const OPERATOR_TOKEN: SecretVariable = SecretVariable {
@@ -35,6 +36,28 @@ const LISTEN: Variable = Variable {
     holds: "the address and port to listen on outside of Lambda, such as 127.0.0.1:8787",
 };
 
+const EXPORTER_FUNCTION: Variable = Variable {
+    name: "GRANARY_EXPORTER_FUNCTION",
+    holds: "the name of the exporter, whose consumers are switched",
+};
+const SCHEDULE_GROUP: Variable = Variable {
+    name: "GRANARY_SCHEDULE_GROUP",
+    holds: "the group of the schedules, together with GRANARY_HARVESTER_SCHEDULE and GRANARY_REAPER_SCHEDULE",
+};
+const HARVESTER_SCHEDULE: Variable = Variable {
+    name: "GRANARY_HARVESTER_SCHEDULE",
+    holds: "the name of the schedule that starts the harvester",
+};
+const REAPER_SCHEDULE: Variable = Variable {
+    name: "GRANARY_REAPER_SCHEDULE",
+    holds: "the name of the schedule that starts the reaper",
+};
+
+const ALERT_TOPIC: Variable = Variable {
+    name: "GRANARY_ALERT_TOPIC_ARN",
+    holds: "the ARN of the topic that the reaper alerts people by, to look whether it is there",
+};
+
 /// Messages in a batch that a migration may ask for.
 pub(crate) const BATCH_SIZE_MAX: u32 = 10_000;
 const LISTEN_PORT_DEFAULT: u16 = 8787;
@@ -53,6 +76,13 @@ pub(crate) struct Config {
     pub(crate) harvest: HarvestSection,
     pub(crate) sweep: SweepSection,
     pub(crate) rescan: RescanSection,
+    pub(crate) retry: RetrySection,
+    /// `None`: there are no consumers to be switched.
+    pub(crate) exporter_function: Option<String>,
+    /// `None`: the topic isn't looked at.
+    pub(crate) alert_topic_arn: Option<String>,
+    /// `None`: there are no schedules to be switched.
+    pub(crate) schedules: Option<ScheduleNames>,
     pub(crate) listen: SocketAddr,
 }
 
@@ -74,6 +104,10 @@ impl Config {
         let harvest = HarvestSection::read(&mut env);
         let sweep = SweepSection::read(&mut env);
         let rescan = RescanSection::read(&mut env);
+        let retry = RetrySection::read(&mut env);
+        let exporter_function = env.optional(EXPORTER_FUNCTION);
+        let alert_topic_arn = env.optional(ALERT_TOPIC);
+        let schedules = schedules(&mut env);
         let listen = env.optional_parsed(LISTEN, str::parse);
         env.finish(|| {
             Ok(Self {
@@ -90,8 +124,29 @@ impl Config {
                 harvest: harvest?,
                 sweep: sweep?,
                 rescan: rescan?,
+                retry: retry?,
+                exporter_function,
+                alert_topic_arn,
+                schedules: schedules?,
                 listen: listen?.unwrap_or((Ipv4Addr::LOCALHOST, LISTEN_PORT_DEFAULT).into()),
             })
         })
+    }
+}
+
+/// All three names, or none of them.
+fn schedules(env: &mut Environment) -> Reading<Option<ScheduleNames>> {
+    let names = [SCHEDULE_GROUP, HARVESTER_SCHEDULE, REAPER_SCHEDULE].map(|name| env.optional(name));
+    match names {
+        [Some(group), Some(harvester), Some(reaper)] => Ok(Some(ScheduleNames {
+            group,
+            harvester,
+            reaper,
+        })),
+        [None, None, None] => Ok(None),
+        _ => Err(env.refuse(
+            SCHEDULE_GROUP,
+            "some of the three names of the schedules are set, and some are not",
+        )),
     }
 }

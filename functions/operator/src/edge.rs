@@ -4,20 +4,30 @@
 
 use crate::answer::Unfinished;
 use crate::auth::Role;
-use crate::problem::Reported;
+use crate::problem::{Problem, Reported};
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use lambda_http::RequestExt;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
+tokio::task_local! {
+    /// The id of the request that this task answers.
+    static REQUEST_ID: String;
+}
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_ROUTE: &str = "no such route";
+
+/// The id of the request that is being answered, for what is written down about it.
+pub(crate) fn request_id() -> Option<String> {
+    REQUEST_ID.try_with(Clone::clone).ok()
+}
 
 /// What is known of a request before it is answered.
 struct Visit {
@@ -49,7 +59,14 @@ impl Visit {
 pub(crate) async fn finish(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let visit = Visit::of(&request);
-    let mut response = next.run(request).await;
+    let mut response = REQUEST_ID.scope(visit.id.clone(), next.run(request)).await;
+    let is_refused_unread =
+        response.status() == StatusCode::BAD_REQUEST && response.extensions().get::<Unfinished>().is_none();
+    if is_refused_unread {
+        // A path whose escapes make no text; everything else that is wrong is somebody's own problem.
+        let detail = "The path is no UTF-8 once its escapes are decoded.";
+        response = Problem::invalid("path", detail).into_response();
+    }
     if let Some(unfinished) = response.extensions_mut().remove::<Unfinished>() {
         complete(&mut response, unfinished, &visit);
     }

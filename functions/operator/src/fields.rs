@@ -9,14 +9,33 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use utoipa::IntoParams;
+
+/// What the ledger can write down of time, with an hour left behind each instant.
+const YEARS: RangeInclusive<i16> = 1_000..=9_998;
+
+/// How far into a list, and how much of it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[expect(dead_code, reason = "what the lists read, for the document")]
+pub(crate) struct PageQuery {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u32>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
 
 /// The parameters in a request's body: a JSON object, or nothing at all.
 pub(crate) struct BodyFields(pub(crate) Fields);
+
+/// The parameters in a request's body, and the names of those that are `null`: what is to be taken back.
+pub(crate) struct BodyFieldsAndNulls(pub(crate) Fields, pub(crate) Vec<String>);
 
 /// The parameters in a request's query.
 pub(crate) struct QueryFields(pub(crate) Fields);
@@ -31,26 +50,54 @@ impl<S: Send + Sync> FromRequest<S> for BodyFields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let kind = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => Kind::BodyTooLarge,
-                _ => Kind::UnreadableBody,
-            };
-            Problem::new(kind, rejection.body_text())
-        })?;
-        Fields::of_json(&body).map(Self)
+        Fields::of_json(&body_of(request, state).await?).map(Self)
     }
+}
+
+impl<S: Send + Sync> FromRequest<S> for BodyFieldsAndNulls {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = body_of(request, state).await?;
+        let fields = Fields::of_json(&body)?;
+        Ok(Self(fields, nulls_of(&body)))
+    }
+}
+
+async fn body_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        let kind = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Kind::BodyTooLarge,
+            _ => Kind::UnreadableBody,
+        };
+        Problem::new(kind, rejection.body_text())
+    })
+}
+
+/// The members of an object that are `null`.
+fn nulls_of(body: &[u8]) -> Vec<String> {
+    let members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+    let nulls = members.into_iter().filter(|(_, value)| value.is_null());
+    nulls.map(|(name, _)| name).collect()
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Query(values) = Query::<BTreeMap<String, String>>::from_request_parts(parts, state)
+        let Query(given) = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
             .await
             .map_err(|rejection| Problem::new(Kind::InvalidParameter, rejection.body_text()))?;
-        let given = values.into_iter().filter(|(_, text)| !text.is_empty());
-        let values = given.map(|(name, text)| (name, text.into())).collect();
+        let mut values = Map::new();
+        for (name, text) in given {
+            if text.is_empty() {
+                let detail = format!("`{name}` is empty; leave it out, or give it a value.");
+                return Err(Problem::invalid(&name, detail));
+            }
+            if values.insert(name.clone(), text.into()).is_some() {
+                return Err(Problem::invalid(&name, format!("`{name}` is given twice.")));
+            }
+        }
         Ok(Self(Fields { values }))
     }
 }
@@ -175,8 +222,16 @@ impl Fields {
             return Ok(None);
         };
         let text = value.as_str().unwrap_or_default().trim();
-        if let Ok(instant) = text.parse() {
-            return Ok(Some(instant));
+        if let Ok(instant) = text.parse::<Timestamp>() {
+            if YEARS.contains(&instant.to_zoned(TimeZone::UTC).year()) {
+                return Ok(Some(instant));
+            }
+            let detail = format!(
+                "`{name}` is {value}; it must lie in the years {} to {}.",
+                YEARS.start(),
+                YEARS.end()
+            );
+            return Err(Problem::invalid(name, detail));
         }
         let detail = match text.parse::<jiff::civil::DateTime>() {
             Ok(naive) => format!(
@@ -257,6 +312,21 @@ mod tests {
             .instant("from")
             .unwrap();
         assert_eq!(instant.unwrap().to_string(), "2026-11-22T06:00:00Z");
+    }
+
+    #[test]
+    fn a_time_that_the_ledger_cannot_write_down_is_refused_with_the_years_that_it_can() {
+        for far in [
+            "-000044-03-15T12:00:00Z",
+            "0999-12-31T23:59:59Z",
+            "9999-01-01T00:00:00Z",
+        ] {
+            let problem = fields(&format!(r#"{{"from":"{far}"}}"#))
+                .instant("from")
+                .unwrap_err();
+            assert_eq!(problem.field(), Some("from"));
+            assert!(problem.detail().contains("1000 to 9998"), "{}", problem.detail());
+        }
     }
 
     #[test]

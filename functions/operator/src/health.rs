@@ -6,14 +6,76 @@ use crate::problem::{Kind, Problem};
 use crate::services::Services;
 use axum::Extension;
 use axum::extract::State;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 /// Somebody waits for the answer, and an ill service answers late or never.
 const CHECK_SECS_MAX: u64 = 2;
+
+/// That every service is well.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ready {
+    /// Always `ready`.
+    #[schema(examples("ready"))]
+    status: &'static str,
+}
+
+/// How the services are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HealthOverview {
+    /// Whether all of them are well.
+    status: OverallHealth,
+    /// Each service that a message meets on its way.
+    services: Vec<ServiceHealth>,
+    /// What this token may do: `viewer` or `operator`.
+    #[schema(examples("operator"))]
+    role: &'static str,
+    /// Granary's version.
+    #[schema(examples("0.1.0"))]
+    version: &'static str,
+    /// The source's name.
+    #[schema(examples("messages"))]
+    source: String,
+}
+
+/// Whether all services are well.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OverallHealth {
+    /// All are.
+    Up,
+    /// At least one is not.
+    Degraded,
+}
+
+/// How a service is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServiceHealth {
+    /// Which: `ledger`, `source`, `archive`, `queues`.
+    #[schema(examples("ledger"))]
+    service: &'static str,
+    /// Whether it answers as it should.
+    status: ServiceStatus,
+    /// How long its answer took, in milliseconds.
+    milliseconds: u64,
+    /// What is wrong with it; `null`: nothing.
+    reason: Option<String>,
+}
+
+/// Whether a service answers as it should.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ServiceStatus {
+    /// It does.
+    Up,
+    /// It doesn't.
+    Down,
+}
 
 /// One service, looked at.
 struct Check {
@@ -39,45 +101,73 @@ impl Check {
         }
     }
 
-    fn shown(&self) -> Value {
-        json!({
-            "service": self.service,
-            "status": if self.illness.is_none() { "up" } else { "down" },
-            "milliseconds": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
-            "reason": self.illness,
-        })
+    fn shown(&self) -> ServiceHealth {
+        ServiceHealth {
+            service: self.service,
+            status: match self.illness {
+                None => ServiceStatus::Up,
+                Some(_) => ServiceStatus::Down,
+            },
+            milliseconds: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            reason: self.illness.clone(),
+        }
     }
 }
 
-/// That the process answers. Touches nothing, and needs no token.
-pub(crate) async fn live() -> Answer {
-    Answer::ok(json!({ "status": "up" }))
+/// Whether the process answers
+///
+/// Touches nothing.
+#[utoipa::path(get, path = "/health/live")]
+pub(crate) async fn live() -> Answer<Live> {
+    Answer::ok(Live { status: "up" })
 }
 
-/// Every service that a message meets on its way, ill or not.
-pub(crate) async fn overview(State(services): State<Arc<Services>>, role: Extension<Role>) -> Answer {
+/// The process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Live {
+    #[schema(example = "up")]
+    status: &'static str,
+}
+
+/// How the services are
+///
+/// Every service that a message meets on its way, ill or not; the answer is always 200.
+#[utoipa::path(get, path = "/health")]
+pub(crate) async fn overview(
+    State(services): State<Arc<Services>>,
+    role: Extension<Role>,
+) -> Answer<HealthOverview> {
     let checks = check_all(&services).await;
     let is_well = checks.iter().all(|check| check.illness.is_none());
-    Answer::ok(json!({
-        "status": if is_well { "up" } else { "degraded" },
-        "services": checks.iter().map(Check::shown).collect::<Vec<_>>(),
-        "role": role.as_str(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "source": services.config.archive.source_name,
-    }))
+    Answer::ok(HealthOverview {
+        status: if is_well {
+            OverallHealth::Up
+        } else {
+            OverallHealth::Degraded
+        },
+        services: checks.iter().map(Check::shown).collect(),
+        role: role.as_str(),
+        version: env!("CARGO_PKG_VERSION"),
+        source: services.config.archive.source_name.to_string(),
+    })
 }
 
-/// Whether all of them are well: 200, or 503 with those that aren't.
-pub(crate) async fn ready(State(services): State<Arc<Services>>) -> Result<Answer, Problem> {
+/// Whether everything is well
+///
+/// 200, or 503 with the services that are ill; each has two seconds to answer.
+#[utoipa::path(get, path = "/health/ready")]
+pub(crate) async fn ready(State(services): State<Arc<Services>>) -> Result<Answer<Ready>, Problem> {
     let checks = check_all(&services).await;
     let ill: Vec<&Check> = checks.iter().filter(|check| check.illness.is_some()).collect();
     if ill.is_empty() {
-        return Ok(Answer::ok(json!({ "status": "ready" })));
+        return Ok(Answer::ok(Ready { status: "ready" }));
     }
     let names: Vec<&str> = ill.iter().map(|check| check.service).collect();
     Err(
-        Problem::new(Kind::NotReady, format!("Not well: {}.", names.join(", ")))
-            .with("services", ill.iter().map(|check| check.shown()).collect()),
+        Problem::new(Kind::NotReady, format!("Not well: {}.", names.join(", "))).with(
+            "services",
+            json!(ill.iter().map(|check| check.shown()).collect::<Vec<_>>()),
+        ),
     )
 }
 

@@ -30,28 +30,58 @@ pub(crate) async fn run(router: Router) -> anyhow::Result<()> {
         .map_err(|error| anyhow!("the Lambda runtime ended: {error}"))
 }
 
-/// A stage with a name stands before the path, in the event itself or put there by `lambda_http`. `$default`, which
-/// the template uses, doesn't.
+/// The path as the event has it. API Gateway decodes it but for `%25`, and `lambda_http` reads what comes of that as a URL, in
+/// which a `?` of a message's id would begin the query: so it is encoded here again, byte by byte. What was `%2F` is a
+/// slash now, and stays one.
+///
+/// A stage with a name may stand before the path. `$default`, which the template uses, doesn't.
 fn without_stage(mut request: Request<Body>) -> Request<Body> {
     let stage = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.stage.clone(),
         Some(_) | None => None,
     };
+    let raw = match request.raw_http_path() {
+        "" => request.uri().path(),
+        raw => raw,
+    };
     let path = stage
         .and_then(|stage| {
-            let rest = request.uri().path().strip_prefix('/')?.strip_prefix(&stage)?;
+            let rest = raw.strip_prefix('/')?.strip_prefix(&stage)?;
             (rest.is_empty() || rest.starts_with('/')).then(|| format!("/{}", rest.trim_start_matches('/')))
         })
-        .unwrap_or_else(|| request.uri().path().to_owned());
-    let query = request
-        .uri()
-        .query()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
-    if let Ok(path) = format!("{path}{query}").parse::<PathAndQuery>() {
+        .unwrap_or_else(|| raw.to_owned());
+    let query = if raw.contains(['?', '#']) {
+        query_of(&request)
+    } else {
+        request.uri().query().map(str::to_owned)
+    };
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(path) = format!("{}{query}", encoded(&path, b"/%")).parse::<PathAndQuery>() {
         *request.uri_mut() = Uri::from(path);
     }
     request
+}
+
+/// The query of a request whose path has eaten it.
+fn query_of(request: &Request<Body>) -> Option<String> {
+    let parameters = request.query_string_parameters_ref()?;
+    let parameters = parameters
+        .iter()
+        .map(|(name, value)| format!("{}={}", encoded(name, b""), encoded(value, b"")));
+    Some(parameters.collect::<Vec<_>>().join("&"))
+}
+
+/// A text as a URL can carry it, with these bytes as they are besides those that mean nothing anywhere.
+fn encoded(text: &str, kept: &[u8]) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 #[cfg(test)]
@@ -77,5 +107,18 @@ mod tests {
         assert_eq!(path_of("prod", "/prod/migrate"), "/migrate?limit=5");
         assert_eq!(path_of("prod", "/migrate"), "/migrate?limit=5");
         assert_eq!(path_of("mig", "/mig/migrate"), "/migrate?limit=5");
+    }
+
+    #[test]
+    fn whatever_an_id_is_made_of_arrives() {
+        for (raw, path) in [
+            ("/messages/a b/trace", "/messages/a%20b/trace?limit=5"),
+            ("/messages/a?b#c/trace", "/messages/a%3Fb%23c/trace?limit=5"),
+            ("/messages/a%2541/trace", "/messages/a%2541/trace?limit=5"),
+            ("/messages/ü\\\n/trace", "/messages/%C3%BC%5C%0A/trace?limit=5"),
+            ("/messages/a/../b/trace", "/messages/a/../b/trace?limit=5"),
+        ] {
+            assert_eq!(path_of("$default", raw), path, "{raw}");
+        }
     }
 }

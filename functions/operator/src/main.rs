@@ -9,15 +9,46 @@ mod config;
 mod services;
 mod lambda;
 mod router;
+mod route;
+mod document;
+mod documents_page;
 mod edge;
 mod auth;
 mod answer;
 mod problem;
 mod fields;
+mod status_name;
 mod health;
+mod doctor;
+mod progress_shown;
+mod batch_shown;
+mod database;
 mod migration_request;
+mod estimate;
+mod foretelling;
+mod pace;
 mod migrate;
+mod migrations;
+mod cancelling;
+mod jobs;
+mod by_status;
+mod retrying;
+mod catching_up;
+mod reset_pending;
+mod bulk;
+mod create_missing;
+mod change;
+mod queue_name;
 mod queue;
+mod queue_health;
+mod monitoring;
+mod workers;
+mod probes;
+mod redrive;
+mod purge_queue;
+mod scheduler;
+mod consumers;
+mod restart;
 mod source;
 mod operations;
 mod seed;
@@ -25,6 +56,16 @@ mod verify;
 mod sweep;
 mod purge;
 mod steering;
+mod tune;
+mod overview;
+mod windows;
+mod failures;
+mod alerts;
+mod trace;
+mod audit;
+mod operations_list;
+mod bundle;
+mod dashboard;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +90,8 @@ async fn main() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("could not listen on {listen} (GRANARY_LISTEN)"))?;
+    // Port 0 is whichever was free.
+    let listen = listener.local_addr().unwrap_or(listen);
     tracing::info!(%listen, "the API is up");
     axum::serve(listener, router).await.context("the server ended")
 }

@@ -13,7 +13,7 @@ use granary_source::SourceError;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 8] = [
     "batchSize",
     "filters",
     "priority",
@@ -21,7 +21,11 @@ const FIELDS: [&str; 7] = [
     "from",
     "to",
     "reExport",
+    "reason",
 ];
+
+/// It stands with its migration, and lists of migrations show it.
+const FILTER_BYTES_MAX: usize = 20_000;
 
 /// The body of `POST /migrate`.
 #[derive(Debug, PartialEq)]
@@ -29,7 +33,6 @@ pub(crate) struct MigrationRequest {
     pub(crate) batch_size: Option<u32>,
     pub(crate) filter: Option<Value>,
     pub(crate) priority: Priority,
-    pub(crate) dry_run: bool,
     /// Sealed hours are exported again.
     pub(crate) re_export: bool,
     from: Option<Timestamp>,
@@ -62,7 +65,6 @@ impl MigrationRequest {
             priority: priority
                 .map_err(|why| Problem::invalid("priority", why))?
                 .unwrap_or(Priority::NORMAL),
-            dry_run: fields.switch("dryRun")?,
             re_export: fields.switch("reExport")?,
             from: fields.instant("from")?,
             to: fields.instant("to")?,
@@ -71,6 +73,11 @@ impl MigrationRequest {
             TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
         }
         Ok(request)
+    }
+
+    /// Whether neither a range nor a filter was named.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.filter.is_none() && self.from.is_none() && self.to.is_none()
     }
 
     /// What the ledger calls such a migration.
@@ -85,7 +92,7 @@ impl MigrationRequest {
     /// The range that is meant. Where the request names none, it begins with the hour of the source's first message
     /// and ends where messages haven't settled yet. Asking the source also proves that it understands the filter.
     pub(crate) async fn coverage(&self, services: &Services) -> Result<Coverage, Problem> {
-        let horizon = services.horizon();
+        let horizon = services.horizon().await?;
         let mut notes = Vec::new();
         let to = self.end(horizon, &mut notes)?;
         let filter = self.filter.as_ref();
@@ -172,7 +179,8 @@ impl MigrationRequest {
     }
 }
 
-fn range_of(from: Timestamp, to: Timestamp) -> Result<TimeRange, Problem> {
+/// The range between two instants that somebody gave as `from` and `to`.
+pub(crate) fn range_of(from: Timestamp, to: Timestamp) -> Result<TimeRange, Problem> {
     TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))
 }
 
@@ -193,6 +201,12 @@ pub(crate) fn of_source(error: SourceError) -> Problem {
 /// `query` is query DSL as it is; every other key is a field of the source and what it must equal.
 fn read_filters(filters: Option<&Value>) -> Result<Option<Value>, Problem> {
     let Some(filters) = filters else { return Ok(None) };
+    if filters.to_string().len() > FILTER_BYTES_MAX {
+        let detail = format!("`filters` is longer than {FILTER_BYTES_MAX} bytes.");
+        return Err(Problem::invalid("filters", detail).remedy(
+            "Messages that are named one by one are for POST /migrate/bulk, which takes their ids.",
+        ));
+    }
     let Value::Object(filters) = filters else {
         return Err(Problem::invalid(
             "filters",
@@ -215,7 +229,7 @@ fn clause_of(field: &str, value: &Value) -> Result<Value, Problem> {
     match (field, value) {
         ("status", _) => Err(Problem::invalid(
             &name,
-            "Selecting by status in the ledger is not available yet. Use `from`, `to`, `filters.query` or fields of the source.",
+            "A status is the ledger's: it means batches on record, not messages of the source.",
         )),
         ("query", Value::Object(query)) if !query.is_empty() => Ok(value.clone()),
         ("query", _) => Err(Problem::invalid(
@@ -263,7 +277,7 @@ mod tests {
         let request = read("").unwrap();
         assert_eq!(request.kind(), MigrationKind::Backfill);
         assert_eq!((request.batch_size, request.priority), (None, Priority::NORMAL));
-        assert!(!request.dry_run && request.filter.is_none());
+        assert!(request.is_everything());
     }
 
     #[test]
@@ -304,8 +318,10 @@ mod tests {
         assert!(
             refused(r#"{"filters":{"status":"failed"}}"#)
                 .1
-                .contains("not available yet")
+                .contains("batches on record")
         );
+        let long = json!({"filters": {"a": "x".repeat(FILTER_BYTES_MAX)}}).to_string();
+        assert_eq!(refused(&long).0, "filters");
     }
 
     #[test]
@@ -336,12 +352,8 @@ mod tests {
         assert_eq!(refused(r#"{"batchSize":0}"#).0, "batchSize");
         assert_eq!(refused(r#"{"batchSize":10001}"#).0, "batchSize");
         assert_eq!(refused(r#"{"priority":10}"#).0, "priority");
-        assert_eq!(refused(r#"{"dryRun":1}"#).0, "dryRun");
         assert_eq!(refused(r#"{"form":"2026-11-22T06:00:00Z"}"#).0, "form");
         let request = read(r#"{"batchSize":"250","priority":"7","dryRun":"true"}"#).unwrap();
-        assert_eq!(
-            (request.batch_size, u8::from(request.priority), request.dry_run),
-            (Some(250), 7, true)
-        );
+        assert_eq!((request.batch_size, u8::from(request.priority)), (Some(250), 7));
     }
 }

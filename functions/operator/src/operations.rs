@@ -8,25 +8,137 @@ use crate::auth::Role;
 use crate::fields::Fields;
 use crate::problem::{Kind, Problem};
 use crate::purge::PurgeWish;
+use crate::restart;
 use crate::seed::seeding_section;
 use crate::services::{Done, Services};
 use axum::extract::{Path, State};
 use granary_ledger::{Operation, OperationState};
-use granary_operations::{AskError, Budget, Desk, Job, PurgeArguments};
+use granary_operations::{
+    AdoptArguments, AskError, Budget, BulkArguments, Desk, Job, PurgeArguments, ReExportArguments,
+};
 use granary_seeding::{SeedError, Seeder, SeedingTarget};
 use granary_sweep::{SweepArguments, Sweeper};
 use granary_verify::{Repair, Verifier, VerifyArguments};
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// How long somebody is kept waiting. A step that has begun goes on to its end, and API Gateway waits for 30 s.
 const WORK_SECS_MAX: u64 = 8;
 /// What one step can compare in the time that is left then.
 const MESSAGES_PER_STEP_MAX: u64 = 100_000;
+/// A page of the audit may have 500 entries, and an id 512 bytes.
+const IDS_IN_AUDIT_MAX: usize = 20;
 const LIST_DEFAULT: u32 = 20;
 const LIST_MAX: u32 = 100;
+
+/// What people are told who don't see its end at once.
+const GOES_ON: &str = "This takes longer; the reaper goes on with it, a slice a minute.";
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ShownState {
+    /// Nobody works on it at the moment.
+    Waiting,
+    /// Somebody does.
+    Running,
+    /// It has a result.
+    Succeeded,
+    /// It was given up, and the error says why.
+    Failed,
+}
+
+/// A long job that somebody asked for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownOperation {
+    /// Its id.
+    id: Uuid,
+    /// Which job.
+    #[schema(examples("verify"))]
+    kind: String,
+    /// How far it is.
+    state: ShownState,
+    /// What exactly was asked for.
+    arguments: Value,
+    /// How far it is, in the job's own words; `null` before it has begun and once it is over.
+    progress: Option<Value>,
+    /// What it came to, in the job's own words; `null` before its end.
+    result: Option<Value>,
+    /// Why it failed, or why its last slice did.
+    error: Option<String>,
+    /// Who asked: a role.
+    #[schema(examples("operator"))]
+    requested_by: String,
+    /// When it was asked for.
+    created_at: Timestamp,
+    /// When it last moved.
+    updated_at: Timestamp,
+    /// When it ended.
+    finished_at: Option<Timestamp>,
+}
+
+/// What a list shows of an operation; `GET /operations/{id}` has the rest.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OperationSummary {
+    /// Its id.
+    pub(crate) operation_id: Uuid,
+    /// The path under which it is told in full.
+    pub(crate) status_url: String,
+    /// How far it is.
+    state: ShownState,
+    /// Why it failed, or why its last slice did.
+    error: Option<String>,
+    /// Who asked: a role.
+    #[schema(examples("operator"))]
+    requested_by: String,
+    /// When it was asked for.
+    pub(crate) created_at: Timestamp,
+    /// When it ended.
+    finished_at: Option<Timestamp>,
+}
+
+/// What became of a long job that was asked for: 200 with its result, or 202 while it goes on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OperationAnswer {
+    /// The job's id.
+    operation_id: Uuid,
+    /// The path under which `GET` tells how far it is.
+    status_url: String,
+    /// What it came to, in the job's own words; only where it has come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Value>,
+    /// The job as it stands.
+    operation: ShownOperation,
+    /// What happens next, for people; only where it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+}
+
+/// The answer to whoever asks for a long job.
+pub(crate) type LongAnswer = Answer<OperationAnswer, OperationAnswer>;
+
+/// What is to be told of a long job.
+pub(crate) enum Told {
+    /// It has come to its end.
+    Done(OperationAnswer),
+    /// It goes on.
+    Later(OperationAnswer),
+}
+
+/// A long job as it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OperationStatus {
+    /// The job.
+    operation: ShownOperation,
+}
 
 /// What somebody wants done.
 pub(crate) enum Wish {
@@ -36,6 +148,12 @@ pub(crate) enum Wish {
     Sweep(SweepArguments),
     /// A smaller ledger.
     Purge(PurgeWish),
+    /// Batches exported anew.
+    ReExport(ReExportArguments),
+    /// Messages that somebody names.
+    Bulk(BulkArguments),
+    /// An owner for messages that nobody owns.
+    Adopt(AdoptArguments),
     /// Test messages.
     Seed {
         count: u64,
@@ -48,12 +166,20 @@ pub(crate) enum Wish {
 
 /// Puts a job on record, and works on it for as long as somebody may be kept waiting. Who wanted it is written down first:
 /// nothing is ever done that nobody answers for.
-pub(crate) async fn ask(services: &Services, role: Role, wish: Wish) -> Result<Answer, Problem> {
+pub(crate) async fn ask(services: &Services, role: Role, wish: Wish) -> Result<LongAnswer, Problem> {
+    Ok(match begin(services, role, wish).await? {
+        Told::Done(answer) => Answer::ok(answer),
+        Told::Later(answer) => Answer::accepted(answer),
+    })
+}
+
+/// The same, for whoever answers in words of his own.
+pub(crate) async fn begin(services: &Services, role: Role, wish: Wish) -> Result<Told, Problem> {
     let until = Instant::now() + Duration::from_secs(WORK_SECS_MAX);
     let desk = desk(services).await?;
     let job = job_of(services, role, wish).await?;
     let id = Uuid::now_v7();
-    let arguments = job.arguments().map_err(anyhow::Error::from)?;
+    let arguments = for_audit(job.arguments().map_err(anyhow::Error::from)?);
     let effect = json!({ "operationId": id });
     services
         .record(Done {
@@ -71,7 +197,19 @@ pub(crate) async fn ask(services: &Services, role: Role, wish: Wish) -> Result<A
     if let Err(error) = work_on(desk, id, budget).await {
         tracing::warn!("the job {id} is left to the reaper: {error:#}");
     }
-    answer_of(operation(services, id).await?)
+    told(operation(services, id).await?, GOES_ON)
+}
+
+/// Arguments as the audit has them: the first of many ids, and how many there are. The operation has them all.
+fn for_audit(mut arguments: Value) -> Value {
+    if let Some(Value::Array(ids)) = arguments.get_mut("ids")
+        && ids.len() > IDS_IN_AUDIT_MAX
+    {
+        let asked = ids.len();
+        ids.truncate(IDS_IN_AUDIT_MAX);
+        arguments["asked"] = asked.into();
+    }
+    arguments
 }
 
 /// On a thread of its own: the compiler can't prove that the desk's futures may move between threads.
@@ -81,17 +219,38 @@ async fn work_on(desk: Desk, id: Uuid, budget: Budget) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `GET /operations/{id}`.
+/// A long job
+///
+/// A restart of the consumers goes on with this look.
+#[utoipa::path(get, path = "/operations/{id}", params(
+    ("id" = Uuid, Path, description = "The job's id, as the answer to its request has it.",
+     example = "01935e7a-3c00-7000-8000-000000000001"),
+))]
 pub(crate) async fn status(
     State(services): State<Arc<Services>>,
     Path(id): Path<String>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<OperationStatus>, Problem> {
     let id = id
         .parse()
         .map_err(|_| Problem::invalid("id", format!("{id:?} is not the uuid of an operation.")))?;
-    Ok(Answer::ok(
-        json!({ "operation": operation(&services, id).await? }),
-    ))
+    let mut found = operation(&services, id).await?;
+    // Nobody else goes on with a restart of the consumers.
+    if restart::push(&services, &found).await {
+        found = operation(&services, id).await?;
+    }
+    Ok(Answer::ok(OperationStatus {
+        operation: found.into(),
+    }))
+}
+
+/// How many.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "what `list` reads, for the document")]
+pub(crate) struct NewestQuery {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
 }
 
 /// The newest operations of a kind, up to the `limit` that is asked for.
@@ -101,24 +260,55 @@ pub(crate) async fn list(services: &Services, query: &Fields, kind: &str) -> Res
     Ok(services.ledger().await?.operations(kind, limit).await?)
 }
 
-/// What a list shows of an operation, with members that only its kind has; `GET /operations/{id}` has the rest.
-pub(crate) fn summary<const N: usize>(operation: &Operation, members: [(&str, Value); N]) -> Value {
-    let mut shown = json!({
-        "operationId": operation.id,
-        "statusUrl": format!("/operations/{}", operation.id),
-        "state": operation.state,
-        "error": operation.error,
-        "requestedBy": operation.requested_by,
-        "createdAt": operation.created_at,
-        "finishedAt": operation.finished_at,
-    });
-    for (name, value) in members {
-        shown[name] = value;
+impl From<OperationState> for ShownState {
+    fn from(state: OperationState) -> Self {
+        match state {
+            OperationState::Waiting => Self::Waiting,
+            OperationState::Running => Self::Running,
+            OperationState::Succeeded => Self::Succeeded,
+            OperationState::Failed => Self::Failed,
+        }
     }
-    shown
 }
 
-async fn operation(services: &Services, id: Uuid) -> Result<Operation, Problem> {
+impl From<Operation> for ShownOperation {
+    fn from(operation: Operation) -> Self {
+        Self {
+            id: operation.id,
+            kind: operation.kind,
+            state: operation.state.into(),
+            arguments: operation.arguments,
+            progress: operation.progress,
+            result: operation.result,
+            error: operation.error,
+            requested_by: operation.requested_by,
+            created_at: operation.created_at,
+            updated_at: operation.updated_at,
+            finished_at: operation.finished_at,
+        }
+    }
+}
+
+impl From<&Operation> for OperationSummary {
+    fn from(operation: &Operation) -> Self {
+        Self {
+            operation_id: operation.id,
+            status_url: status_url(operation.id),
+            state: operation.state.into(),
+            error: operation.error.clone(),
+            requested_by: operation.requested_by.clone(),
+            created_at: operation.created_at,
+            finished_at: operation.finished_at,
+        }
+    }
+}
+
+/// Where it is told in full.
+pub(crate) fn status_url(id: Uuid) -> String {
+    format!("/operations/{id}")
+}
+
+pub(crate) async fn operation(services: &Services, id: Uuid) -> Result<Operation, Problem> {
     let operation = services.ledger().await?.operation(id).await?;
     let mut operation =
         operation.ok_or_else(|| Problem::new(Kind::NotFound, format!("There is no operation {id}.")))?;
@@ -129,17 +319,25 @@ async fn operation(services: &Services, id: Uuid) -> Result<Operation, Problem> 
     Ok(operation)
 }
 
-fn answer_of(operation: Operation) -> Result<Answer, Problem> {
+/// `goes_on` is what people are told while it hasn't come to its end.
+pub(crate) fn told(operation: Operation, goes_on: &'static str) -> Result<Told, Problem> {
     let id = operation.id;
-    let status_url = format!("/operations/{id}");
+    let status_url = status_url(id);
     match operation.state {
-        OperationState::Succeeded => Ok(Answer::ok(json!({
-            "operationId": id, "statusUrl": status_url, "result": operation.result, "operation": operation,
-        }))),
-        OperationState::Waiting | OperationState::Running => Ok(Answer::accepted(json!({
-            "operationId": id, "statusUrl": status_url, "operation": operation,
-            "message": "This takes longer; the reaper goes on with it, a slice a minute.",
-        }))),
+        OperationState::Succeeded => Ok(Told::Done(OperationAnswer {
+            operation_id: id,
+            status_url,
+            result: operation.result.clone(),
+            operation: operation.into(),
+            message: None,
+        })),
+        OperationState::Waiting | OperationState::Running => Ok(Told::Later(OperationAnswer {
+            operation_id: id,
+            status_url,
+            result: None,
+            operation: operation.into(),
+            message: Some(goes_on),
+        })),
         OperationState::Failed => {
             let error = operation
                 .error
@@ -161,6 +359,9 @@ fn action_of(job: &Job) -> &'static str {
         Job::Verify(_) => "verify.start",
         Job::Sweep(_) => "sweep.start",
         Job::Purge(_) => "purge.start",
+        Job::ReExport(_) => "migrate.reset_pending",
+        Job::Bulk(_) => "migrate.bulk",
+        Job::Adopt(_) => "migrate.create_missing",
         Job::Seed(_) => "seed.write",
         Job::Clear => "seed.clear",
     }
@@ -176,6 +377,9 @@ async fn job_of(services: &Services, role: Role, wish: Wish) -> Result<Job, Prob
             horizon_secs: services.config.rescan.horizon.as_secs(),
             requested_by: role.to_string(),
         })),
+        Wish::ReExport(arguments) => Ok(Job::ReExport(arguments)),
+        Wish::Bulk(arguments) => Ok(Job::Bulk(arguments)),
+        Wish::Adopt(arguments) => Ok(Job::Adopt(arguments)),
         Wish::Seed { count, seed, hours } => Ok(Job::Seed(
             seeder(services).await?.arguments(count, seed, hours).await?,
         )),

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use granary_handoff::HandoffError;
 use granary_ledger::LedgerError;
 use granary_source::SourceError;
+use granary_switchboard::SwitchError;
 use serde_json::{Map, Value};
 use std::error::Error;
 
@@ -34,7 +35,30 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub(crate) const ALL: [Self; 15] = [
+        Self::InvalidParameter,
+        Self::UnreadableBody,
+        Self::BodyTooLarge,
+        Self::NotConfirmed,
+        Self::Unauthenticated,
+        Self::RoleTooSmall,
+        Self::SeedingNotAllowed,
+        Self::NoSuchRoute,
+        Self::MethodNotAllowed,
+        Self::NotFound,
+        Self::NotPossible,
+        Self::OperationFailed,
+        Self::Internal,
+        Self::NotReady,
+        Self::Unavailable,
+    ];
+
+    /// The `type` of its problems.
+    pub(crate) fn urn(self) -> String {
+        format!("urn:granary:problem:{}", self.name())
+    }
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::InvalidParameter => "invalid-parameter",
             Self::UnreadableBody => "unreadable-body",
@@ -54,7 +78,7 @@ impl Kind {
         }
     }
 
-    fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::InvalidParameter => "A parameter can't be used",
             Self::UnreadableBody => "The body can't be read",
@@ -74,7 +98,7 @@ impl Kind {
         }
     }
 
-    fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::InvalidParameter | Self::UnreadableBody | Self::NotConfirmed => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -161,6 +185,11 @@ impl Problem {
         self.cause.as_deref().unwrap_or(&self.detail)
     }
 
+    /// What the reader can do about it, where that was said.
+    pub(crate) fn what_to_do(&self) -> Option<&str> {
+        self.members.get("remedy").and_then(Value::as_str)
+    }
+
     #[cfg(test)]
     pub(crate) fn detail(&self) -> &str {
         &self.detail
@@ -190,6 +219,16 @@ impl From<HandoffError> for Problem {
     }
 }
 
+impl From<SwitchError> for Problem {
+    fn from(error: SwitchError) -> Self {
+        let remedy = error.remedy();
+        if let SwitchError::BeingChanged { .. } = error {
+            return Self::new(Kind::NotPossible, format!("{error}.")).remedy(remedy);
+        }
+        Self::of_service("switch", error.is_platforms(), &error).remedy(remedy)
+    }
+}
+
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         let mut problem = Self::new(Kind::Internal, "The request could not be done.")
@@ -216,7 +255,7 @@ impl IntoResponse for Problem {
         let status = self.kind.status();
         let mut body = self.members;
         let members: [(&str, Value); 5] = [
-            ("type", format!("urn:granary:problem:{}", self.kind.name()).into()),
+            ("type", self.kind.urn().into()),
             ("title", self.kind.title().into()),
             ("status", status.as_u16().into()),
             ("detail", self.detail.into()),

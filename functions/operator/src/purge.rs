@@ -1,9 +1,8 @@
 //! `/purge`: taking the rows of hours that have come to their end out of the ledger.
 
-use crate::answer::Answer;
 use crate::auth::Role;
 use crate::fields::{BodyFields, Fields};
-use crate::operations::{self, Wish};
+use crate::operations::{self, LongAnswer, Wish};
 use crate::problem::{Kind, Problem};
 use crate::services::Services;
 use axum::Extension;
@@ -12,9 +11,23 @@ use granary_domain::TimeRange;
 use granary_ledger::SealedRange;
 use jiff::Timestamp;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// Sealed hours that a refusal names.
 const SEALED_NAMED_MAX: u32 = 100;
+
+/// What is to be purged.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `read` takes, for the document")]
+pub(crate) struct PurgeBody {
+    /// The instant up to which hours of event time may be purged.
+    #[schema(examples("2026-11-01T00:00:00Z"))]
+    before: Timestamp,
+    /// Only say what it would do. Nothing is purged unless it is `false`.
+    #[schema(default = true)]
+    dry_run: Option<bool>,
+}
 
 /// What somebody wants purged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +36,16 @@ pub(crate) struct PurgeWish {
     pub(crate) dry_run: bool,
 }
 
-/// `POST /purge`.
+/// Take old rows out of the ledger
+///
+/// Hours that have come to their end are sealed, and the rows of their messages go; the archive isn't touched. It only looks,
+/// unless `dryRun` is false.
+#[utoipa::path(post, path = "/purge", request_body = PurgeBody)]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
-) -> Result<Answer, Problem> {
+) -> Result<LongAnswer, Problem> {
     let wish = read(&fields)?;
     let now = services.ledger().await?.now().await?;
     let newest = now - services.config.rescan.horizon;

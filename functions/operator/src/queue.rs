@@ -6,12 +6,81 @@ use crate::services::Services;
 use axum::extract::State;
 use granary_domain::BatchStatus;
 use granary_handoff::{Depth, QueueDepth};
-use granary_ledger::StatusCount;
-use serde_json::{Map, Value, json};
+use granary_ledger::{Deferral, StatusCount};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::sync::Arc;
+use utoipa::ToSchema;
 
-/// Batches and messages by status, and what waits by cause, from the ledger; the depths of the four queues, as SQS counts them.
-pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answer, Problem> {
+/// What is in the ledger and in the queues.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QueueStats {
+    /// How many batches have each status.
+    batches: ByStatus,
+    /// How many messages are in batches of each status.
+    messages: ByStatus,
+    /// Batches that nobody tries again by himself.
+    parked: u64,
+    /// Bytes of all objects on record, as they are stored.
+    bytes_stored: u64,
+    /// What waits because a service is away, by cause.
+    deferrals: Vec<ShownDeferral>,
+    /// What the queues hold, by SQS's count.
+    queues: QueueDepths,
+}
+
+/// What waits because a service is away.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownDeferral {
+    /// Why the last try came to nothing.
+    #[schema(value_type = String, examples("es_unavailable"))]
+    cause: Value,
+    /// Batches that are to be exported.
+    batches: u64,
+    /// Messages in them.
+    messages: u64,
+    /// Ranges whose ids are to be read.
+    windows: u64,
+    /// Since when the oldest of these has been waiting.
+    since: Timestamp,
+    /// When the first of these is tried again. Where it is past, it is on its way.
+    next_try: Option<Timestamp>,
+    /// What one of these met last, for people.
+    reason: String,
+}
+
+/// What the four queues hold.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QueueDepths {
+    /// `batches`: priorities 0 to 4.
+    batches: ShownDepth,
+    /// `batches-priority`: priorities from 5 on.
+    batches_priority: ShownDepth,
+    /// `dead-letters`; `null`: this deployment doesn't say where it is.
+    batches_dead_letters: Option<ShownDepth>,
+    /// `dead-letters-priority`; `null`: this deployment doesn't say where it is.
+    batches_priority_dead_letters: Option<ShownDepth>,
+}
+
+/// About how many messages a queue holds. SQS counts approximately, and is up to a minute late.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownDepth {
+    /// Messages that wait.
+    waiting: u64,
+    /// Messages that were received and aren't acknowledged.
+    in_flight: u64,
+    /// Messages that were sent with a delay which isn't over.
+    delayed: u64,
+}
+
+/// Batches by status, and what the queues hold
+#[utoipa::path(get, path = "/queue/stats")]
+pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answer<QueueStats>, Problem> {
     let ledger = services.ledger().await?;
     let counts = ledger.batches_by_status().await?;
     let deferrals = ledger.deferrals().await?;
@@ -20,50 +89,80 @@ pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answe
         Some(queues) => Some(queues.depth().await?),
         None => None,
     };
-    Ok(Answer::ok(json!({
-        "batches": by_status(&counts, |count| count.batches),
-        "messages": by_status(&counts, |count| count.messages),
-        "parked": counts.iter().map(|count| count.parked).sum::<u64>(),
-        "bytesStored": counts.iter().map(|count| count.bytes_stored).sum::<u64>(),
-        "deferrals": deferrals,
-        "queues": queues(depth, dead_letters),
-    })))
+    Ok(Answer::ok(QueueStats {
+        batches: by_status(&counts, |count| count.batches),
+        messages: by_status(&counts, |count| count.messages),
+        parked: counts.iter().map(|count| count.parked).sum(),
+        bytes_stored: counts.iter().map(|count| count.bytes_stored).sum(),
+        deferrals: deferrals.iter().map(ShownDeferral::from).collect(),
+        queues: QueueDepths::of(depth, dead_letters),
+    }))
 }
 
-/// The names that clients of this API know.
-fn name_of(status: BatchStatus) -> &'static str {
-    match status {
-        BatchStatus::Pending => "pending",
-        BatchStatus::InProgress => "processing",
-        BatchStatus::Completed => "success",
-        BatchStatus::Failed => "failed",
-        BatchStatus::Cancelled => "cancelled",
-    }
+/// A number for each status, also for one that no batch has.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ByStatus {
+    /// Of batches that wait to be exported.
+    pending: u64,
+    /// Of batches that a worker has in hand.
+    processing: u64,
+    /// Of batches that are archived.
+    success: u64,
+    /// Of batches that failed and are tried again, or are parked.
+    failed: u64,
+    /// Of batches that were cancelled.
+    cancelled: u64,
 }
 
-/// Every status is there, also one that no batch has.
-fn by_status(counts: &[StatusCount], number: fn(&StatusCount) -> u64) -> Value {
+pub(crate) fn by_status(counts: &[StatusCount], number: fn(&StatusCount) -> u64) -> ByStatus {
     let of = |status: BatchStatus| {
         counts
             .iter()
             .find(|count| count.status == status)
             .map_or(0, number)
     };
-    let named = |status: BatchStatus| (name_of(status).to_owned(), of(status).into());
-    Value::Object(BatchStatus::ALL.map(named).into_iter().collect::<Map<_, _>>())
+    ByStatus {
+        pending: of(BatchStatus::Pending),
+        processing: of(BatchStatus::InProgress),
+        success: of(BatchStatus::Completed),
+        failed: of(BatchStatus::Failed),
+        cancelled: of(BatchStatus::Cancelled),
+    }
 }
 
-fn queues(depth: Depth, dead_letters: Option<Depth>) -> Value {
-    json!({
-        "batches": shown(depth.normal),
-        "batchesPriority": shown(depth.priority),
-        "batchesDeadLetters": dead_letters.map(|depth| shown(depth.normal)),
-        "batchesPriorityDeadLetters": dead_letters.map(|depth| shown(depth.priority)),
-    })
+impl From<&Deferral> for ShownDeferral {
+    fn from(deferral: &Deferral) -> Self {
+        Self {
+            cause: json!(deferral.cause),
+            batches: deferral.batches,
+            messages: deferral.messages,
+            windows: deferral.windows,
+            since: deferral.since,
+            next_try: deferral.next_try,
+            reason: deferral.reason.clone(),
+        }
+    }
 }
 
-fn shown(depth: QueueDepth) -> Value {
-    json!({ "waiting": depth.visible, "inFlight": depth.in_flight, "delayed": depth.delayed })
+impl QueueDepths {
+    pub(crate) fn of(depth: Depth, dead_letters: Option<Depth>) -> Self {
+        Self {
+            batches: depth.normal.into(),
+            batches_priority: depth.priority.into(),
+            batches_dead_letters: dead_letters.map(|depth| depth.normal.into()),
+            batches_priority_dead_letters: dead_letters.map(|depth| depth.priority.into()),
+        }
+    }
+}
+
+impl From<QueueDepth> for ShownDepth {
+    fn from(depth: QueueDepth) -> Self {
+        Self {
+            waiting: depth.visible,
+            in_flight: depth.in_flight,
+            delayed: depth.delayed,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +179,7 @@ mod tests {
             bytes_stored: 9,
         };
         assert_eq!(
-            by_status(&[completed], |count| count.batches),
+            json!(by_status(&[completed], |count| count.batches)),
             json!({"pending": 0, "processing": 0, "success": 3, "failed": 0, "cancelled": 0})
         );
     }

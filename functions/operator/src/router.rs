@@ -1,13 +1,13 @@
 //! The table of routes.
 
 use crate::problem::{Kind, Problem};
+use crate::route::{Route, routes};
 use crate::services::Services;
-use crate::{auth, edge, health, migrate, operations, purge, queue, seed, source, steering, sweep, verify};
+use crate::{auth, dashboard, documents_page, edge};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post};
 use std::sync::Arc;
 
 /// No body that the API takes comes near it.
@@ -15,34 +15,161 @@ const BODY_BYTES_MAX: usize = 1_000_000;
 
 /// Every route, with what stands around it: the edge, then the role.
 pub(crate) fn router(services: Arc<Services>) -> Router {
-    let for_roles = Router::new()
-        .route("/health", get(health::overview))
-        .route("/health/ready", get(health::ready))
-        .route("/migrate", post(migrate::start).get(migrate::list))
-        .route("/migrate/status/{id}", get(migrate::status))
-        .route("/migrate/cancel/{id}", delete(migrate::cancel))
-        .route("/migrate/retry-failed", post(steering::retry_failed))
-        .route("/pause", post(steering::pause))
-        .route("/resume", post(steering::resume))
-        .route("/queue/stats", get(queue::stats))
-        .route("/source/stats", get(source::stats))
-        .route("/seed/some-model", post(seed::some))
-        .route("/seed/bulk/{count}", post(seed::bulk))
-        .route("/seed/stats", get(seed::stats))
-        .route("/seed/clear", delete(seed::clear))
-        .route("/verify", post(verify::start).get(verify::list))
-        .route("/sweep", post(sweep::start).get(sweep::list))
-        .route("/purge", post(purge::start))
-        .route("/operations/{id}", get(operations::status))
-        .route_layer(from_fn_with_state(services.clone(), auth::require_role));
-    Router::new()
-        .route("/health/live", get(health::live))
+    let for_roles =
+        with(Router::new(), guarded()).route_layer(from_fn_with_state(services.clone(), auth::require_role));
+    with(Router::new(), open())
+        .merge(dashboard::routes())
+        .merge(documents_page::files())
         .merge(for_roles)
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(edge::finish))
         .with_state(services)
+}
+
+/// The routes that need no token, since they hold no data; besides them, only the dashboard's files.
+pub(crate) fn open() -> Vec<Route> {
+    routes![
+        health::live,
+        document::openapi,
+        documents_page::page,
+        documents_page::seed_page,
+    ]
+}
+
+/// The routes that need a token. Looking and changing are told apart by the method (`Role::needed_for`).
+pub(crate) fn guarded() -> Vec<Route> {
+    let mut guarded = routes![
+        health::overview,
+        health::ready,
+        doctor::examine,
+        source::stats,
+        steering::pause,
+        steering::resume,
+    ];
+    for more in [
+        databases(),
+        migrations(),
+        desk(),
+        switches(),
+        queues(),
+        test_data(),
+        long_jobs(),
+    ] {
+        guarded.extend(more);
+    }
+    guarded
+}
+
+fn with(router: Router<Arc<Services>>, routes: Vec<Route>) -> Router<Arc<Services>> {
+    let add = |router: Router<_>, route: Route| router.route(&route.path, route.methods);
+    routes.into_iter().fold(router, add)
+}
+
+/// The ledger's database.
+fn databases() -> Vec<Route> {
+    routes![
+        database::health,
+        database::status,
+        database::info,
+        database::ping,
+        database::count,
+        database::pending_count,
+        database::success_count,
+    ]
+}
+
+/// Migrations, and the batches that came of them.
+fn migrations() -> Vec<Route> {
+    routes![
+        migrate::start,
+        migrations::list,
+        migrations::status,
+        cancelling::cancel,
+        jobs::list,
+        // A batch's number to look at, or a batch size to start with.
+        jobs::status,
+        migrate::start_sized,
+        retrying::retry_failed,
+        catching_up::complete_processing,
+        catching_up::process_all,
+        catching_up::fix_stuck_jobs,
+        create_missing::start,
+        reset_pending::start,
+        bulk::start,
+    ]
+}
+
+/// What people look at when something is wrong, and what they turn.
+fn desk() -> Vec<Route> {
+    routes![
+        overview::overview,
+        windows::list,
+        failures::list,
+        alerts::list,
+        trace::trace,
+        tune::list,
+        tune::tune,
+        audit::list,
+    ]
+}
+
+/// The schedules and the consumers.
+fn switches() -> Vec<Route> {
+    routes![
+        scheduler::status,
+        scheduler::start,
+        scheduler::stop,
+        consumers::status,
+        consumers::status_too,
+        consumers::start,
+        consumers::stop,
+        restart::restart,
+        queue_health::of_consumers,
+    ]
+}
+
+/// The queues, and who works on what is in them.
+fn queues() -> Vec<Route> {
+    routes![
+        queue::stats,
+        queue_health::of_queues,
+        monitoring::monitoring,
+        workers::stats,
+        workers::reset_counter,
+        probes::publish,
+        probes::publish_too,
+        probes::publish_batch,
+        redrive::redrive,
+        purge_queue::purge,
+        purge_queue::purge_all,
+    ]
+}
+
+/// Test data, where it is allowed.
+fn test_data() -> Vec<Route> {
+    routes![
+        seed::some,
+        seed::bulk,
+        seed::job_status,
+        seed::all,
+        seed::stats,
+        seed::clear,
+    ]
+}
+
+/// Long jobs.
+fn long_jobs() -> Vec<Route> {
+    routes![
+        verify::start,
+        verify::list,
+        sweep::start,
+        sweep::list,
+        purge::start,
+        operations_list::list,
+        operations::status,
+    ]
 }
 
 async fn no_such_route(uri: Uri) -> Problem {

@@ -5,19 +5,28 @@
 
 use crate::auth::Role;
 use crate::config::Config;
+use crate::edge;
 use crate::problem::Problem;
 use anyhow::Context;
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
+use granary_alert::Publisher;
 use granary_archive::Archive;
+use granary_environment::HarvestSection;
 use granary_handoff::{Handoff, QueueUrls};
 use granary_ledger::{Audit, Ledger, LedgerSettings};
 use granary_source::Source;
+use granary_switchboard::{Consumers, Schedules};
 use jiff::Timestamp;
 use serde_json::Value;
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// Requests come one at a time in Lambda; the second connection is for a heartbeat, the others for local use.
 const LEDGER_CONNECTIONS_MAX: usize = 4;
+const AWS_CONNECT_SECS_MAX: u64 = 2;
+const AWS_ATTEMPT_SECS_MAX: u64 = 5;
+const AWS_OPERATION_SECS_MAX: u64 = 8;
 
 /// What the routes talk to.
 pub(crate) struct Services {
@@ -27,6 +36,12 @@ pub(crate) struct Services {
     pub(crate) handoff: Handoff,
     /// The dead-letter queues, in the lanes of the queues that they belong to.
     pub(crate) dead_letters: Option<Handoff>,
+    /// What starts the harvester and the reaper.
+    pub(crate) schedules: Option<Schedules>,
+    /// What starts exporters.
+    pub(crate) consumers: Option<Consumers>,
+    /// Where the reaper alerts people; looked at, never published to.
+    pub(crate) topic: Option<Publisher>,
     ledger: OnceCell<Ledger>,
 }
 
@@ -35,6 +50,8 @@ impl Services {
     pub(crate) fn new(config: Config, aws: &SdkConfig) -> anyhow::Result<Self> {
         let source = Source::new(config.source.clone().into()).context("the source can't be asked")?;
         let queues = &config.queues;
+        let archive = Archive::new(aws, &config.archive.bucket, config.archive.layout.clone());
+        let aws = &impatient(aws);
         let handoff = Handoff::new(
             aws,
             QueueUrls {
@@ -47,9 +64,18 @@ impl Services {
             dead_letters.map(|(normal, priority)| Handoff::new(aws, QueueUrls { normal, priority }));
         Ok(Self {
             source,
-            archive: Archive::new(aws, &config.archive.bucket, config.archive.layout.clone()),
+            archive,
             handoff,
             dead_letters,
+            schedules: config.schedules.clone().map(|names| Schedules::new(aws, names)),
+            consumers: config
+                .exporter_function
+                .clone()
+                .map(|function| Consumers::new(aws, function)),
+            topic: config
+                .alert_topic_arn
+                .clone()
+                .map(|topic| Publisher::new(aws, topic)),
             ledger: OnceCell::new(),
             config,
         })
@@ -67,9 +93,17 @@ impl Services {
         Ok(connected.await?)
     }
 
-    /// Writes down what somebody did. It is part of the doing: where it fails, the request fails.
+    /// Writes down what somebody did. It is part of the doing: where it fails, the request fails. A `reason` among the
+    /// arguments is why.
     pub(crate) async fn record(&self, done: Done) -> Result<(), Problem> {
+        let reason = done
+            .arguments
+            .get("reason")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         let audit = Audit {
+            request_id: edge::request_id(),
+            reason,
             who: done.by.to_string(),
             action: done.action,
             arguments: done.arguments,
@@ -78,11 +112,27 @@ impl Services {
         Ok(self.ledger().await?.record_audit(&audit).await?)
     }
 
-    /// The instant before which messages have settled at the source, on a whole second.
-    pub(crate) fn horizon(&self) -> Timestamp {
-        let settled = Timestamp::now() - self.config.harvest.lag;
-        Timestamp::from_second(settled.as_second()).unwrap_or(settled)
+    /// How the source is cut now: as the environment says, where no operator tuned it.
+    pub(crate) async fn harvest(&self) -> Result<HarvestSection, Problem> {
+        let tuning = self.ledger().await?.tuning().await?;
+        Ok(self.config.harvest.tuned(&tuning))
     }
+
+    /// The instant before which messages have settled at the source, by the database's clock, on a whole second.
+    pub(crate) async fn horizon(&self) -> Result<Timestamp, Problem> {
+        let settled = self.ledger().await?.now().await? - self.harvest().await?.lag;
+        Ok(Timestamp::from_second(settled.as_second()).unwrap_or(settled))
+    }
+}
+
+/// For queues, schedules and consumers: whoever asks for them waits for the answer, and nothing that they do takes long.
+fn impatient(aws: &SdkConfig) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(AWS_CONNECT_SECS_MAX))
+        .operation_attempt_timeout(Duration::from_secs(AWS_ATTEMPT_SECS_MAX))
+        .operation_timeout(Duration::from_secs(AWS_OPERATION_SECS_MAX))
+        .build();
+    aws.to_builder().timeout_config(timeouts).build()
 }
 
 /// Something that somebody did, for the audit.

@@ -1,72 +1,103 @@
-//! Steering: pausing a stage and resuming it, and giving parked batches their attempts again.
+//! Steering: pausing a stage and resuming it.
 //!
 //! What was asked for is done when the answer comes, and asking twice is asking once. Workers finish what they have in hand;
 //! the reaper sends what is to be sent at its next tick.
 
 use crate::answer::Answer;
 use crate::auth::Role;
+use crate::change::{Change, ChangeBody};
 use crate::fields::{BodyFields, Fields};
 use crate::problem::Problem;
 use crate::services::{Done, Services};
 use axum::Extension;
 use axum::extract::State;
-use granary_domain::BatchId;
-use granary_ledger::Stage;
+use granary_ledger::{Ledger, Stage};
+use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
-const BATCHES_PER_REQUEST_MAX: u32 = 1_000;
+/// Which stages are meant.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `steer` takes, for the document")]
+pub(crate) struct SteeringBody {
+    /// Which one; left out: both.
+    stage: Option<StageName>,
+    #[serde(flatten)]
+    change: ChangeBody,
+}
 
-/// `POST /pause`.
+/// A part of the way that messages go.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "what `stages` reads, for the document")]
+pub(crate) enum StageName {
+    /// Finding messages.
+    Harvest,
+    /// Archiving batches.
+    Export,
+}
+
+/// What became of the stages.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Steered {
+    /// Whether it was only foretold: then nothing was changed.
+    dry_run: bool,
+    /// `pause` or `resume`.
+    #[schema(examples("pause"))]
+    action: &'static str,
+    /// The stages that were meant: `harvest`, `export`.
+    #[schema(examples(json!(["harvest", "export"])))]
+    stages: Vec<&'static str>,
+    /// How each of them stood before.
+    before: Standings,
+    /// How each of them stands now; in a dry run, would.
+    after: Standings,
+}
+
+/// How those stages stand that were meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Standings {
+    /// The harvest: finding messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    harvest: Option<StageStanding>,
+    /// The export: archiving batches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    export: Option<StageStanding>,
+}
+
+/// How a stage stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StageStanding {
+    /// Nothing new is begun.
+    Paused,
+    /// It goes on.
+    Running,
+}
+
+/// Pause stages
+///
+/// Workers finish what they have in hand; nothing new is begun. Nothing is lost.
+#[utoipa::path(post, path = "/pause", request_body = SteeringBody)]
 pub(crate) async fn pause(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<Steered>, Problem> {
     steer(&services, role, &fields, Steering::Pause).await
 }
 
-/// `POST /resume`.
+/// Resume stages
+#[utoipa::path(post, path = "/resume", request_body = SteeringBody)]
 pub(crate) async fn resume(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<Steered>, Problem> {
     steer(&services, role, &fields, Steering::Resume).await
-}
-
-/// `POST /migrate/retry-failed`: batches that are parked. Failed ones with attempts left are retried anyway.
-pub(crate) async fn retry_failed(
-    State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
-    BodyFields(fields): BodyFields,
-) -> Result<Answer, Problem> {
-    fields.only(&["limit", "dryRun"])?;
-    let limit = fields
-        .number("limit", 1..=BATCHES_PER_REQUEST_MAX)?
-        .unwrap_or(BATCHES_PER_REQUEST_MAX);
-    let is_dry_run = fields.switch("dryRun")?;
-    let ledger = services.ledger().await?;
-    let parked: Vec<BatchId> = ledger.parked_batches(limit).await?;
-    let retried = if is_dry_run {
-        0
-    } else {
-        ledger.unpark(&parked).await?
-    };
-    let batches: Vec<u64> = parked.iter().map(|batch| batch.0).collect();
-    if !is_dry_run {
-        services
-            .record(Done {
-                by: role,
-                action: "migrate.retry_failed",
-                arguments: json!({ "limit": limit }),
-                effect: json!({ "retried": retried, "batches": batches }),
-            })
-            .await?;
-    }
-    Ok(Answer::ok(
-        json!({ "dryRun": is_dry_run, "found": batches.len(), "retried": retried, "batches": batches }),
-    ))
 }
 
 /// What is done to a stage.
@@ -76,39 +107,87 @@ enum Steering {
     Resume,
 }
 
+impl Steering {
+    /// The name in the audit, and how a stage stands afterwards.
+    fn names(self) -> (&'static str, StageStanding) {
+        match self {
+            Self::Pause => ("pause", StageStanding::Paused),
+            Self::Resume => ("resume", StageStanding::Running),
+        }
+    }
+}
+
 async fn steer(
     services: &Services,
     role: Role,
     fields: &Fields,
     steering: Steering,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<Steered>, Problem> {
+    fields.only(&["stage", "dryRun", "reason"])?;
     let stages = stages(fields)?;
+    let change = Change::read(fields)?;
     let ledger = services.ledger().await?;
+    let (action, stands) = steering.names();
+    let before = standing(ledger, &stages).await?;
+    let mut after = Standings::default();
     for (stage, _) in &stages {
-        match steering {
-            Steering::Pause => ledger.pause(*stage, role.as_str()).await?,
-            Steering::Resume => ledger.resume(*stage).await?,
+        after.set(*stage, stands);
+    }
+    let names: Vec<&'static str> = stages.iter().map(|(_, name)| *name).collect();
+    if !change.is_dry_run {
+        // Who wanted it is written down first: nothing stands still that nobody answers for.
+        services
+            .record(Done {
+                by: role,
+                action,
+                arguments: change.with_reason(json!({ "stages": names })),
+                effect: json!({ "before": before, "after": after }),
+            })
+            .await?;
+        for (stage, _) in &stages {
+            match steering {
+                Steering::Pause => {
+                    ledger
+                        .pause_because(*stage, role.as_str(), change.reason())
+                        .await?;
+                }
+                Steering::Resume => ledger.resume(*stage).await?,
+            }
         }
     }
-    let action = match steering {
-        Steering::Pause => "pause",
-        Steering::Resume => "resume",
-    };
-    let names: Vec<&str> = stages.iter().map(|(_, name)| *name).collect();
-    services
-        .record(Done {
-            by: role,
-            action,
-            arguments: json!({ "stages": names }),
-            effect: json!({}),
-        })
-        .await?;
-    Ok(Answer::ok(json!({ "action": action, "stages": names })))
+    Ok(Answer::ok(Steered {
+        dry_run: change.is_dry_run,
+        action,
+        stages: names,
+        before,
+        after,
+    }))
+}
+
+/// How each stage stands.
+async fn standing(ledger: &Ledger, stages: &[(Stage, &'static str)]) -> Result<Standings, Problem> {
+    let mut standing = Standings::default();
+    for (stage, _) in stages {
+        let stands = match ledger.pause_of(*stage).await? {
+            Some(_) => StageStanding::Paused,
+            None => StageStanding::Running,
+        };
+        standing.set(*stage, stands);
+    }
+    Ok(standing)
+}
+
+impl Standings {
+    fn set(&mut self, stage: Stage, stands: StageStanding) {
+        match stage {
+            Stage::Harvest => self.harvest = Some(stands),
+            Stage::Export => self.export = Some(stands),
+        }
+    }
 }
 
 /// The stage that is meant; both, where none is named.
 fn stages(fields: &Fields) -> Result<Vec<(Stage, &'static str)>, Problem> {
-    fields.only(&["stage"])?;
     let both = [(Stage::Harvest, "harvest"), (Stage::Export, "export")];
     match fields.text("stage")? {
         None => Ok(both.into()),

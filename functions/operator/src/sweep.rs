@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::auth::Role;
 use crate::fields::{BodyFields, Fields, QueryFields};
-use crate::operations::{self, Wish};
+use crate::operations::{self, LongAnswer, NewestQuery, OperationSummary, Wish};
 use crate::problem::Problem;
 use crate::services::Services;
 use axum::Extension;
@@ -11,51 +11,90 @@ use axum::extract::State;
 use granary_ledger::Operation;
 use granary_operations::Job;
 use granary_sweep::SweepArguments;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 const AGE_SECS_MAX: u64 = 30 * 86_400;
 
-/// `POST /sweep`.
+/// What is to be swept.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `read` takes, for the document")]
+pub(crate) struct SweepBody {
+    /// Whether what is found is taken away.
+    #[schema(default = false)]
+    apply: Option<bool>,
+    /// Seconds that an object has to be old at least. Nobody may ask for less than the deployment does
+    /// (`GRANARY_SWEEP_AGE_SECONDS`), which is what holds where it is left out.
+    #[schema(minimum = 3_600, maximum = 2_592_000)]
+    older_than: Option<u64>,
+    /// Whether objects of batches that the ledger doesn't know count, too. Never right for a ledger that was restored.
+    #[schema(default = false)]
+    include_unknown: Option<bool>,
+}
+
+/// The newest sweeps.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SweepList {
+    /// The newest first.
+    sweeps: Vec<SweepLine>,
+}
+
+/// A sweep with its counts; `GET /operations/{id}` has the keys.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SweepLine {
+    #[serde(flatten)]
+    operation: OperationSummary,
+    /// Whether it takes away what it finds.
+    apply: bool,
+    /// Objects that nobody recorded; `null` before its end.
+    orphans: Option<u64>,
+    /// Manifests whose object isn't there; `null` before its end.
+    manifests: Option<u64>,
+    /// Uploads that nobody goes on with; `null` before its end.
+    uploads: Option<u64>,
+}
+
+/// Find objects that nobody recorded, and take them away
+///
+/// It only looks, unless `apply` is true. What may be in a worker's hands is left alone.
+#[utoipa::path(post, path = "/sweep", request_body = SweepBody)]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
-) -> Result<Answer, Problem> {
+) -> Result<LongAnswer, Problem> {
     let arguments = read(&fields, services.config.sweep.age_min)?;
     operations::ask(&services, role, Wish::Sweep(arguments)).await
 }
 
-/// `GET /sweep`.
+/// The newest sweeps
+#[utoipa::path(get, path = "/sweep", params(NewestQuery))]
 pub(crate) async fn list(
     State(services): State<Arc<Services>>,
     QueryFields(query): QueryFields,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<SweepList>, Problem> {
     let sweeps = operations::list(&services, &query, Job::SWEEP).await?;
-    Ok(Answer::ok(
-        json!({ "sweeps": sweeps.iter().map(summary).collect::<Vec<_>>() }),
-    ))
+    Ok(Answer::ok(SweepList {
+        sweeps: sweeps.iter().map(SweepLine::from).collect(),
+    }))
 }
 
-/// A sweep with its counts; `GET /operations/{id}` has the keys.
-fn summary(operation: &Operation) -> Value {
-    let count = |pile: &str| {
-        operation
-            .result
-            .as_ref()
-            .map(|result| result[pile]["count"].clone())
-    };
-    operations::summary(
-        operation,
-        [
-            ("apply", operation.arguments["apply"].clone()),
-            ("orphans", json!(count("orphans"))),
-            ("manifests", json!(count("manifests"))),
-            ("uploads", json!(count("uploads"))),
-        ],
-    )
+impl From<&Operation> for SweepLine {
+    fn from(operation: &Operation) -> Self {
+        let result = operation.result.as_ref();
+        let count = |pile: &str| result.and_then(|result| result[pile]["count"].as_u64());
+        Self {
+            operation: operation.into(),
+            apply: operation.arguments["apply"].as_bool().unwrap_or(false),
+            orphans: count("orphans"),
+            manifests: count("manifests"),
+            uploads: count("uploads"),
+        }
+    }
 }
 
 /// What is younger than the deployment's age may be in a worker's hands, so nobody may ask for less.

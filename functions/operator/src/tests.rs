@@ -1,10 +1,17 @@
 //! The router without any service behind it: who gets in, what is refused, and in which form.
 
+mod migrations;
+mod queues;
+mod desk;
+mod document;
+mod postman;
+
 use crate::config::Config;
 use crate::router::router;
 use crate::services::Services;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
 use granary_environment::Environment;
 use lambda_http::tower::ServiceExt;
 use serde_json::Value;
@@ -48,6 +55,16 @@ struct Answered {
 }
 
 impl Answered {
+    async fn of(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 2_000_000).await.unwrap();
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_slice(&body).unwrap(),
+        }
+    }
+
     fn problem(&self) -> &str {
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.body["success"], false);
@@ -67,13 +84,7 @@ async fn ask_at(more: &[(&'static str, &'static str)], request: Request<Body>) -
     let aws = granary_environment::aws::sdk_config().await;
     let services = Services::new(config_with(more).await.unwrap(), &aws).unwrap();
     let response = router(Arc::new(services)).oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let body = to_bytes(body, 1_000_000).await.unwrap();
-    Answered {
-        status: parts.status,
-        headers: parts.headers,
-        body: serde_json::from_slice(&body).unwrap(),
-    }
+    Answered::of(response).await
 }
 
 /// Asks as `METHOD /path`, with a token if there is one.
@@ -234,11 +245,6 @@ async fn what_is_not_there_is_a_problem_too() {
         (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed")
     );
     assert!(answered.headers["allow"].to_str().unwrap().contains("POST"));
-    let answered = ask("GET /migrate/status/42", Some(VIEWER), "").await;
-    assert_eq!(
-        (answered.status, answered.problem()),
-        (StatusCode::NOT_FOUND, "not-found")
-    );
 }
 
 #[tokio::test]
@@ -246,12 +252,7 @@ async fn a_parameter_that_cannot_be_used_is_named_before_any_service_is_asked() 
     for (line, body, field) in [
         ("POST /migrate", r#"{"batchSize":0}"#, "batchSize"),
         ("POST /migrate", r#"{"from":"2026-11-22T06:00:00"}"#, "from"),
-        ("POST /migrate", r#"{"from":"2999-01-01T00:00:00Z"}"#, "from"),
-        (
-            "POST /migrate",
-            r#"{"filters":{"status":"failed"}}"#,
-            "filters.status",
-        ),
+        ("POST /migrate", r#"{"filters":{"query":{}}}"#, "filters.query"),
         ("POST /migrate", r#"{"batchsize":5}"#, "batchsize"),
         ("GET /migrate?limit=501", "", "limit"),
         ("GET /migrate?status=lost", "", "status"),
@@ -259,7 +260,6 @@ async fn a_parameter_that_cannot_be_used_is_named_before_any_service_is_asked() 
         ("GET /migrate?page=2", "", "page"),
         ("GET /migrate/status/x", "", "id"),
         ("DELETE /migrate/cancel/x", "", "id"),
-        ("POST /verify", r#"{"from":"2999-01-01T00:00:00Z"}"#, "from"),
         ("POST /sweep", r#"{"apply":true,"olderThan":60}"#, "olderThan"),
         ("GET /operations/x", "", "id"),
     ] {

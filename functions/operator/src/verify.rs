@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::auth::Role;
 use crate::fields::{BodyFields, Fields, QueryFields};
-use crate::operations::{self, Wish};
+use crate::operations::{self, LongAnswer, NewestQuery, OperationSummary, Wish};
 use crate::problem::Problem;
 use crate::services::Services;
 use axum::Extension;
@@ -13,41 +13,95 @@ use granary_ledger::Operation;
 use granary_operations::Job;
 use granary_verify::{Repair, VerifyArguments};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use std::sync::Arc;
+use utoipa::ToSchema;
+use uuid::Uuid;
 
-/// `POST /verify`.
+/// What is to be verified.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `read` takes, for the document")]
+pub(crate) struct VerifyBody {
+    /// The migration whose range is meant; left out: everything that is on record, or `from` and `to`.
+    migration_id: Option<Uuid>,
+    /// From this instant of event time on.
+    from: Option<Timestamp>,
+    /// Up to this instant of event time, without it.
+    to: Option<Timestamp>,
+    /// Only count, and look at manifests.
+    #[schema(default = false)]
+    quick: Option<bool>,
+    /// Have exported what is missing. Not together with `quick`.
+    #[schema(default = false)]
+    repair: Option<bool>,
+    /// Only with `repair`: say what it would do.
+    #[schema(default = false)]
+    dry_run: Option<bool>,
+}
+
+/// The newest verifications.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VerifyList {
+    /// The newest first.
+    verifications: Vec<VerifyLine>,
+}
+
+/// A verification without its findings, which may be many; `GET /operations/{id}` has them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VerifyLine {
+    #[serde(flatten)]
+    operation: OperationSummary,
+    /// `COMPLETE`, `DRIFTED` or `INCOMPLETE`; of a quick one `CONSISTENT` or `INCONSISTENT`; `null` before its end.
+    #[schema(examples("COMPLETE"))]
+    verdict: Option<String>,
+    /// What was verified: a migration's range, or a range of event time; `null` before its end.
+    scope: Option<Value>,
+    /// Messages at the source, in the ledger and in the archive, and what was looked at; `null` before its end.
+    counts: Option<Value>,
+}
+
+/// Verify that nothing is lost
+///
+/// A range of the source is compared with the ledger and the archive, id by id; with `repair`, what is missing is exported.
+#[utoipa::path(post, path = "/verify", request_body = VerifyBody, responses((status = 404, description = "No such migration.")))]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
-) -> Result<Answer, Problem> {
+) -> Result<LongAnswer, Problem> {
     let arguments = read(&fields)?;
-    refuse_the_future(&arguments, services.horizon())?;
+    refuse_the_future(&arguments, services.horizon().await?)?;
     if let Some(id) = arguments.migration {
         crate::migrate::migration(services.ledger().await?, id).await?;
     }
     operations::ask(&services, role, Wish::Verify(arguments)).await
 }
 
-/// `GET /verify`.
+/// The newest verifications
+#[utoipa::path(get, path = "/verify", params(NewestQuery))]
 pub(crate) async fn list(
     State(services): State<Arc<Services>>,
     QueryFields(query): QueryFields,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<VerifyList>, Problem> {
     let verifications = operations::list(&services, &query, Job::VERIFY).await?;
-    Ok(Answer::ok(
-        json!({ "verifications": verifications.iter().map(summary).collect::<Vec<_>>() }),
-    ))
+    Ok(Answer::ok(VerifyList {
+        verifications: verifications.iter().map(VerifyLine::from).collect(),
+    }))
 }
 
-/// A verification without its findings, which may be many; `GET /operations/{id}` has them.
-fn summary(operation: &Operation) -> Value {
-    let of_result = |member: &str| operation.result.as_ref().map(|result| result[member].clone());
-    operations::summary(
-        operation,
-        ["verdict", "scope", "counts"].map(|name| (name, json!(of_result(name)))),
-    )
+impl From<&Operation> for VerifyLine {
+    fn from(operation: &Operation) -> Self {
+        let of_result = |member: &str| operation.result.as_ref().map(|result| result[member].clone());
+        let verdict = of_result("verdict");
+        Self {
+            operation: operation.into(),
+            verdict: verdict.and_then(|verdict| verdict.as_str().map(str::to_owned)),
+            scope: of_result("scope"),
+            counts: of_result("counts"),
+        }
+    }
 }
 
 fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {

@@ -6,7 +6,6 @@
 //! in between. Where this step fails, the next tick sees the same.
 
 use crate::reap::{Reaper, Tick};
-use granary_domain::Cause;
 use granary_ledger::Deferral;
 use std::time::Duration;
 
@@ -69,47 +68,10 @@ fn told(deferral: &Deferral) -> String {
     )
 }
 
-/// What people can do about a cause.
-pub(crate) fn remedy(cause: &str) -> &'static str {
-    const LOOK: &str = "look at the reason above, and into the log of the harvester and the exporter.";
-    let Ok(cause) = cause.parse::<Cause>() else {
-        return LOOK;
-    };
-    match cause {
-        Cause::SourceUnavailable => {
-            "see whether Elasticsearch is up, reachable and not overloaded (fewer exporters load it less: \
-             ExporterConcurrency). Work goes on by itself when it answers; no attempt is used up meanwhile."
-        }
-        Cause::SourceRefused => {
-            "Elasticsearch refuses what it is asked: look at mapping, permissions and GRANARY_SOURCE_INDEX. Windows are \
-             read by themselves when it no longer does."
-        }
-        Cause::ArchiveUnavailable => {
-            "see whether S3 is reachable and not throttling. Work goes on by itself when it answers; no attempt is \
-             used up meanwhile."
-        }
-        Cause::LedgerUnavailable => {
-            "see whether MySQL is overloaded, or short of connections. Work goes on by itself when it answers; no attempt \
-             is used up meanwhile."
-        }
-        Cause::Deadline => {
-            "these batches don't fit into one invocation of the exporter: make batches smaller (GRANARY_BATCH_SIZE, for \
-             new migrations) or the exporter's timeout longer, and see whether Elasticsearch or S3 is slow."
-        }
-        Cause::ArchiveRefused
-        | Cause::ArchiveConflict
-        | Cause::Spool
-        | Cause::Shutdown
-        | Cause::LeaseLost
-        | Cause::WorkerDied
-        | Cause::Miscount
-        | Cause::Unexpected => LOOK,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use granary_domain::Cause;
 
     #[test]
     fn an_alert_says_what_waits_since_when_and_why() {
@@ -129,12 +91,5 @@ mod tests {
              the oldest since 2026-03-01T14:02:11Z (31 minutes). Last: Elasticsearch is unavailable: could not open a \
              point in time: connection refused"
         );
-    }
-
-    #[test]
-    fn e9_people_are_told_what_to_do_about_batches_that_do_not_fit() {
-        assert!(remedy("deadline").contains("GRANARY_BATCH_SIZE"));
-        assert!(remedy("source_unavailable").contains("by itself"));
-        assert!(remedy("a cause of a later version").contains("log"));
     }
 }

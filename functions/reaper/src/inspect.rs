@@ -35,7 +35,9 @@ impl Reaper {
 
     async fn inspect_some(&self, tick: &mut Tick) -> anyhow::Result<()> {
         let bounds = Bounds {
-            attempts_max: Some(self.retry.attempts_max),
+            // Right after an operator lowered it, what waits for its next attempt may have had more already.
+            attempts_max: (!tick.tuning.attempts_changed_lately)
+                .then_some(self.retry.tuned(&tick.tuning).attempts_max),
             untold_max: UNTOLD_MAX,
         };
         let recent = self

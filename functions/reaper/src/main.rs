@@ -4,11 +4,14 @@
 mod config;
 mod reap;
 mod resend;
+mod purged_queues;
 mod failure_rate;
 mod deferrals;
 mod inspect;
 mod publish;
 mod superseded;
+mod probes;
+mod restarts;
 mod sweep;
 mod operations;
 

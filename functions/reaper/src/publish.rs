@@ -6,6 +6,7 @@
 use crate::reap::{Reaper, Tick};
 use anyhow::Context;
 use granary_alert::Alert;
+use granary_domain::{alert_headline, alert_remedy};
 use granary_ledger::AlertRow;
 
 const ALERTS_PER_TICK_MAX: u32 = 1_000;
@@ -34,8 +35,8 @@ impl Reaper {
 fn message_of(alike: &[AlertRow]) -> Option<Alert> {
     let first = alike.first()?;
     let subject = match alike.len() {
-        1 => format!("Granary: {}", headline(&first.kind)),
-        count => format!("Granary: {} ({count} times)", headline(&first.kind)),
+        1 => format!("Granary: {}", alert_headline(&first.kind)),
+        count => format!("Granary: {} ({count} times)", alert_headline(&first.kind)),
     };
     let mut text: Vec<String> = alike
         .iter()
@@ -49,66 +50,11 @@ fn message_of(alike: &[AlertRow]) -> Option<Alert> {
         ));
     }
     text.push(String::new());
-    text.push(format!("What to do: {}", remedy(first)));
+    text.push(format!("What to do: {}", alert_remedy(&first.kind, &first.cause)));
     Some(Alert {
         number: first.id,
         kind: first.kind.clone(),
         subject,
         text: text.join("\n"),
     })
-}
-
-fn headline(kind: &str) -> &str {
-    match kind {
-        "parked" => "batches are parked",
-        "failure_rate" => "too many attempts fail",
-        "failure_rate_over" => "attempts succeed again",
-        "deferred" => "work has been waiting for 30 minutes",
-        "deferred_over" => "nothing waits any more",
-        "documents_late" => "many documents come late",
-        "documents_late_over" => "few documents come late again",
-        "documents_without_time" => "the source has documents without an event time",
-        "documents_without_time_over" => "all documents have an event time again",
-        crate::inspect::ALERT => "what always holds doesn't hold",
-        "archive_conflict" => "an object in the archive is not what it should be",
-        "unreadable_message" => "a message in the queue can't be read",
-        "replaced_object_kept" => "an object was replaced by one that holds less, and both were kept",
-        other => other,
-    }
-}
-
-fn remedy(alert: &AlertRow) -> &'static str {
-    match alert.kind.as_str() {
-        "parked" => {
-            "read the cause above, remove it, then POST /migrate/retry-failed; nothing is lost meanwhile."
-        }
-        "failure_rate" => {
-            "look at the causes in the exporter's log; failed batches are retried by themselves."
-        }
-        "deferred" => crate::deferrals::remedy(&alert.cause),
-        "failure_rate_over" | "deferred_over" => "nothing.",
-        "documents_late" => {
-            "set GRANARY_HARVEST_LAG_SECONDS to what is named above, if that is worth waiting for; nothing is lost \
-             meanwhile."
-        }
-        "documents_without_time" => {
-            "mend them at the source, or take them out of it by GRANARY_SOURCE_FILTER; `granary status` counts them."
-        }
-        "documents_late_over" | "documents_without_time_over" => "nothing.",
-        crate::inspect::ALERT => {
-            "it is a defect, or somebody changed ledger or bucket by hand: pause the export, and look at what is named above \
-             before anything else is changed."
-        }
-        "archive_conflict" => {
-            "nothing at once: the batch has a new object. Find out who wrote the other one."
-        }
-        "unreadable_message" => {
-            "look at the dead-letter queue: who else sends to this queue, or was a newer version rolled back?"
-        }
-        "replaced_object_kept" => {
-            "look at both objects: what only the old one holds is gone at the source. Delete the one that you don't want \
-             in S3; queries see both meanwhile."
-        }
-        _ => "look into the ledger's alert table and the functions' logs.",
-    }
 }

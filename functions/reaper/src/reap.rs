@@ -10,11 +10,11 @@ use crate::operations;
 use anyhow::Context;
 use granary_alert::Publisher;
 use granary_archive::Archive;
-use granary_domain::{MigrationState, TimeRange};
+use granary_domain::Tuning;
 use granary_environment::{Deadline, RetrySection, aws};
 use granary_handoff::{Handoff, QueueUrls, send_unsent};
 use granary_invariants::Inspector;
-use granary_ledger::{Cancelled, Ledger, LedgerSettings, MigrationFilter};
+use granary_ledger::{Cancelled, Ledger, LedgerSettings};
 use granary_operations::Desk;
 use serde::Serialize;
 
@@ -35,10 +35,15 @@ pub(crate) struct Reaper {
 /// What a tick came to.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Tick {
+    /// What operators tuned, as this tick found it.
+    #[serde(skip)]
+    pub(crate) tuning: Tuning,
     /// Pending batches that were sent for the first time, or after they became pending again.
     pub(crate) sent: u64,
     /// Pending batches whose message got lost, sent again.
     pub(crate) resent: u64,
+    /// Batches whose messages went with a purge of their queue, put back to unsent.
+    pub(crate) put_back: u64,
     /// Batches that were taken back from dead workers.
     pub(crate) reaped: u64,
     /// Failed batches that are given another attempt.
@@ -59,6 +64,8 @@ pub(crate) struct Tick {
     pub(crate) published: u64,
     /// Objects of exports that were replaced, taken away.
     pub(crate) superseded_removed: u64,
+    /// Probes of long ago that were forgotten.
+    pub(crate) probes_forgotten: u64,
     /// Sweeps that the schedule asked for.
     pub(crate) sweeps_asked: u64,
     /// Slices of operations that were worked on.
@@ -104,6 +111,11 @@ impl Reaper {
             }
         };
         step(
+            "put back what was purged",
+            self.make_purges_good(deadline, &mut tick).await,
+        );
+        step("read live settings", self.read_tuning(&mut tick).await);
+        step(
             "send what is pending",
             self.send_pending(deadline, &mut tick).await,
         );
@@ -119,12 +131,14 @@ impl Reaper {
         step("complete migrations", self.complete_migrations(&mut tick).await);
         step("raise alerts", self.raise_alerts(&mut tick).await);
         step("watch what is deferred", self.watch_deferrals(&mut tick).await);
+        step("watch restarts of consumers", self.watch_restarts().await);
         step("check invariants", self.inspect(&mut tick).await);
         step("publish alerts", self.publish_alerts(&mut tick).await);
         step(
             "remove what was replaced",
             self.remove_superseded(deadline, &mut tick).await,
         );
+        step("forget old probes", self.forget_probes(&mut tick).await);
         step("ask for a sweep", self.ask_for_sweep(&mut tick).await);
         step(
             "work on operations",
@@ -133,6 +147,7 @@ impl Reaper {
         tracing::info!(
             sent = tick.sent,
             resent = tick.resent,
+            put_back = tick.put_back,
             reaped = tick.reaped,
             retried = tick.retried,
             parked = tick.parked,
@@ -150,6 +165,12 @@ impl Reaper {
         first_error.map_or(Ok(tick), Err)
     }
 
+    /// Once for the whole tick. Where it fails, the environment decides for this one.
+    async fn read_tuning(&self, tick: &mut Tick) -> anyhow::Result<()> {
+        tick.tuning = self.ledger.tuning().await?;
+        Ok(())
+    }
+
     async fn send_pending(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
         tick.sent += send_unsent(&self.ledger, &self.handoff, deadline.stop()).await?;
         tick.resent += self.resend_lost().await?;
@@ -158,11 +179,9 @@ impl Reaper {
 
     /// Takes back what dead workers held.
     async fn reap_all(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
+        let retry = self.retry.tuned(&tick.tuning);
         while !deadline.is_near() {
-            let reaped = self
-                .ledger
-                .reap_dead(self.retry.backoff, self.retry.attempts_max)
-                .await?;
+            let reaped = self.ledger.reap_dead(retry.backoff, retry.attempts_max).await?;
             if reaped.batches.is_empty() {
                 break;
             }
@@ -201,24 +220,8 @@ impl Reaper {
     /// Completes draining migrations none of whose messages are open, whoever owns them.
     async fn complete_migrations(&self, tick: &mut Tick) -> anyhow::Result<()> {
         self.ledger.drain_harvested_migrations().await?;
-        let draining = MigrationFilter {
-            state: Some(MigrationState::Draining),
-            limit: MIGRATIONS_PER_TICK_MAX,
-            ..MigrationFilter::default()
-        };
-        for migration in self.ledger.migrations(draining).await? {
-            let Some(range) = migration
-                .to
-                .and_then(|to| TimeRange::new(migration.from, to).ok())
-            else {
-                continue;
-            };
-            if self.ledger.progress_of(range).await?.open() == 0
-                && self.ledger.complete_migration(migration.id).await?
-            {
-                tick.completed_migrations += 1;
-            }
-        }
+        let completed = self.ledger.complete_drained(MIGRATIONS_PER_TICK_MAX).await?;
+        tick.completed_migrations += completed.len() as u64;
         Ok(())
     }
 

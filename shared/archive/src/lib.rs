@@ -18,6 +18,7 @@ mod multipart;
 mod unpack;
 mod lines;
 mod read;
+mod find;
 mod manifest;
 mod quarantine;
 mod listing;
@@ -27,6 +28,7 @@ mod error;
 
 pub use contents::{Contents, Sha256Sum};
 pub use error::{ArchiveError, SpoolError};
+pub use find::FoundLine;
 pub use line::{Line, MetadataValue};
 pub use listing::{ObjectPage, StoredObject, UnfinishedUpload};
 pub use look::Seen;

@@ -14,6 +14,8 @@ mod archive;
 mod place;
 mod manifest;
 mod cause;
+mod remedy;
+mod setting;
 mod invariant;
 
 pub use archive::{Compression, Format, Layout, ObjectKey, QUARANTINE, UnknownName};
@@ -30,5 +32,7 @@ pub use metadata::{MetadataName, MetadataSource};
 pub use migration::{MigrationKind, MigrationState, Priority, WindowState};
 pub use part::{Cut, CutBy, Part};
 pub use place::Place;
+pub use remedy::{alert_headline, alert_remedy};
+pub use setting::{Setting, Tuning};
 pub use tally::{Tally, TallyMismatch};
 pub use time::{Hour, InvalidRange, TimeRange};

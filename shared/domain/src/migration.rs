@@ -82,7 +82,8 @@ pub struct Priority(u8);
 impl Priority {
     /// The default.
     pub const NORMAL: Self = Self(0);
-    const URGENT_FROM: u8 = 5;
+    /// The least number that is urgent.
+    pub const URGENT_FROM: u8 = 5;
     const MAX: u8 = 9;
 
     /// Whether its batches take the priority queue.

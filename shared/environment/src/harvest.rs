@@ -1,6 +1,7 @@
 //! How the source is cut into windows and batches.
 
 use crate::environment::{Environment, Reading, Variable};
+use granary_domain::Tuning;
 use std::time::Duration;
 
 const INTERVAL: Variable = Variable {
@@ -38,5 +39,14 @@ impl HarvestSection {
             lag: Duration::from_secs(lag?),
             batch_size: batch_size?,
         })
+    }
+
+    /// The same, with what an operator tuned in its place.
+    pub fn tuned(self, tuning: &Tuning) -> Self {
+        Self {
+            lag: tuning.harvest_lag.unwrap_or(self.lag),
+            batch_size: tuning.batch_size.unwrap_or(self.batch_size),
+            ..self
+        }
     }
 }

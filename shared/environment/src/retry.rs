@@ -1,7 +1,7 @@
 //! How often a batch is tried, and how long it waits in between.
 
 use crate::environment::{Environment, Reading, Variable};
-use granary_domain::Backoff;
+use granary_domain::{Backoff, Tuning};
 use std::time::Duration;
 
 const MAX_ATTEMPTS: Variable = Variable {
@@ -38,5 +38,13 @@ impl RetrySection {
                 ceiling: DELAY_CEILING,
             },
         })
+    }
+
+    /// The same, with what an operator tuned in its place.
+    pub fn tuned(self, tuning: &Tuning) -> Self {
+        Self {
+            attempts_max: tuning.attempts_max.unwrap_or(self.attempts_max),
+            backoff: tuning.backoff(self.backoff),
+        }
     }
 }

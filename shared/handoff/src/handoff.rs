@@ -7,11 +7,12 @@ use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use futures::{StreamExt, stream};
 use granary_domain::{BatchId, MigrationId, Priority};
+use granary_ledger::QueueLane;
 use granary_steps::{Step, perform};
 use std::time::Duration;
 
 /// SQS takes no more in one request.
-const MESSAGES_PER_REQUEST_MAX: usize = 10;
+pub(crate) const MESSAGES_PER_REQUEST_MAX: usize = 10;
 /// Enough to send 1,000 batches within a second, and far below what SQS throttles.
 const REQUESTS_IN_FLIGHT_MAX: usize = 8;
 
@@ -25,7 +26,17 @@ pub enum Lane {
 }
 
 impl Lane {
-    const ALL: [Self; 2] = [Self::Normal, Self::Priority];
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Normal, Self::Priority];
+}
+
+impl From<Lane> for QueueLane {
+    fn from(lane: Lane) -> Self {
+        match lane {
+            Lane::Normal => Self::Normal,
+            Lane::Priority => Self::Priority,
+        }
+    }
 }
 
 impl From<Priority> for Lane {
@@ -48,7 +59,7 @@ pub struct QueueUrls {
 }
 
 impl QueueUrls {
-    fn of(&self, lane: Lane) -> &str {
+    pub(crate) fn of(&self, lane: Lane) -> &str {
         match lane {
             Lane::Normal => &self.normal,
             Lane::Priority => &self.priority,
@@ -56,7 +67,7 @@ impl QueueUrls {
     }
 
     /// Its name: the last part of its address.
-    fn name(&self, lane: Lane) -> &str {
+    pub(crate) fn name(&self, lane: Lane) -> &str {
         self.of(lane).rsplit('/').next().unwrap_or_default()
     }
 
@@ -133,8 +144,8 @@ impl Depth {
 /// The two queues.
 #[derive(Debug, Clone)]
 pub struct Handoff {
-    sqs: Client,
-    urls: QueueUrls,
+    pub(crate) sqs: Client,
+    pub(crate) urls: QueueUrls,
 }
 
 impl Handoff {
@@ -261,7 +272,8 @@ impl Handoff {
         Ok(Depth { normal, priority })
     }
 
-    async fn depth_of(&self, lane: Lane) -> Result<QueueDepth, HandoffError> {
+    /// The same of one of them.
+    pub async fn depth_of(&self, lane: Lane) -> Result<QueueDepth, HandoffError> {
         const VISIBLE: QueueAttributeName = QueueAttributeName::ApproximateNumberOfMessages;
         const IN_FLIGHT: QueueAttributeName = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
         const DELAYED: QueueAttributeName = QueueAttributeName::ApproximateNumberOfMessagesDelayed;
@@ -287,6 +299,11 @@ impl Handoff {
             in_flight: count(IN_FLIGHT),
             delayed: count(DELAYED),
         })
+    }
+
+    /// Which of the two queues an event source is, by its ARN.
+    pub fn lane_of(&self, queue_arn: &str) -> Option<Lane> {
+        self.urls.lane_of(queue_arn)
     }
 
     /// Whether both queues are there and may be read. [`HandoffError::remedy`] says what to do where not.

@@ -10,9 +10,14 @@
 mod message;
 mod handoff;
 mod outbox;
+mod probe;
+mod emptying;
+mod redrive;
 mod error;
 
 pub use error::HandoffError;
 pub use handoff::{Depth, Handoff, Lane, Outgoing, QueueDepth, QueueUrls, Receipt, Sent};
-pub use message::{HandOffMessage, UnreadableMessage};
+pub use message::{HandOffMessage, Message, UnreadableMessage};
 pub use outbox::{send, send_unsent};
+pub use probe::ProbesSent;
+pub use redrive::{MoveStart, MoveTask, Moved};

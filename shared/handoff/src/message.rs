@@ -3,11 +3,23 @@
 use granary_domain::{BatchId, MigrationId};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// The version that this code writes, and the only one that it reads.
 const VERSION: u64 = 1;
+/// The field that makes a message a probe.
+const PROBE: &str = "probe";
 /// Ours have about 100 bytes. What is much longer is not ours, and isn't parsed.
 const BODY_BYTES_MAX: usize = 1_024;
+
+/// What a body says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message {
+    /// A batch is due.
+    Batch(HandOffMessage),
+    /// Nothing is: somebody wants to see whether messages arrive. `{"v":1,"probe":"0193…"}`
+    Probe(Uuid),
+}
 
 /// The word that a batch is due: `{"v":1,"batch_id":7,"migration_id":"0193…"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,23 +83,12 @@ impl HandOffMessage {
         })
     }
 
-    /// Reads a body. Fields that this version doesn't know are left alone: newer code may add some.
+    /// Reads a body that says that a batch is due; a probe doesn't.
     pub fn parse(body: &str) -> Result<Self, UnreadableMessage> {
-        if body.len() > BODY_BYTES_MAX {
-            return Err(UnreadableMessage::Oversized { bytes: body.len() });
-        }
-        let value: Value = serde_json::from_str(body).map_err(|error| UnreadableMessage::Malformed {
-            line: error.line(),
-            column: error.column(),
-        })?;
-        let fields = value.as_object().ok_or(UnreadableMessage::Foreign {
-            fault: "it is not an object",
-        })?;
-        match fields.get("v").and_then(Value::as_u64) {
-            Some(VERSION) => Self::of(fields),
-            Some(version) if version > VERSION => Err(UnreadableMessage::FutureVersion { version }),
-            Some(_) | None => Err(UnreadableMessage::Foreign {
-                fault: "v is not the number of a version",
+        match Message::parse(body)? {
+            Message::Batch(message) => Ok(message),
+            Message::Probe(_) => Err(UnreadableMessage::Foreign {
+                fault: "it is a probe",
             }),
         }
     }
@@ -109,6 +110,47 @@ impl HandOffMessage {
                 fault: "migration_id is not a UUID",
             })?,
         })
+    }
+}
+
+impl Message {
+    /// The body of a probe.
+    pub fn probe_body(probe: Uuid) -> String {
+        format!("{{\"v\":{VERSION},\"{PROBE}\":\"{probe}\"}}")
+    }
+
+    /// Reads a body. Fields that this version doesn't know are left alone: newer code may add some. What names a batch is
+    /// about that batch, whatever else it holds.
+    pub fn parse(body: &str) -> Result<Self, UnreadableMessage> {
+        if body.len() > BODY_BYTES_MAX {
+            return Err(UnreadableMessage::Oversized { bytes: body.len() });
+        }
+        let value: Value = serde_json::from_str(body).map_err(|error| UnreadableMessage::Malformed {
+            line: error.line(),
+            column: error.column(),
+        })?;
+        let fields = value.as_object().ok_or(UnreadableMessage::Foreign {
+            fault: "it is not an object",
+        })?;
+        match fields.get("v").and_then(Value::as_u64) {
+            Some(VERSION) => Self::of(fields),
+            Some(version) if version > VERSION => Err(UnreadableMessage::FutureVersion { version }),
+            Some(_) | None => Err(UnreadableMessage::Foreign {
+                fault: "v is not the number of a version",
+            }),
+        }
+    }
+
+    fn of(fields: &Map<String, Value>) -> Result<Self, UnreadableMessage> {
+        match fields.get(PROBE) {
+            Some(probe) if !fields.contains_key("batch_id") => {
+                let probe = probe.as_str().and_then(|text| text.parse().ok());
+                probe.map(Self::Probe).ok_or(UnreadableMessage::Foreign {
+                    fault: "probe is not a UUID",
+                })
+            }
+            Some(_) | None => HandOffMessage::of(fields).map(Self::Batch),
+        }
     }
 }
 
@@ -134,6 +176,31 @@ mod tests {
             format!("{{\"v\":1,\"batch_id\":7,\"migration_id\":\"{MIGRATION}\"}}")
         );
         assert_eq!(HandOffMessage::parse(&body), Ok(message));
+    }
+
+    #[test]
+    fn a_probe_is_read_as_it_was_written_and_is_no_batch() {
+        let probe: Uuid = MIGRATION.parse().unwrap();
+        let body = Message::probe_body(probe);
+        assert_eq!(body, format!("{{\"v\":1,\"probe\":\"{MIGRATION}\"}}"));
+        assert_eq!(Message::parse(&body), Ok(Message::Probe(probe)));
+        assert!(matches!(
+            HandOffMessage::parse(&body),
+            Err(UnreadableMessage::Foreign { .. })
+        ));
+        assert!(matches!(
+            Message::parse("{\"v\":1,\"probe\":7}"),
+            Err(UnreadableMessage::Foreign { .. })
+        ));
+    }
+
+    #[test]
+    fn what_names_a_batch_is_about_that_batch_whatever_else_it_holds() {
+        let text =
+            format!("{{\"v\":1,\"batch_id\":7,\"probe\":\"{MIGRATION}\",\"migration_id\":\"{MIGRATION}\"}}");
+        assert!(
+            matches!(Message::parse(&text), Ok(Message::Batch(message)) if message.batch_id == BatchId(7))
+        );
     }
 
     #[test]

@@ -11,7 +11,9 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use granary_domain::{BatchId, MigrationId};
-use granary_handoff::{HandOffMessage, Handoff, Lane, Outgoing, QueueUrls, Receipt};
+use granary_handoff::{
+    HandOffMessage, Handoff, Lane, Message as Word, MoveStart, Outgoing, QueueUrls, Receipt,
+};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -235,6 +237,102 @@ async fn q4_what_one_lane_refuses_does_not_hide_what_the_other_took() {
     assert_eq!(outcome.sent.len(), 11);
     let failed: Vec<BatchId> = outcome.failed.iter().map(|(id, _)| *id).collect();
     assert_eq!(failed, [BatchId(101), BatchId(102)]);
+    queues.delete().await;
+}
+
+#[tokio::test]
+async fn probes_arrive_in_the_lane_that_they_were_sent_to() {
+    let queues = Queues::new().await;
+    let probes: Vec<uuid::Uuid> = (0..12).map(|_| uuid::Uuid::now_v7()).collect();
+    let outcome = queues.handoff.send_probes(Lane::Priority, &probes).await.unwrap();
+    assert_eq!((&outcome.sent, outcome.failed.len()), (&probes, 0));
+    let arrived = queues.received(&queues.urls.priority).await;
+    let arrived: BTreeSet<uuid::Uuid> = arrived
+        .iter()
+        .map(|message| match Word::parse(message.body().unwrap()).unwrap() {
+            Word::Probe(probe) => probe,
+            Word::Batch(batch) => panic!("{batch:?}"),
+        })
+        .collect();
+    assert_eq!(arrived, probes.into_iter().collect());
+    assert!(queues.received(&queues.urls.normal).await.is_empty());
+    queues.delete().await;
+}
+
+#[tokio::test]
+async fn a_purged_queue_is_empty_and_may_be_purged_again() {
+    let queues = Queues::new().await;
+    queues
+        .handoff
+        .send(&outgoing(1..=12, Lane::Normal))
+        .await
+        .unwrap();
+    queues
+        .handoff
+        .send(&outgoing(13..=13, Lane::Priority))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        queues.handoff.purge(Lane::Normal).await.unwrap();
+    }
+    let depth = queues.handoff.depth().await.unwrap();
+    assert_eq!((depth.normal.held(), depth.priority.held()), (0, 1));
+    queues.delete().await;
+}
+
+/// The emulator has no move tasks, as any service that isn't quite SQS.
+#[tokio::test]
+async fn dead_letters_are_moved_one_by_one_where_nobody_else_moves_them() {
+    let (dead, queues) = (Queues::new().await, Queues::new().await);
+    assert_eq!(
+        dead.handoff.start_moving(Lane::Normal, 100).await.unwrap(),
+        MoveStart::NotOffered
+    );
+    dead.handoff.send(&outgoing(1..=12, Lane::Normal)).await.unwrap();
+    dead.sqs
+        .send_message()
+        .queue_url(&dead.urls.normal)
+        .message_body("nonsense, as it came")
+        .send()
+        .await
+        .unwrap();
+    let mut moved = 0;
+    loop {
+        let round = dead
+            .handoff
+            .move_some(&queues.handoff, Lane::Normal)
+            .await
+            .unwrap();
+        assert_eq!((round.moved, &round.failure), (round.received, &None));
+        if round.received == 0 {
+            break;
+        }
+        moved += round.moved;
+    }
+    assert_eq!(moved, 13);
+    assert_eq!(dead.handoff.depth().await.unwrap().held(), 0);
+    let (ours, others): (Vec<Message>, Vec<Message>) = queues
+        .received(&queues.urls.normal)
+        .await
+        .into_iter()
+        .partition(|message| HandOffMessage::parse(message.body().unwrap()).is_ok());
+    assert_eq!(ids(&ours), (1..=12).map(BatchId).collect());
+    assert_eq!(others[0].body(), Some("nonsense, as it came"));
+    dead.delete().await;
+    queues.delete().await;
+}
+
+#[tokio::test]
+async fn what_one_looks_into_stays_where_it_is() {
+    let queues = Queues::new().await;
+    queues
+        .handoff
+        .send(&outgoing(1..=3, Lane::Priority))
+        .await
+        .unwrap();
+    let bodies = queues.handoff.look_into(Lane::Priority).await.unwrap();
+    assert!(!bodies.is_empty() && bodies.iter().all(|body| HandOffMessage::parse(body).is_ok()));
+    assert_eq!(queues.handoff.depth().await.unwrap().priority.held(), 3);
     queues.delete().await;
 }
 

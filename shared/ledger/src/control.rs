@@ -1,9 +1,12 @@
-//! Live settings, and the record of what operators did.
+//! Pauses: which part of the journey stands still, because somebody wants it to.
 
 use crate::error::During;
 use crate::{Ledger, LedgerError};
 use granary_steps::Step;
 use mysql_async::{params, prelude::Queryable};
+
+/// What stands in the row of a pause that nobody gave a reason for.
+pub(crate) const NO_REASON: &str = "true";
 
 /// A part of the journey that can be paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    fn control(self) -> &'static str {
+    pub(crate) fn control(self) -> &'static str {
         match self {
             Self::Harvest => "harvest.paused",
             Self::Export => "export.paused",
@@ -23,28 +26,27 @@ impl Stage {
     }
 }
 
-/// Something that an operator did.
-#[derive(Debug, Clone)]
-pub struct Audit {
-    /// Who.
-    pub who: String,
-    /// What: `migrate.start`, `seed.clear`, …
-    pub action: &'static str,
-    /// With which arguments.
-    pub arguments: serde_json::Value,
-    /// What it changed.
-    pub effect: Option<serde_json::Value>,
-}
-
 impl Ledger {
     /// Pauses a stage. Whoever is at work finishes what is in hand.
     pub async fn pause(&self, stage: Stage, who: &str) -> Result<(), LedgerError> {
+        self.pause_because(stage, who, None).await
+    }
+
+    /// The same, with what people are to read as long as it lasts; its beginning, where it is long. Who paused a stage
+    /// first, since when and why stays as it is when somebody pauses it again.
+    pub async fn pause_because(
+        &self,
+        stage: Stage,
+        who: &str,
+        reason: Option<&str>,
+    ) -> Result<(), LedgerError> {
         self.change(Step::PauseStage, |doing| async move {
             let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "INSERT INTO control (name, setting, changed_at, changed_by) \
-                 VALUES (:name, 'true', UTC_TIMESTAMP(6), :who) ON DUPLICATE KEY UPDATE name = VALUES(name)",
-                params! { "name" => stage.control(), "who" => who },
+                 VALUES (:name, LEFT(:reason, 255), UTC_TIMESTAMP(6), :who) \
+                 ON DUPLICATE KEY UPDATE name = VALUES(name)",
+                params! { "name" => stage.control(), "who" => who, "reason" => reason.unwrap_or(NO_REASON) },
             )
             .await
             .during(doing)
@@ -59,24 +61,6 @@ impl Ledger {
             conn.exec_drop("DELETE FROM control WHERE name = ?", (stage.control(),))
                 .await
                 .during(doing)
-        })
-        .await
-    }
-
-    /// Writes down what an operator did.
-    pub async fn record_audit(&self, audit: &Audit) -> Result<(), LedgerError> {
-        self.change(Step::RecordAudit, |doing| async move {
-            let mut conn = self.conn(doing).await?;
-            conn.exec_drop(
-                "INSERT INTO audit (at, who, action, arguments, effect) \
-                 VALUES (UTC_TIMESTAMP(6), :who, :action, :arguments, :effect)",
-                params! {
-                    "who" => &audit.who, "action" => audit.action, "arguments" => audit.arguments.to_string(),
-                    "effect" => audit.effect.as_ref().map(ToString::to_string),
-                },
-            )
-            .await
-            .during(doing)
         })
         .await
     }

@@ -72,6 +72,10 @@ pub struct MigrationFilter {
     pub state: Option<MigrationState>,
     /// Only those of this kind.
     pub kind: Option<MigrationKind>,
+    /// Only those whose range doesn't end before this instant, nor at it.
+    pub from: Option<Timestamp>,
+    /// Only those whose range begins before this instant.
+    pub to: Option<Timestamp>,
     /// Only those made before this one (the list is newest first): the cursor.
     pub before: Option<MigrationId>,
     /// How many at most.
@@ -80,6 +84,11 @@ pub struct MigrationFilter {
 
 const COLUMNS: &str = "id, kind, state, paused_at, priority, batch_size, source_filter, range_from, range_to, \
                        harvested_to, requested_by, verdict, created_at, finished_at";
+
+/// A migration that is open although its whole range is in windows, all of them recorded.
+pub(crate) const HAS_NOTHING_LEFT_TO_READ: &str = "m.state = 'open' AND m.range_to IS NOT NULL \
+     AND m.harvested_to = m.range_to AND NOT EXISTS (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id \
+     AND w.state IN ('open', 'harvesting') AND w.recorded_at IS NULL)";
 
 impl Ledger {
     /// Makes a migration. One that exists already is left as it is; a second continuous one isn't made.
@@ -128,7 +137,8 @@ impl Ledger {
             let query = &format!(
                 "SELECT {COLUMNS} FROM migration WHERE (:state IS NULL OR state = :state) \
                  AND (:kind IS NULL OR kind = :kind) AND (:before IS NULL OR id < :before) \
-                 ORDER BY id DESC LIMIT :limit"
+                 AND (:from IS NULL OR range_to IS NULL OR range_to > :from) \
+                 AND (:to IS NULL OR range_from < :to) ORDER BY id DESC LIMIT :limit"
             );
             let rows: Vec<Row> = reader
                 .rows(
@@ -136,6 +146,8 @@ impl Ledger {
                     params! {
                         "state" => filter.state.map(MigrationState::as_str),
                         "kind" => filter.kind.map(MigrationKind::as_str),
+                        "from" => filter.from.map_or(Value::NULL, at),
+                        "to" => filter.to.map_or(Value::NULL, at),
                         "before" => filter.before.map_or(Value::NULL, uuid),
                         "limit" => filter.limit,
                     },
@@ -163,10 +175,7 @@ impl Ledger {
     pub async fn drain_harvested_migrations(&self) -> Result<u64, LedgerError> {
         self.change_migrations(
             Step::DrainMigrations,
-            "UPDATE migration m SET m.state = 'draining' \
-             WHERE m.state = 'open' AND m.range_to IS NOT NULL AND m.harvested_to = m.range_to AND NOT EXISTS \
-             (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting') \
-              AND w.recorded_at IS NULL)",
+            &format!("UPDATE migration m SET m.state = 'draining' WHERE {HAS_NOTHING_LEFT_TO_READ}"),
         )
         .await
     }
@@ -219,7 +228,7 @@ impl Ledger {
         .await
     }
 
-    async fn change_migrations(&self, step: Step, statement: &'static str) -> Result<u64, LedgerError> {
+    async fn change_migrations(&self, step: Step, statement: &str) -> Result<u64, LedgerError> {
         self.change(step, |doing| async move {
             let mut conn = self.conn(doing).await?;
             conn.query_drop(statement).await.during(doing)?;

@@ -35,7 +35,18 @@ impl OperationState {
         matches!(self, Self::Succeeded | Self::Failed)
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    /// The name in the ledger and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state of this name.
+    pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "waiting" => Self::Waiting,
             "running" => Self::Running,
@@ -111,6 +122,9 @@ const GIVEN_UP: &str =
     "state = 'failed', lease_until = NULL, finished_at = UTC_TIMESTAMP(6), error_text = :value";
 const DIED_TOO_OFTEN: &str =
     "its worker died ten times in a row at the same step; the log of the function says how";
+/// The kind of the one operation that only those work on who ask for it by its id: it needs rights that the reaper
+/// doesn't have.
+pub const CONSUMERS_RESTART: &str = "consumers.restart";
 
 impl Ledger {
     /// Makes an operation. One that exists already is left as it is.
@@ -153,8 +167,8 @@ impl Ledger {
         .await
     }
 
-    /// Takes an operation that nobody works on: the given one, or the oldest. One whose worker died for the tenth time in
-    /// a row ends here, and nobody gets it.
+    /// Takes an operation that nobody works on: the given one, or the oldest that isn't a restart of consumers. One whose
+    /// worker died for the tenth time in a row ends here, and nobody gets it.
     pub async fn claim_operation(
         &self,
         id: Option<Uuid>,
@@ -163,7 +177,7 @@ impl Ledger {
         self.change(Step::ClaimOperation, |doing| async move {
             let mut transaction = self.begin(doing).await?;
             let query = &format!(
-                "SELECT {COLUMNS} FROM operation WHERE (:id IS NULL OR id = :id) \
+                "SELECT {COLUMNS} FROM operation WHERE (id = :id OR (:id IS NULL AND kind <> '{CONSUMERS_RESTART}')) \
                  AND (state = 'waiting' OR (state = 'running' AND lease_until < UTC_TIMESTAMP(6))) \
                  ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED"
             );
@@ -316,7 +330,7 @@ impl Ledger {
     }
 }
 
-fn bytes(id: Uuid) -> Value {
+pub(crate) fn bytes(id: Uuid) -> Value {
     Value::Bytes(id.as_bytes().to_vec())
 }
 

@@ -32,7 +32,7 @@ pub struct Believed {
 }
 
 /// Not while paused: the pause of everything, or of the migration.
-const SENDABLE: &str = "b.status = 'pending' AND (b.not_before IS NULL OR b.not_before <= UTC_TIMESTAMP(6)) \
+pub(crate) const SENDABLE: &str = "b.status = 'pending' AND (b.not_before IS NULL OR b.not_before <= UTC_TIMESTAMP(6)) \
      AND m.paused_at IS NULL AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'export.paused')";
 
 /// Where SQS forgets a message at the latest.

@@ -89,8 +89,8 @@ impl Ledger {
             return Ok(0);
         }
         let statement = &format!(
-            "UPDATE batch SET status = 'pending', attempts = 0, retry_count = retry_count + 1, parked_at = NULL, \
-             enqueued_at = NULL, sends = 0, not_before = NULL \
+            "UPDATE batch SET status = 'pending', attempts = 0, retry_count = retry_count + 1, \
+             retried_at = UTC_TIMESTAMP(6), parked_at = NULL, enqueued_at = NULL, sends = 0, not_before = NULL \
              WHERE status = 'failed' AND parked_at IS NOT NULL AND id IN ({})",
             placeholders(batches.len())
         );

@@ -85,20 +85,6 @@ impl Ledger {
         })
     }
 
-    /// Batches without an attempt left, in the order of their numbers.
-    pub async fn parked_batches(&self, limit: u32) -> Result<Vec<BatchId>, LedgerError> {
-        self.read("list parked batches", |mut reader| async move {
-            let ids: Vec<u64> = reader
-                .rows(
-                    "SELECT id FROM batch WHERE status = 'failed' AND parked_at IS NOT NULL ORDER BY id LIMIT ?",
-                    (limit,),
-                )
-                .await?;
-            Ok(ids.into_iter().map(BatchId).collect())
-        })
-        .await
-    }
-
     /// Gives failed batches that are due another attempt: they are pending and to be sent. Says how many.
     pub async fn retry_failed(&self) -> Result<u64, LedgerError> {
         self.change(Step::RetryFailed, |doing| async move {

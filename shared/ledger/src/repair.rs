@@ -16,17 +16,24 @@ use granary_domain::{
 };
 use granary_steps::Step;
 use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// The migration under which a verification repairs. It is made when it is first needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The migration under which messages are recorded, or batches exported again, that nobody else is responsible for. It is
+/// made when it is first needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RepairMigration {
     /// Its id, chosen by the caller.
     pub id: MigrationId,
-    /// What is verified.
+    /// What is verified, or otherwise looked at.
     pub range: TimeRange,
     /// Messages in a batch at most.
     pub batch_size: u32,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Who asked, or what.
+    pub requested_by: String,
 }
 
 /// What recording came to.
@@ -40,8 +47,6 @@ pub enum FoundAgain {
     /// Somebody cancelled the repair, or is about to read its window as a whole: nothing was written.
     Refused,
 }
-
-const REQUESTED_BY: &str = "verify --repair";
 
 impl Ledger {
     /// Records messages that nobody owns, in one transaction. Those that somebody owns by now, and those of sealed hours,
@@ -105,17 +110,18 @@ pub(crate) async fn ensure_migration(
 ) -> Result<bool, LedgerError> {
     transaction
         .exec_drop(
-            "INSERT INTO migration (id, kind, state, batch_size, range_from, range_to, harvested_to, requested_by, \
-             created_at) VALUES (:id, :kind, :state, :batch_size, :from, :to, :to, :by, UTC_TIMESTAMP(6)) \
+            "INSERT INTO migration (id, kind, state, priority, batch_size, range_from, range_to, harvested_to, requested_by, \
+             created_at) VALUES (:id, :kind, :state, :priority, :batch_size, :from, :to, :to, :by, UTC_TIMESTAMP(6)) \
              ON DUPLICATE KEY UPDATE id = VALUES(id)",
             params! {
                 "id" => uuid(migration.id),
                 "kind" => MigrationKind::Selection.as_str(),
                 "state" => MigrationState::Draining.as_str(),
+                "priority" => u8::from(migration.priority),
                 "batch_size" => migration.batch_size,
                 "from" => at(migration.range.from()),
                 "to" => at(migration.range.to()),
-                "by" => REQUESTED_BY,
+                "by" => &migration.requested_by,
             },
         )
         .await
@@ -161,7 +167,7 @@ async fn window_of(
         range: part,
         filter: None,
         batch_size: migration.batch_size,
-        priority: Priority::NORMAL,
+        priority: migration.priority,
         fence: Fence(row.column("fence")?),
         bookmark: None,
         tally: tally_of(&mut row)?,

@@ -84,9 +84,11 @@ pub struct LeasedWindow {
     pub scan: Scan,
 }
 
+/// What somebody tuned holds for the migration that the schedule asks for. Others have the size that they were asked with.
 pub(crate) const LEASED: &str = "w.id, w.migration_id, w.range_from, w.range_to, w.fence, w.bookmark, w.pages, w.attempts, \
-    w.found, w.recorded, w.adopted, w.owned_elsewhere, w.duplicates, w.without_id, m.source_filter, m.batch_size, \
-    m.priority";
+    w.found, w.recorded, w.adopted, w.owned_elsewhere, w.duplicates, w.without_id, m.source_filter, \
+    COALESCE((SELECT CAST(NULLIF(c.setting, '') AS UNSIGNED) FROM control c \
+    WHERE c.name = 'tune.batchSize' AND m.kind = 'continuous'), m.batch_size) AS batch_size, m.priority";
 
 const CLAIM_TRIES_MAX: u32 = 16;
 

@@ -1,5 +1,8 @@
 //! The jobs there are, and their form in the ledger.
 
+use crate::adopt::AdoptArguments;
+use crate::anew::ReExportArguments;
+use crate::bulk::BulkArguments;
 use crate::purge::PurgeArguments;
 use granary_seeding::SeedArguments;
 use granary_sweep::SweepArguments;
@@ -15,6 +18,12 @@ pub enum Job {
     Sweep(SweepArguments),
     /// Take the rows of hours that have come to their end out of the ledger.
     Purge(PurgeArguments),
+    /// Export batches anew.
+    ReExport(ReExportArguments),
+    /// Record messages that somebody names, or export them anew.
+    Bulk(BulkArguments),
+    /// Give a batch to messages that nobody owns.
+    Adopt(AdoptArguments),
     /// Write test messages.
     Seed(SeedArguments),
     /// Clear all test messages away.
@@ -28,6 +37,12 @@ impl Job {
     pub const SWEEP: &str = "sweep";
     /// What a purge is called in the ledger.
     pub const PURGE: &str = "purge";
+    /// What exporting anew is called in the ledger.
+    pub const RE_EXPORT: &str = "re_export";
+    /// What becomes of named messages is called so in the ledger.
+    pub const BULK: &str = "bulk";
+    /// What giving a batch to messages that nobody owns is called in the ledger.
+    pub const ADOPT: &str = "adopt";
     /// What seeding is called in the ledger.
     pub const SEED: &str = "seed";
     /// What clearing is called in the ledger.
@@ -39,6 +54,9 @@ impl Job {
             Self::Verify(_) => Self::VERIFY,
             Self::Sweep(_) => Self::SWEEP,
             Self::Purge(_) => Self::PURGE,
+            Self::ReExport(_) => Self::RE_EXPORT,
+            Self::Bulk(_) => Self::BULK,
+            Self::Adopt(_) => Self::ADOPT,
             Self::Seed(_) => Self::SEED,
             Self::Clear => Self::CLEAR,
         }
@@ -50,6 +68,9 @@ impl Job {
             Self::Verify(arguments) => serde_json::to_value(arguments),
             Self::Sweep(arguments) => serde_json::to_value(arguments),
             Self::Purge(arguments) => serde_json::to_value(arguments),
+            Self::ReExport(arguments) => serde_json::to_value(arguments),
+            Self::Bulk(arguments) => serde_json::to_value(arguments),
+            Self::Adopt(arguments) => serde_json::to_value(arguments),
             Self::Seed(arguments) => serde_json::to_value(arguments),
             Self::Clear => Ok(json!({})),
         }
@@ -61,6 +82,9 @@ impl Job {
             Self::VERIFY => serde_json::from_value(arguments).map(Self::Verify),
             Self::SWEEP => serde_json::from_value(arguments).map(Self::Sweep),
             Self::PURGE => serde_json::from_value(arguments).map(Self::Purge),
+            Self::RE_EXPORT => serde_json::from_value(arguments).map(Self::ReExport),
+            Self::BULK => serde_json::from_value(arguments).map(Self::Bulk),
+            Self::ADOPT => serde_json::from_value(arguments).map(Self::Adopt),
             Self::SEED => serde_json::from_value(arguments).map(Self::Seed),
             Self::CLEAR => Ok(Self::Clear),
             other => return Err(format!("this version knows no operation {other:?}")),
@@ -72,6 +96,9 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bulk::KnownMessages;
+    use granary_domain::{BatchId, MessageId, Priority};
+    use granary_ledger::ReExportSelection;
 
     #[test]
     fn a_job_survives_the_ledger() {
@@ -97,6 +124,31 @@ mod tests {
                 before: base,
                 dry_run: false,
                 horizon_secs: 604_800,
+                requested_by: "operator".to_owned(),
+            }),
+            Job::ReExport(ReExportArguments {
+                selection: ReExportSelection::Batches(vec![BatchId(7)]),
+                limit: 10,
+                dry_run: false,
+                reason: "a test".to_owned(),
+                requested_by: "operator".to_owned(),
+            }),
+            Job::Bulk(BulkArguments {
+                ids: vec![MessageId::try_from("m-1".to_owned()).unwrap()],
+                known: KnownMessages::ReExport,
+                batch_size: 10,
+                priority: Priority::NORMAL,
+                dry_run: true,
+                reason: None,
+                requested_by: "operator".to_owned(),
+            }),
+            Job::Adopt(AdoptArguments {
+                from: Some(base),
+                to: None,
+                batch_size: 10,
+                limit: 100,
+                dry_run: true,
+                reason: None,
                 requested_by: "operator".to_owned(),
             }),
             Job::Clear,

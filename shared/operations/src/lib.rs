@@ -10,10 +10,16 @@
 //! other failure, a panic too, ends its operation with a text that says why.
 
 mod purge;
+mod anew;
+mod bulk;
+mod adopt;
 mod job;
 mod slice;
 mod desk;
 
+pub use adopt::{AdoptArguments, AdoptReport};
+pub use anew::{ReExportArguments, ReExportReport, WouldLose};
+pub use bulk::{BulkArguments, BulkReport, KnownMessage, KnownMessages};
 pub use desk::{Advanced, AskError, Desk, Outcome};
 pub use job::Job;
 pub use purge::{PurgeArguments, PurgeReport, RefusedHour};

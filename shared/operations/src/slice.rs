@@ -1,7 +1,7 @@
 //! One slice of an operation: step after step, each written down, under a lease that is kept alive.
 
 use crate::purge::{self, PurgeStep};
-use crate::{Desk, Job, Outcome};
+use crate::{Desk, Job, Outcome, adopt, anew, bulk};
 use futures::FutureExt;
 use granary_domain::{Cause, Failure};
 use granary_ledger::{Fenced, Ledger, LedgerError, OperationSlice};
@@ -39,6 +39,14 @@ enum Turn {
     More(Value),
     TooLarge { messages: u64 },
     Done(Value),
+}
+
+/// What one step of a job came to that has no name of its own for it.
+pub(crate) enum Turned<P, R> {
+    /// There is more to do, from here on.
+    More(P),
+    /// The end.
+    Done(R),
 }
 
 impl Desk {
@@ -136,6 +144,13 @@ impl Desk {
                     PurgeStep::Done(report) => written(&report).map(Turn::Done),
                 }
             }
+            Job::ReExport(arguments) => {
+                turn_of(anew::step((&self.ledger, &self.verifier), arguments, read(progress)?).await)
+            }
+            Job::Bulk(arguments) => {
+                turn_of(bulk::step((&self.ledger, &self.verifier), arguments, read(progress)?).await)
+            }
+            Job::Adopt(arguments) => turn_of(adopt::step(&self.ledger, arguments, read(progress)?).await),
             Job::Seed(arguments) => {
                 let step = self.seeder()?.seed_step(arguments, read(progress)?).await;
                 match step.map_err(|error| failure_of(&error, SeedError::cause))? {
@@ -186,6 +201,13 @@ fn unless_refused(fenced: Fenced, outcome: Outcome) -> Result<Outcome, LedgerErr
         Fenced::Done => outcome,
         Fenced::Refused => Outcome::TakenOver,
     })
+}
+
+fn turn_of<P: Serialize, R: Serialize>(step: Result<Turned<P, R>, VerifyError>) -> Result<Turn, Failure> {
+    match step.map_err(|error| failure_of(&error, VerifyError::cause))? {
+        Turned::More(progress) => written(&progress).map(Turn::More),
+        Turned::Done(report) => written(&report).map(Turn::Done),
+    }
 }
 
 fn failure_of<E: std::error::Error>(error: &E, cause: impl FnOnce(&E) -> Cause) -> Failure {

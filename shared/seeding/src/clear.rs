@@ -30,6 +30,9 @@ pub struct ClearReport {
     pub batches: u64,
     /// Objects and manifests deleted.
     pub objects: u64,
+    /// Synthetic jobs that the ledger forgot.
+    #[serde(default)]
+    pub synthetic_jobs: u64,
     /// Batches that hold other messages too, so they and their objects are left: the first 100.
     pub batches_left: BTreeSet<BatchId>,
 }
@@ -56,7 +59,10 @@ pub enum ClearStep {
 impl Seeder {
     /// Clears some thousand seeded documents away, with what became of them.
     pub async fn clear_step(&self, progress: Option<ClearProgress>) -> Result<ClearStep, SeedError> {
-        let mut progress = progress.unwrap_or_default();
+        let mut progress = match progress {
+            Some(progress) => progress,
+            None => self.without_history().await?,
+        };
         let indices = self.indices();
         let Some(index) = indices.get(progress.indices_done) else {
             return Ok(ClearStep::Done(progress.cleared));
@@ -74,6 +80,13 @@ impl Seeder {
         SeedError::unless_all_taken(deleted.failed)?;
         *progress.cleared.documents.entry((*index).to_owned()).or_default() += deleted.indexed;
         Ok(ClearStep::More(progress))
+    }
+
+    /// The beginning: synthetic jobs go first, since nothing depends on them.
+    async fn without_history(&self) -> Result<ClearProgress, SeedError> {
+        let mut progress = ClearProgress::default();
+        progress.cleared.synthetic_jobs = self.ledger.forget_history().await?;
+        Ok(progress)
     }
 
     /// Takes seeded messages out of the archive and out of the ledger.

@@ -134,6 +134,14 @@ impl Source {
         Ok(are_there)
     }
 
+    /// What an export would find now of one document, without its `_source`.
+    pub async fn presence_of(&self, wanted: DocumentRef<'_>) -> Result<Document, SourceError> {
+        let documents = self
+            .look_for(&[wanted], LOOKED_FOR_BYTES_MAX, Extent::Presence)
+            .await?;
+        Ok(documents.into_iter().next().unwrap_or(Document::Missing))
+    }
+
     async fn look_for(
         &self,
         wanted: &[DocumentRef<'_>],

@@ -102,12 +102,45 @@ macro_rules! for_each_step {
 
             /// A migration is cancelled, and a harvester at work for it is fenced off.
             CancelMigration cancel_migration "cancel a migration",
+            /// Windows that dead harvesters held are open.
+            HandBackWindows hand_back_windows "hand windows back",
             /// A stage is paused.
             PauseStage pause_stage "pause a stage",
             /// A stage is no longer paused.
             ResumeStage resume_stage "resume a stage",
+            /// Live settings are what an operator wants them to be.
+            TuneSettings tune_settings "tune settings",
             /// What an operator did is on record.
             RecordAudit record_audit "record an audit entry",
+
+            /// The clock starts a function, or no longer does.
+            SwitchSchedule switch_schedule "switch a schedule",
+            /// A queue starts exporters, or no longer does.
+            SwitchConsumer switch_consumer "switch a consumer",
+            /// It is on record that a queue is purged: what was sent to it has to be sent again.
+            NotePurge note_purge "note that a queue is purged",
+            /// A queue is empty, or will be soon.
+            PurgeQueue purge_queue "purge a queue",
+            /// Batches whose messages were purged wait to be sent.
+            PutBack put_back "put purged batches back",
+            /// What a purge took with it is made good, and nothing is left to do for it.
+            ForgetPurge forget_purge "forget a purge that was made good",
+            /// SQS moves the messages of a dead-letter queue back by itself.
+            MoveDeadLetters move_dead_letters "have dead letters moved back",
+            /// Dead letters are in the queue that they came from.
+            SendDeadLetters send_dead_letters "send dead letters again",
+            /// Dead letters that were sent again are gone from the dead-letter queue.
+            DeleteDeadLetters delete_dead_letters "delete dead letters",
+            /// Probes are expected.
+            ExpectProbes expect_probes "expect probes",
+            /// Probes are in their queue.
+            SendProbes send_probes "send probes",
+            /// A probe has arrived.
+            ReceiveProbe receive_probe "receive a probe",
+            /// Probes of long ago are forgotten.
+            ForgetProbes forget_probes "forget old probes",
+            /// Attempts are counted from now on.
+            ResetCounter reset_counter "reset the counter of attempts",
 
             /// A long job exists, waiting.
             MakeOperation make_operation "make an operation",
@@ -147,6 +180,10 @@ macro_rules! for_each_step {
             ForgetBatch forget_batch "forget a seeded batch",
             /// Seeded messages that nobody owned are gone from the ledger.
             ForgetUnowned forget_unowned "forget seeded messages",
+            /// Synthetic jobs stand in the ledger, finished.
+            MakeHistory make_history "make synthetic jobs",
+            /// Synthetic jobs are gone from the ledger.
+            ForgetHistory forget_history "forget synthetic jobs",
 
             /// The windows in a range that was verified as a whole are verified.
             MarkVerified mark_verified "mark windows as verified",

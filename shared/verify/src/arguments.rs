@@ -74,15 +74,7 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 impl Verifier {
     /// Fixes the scope. It never reaches beyond closed windows: what no harvest has come to yet isn't missing.
     pub(crate) async fn scope_of(&self, arguments: &VerifyArguments) -> Result<Scope, VerifyError> {
-        let lag = SignedDuration::try_from(self.lag).unwrap_or(SignedDuration::ZERO);
-        let newest = self
-            .ledger
-            .now()
-            .await?
-            .saturating_sub(lag)
-            .unwrap_or(Timestamp::MIN);
-        // The source compares whole milliseconds: cut within one, it would leave out what the ledger counts.
-        let newest = Timestamp::from_millisecond(newest.as_millisecond()).unwrap_or(newest);
+        let newest = self.newest().await?;
         match arguments.migration {
             Some(id) => {
                 let migration = self.ledger.migration(id).await?;
@@ -91,6 +83,13 @@ impl Verifier {
             }
             None => self.scope_of_all(arguments, newest).await,
         }
+    }
+
+    /// The instant before which messages have settled at the source.
+    pub(crate) async fn newest(&self) -> Result<Timestamp, VerifyError> {
+        let newest = self.ledger.settled_up_to(self.lag).await?;
+        // The source compares whole milliseconds: cut within one, it would leave out what the ledger counts.
+        Ok(Timestamp::from_millisecond(newest.as_millisecond()).unwrap_or(newest))
     }
 
     async fn scope_of_all(

@@ -24,10 +24,12 @@ mod orphans;
 mod invariants;
 mod quick;
 mod repair;
+mod asked_for;
 mod superseded;
 mod sealed;
 
 pub use arguments::{Repair, Scope, VerifyArguments};
+pub use asked_for::{ExportedAnew, Intent, ShownMessages};
 pub use error::VerifyError;
 pub use limits::Limits;
 pub use progress::{Step, VerifyProgress};

@@ -3,7 +3,7 @@
 use crate::hour::{Fit, HourProgress};
 use crate::look::Look;
 use crate::{Account, Report, Scope, Verdict, Verifier, VerifyArguments, VerifyError};
-use granary_domain::{Hour, MigrationId, TimeRange};
+use granary_domain::{Hour, MigrationId, Priority, TimeRange};
 use granary_ledger::RepairMigration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use std::time::Instant;
 
 /// Messages in a batch of what is harvested again.
 const BATCH_SIZE: u32 = 1_000;
+/// Who asks for what is harvested again.
+const REQUESTED_BY: &str = "verify --repair";
 
 /// How far a verification is: all that a later step needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,8 @@ impl Verifier {
             id: progress.repair_migration,
             range: progress.scope.range,
             batch_size: BATCH_SIZE,
+            priority: Priority::NORMAL,
+            requested_by: REQUESTED_BY.to_owned(),
         };
         let account = &mut progress.account;
         let mut look = Look::new(&progress.scope, hour.range, heir, account, &self.limits);

@@ -110,7 +110,7 @@ impl Verifier {
     }
 
     /// The messages of a batch that its object holds, if that is sound, and that the source no longer has.
-    async fn only_archived(
+    pub(crate) async fn only_archived(
         &self,
         batch: BatchId,
         object: Option<&ObjectKey>,
@@ -176,7 +176,7 @@ impl Verifier {
 }
 
 /// A hit as the ledger takes it; `None`: it has a routing that can't be put on record, as the harvest finds.
-fn seen_message(hit: Hit) -> Option<SeenMessage> {
+pub(crate) fn seen_message(hit: Hit) -> Option<SeenMessage> {
     let routing_fits = hit
         .routing
         .as_ref()

@@ -9,6 +9,8 @@ mod steps;
 mod page;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod operations;
 
 use anyhow::Context;
 

@@ -10,6 +10,8 @@ mod harvesting;
 mod exporting;
 mod reaping;
 mod operating;
+mod desk;
+mod migrating;
 mod network;
 mod recovery;
 

@@ -156,6 +156,16 @@ pub(super) async fn retry_asked_for(stage: &Stage) -> Prepared {
     prepared.asked(request("POST", "/migrate/retry-failed", ""))
 }
 
+pub(super) async fn tuning_asked_for(stage: &Stage) -> Prepared {
+    let prepared = exporting::handed_off(stage).await;
+    prepared.asked(request("POST", "/tune", r#"{"maxAttempts":7,"reason":"test"}"#))
+}
+
+pub(super) async fn history_asked_for(stage: &Stage) -> Prepared {
+    let prepared = exporting::handed_off(stage).await;
+    prepared.asked(request("POST", "/seed/job-status", r#"{"count":3}"#))
+}
+
 /// Test messages in the source, asked for by a migration.
 async fn seeded(stage: &Stage) -> MigrationId {
     let now = Timestamp::now();

@@ -79,6 +79,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
                 harvester(Scene::Due),
                 reaper(Scene::Unsent),
                 reaper(Scene::LostMessage),
+                operator(Scene::PendingAskedFor),
             ];
         }
         Step::MarkUnsent => exporter(Scene::TooEarly),
@@ -98,8 +99,8 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::FailBatch => exporter(Scene::RefusedObject),
         Step::DeferBatch => exporter(Scene::SourceDown),
         Step::HandBackBatch => exporter(Scene::NoTimeLeft),
-        Step::ReapDead => reaper(Scene::DeadWorker),
-        Step::RetryFailed => reaper(Scene::FailedBatch),
+        Step::ReapDead => return vec![reaper(Scene::DeadWorker), operator(Scene::EverythingAskedFor)],
+        Step::RetryFailed => return vec![reaper(Scene::FailedBatch), operator(Scene::EverythingAskedFor)],
         Step::ReleaseCancelled => reaper(Scene::CancelledMigration),
         Step::CompleteMigration => reaper(Scene::Archived),
         Step::RaiseParked | Step::PublishAlert | Step::MarkPublished => reaper(Scene::ParkedBatch),
@@ -115,15 +116,24 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::MoveInspection => reaper(Scene::ManyBatches),
         Step::SweepObject => reaper(Scene::Orphan),
         Step::MarkVerified => reaper(Scene::VerificationOfEverything),
-        Step::RecordFound => reaper(Scene::LeftOutMessage),
-        Step::ReExportBatch => reaper(Scene::LostObject),
+        Step::RecordFound => {
+            return vec![
+                reaper(Scene::LeftOutMessage),
+                operator(Scene::BulkAskedFor),
+                operator(Scene::AdoptionAskedFor),
+            ];
+        }
+        Step::ReExportBatch => return vec![reaper(Scene::LostObject), operator(Scene::ResetAskedFor)],
         Step::ForgetSuperseded => reaper(Scene::ReplacedObject),
         Step::DeleteObject => {
             return vec![reaper(Scene::ReplacedObject), reaper(Scene::SeededAndExported)];
         }
-        Step::ForgetBatch => reaper(Scene::SeededAndExported),
+        Step::ForgetBatch | Step::ForgetHistory => reaper(Scene::SeededAndExported),
+        Step::MakeHistory => operator(Scene::HistoryAskedFor),
+        Step::TuneSettings => operator(Scene::TuningAskedFor),
         Step::ForgetUnowned => reaper(Scene::SeededAndReleased),
         Step::CancelMigration => operator(Scene::CancellationAskedFor),
+        Step::HandBackWindows => operator(Scene::FixAskedFor),
         Step::RecordAudit => {
             return vec![
                 operator(Scene::CancellationAskedFor),
@@ -138,6 +148,20 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::PauseStage => operator(Scene::PauseAskedFor),
         Step::ResumeStage => operator(Scene::ResumeAskedFor),
         Step::UnparkBatches => operator(Scene::RetryAskedFor),
+        Step::SwitchSchedule => operator(Scene::SchedulerStopAskedFor),
+        Step::SwitchConsumer => operator(Scene::RestartAskedFor),
+        Step::NotePurge | Step::PurgeQueue => operator(Scene::EmptyingAskedFor),
+        Step::PutBack => {
+            return vec![operator(Scene::EmptyingAskedFor), reaper(Scene::QueueEmptied)];
+        }
+        Step::ForgetPurge => reaper(Scene::QueueEmptied),
+        Step::MoveDeadLetters | Step::SendDeadLetters | Step::DeleteDeadLetters => {
+            operator(Scene::RedriveAskedFor)
+        }
+        Step::ExpectProbes | Step::SendProbes => operator(Scene::ProbeAskedFor),
+        Step::ReceiveProbe => exporter(Scene::ProbeHandedOff),
+        Step::ForgetProbes => reaper(Scene::OldProbe),
+        Step::ResetCounter => operator(Scene::CounterResetAskedFor),
     };
     vec![plot]
 }

@@ -1,8 +1,8 @@
 //! What happens after an interruption, and what must hold then.
 
-use super::Scene;
 use super::reaping::{let_the_storm_end, send_parked_again};
 use super::scene::{FROM, Prepared, TO};
+use super::{Scene, desk};
 use crate::scenarios::purging;
 use crate::stage::{Document, REAPER_TIMEOUT, Stage};
 use granary_ledger::Stage as Part;
@@ -86,6 +86,14 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
             | Scene::PauseAskedFor
             | Scene::ResumeAskedFor
             | Scene::RetryAskedFor
+            | Scene::TuningAskedFor
+            | Scene::HistoryAskedFor
+            | Scene::FixAskedFor
+            | Scene::ResetAskedFor
+            | Scene::BulkAskedFor
+            | Scene::AdoptionAskedFor
+            | Scene::EverythingAskedFor
+            | Scene::PendingAskedFor
     ) {
         // Without an answer people ask again. It may have been done already.
         let asked_again = stage
@@ -95,6 +103,9 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
             .unwrap();
         let status = asked_again["statusCode"].as_u64();
         assert!(status.is_some_and(|status| status < 500), "{asked_again}");
+    }
+    if desk::ASKED.contains(&scene) {
+        desk::ask_again(stage, scene, prepared).await;
     }
     if scene == Scene::PauseAskedFor {
         assert_eq!(
@@ -130,6 +141,18 @@ pub(super) async fn assert_nothing_is_lost(stage: &Stage, scene: Scene, prepared
     } else {
         stage.assert_archived(&prepared.messages, FROM, TO).await;
     }
+    if scene == Scene::TuningAskedFor {
+        assert_eq!(stage.ledger.tuning().await.unwrap().attempts_max, Some(7));
+        let why: Vec<String> = stage
+            .rows("SELECT DISTINCT reason FROM audit WHERE action = 'tune'")
+            .await;
+        assert_eq!(why, ["test"], "whoever changed it is on record, with the reason");
+    }
+    if scene == Scene::HistoryAskedFor {
+        let jobs = stage.ledger.history().await.unwrap();
+        assert_eq!((jobs.migrations, jobs.operations), (3, 3));
+    }
+    desk::assert_done(stage, scene).await;
     for (what, counting) in NEVER {
         assert_eq!(stage.row::<u64>(counting).await, 0, "{what}");
     }

@@ -1,7 +1,7 @@
 //! What leads to a step: a small world in which the function that is to be interrupted comes to it next.
 
 use super::network::Network;
-use super::{exporting, harvesting, operating, reaping};
+use super::{desk, exporting, harvesting, migrating, operating, reaping};
 use crate::stage::{Addresses, Document, REAPER_TIMEOUT, Stage};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -111,6 +111,40 @@ pub(super) enum Scene {
     ResumeAskedFor,
     /// Somebody has a parked batch tried again.
     RetryAskedFor,
+    /// Somebody switches the harvester's schedule off.
+    SchedulerStopAskedFor,
+    /// Somebody restarts the consumers.
+    RestartAskedFor,
+    /// Somebody empties the queue in which a batch waits.
+    EmptyingAskedFor,
+    /// Somebody did, and died before what was in it was put back.
+    QueueEmptied,
+    /// Somebody moves back what came to the dead-letter queue.
+    RedriveAskedFor,
+    /// Somebody sends a probe.
+    ProbeAskedFor,
+    /// A probe waits in the queue.
+    ProbeHandedOff,
+    /// A probe was sent two days ago.
+    OldProbe,
+    /// Somebody has attempts counted anew.
+    CounterResetAskedFor,
+    /// Somebody changes a live setting while batches wait.
+    TuningAskedFor,
+    /// Somebody wants a history of jobs to look at.
+    HistoryAskedFor,
+    /// Somebody closes what is stuck, while a harvester died with a window in its hands.
+    FixAskedFor,
+    /// Somebody wants everything exported anew.
+    ResetAskedFor,
+    /// Somebody names a message that became visible late.
+    BulkAskedFor,
+    /// Somebody gives a batch to messages that nobody owns.
+    AdoptionAskedFor,
+    /// Somebody has everything done that is due, while a worker died with a batch in its hands.
+    EverythingAskedFor,
+    /// Somebody has sent what is pending.
+    PendingAskedFor,
 }
 
 /// A prepared scene.
@@ -158,7 +192,10 @@ impl Scene {
         if matches!(self, Self::LargeBatch | Self::RefusedPart) {
             return vec![("GRANARY_COMPRESSION", "none".into())];
         }
-        if matches!(self, Self::SeededAndExported | Self::SeededAndReleased) {
+        if matches!(
+            self,
+            Self::SeededAndExported | Self::SeededAndReleased | Self::HistoryAskedFor
+        ) {
             let elasticsearch = Addresses::from_environment().elasticsearch.to_string();
             return vec![
                 ("GRANARY_ALLOW_SEEDING", "true".into()),
@@ -182,6 +219,10 @@ impl Scene {
         REAPER_TIMEOUT
     }
 
+    #[allow(
+        clippy::too_many_lines,
+        reason = "a table: nothing but one arm for each scene"
+    )]
     pub(super) async fn prepare(self, stage: &Stage) -> Prepared {
         match self {
             Self::NewDatabase => harvesting::new_database(stage).await,
@@ -235,6 +276,23 @@ impl Scene {
             Self::PauseAskedFor => operating::pause_asked_for(stage).await,
             Self::ResumeAskedFor => operating::resume_asked_for(stage).await,
             Self::RetryAskedFor => operating::retry_asked_for(stage).await,
+            Self::SchedulerStopAskedFor => desk::scheduler_stop_asked_for(stage).await,
+            Self::RestartAskedFor => desk::restart_asked_for(stage).await,
+            Self::EmptyingAskedFor => desk::emptying_asked_for(stage).await,
+            Self::QueueEmptied => desk::queue_emptied(stage).await,
+            Self::RedriveAskedFor => desk::redrive_asked_for(stage).await,
+            Self::ProbeAskedFor => desk::probe_asked_for(stage).await,
+            Self::ProbeHandedOff => desk::probe_handed_off(stage).await,
+            Self::OldProbe => desk::old_probe(stage).await,
+            Self::CounterResetAskedFor => desk::counter_reset_asked_for(stage).await,
+            Self::TuningAskedFor => operating::tuning_asked_for(stage).await,
+            Self::HistoryAskedFor => operating::history_asked_for(stage).await,
+            Self::FixAskedFor => migrating::fix_asked_for(stage).await,
+            Self::ResetAskedFor => migrating::reset_asked_for(stage).await,
+            Self::BulkAskedFor => migrating::bulk_asked_for(stage).await,
+            Self::AdoptionAskedFor => migrating::adoption_asked_for(stage).await,
+            Self::EverythingAskedFor => migrating::everything_asked_for(stage).await,
+            Self::PendingAskedFor => migrating::pending_asked_for(stage).await,
         }
     }
 }

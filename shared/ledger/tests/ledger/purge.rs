@@ -1,7 +1,7 @@
 //! Purging: what keeps an hour open, what is left of a sealed one, and that nobody records in it again.
 
 use crate::stage::{ATTEMPTS_MAX, Stage, a_day, failure, instant, many, record_page, seen, whole};
-use granary_domain::{BatchId, Hour, IdDigest, MigrationId, TimeRange};
+use granary_domain::{BatchId, Hour, IdDigest, MigrationId, Priority, TimeRange};
 use granary_ledger::{
     ClaimedBatch, ReExport, ReExported, Recorded, RepairMigration, Seal, SealIntent, SealedRange,
 };
@@ -347,6 +347,8 @@ async fn a_batch_of_a_sealed_hour_is_not_exported_again() {
         id: MigrationId(Uuid::now_v7()),
         range: a_day(),
         batch_size: 10,
+        priority: Priority::NORMAL,
+        requested_by: "verify --repair".to_owned(),
     };
     let wanted = ReExport {
         batch: batch.id,

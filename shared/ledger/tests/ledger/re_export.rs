@@ -1,7 +1,7 @@
 //! Exporting again: asked once however often it is asked, and the old object on record until the new one is.
 
 use crate::stage::{ATTEMPTS_MAX, Stage, a_day, failure, object_of, whole};
-use granary_domain::{BatchId, BatchStatus, Fence, Generation, Hour, MigrationId};
+use granary_domain::{BatchId, BatchStatus, Fence, Generation, Hour, MigrationId, Priority};
 use granary_ledger::{Fenced, ReExport, ReExported, RepairMigration, Seal, SealIntent, Settlement, Standing};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ fn heir() -> RepairMigration {
         id: MigrationId::new(),
         range: a_day(),
         batch_size: 1_000,
+        priority: Priority::NORMAL,
+        requested_by: "verify --repair".to_owned(),
     }
 }
 
@@ -29,7 +31,7 @@ async fn row_of(stage: &Stage, batch: BatchId) -> (String, u32, u32, u32) {
 }
 
 /// A batch of three, completed by one attempt.
-async fn completed(stage: &Stage) -> granary_ledger::ClaimedBatch {
+pub(crate) async fn completed(stage: &Stage) -> granary_ledger::ClaimedBatch {
     let batch = stage.claimed().await;
     assert_eq!(
         stage.ledger.settle(&batch, &whole(&batch)).await.unwrap(),
@@ -38,7 +40,7 @@ async fn completed(stage: &Stage) -> granary_ledger::ClaimedBatch {
     batch
 }
 
-async fn parked(stage: &Stage, ids: &[&str]) -> BatchId {
+pub(crate) async fn parked(stage: &Stage, ids: &[&str]) -> BatchId {
     let id = stage.batch(ids).await;
     for _ in 0..ATTEMPTS_MAX {
         stage.database.sql("UPDATE batch SET not_before = NULL").await;

@@ -1,7 +1,7 @@
 //! Recording what a harvest left out: each message once, in an account that adds up.
 
 use crate::stage::{LEASE, Stage, a_day, instant, many, seen};
-use granary_domain::{Hour, MigrationId, TimeRange};
+use granary_domain::{Hour, MigrationId, Priority, TimeRange};
 use granary_ledger::{FoundAgain, RepairMigration};
 
 fn repair(batch_size: u32) -> RepairMigration {
@@ -9,6 +9,8 @@ fn repair(batch_size: u32) -> RepairMigration {
         id: MigrationId::new(),
         range: a_day(),
         batch_size,
+        priority: Priority::NORMAL,
+        requested_by: "verify --repair".to_owned(),
     }
 }
 

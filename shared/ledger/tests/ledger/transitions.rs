@@ -4,7 +4,7 @@
 //! domain's result, an illegal one changes nothing.
 
 use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, Stage, a_day, as_if_claimed, failure, whole};
-use granary_domain::{Batch, BatchId, Fence, Generation, MigrationId, Transition};
+use granary_domain::{Batch, BatchId, Fence, Generation, MigrationId, Priority, Transition};
 use granary_ledger::{ReExport, RepairMigration};
 use std::time::Duration;
 use uuid::Uuid;
@@ -132,6 +132,8 @@ impl Asked {
                     id: MigrationId::new(),
                     range: a_day(),
                     batch_size: 3,
+                    priority: Priority::NORMAL,
+                    requested_by: "verify --repair".to_owned(),
                 };
                 let wanted = ReExport {
                     batch: id,

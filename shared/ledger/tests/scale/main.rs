@@ -11,6 +11,8 @@ mod server;
 #[path = "../synthetic/mod.rs"]
 mod synthetic;
 mod measure;
+mod pages;
+mod batches;
 
 use granary_domain::{Backoff, BatchId, Hour, MigrationKind, ObjectKey, Part, Priority, TimeRange};
 use granary_ledger::{
@@ -58,6 +60,10 @@ async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms()
 
     let mut measures = Measures::default();
     counts(&mut measures, &ledger, &synthetic).await;
+    synthetic.settle_lately(&mut server.connection().await).await;
+    pages::everything(&mut measures, &ledger, &synthetic).await;
+    batches::everything(&mut measures, &ledger, &synthetic).await;
+    synthetic.settle_long_ago(&mut server.connection().await).await;
     queues(&mut measures, &ledger, &synthetic).await;
     evidence(&mut measures, &ledger, &synthetic).await;
     lookups(&mut measures, &ledger, &synthetic).await;

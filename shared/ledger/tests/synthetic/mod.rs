@@ -116,6 +116,29 @@ impl Synthetic {
         .await;
     }
 
+    /// Moves the settling of all completed batches into the last 24 hours, evenly.
+    #[allow(dead_code, reason = "the plans don't need it")]
+    pub(crate) async fn settle_lately(&self, conn: &mut Conn) {
+        let completed = self.first_open() - 1;
+        let statement = format!(
+            "UPDATE batch SET settled_at = UTC_TIMESTAMP(6) - INTERVAL (id * 86000) DIV {completed} SECOND \
+             WHERE status = 'completed'"
+        );
+        sql(conn, &statement).await;
+        sql(conn, "ANALYZE TABLE batch").await;
+    }
+
+    /// Moves it back to where it was.
+    #[allow(dead_code, reason = "the plans don't need it")]
+    pub(crate) async fn settle_long_ago(&self, conn: &mut Conn) {
+        sql(
+            conn,
+            "UPDATE batch SET settled_at = '2026-01-02' WHERE status = 'completed'",
+        )
+        .await;
+        sql(conn, "ANALYZE TABLE batch").await;
+    }
+
     async fn fill_migration(&self, conn: &mut Conn) {
         let hours = self.hours;
         sql(

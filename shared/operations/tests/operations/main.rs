@@ -12,6 +12,7 @@ mod verdicts;
 mod findings;
 mod bisect;
 mod repair;
+mod asked_for;
 mod seeding;
 mod clearing;
 mod desk;

@@ -45,6 +45,21 @@ async fn a_good_source_has_no_problems_whichever_way_it_is_named() {
 }
 
 #[tokio::test]
+async fn people_are_told_which_elasticsearch_it_is_or_that_nothing_answers() {
+    let version = Source::new(settings("x")).unwrap().version().await.unwrap();
+    assert!(
+        version.starts_with(|char: char| char.is_ascii_digit()),
+        "{version}"
+    );
+    let away = SourceSettings {
+        url: "http://127.0.0.1:1".parse().unwrap(),
+        ..settings("x")
+    };
+    let problem = Source::new(away).unwrap().version().await.unwrap_err();
+    assert!(matches!(problem, SourceProblem::Unreachable { .. }), "{problem}");
+}
+
+#[tokio::test]
 async fn h15_every_unfit_mapping_is_reported_at_once_with_its_indices() {
     let stage = Stage::new();
     stage.index("good", plain_mapping()).await;

@@ -3,6 +3,7 @@
 
 mod stage;
 mod paging;
+mod over_time;
 mod documents;
 mod metadata;
 mod check;

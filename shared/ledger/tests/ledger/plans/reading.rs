@@ -4,8 +4,11 @@ use super::SYNTHETIC;
 use super::asking::{Asking, ask};
 use crate::stage::ATTEMPTS_MAX;
 use crate::synthetic::Synthetic;
-use granary_domain::{BatchId, Fence, MessageId, MigrationKind, MigrationState, Part, WindowId};
-use granary_ledger::{BatchSlice, Bounds, Ledger, MigrationFilter, RescanRules};
+use granary_domain::{BatchId, Fence, MessageId, MigrationKind, MigrationState, Outcome, Part, WindowId};
+use granary_ledger::{
+    AlertFilter, AuditFilter, BatchSlice, Bounds, Ledger, MigrationFilter, OperationFilter, OperationState,
+    QueueLane, RescanRules, Stage, TimelineFilter,
+};
 use jiff::SignedDuration;
 use std::time::Duration;
 
@@ -34,12 +37,13 @@ async fn counts(asking: &mut Asking<'_>, ledger: &Ledger) {
     let filter = MigrationFilter {
         state: Some(MigrationState::Open),
         kind: Some(MigrationKind::Continuous),
+        from: Some(cut.from()),
+        to: Some(cut.to()),
         before: None,
         limit: 50,
     };
     ask!(asking, ledger.migrations(filter));
     ask!(asking, ledger.migrations_to_harvest());
-    ask!(asking, ledger.parked_batches(1_000));
     ask!(asking, ledger.lateness(HOUR, None));
     ask!(asking, ledger.lateness(HOUR, Some(id)));
     ask!(asking, ledger.without_time());
@@ -59,6 +63,15 @@ async fn queues(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.believed_queued());
     ask!(asking, ledger.perhaps_lost(HOUR, 100));
     ask!(asking, ledger.surely_lost(100));
+    ask!(asking, ledger.believed_in(QueueLane::Normal));
+    ask!(asking, ledger.noted_purges());
+    ask!(asking, ledger.probes(20));
+    ask!(asking, ledger.attempts_in_flight(BatchId(0), 50));
+    ask!(asking, ledger.in_flight());
+    ask!(asking, ledger.attempt_counter());
+    ask!(asking, ledger.pause_of(Stage::Export));
+    ask!(asking, ledger.settled_by_minute(60));
+    ask!(asking, ledger.oldest_unsent());
     ask!(asking, ledger.messages_of(BatchId(7)));
     ask!(asking, ledger.deferrals());
     ask!(
@@ -119,7 +132,67 @@ async fn invariants(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.inspected_up_to());
 }
 
+/// What the operator's pages ask.
+async fn desk(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let id = SYNTHETIC.migration();
+    let (from, to) = (SYNTHETIC.hour(3).start(), SYNTHETIC.hour(30).start());
+    ask!(asking, ledger.throughput(Duration::from_secs(900), 96));
+    ask!(asking, ledger.oldest_open());
+    // A page of all windows there are has all batches, and reading them from end to end is the best plan then.
+    let windows = TimelineFilter {
+        limit: 5,
+        ..TimelineFilter::default()
+    };
+    ask!(asking, ledger.timeline(&windows));
+    let some_windows = TimelineFilter {
+        from: Some(from),
+        to: Some(to),
+        migration: Some(id),
+        before: Some((to, WindowId(30))),
+        limit: 5,
+    };
+    ask!(asking, ledger.timeline(&some_windows));
+    ask!(asking, ledger.failed_by_cause());
+    ask!(asking, ledger.failure_samples(5));
+    ask!(asking, ledger.exceptions());
+    ask!(asking, ledger.exception_samples(Outcome::Missing, 10));
+    ask!(asking, ledger.exception_samples(Outcome::Quarantined, 10));
+    ask!(asking, ledger.message(&Synthetic::id(99).try_into().unwrap()));
+    ask!(asking, ledger.window(WindowId(7)));
+    ask!(asking, ledger.replaced_exports_of(BatchId(7)));
+    let alerts = AlertFilter {
+        kind: Some("parked".into()),
+        open: Some(true),
+        before: Some(1_000),
+        limit: 50,
+    };
+    ask!(asking, ledger.alerts(&alerts));
+    ask!(asking, ledger.open_alerts());
+    let operations = OperationFilter {
+        kind: Some("verify".into()),
+        states: vec![OperationState::Waiting],
+        before: Some(uuid::Uuid::from_bytes(*b"granaryoperation")),
+        limit: 50,
+    };
+    ask!(asking, ledger.operations_by(&operations));
+    ask!(asking, ledger.verdicts("verify", 5));
+    let audit = AuditFilter {
+        who: Some("operator".into()),
+        action: Some("tune".into()),
+        from: Some(from),
+        to: Some(to),
+        before: Some(1_000),
+        limit: 50,
+    };
+    ask!(asking, ledger.audit_entries(&audit));
+    ask!(asking, ledger.tuning());
+    ask!(asking, ledger.tuned_settings());
+    ask!(asking, ledger.settled_up_to(HOUR));
+    ask!(asking, ledger.history());
+}
+
 async fn people(asking: &mut Asking<'_>, ledger: &Ledger) {
+    desk(asking, ledger).await;
     ask!(asking, ledger.unpublished_alerts(100));
     ask!(asking, ledger.operations("verify", 20));
     ask!(

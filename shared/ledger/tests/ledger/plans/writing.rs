@@ -5,10 +5,11 @@ use super::asking::{Asking, ask};
 use crate::server::Server;
 use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, seen_at, whole};
 use crate::synthetic::Synthetic;
-use granary_domain::{BatchId, Cause, MessageId, MigrationId, MigrationKind, Outcome, Priority};
+use granary_domain::{BatchId, Cause, MessageId, MigrationId, MigrationKind, Outcome, Priority, Setting};
 use granary_ledger::{
     Audit, Claim, ClaimedBatch, Exception, LeasedWindow, Ledger, NewMigration, NewOperation, PageOfMessages,
-    ReExport, Recorded, RepairMigration, RescanRules, Seal, SealIntent, SeenMessage, Stage,
+    QueueLane, ReExport, Recorded, RepairMigration, RescanRules, Seal, SealIntent, SeenMessage,
+    SettingChange, Stage,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -117,6 +118,17 @@ async fn send(asking: &mut Asking<'_>, ledger: &Ledger) {
     let batches: Vec<BatchId> = unsent.iter().map(|unsent| unsent.batch_id).collect();
     ask!(asking, ledger.mark_sent(&batches));
     ask!(asking, ledger.mark_unsent(batches[0]));
+    ask!(asking, ledger.put_back_batches(&batches));
+    ask!(asking, ledger.note_purge(QueueLane::Priority, "test"));
+    let note = ledger.noted_purges().await.unwrap()[0];
+    ask!(asking, ledger.put_back(&note));
+    ask!(asking, ledger.forget_purge(&note));
+    // Bytes that are characters, so that the log shows the id as it is.
+    let probe = Uuid::from_bytes(*b"granary-probe-01");
+    ask!(asking, ledger.expect_probes(QueueLane::Normal, &[probe]));
+    ask!(asking, ledger.receive_probe(probe, "worker"));
+    ask!(asking, ledger.forget_probes(HOUR, 100));
+    ask!(asking, ledger.reset_attempt_counter("test"));
 }
 
 async fn claim(asking: &mut Asking<'_>, ledger: &Ledger, batch: u64) -> ClaimedBatch {
@@ -152,6 +164,10 @@ async fn export(asking: &mut Asking<'_>, ledger: &Ledger) {
     let batch = claim(asking, ledger, first + 4).await;
     ask!(asking, ledger.hand_back(&batch, &failure()));
     ask!(asking, ledger.pause(Stage::Export, "test"));
+    ask!(
+        asking,
+        ledger.pause_because(Stage::Export, "test", Some("a test"))
+    );
     ask!(asking, ledger.resume(Stage::Export));
 }
 
@@ -174,6 +190,8 @@ async fn repair(asking: &mut Asking<'_>, ledger: &Ledger) {
         id: MigrationId(Uuid::from_bytes(*b"granary-repaired")),
         range: a_day(),
         batch_size: 100,
+        priority: Priority::NORMAL,
+        requested_by: "verify --repair".to_owned(),
     };
     let owners = ledger
         .completed_owners_of(&[Synthetic::id(1).try_into().unwrap()])
@@ -228,8 +246,15 @@ async fn alerts(asking: &mut Asking<'_>, ledger: &Ledger) {
         action: "test",
         arguments: serde_json::json!({}),
         effect: None,
+        request_id: Some("request".into()),
+        reason: None,
     };
     ask!(asking, ledger.record_audit(&audit));
+    let change = [SettingChange {
+        setting: Setting::RetryDelayMs,
+        value: Some(5_000),
+    }];
+    ask!(asking, ledger.tune(&change, "test"));
 }
 
 async fn operations(asking: &mut Asking<'_>, ledger: &Ledger) {
@@ -258,6 +283,8 @@ async fn operations(asking: &mut Asking<'_>, ledger: &Ledger) {
 }
 
 async fn clear(asking: &mut Asking<'_>, ledger: &Ledger) {
+    ask!(asking, ledger.make_history(3));
+    ask!(asking, ledger.forget_history());
     ask!(asking, ledger.forget_batch(BatchId(1_000)));
     let ids: Vec<MessageId> = vec!["given up000001".to_owned().try_into().unwrap()];
     ask!(asking, ledger.forget_unowned(&ids));

@@ -1,0 +1,169 @@
+//! The routes that people look at when something is wrong, and the live settings, without any service behind them.
+
+use super::{OPERATOR, VIEWER, ask, ask_at, request};
+use axum::http::StatusCode;
+
+const LOOKS: [&str; 8] = [
+    "GET /overview",
+    "GET /windows",
+    "GET /failures",
+    "GET /alerts",
+    "GET /messages/m-1/trace",
+    "GET /tune",
+    "GET /audit",
+    "GET /operations",
+];
+const CHANGES: [&str; 3] = ["POST /tune", "POST /seed/job-status", "POST /seed/all"];
+
+#[tokio::test]
+async fn s1_nobody_looks_without_a_token_and_a_viewer_changes_nothing() {
+    for route in LOOKS.into_iter().chain(CHANGES).chain(["GET /doctor"]) {
+        let answered = ask(route, None, "").await;
+        assert_eq!(
+            (answered.status, answered.problem()),
+            (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            "{route}"
+        );
+    }
+    for route in CHANGES {
+        let answered = ask(route, Some(VIEWER), "").await;
+        assert_eq!(
+            (answered.status, answered.problem()),
+            (StatusCode::FORBIDDEN, "role-too-small"),
+            "{route}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn s1_a_history_of_jobs_is_seeded_only_where_seeding_is_allowed() {
+    for route in ["POST /seed/job-status", "POST /seed/all"] {
+        let answered = ask(route, Some(OPERATOR), "").await;
+        assert_eq!(
+            (answered.status, answered.problem()),
+            (StatusCode::FORBIDDEN, "seeding-not-allowed"),
+            "{route}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_used_is_named_before_the_ledger_is_asked() {
+    for (line, body, field) in [
+        ("GET /doctor?verbose=true", "", "verbose"),
+        ("GET /overview?verbose=true", "", "verbose"),
+        ("GET /windows?limit=501", "", "limit"),
+        ("GET /windows?from=2026-11-22", "", "from"),
+        (
+            "GET /windows?from=2026-11-22T06:00:00Z&to=2026-11-22T05:00:00Z",
+            "",
+            "from",
+        ),
+        ("GET /windows?migrationId=42", "", "migrationId"),
+        ("GET /windows?state=red", "", "state"),
+        ("GET /windows?cursor=x", "", "cursor"),
+        ("GET /failures?reason=x", "", "reason"),
+        ("GET /alerts?open=perhaps", "", "open"),
+        ("GET /alerts?kind=%C3%BC", "", "kind"),
+        ("GET /alerts?cursor=0", "", "cursor"),
+        ("GET /messages/m-1/trace?line=perhaps", "", "line"),
+        ("GET /messages/m-1/trace?contents=true", "", "contents"),
+        ("GET /messages/trace", "", "id"),
+        ("GET /messages//trace", "", "id"),
+        ("GET /messages/%FF/trace", "", "path"),
+        ("GET /audit?action=%C3%BC", "", "action"),
+        ("GET /audit?from=yesterday", "", "from"),
+        ("GET /audit?limit=0", "", "limit"),
+        ("GET /operations?state=over", "", "state"),
+        ("GET /operations?cursor=x", "", "cursor"),
+        ("POST /tune", "", "maxAttempts"),
+        ("POST /tune", r#"{"maxAttempts":101}"#, "maxAttempts"),
+        (
+            "POST /tune",
+            r#"{"exporterConcurrency":null}"#,
+            "exporterConcurrency",
+        ),
+        ("POST /tune", r#"{"maxAttempts":5,"dryRun":"perhaps"}"#, "dryRun"),
+    ] {
+        let answered = ask(line, Some(OPERATOR), body).await;
+        assert_eq!(
+            answered.problem(),
+            "invalid-parameter",
+            "{line} {body}: {}",
+            answered.body
+        );
+        assert_eq!(answered.body["field"], field, "{line} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_history_has_a_bound() {
+    let allowed = [
+        ("GRANARY_ALLOW_SEEDING", "true"),
+        ("GRANARY_SEED_ES_URL", "http://127.0.0.1:1"),
+    ];
+    let answered = ask_at(
+        &allowed,
+        request("POST /seed/job-status", Some(OPERATOR), r#"{"count":101}"#),
+    )
+    .await;
+    assert_eq!(answered.body["field"], "count");
+    let answered = ask_at(
+        &allowed,
+        request("POST /seed/all", Some(OPERATOR), r#"{"jobs":0}"#),
+    )
+    .await;
+    assert_eq!(answered.body["field"], "jobs");
+}
+
+#[tokio::test]
+async fn an_id_with_any_characters_reaches_the_ledger_and_what_is_no_trace_is_no_route() {
+    for path in ["m-1", "a%2Fb", "a/b", "%20", "%3F%23%25", "%F0%9F%8C%BE", "a%00b"] {
+        let answered = ask(&format!("GET /messages/{path}/trace"), Some(VIEWER), "").await;
+        assert_eq!(
+            (answered.status, answered.problem()),
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            "{path}"
+        );
+        assert_eq!(answered.body["service"], "ledger", "{path}");
+    }
+    let answered = ask("GET /messages/m-1", Some(VIEWER), "").await;
+    assert_eq!(
+        (answered.status, answered.problem()),
+        (StatusCode::NOT_FOUND, "no-such-route")
+    );
+}
+
+#[tokio::test]
+async fn where_everything_is_down_the_doctor_says_so_check_by_check() {
+    let answered = ask("GET /doctor", Some(VIEWER), "").await;
+    assert_eq!(answered.status, StatusCode::OK);
+    assert_eq!(answered.body["status"], "failed", "{}", answered.body);
+    for name in [
+        "elasticsearch",
+        "index",
+        "ledger",
+        "schema",
+        "bucket",
+        "queues",
+        "pauses",
+    ] {
+        let checks = answered.body["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["check"] == name).unwrap();
+        assert_eq!(check["status"], "failed", "{check}");
+        assert!(check["found"].as_str().is_some_and(|found| !found.is_empty()));
+    }
+}
+
+#[tokio::test]
+async fn where_the_ledger_is_down_every_page_says_so() {
+    for route in LOOKS {
+        let answered = ask(route, Some(VIEWER), "").await;
+        assert_eq!(
+            (answered.status, answered.problem()),
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            "{route}: {}",
+            answered.body
+        );
+    }
+}

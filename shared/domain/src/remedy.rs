@@ -1,0 +1,174 @@
+//! What people can do about it: one text for each cause, each outcome and each kind of alert, so that an alert, the API and the
+//! dashboard say the same.
+//!
+//! Not here: whom to tell and when (the reaper decides), nor how things stand. A name that this version doesn't know has a
+//! text as well: it was written by a newer one.
+
+use crate::{Cause, Outcome};
+
+const LOOK: &str = "look at the reason above, and into the log of the harvester and the exporter.";
+
+impl Cause {
+    /// What people can do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::SourceUnavailable => {
+                "see whether Elasticsearch is up, reachable and not overloaded (fewer exporters load it less: \
+                 ExporterConcurrency). Work goes on by itself when it answers; no attempt is used up meanwhile."
+            }
+            Self::SourceRefused => {
+                "Elasticsearch refuses what it is asked: look at mapping, permissions and GRANARY_SOURCE_INDEX. Windows are \
+                 read by themselves when it no longer does."
+            }
+            Self::ArchiveUnavailable => {
+                "see whether S3 is reachable and not throttling. Work goes on by itself when it answers; no attempt is \
+                 used up meanwhile."
+            }
+            Self::ArchiveRefused => {
+                "S3 refuses the request: the reason above names its code and what to allow or correct (permissions on the \
+                 prefix, bucket, region)."
+            }
+            Self::ArchiveConflict => {
+                "something that isn't this batch stands at its key: find out who else writes to the bucket. The batch \
+                 moves on to a new key by itself."
+            }
+            Self::LedgerUnavailable => {
+                "see whether MySQL is overloaded, or short of connections. Work goes on by itself when it answers; no attempt \
+                 is used up meanwhile."
+            }
+            Self::Spool => {
+                "the exporter's temp directory is full or can't be written to: give it more ephemeral storage, or make \
+                 batches smaller (GRANARY_BATCH_SIZE, or batchSize of POST /tune, for windows to come)."
+            }
+            Self::Deadline => {
+                "these batches don't fit into one invocation of the exporter: make batches smaller (GRANARY_BATCH_SIZE, for \
+                 new migrations) or the exporter's timeout longer, and see whether Elasticsearch or S3 is slow."
+            }
+            Self::WorkerDied => {
+                "look for what ended the exporter (out of memory, a crash, a lease lost to a slow ledger) in its log, by the \
+                 worker's id. From the third attempt on messages are fetched one by one, and one that kills is set aside."
+            }
+            Self::Miscount => {
+                "it is a defect, or somebody changed ledger or bucket by hand: pause the export, and look at the batch before \
+                 anything else is changed."
+            }
+            Self::Shutdown | Self::LeaseLost | Self::Unexpected => LOOK,
+        }
+    }
+
+    /// What people can do about a cause by its name, also one of a later version.
+    pub fn remedy_of(name: &str) -> &'static str {
+        name.parse().map_or(LOOK, Self::remedy)
+    }
+}
+
+impl Outcome {
+    /// What people can do about a message that isn't in its batch's object.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Missing => {
+                "nothing, if it was meant to be deleted: it was gone at the source when it was to be exported. Deletions by \
+                 a retention rule mean that exports come too late for it."
+            }
+            Self::Quarantined => {
+                "read the reason, mend the document at the source, then export its batch again (POST /migrate/reset-pending); \
+                 what Elasticsearch gave of it is kept under _quarantine in the bucket."
+            }
+        }
+    }
+}
+
+/// The first line of an alert.
+pub fn alert_headline(kind: &str) -> &str {
+    match kind {
+        "parked" => "batches are parked",
+        "failure_rate" => "too many attempts fail",
+        "failure_rate_over" => "attempts succeed again",
+        "deferred" => "work has been waiting for 30 minutes",
+        "deferred_over" => "nothing waits any more",
+        "documents_late" => "many documents come late",
+        "documents_late_over" => "few documents come late again",
+        "documents_without_time" => "the source has documents without an event time",
+        "documents_without_time_over" => "all documents have an event time again",
+        "invariant" => "what always holds doesn't hold",
+        "archive_conflict" => "an object in the archive is not what it should be",
+        "unreadable_message" => "a message in the queue can't be read",
+        "replaced_object_kept" => "an object was replaced by one that holds less, and both were kept",
+        "consumers_off" => "a restart of the consumers doesn't come to its end",
+        other => other,
+    }
+}
+
+/// What people can do about an alert of a kind, for a cause.
+pub fn alert_remedy(kind: &str, cause: &str) -> String {
+    let text = match kind {
+        "parked" => {
+            let remedy = Cause::remedy_of(cause);
+            return format!(
+                "read the cause above, remove it, then POST /migrate/retry-failed; nothing is lost meanwhile. {cause}: {remedy}"
+            );
+        }
+        "failure_rate" => {
+            "look at the causes in the exporter's log or at GET /failures; failed batches are retried by themselves."
+        }
+        "deferred" => Cause::remedy_of(cause),
+        "documents_late" => {
+            "set GRANARY_HARVEST_LAG_SECONDS (or harvestLagSeconds of POST /tune) to what is named above, if that is worth \
+             waiting for; nothing is lost meanwhile."
+        }
+        "documents_without_time" => {
+            "mend them at the source, or take them out of it by GRANARY_SOURCE_FILTER; `granary status` counts them."
+        }
+        "failure_rate_over" | "deferred_over" | "documents_late_over" | "documents_without_time_over" => {
+            "nothing."
+        }
+        "invariant" => {
+            "it is a defect, or somebody changed ledger or bucket by hand: pause the export, and look at what is named above \
+             before anything else is changed."
+        }
+        "archive_conflict" => {
+            "nothing at once: the batch has a new object. Find out who wrote the other one."
+        }
+        "unreadable_message" => {
+            "look at the dead-letter queue: who else sends to this queue, or was a newer version rolled back?"
+        }
+        "replaced_object_kept" => {
+            "look at both objects: what only the old one holds is gone at the source. Delete the one that you don't want \
+             in S3; queries see both meanwhile."
+        }
+        "consumers_off" => {
+            "look at GET /queue/consumers/status: each look goes on with the restart, and says what it waits for. \
+             POST /queue/consumers/start ends it and switches the consumers on. Nothing is lost, and nothing is exported meanwhile."
+        }
+        _ => "look into the ledger's alert table and the functions' logs.",
+    };
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e9_people_are_told_what_to_do_about_batches_that_do_not_fit() {
+        assert!(Cause::remedy_of("deadline").contains("GRANARY_BATCH_SIZE"));
+        assert!(Cause::remedy_of("source_unavailable").contains("by itself"));
+        assert!(Cause::remedy_of("a cause of a later version").contains("log"));
+    }
+
+    #[test]
+    fn a_parked_batch_is_told_with_the_remedy_of_its_cause() {
+        let text = alert_remedy("parked", "spool");
+        assert!(
+            text.contains("retry-failed") && text.contains(Cause::Spool.remedy()),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_condition_asks_for_nothing() {
+        for kind in ["failure_rate_over", "deferred_over", "documents_late_over"] {
+            assert_eq!(alert_remedy(kind, "x"), "nothing.");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The alerts that there were, for people who look back: which were told, and what they are about still lasts.
+//!
+//! An alert is open if it is about a condition that isn't over, or about a batch that is still parked as it was then.
+//! Anything else is something that happened once. Writing and publishing them is `alert.rs`.
+
+use crate::row::Columns;
+use crate::{Ledger, LedgerError};
+use jiff::Timestamp;
+use mysql_async::{Row, params};
+
+/// An alert as it stands on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertEntry {
+    /// Its number: later ones are higher.
+    pub id: u64,
+    /// `parked`, `failure_rate`, `deferred`, …
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// Alerts of one kind and cause are told together.
+    pub cause: String,
+    /// For people.
+    pub text: String,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// When people were told; `None`: not yet.
+    pub published_at: Option<Timestamp>,
+    /// When the condition was over.
+    pub over_at: Option<Timestamp>,
+    /// Whether what it is about still lasts.
+    pub is_open: bool,
+}
+
+/// Which alerts to list.
+#[derive(Debug, Clone, Default)]
+pub struct AlertFilter {
+    /// Only of this kind.
+    pub kind: Option<String>,
+    /// Only those that are open, or only those that aren't.
+    pub open: Option<bool>,
+    /// Only those before this one (the list is newest first): the cursor.
+    pub before: Option<u64>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// So many parked batches are looked at when open alerts are counted: a page waits for the number.
+pub const PARKED_ALERTS_MAX: u32 = 5_000;
+/// The kinds of alerts about conditions: those that somebody ends with an alert of its own.
+const CONDITIONS: &str = "('failure_rate', 'deferred', 'documents_late', 'documents_without_time')";
+/// Of an alert `a` that isn't about a condition: its batch `b` is still parked as it was then.
+const STILL_PARKED: &str = "a.kind = 'parked' AND b.parked_at IS NOT NULL \
+     AND a.subject_key = CONVERT(CONCAT(b.id, '.', b.generation, '.', b.retry_count) USING ascii)";
+
+impl Ledger {
+    /// Alerts, the newest first.
+    pub async fn alerts(&self, filter: &AlertFilter) -> Result<Vec<AlertEntry>, LedgerError> {
+        let is_open = format!(
+            "((a.over_at IS NULL AND a.kind IN {CONDITIONS}) OR EXISTS (SELECT 1 FROM batch b \
+             WHERE b.id = CAST(SUBSTRING_INDEX(a.subject_key, '.', 1) AS UNSIGNED) AND {STILL_PARKED}))"
+        );
+        let query = &format!(
+            "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at, a.published_at, a.over_at, \
+             {is_open} AS is_open FROM alert a WHERE a.id < :before AND (:kind IS NULL OR a.kind = :kind) \
+             AND (:open IS NULL OR {is_open} = :open) ORDER BY a.id DESC LIMIT :limit"
+        );
+        self.read("list alerts", |mut reader| async move {
+            let rows: Vec<Row> = reader
+                .rows(
+                    query,
+                    params! {
+                        "before" => filter.before.unwrap_or(u64::MAX), "kind" => filter.kind.as_deref(),
+                        "open" => filter.open, "limit" => filter.limit,
+                    },
+                )
+                .await?;
+            rows.into_iter().map(alert_of).collect()
+        })
+        .await
+    }
+
+    /// How many alerts are open, of those about parked batches at most [`PARKED_ALERTS_MAX`].
+    pub async fn open_alerts(&self) -> Result<u64, LedgerError> {
+        let query = &format!(
+            "SELECT (SELECT COUNT(*) FROM alert a WHERE a.over_at IS NULL AND a.kind IN {CONDITIONS}) \
+             + (SELECT COUNT(*) FROM (SELECT id, generation, retry_count, parked_at FROM batch \
+             WHERE status = 'failed' AND parked_at IS NOT NULL LIMIT {PARKED_ALERTS_MAX}) b JOIN alert a ON {STILL_PARKED})"
+        );
+        self.read("count open alerts", |mut reader| async move {
+            Ok(reader.first::<u64>(query, ()).await?.unwrap_or(0))
+        })
+        .await
+    }
+}
+
+fn alert_of(mut row: Row) -> Result<AlertEntry, LedgerError> {
+    Ok(AlertEntry {
+        id: row.column("id")?,
+        kind: row.column("kind")?,
+        subject: row.column("subject_key")?,
+        cause: row.column("cause")?,
+        text: row.column("text")?,
+        created_at: row.instant("created_at")?,
+        published_at: row.instant_or_null("published_at")?,
+        over_at: row.instant_or_null("over_at")?,
+        is_open: row.column("is_open")?,
+    })
+}

@@ -1,0 +1,181 @@
+//! Closing what has come to its end, counting what is due, and describing the database.
+
+use crate::re_export::{completed, parked};
+use crate::stage::{ATTEMPTS_MAX, LEASE, Stage, a_day, failure, many, seen, whole};
+use granary_domain::{MigrationState, TimeRange};
+use granary_ledger::{DueWork, Fenced, Progress};
+use jiff::SignedDuration;
+use std::time::Duration;
+
+async fn state_of(stage: &Stage, window: u64) -> (String, u32) {
+    let query = format!("SELECT state, fence FROM harvest_window WHERE id = {window}");
+    stage.database.row(&query).await
+}
+
+#[tokio::test]
+async fn a_window_is_handed_back_if_its_harvesters_lease_is_over_and_once() {
+    let stage = Stage::new().await;
+    let window = stage.window(10).await;
+    assert_eq!(stage.ledger.windows_of_dead_harvesters(10).await.unwrap(), []);
+    assert_eq!(
+        stage.ledger.hand_back_windows(&[window.id]).await.unwrap(),
+        0,
+        "it is held"
+    );
+    assert_eq!(state_of(&stage, window.id.0).await, ("harvesting".into(), 1));
+    stage
+        .database
+        .sql("UPDATE harvest_window SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND")
+        .await;
+    assert_eq!(
+        stage.ledger.windows_of_dead_harvesters(10).await.unwrap(),
+        [window.id]
+    );
+    assert_eq!(stage.ledger.hand_back_windows(&[window.id]).await.unwrap(), 1);
+    assert_eq!(stage.ledger.hand_back_windows(&[window.id]).await.unwrap(), 0);
+    assert_eq!(stage.ledger.hand_back_windows(&[]).await.unwrap(), 0);
+    assert_eq!(state_of(&stage, window.id.0).await, ("open".into(), 2));
+    assert_eq!(
+        stage.ledger.finish_window(&window).await.unwrap(),
+        Fenced::Refused,
+        "the dead harvester is fenced off"
+    );
+    let again = stage.take_window().await;
+    assert_eq!((again.id, again.fence.0), (window.id, 3));
+}
+
+#[tokio::test]
+async fn a_migration_is_closed_when_nothing_of_it_is_left_to_read_or_to_export() {
+    let stage = Stage::new().await;
+    let mut window = stage.window(10).await;
+    stage.record(&mut window, &[seen("m")]).await;
+    assert_eq!(stage.ledger.harvested_migrations().await.unwrap(), []);
+    stage.ledger.finish_window(&window).await.unwrap();
+    let id = window.migration_id;
+    assert_eq!(stage.ledger.harvested_migrations().await.unwrap(), [id]);
+    assert_eq!(stage.ledger.drain_harvested_migrations().await.unwrap(), 1);
+    assert_eq!(stage.ledger.drained(10).await.unwrap(), [], "a batch is open");
+    assert_eq!(stage.ledger.complete_drained(10).await.unwrap(), []);
+    let batch = stage.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let claimed = stage.claim(batch, "worker").await;
+    stage.ledger.settle(&claimed, &whole(&claimed)).await.unwrap();
+    assert_eq!(stage.ledger.drained(10).await.unwrap(), [id]);
+    assert_eq!(stage.ledger.complete_drained(10).await.unwrap(), [id]);
+    assert_eq!(stage.ledger.complete_drained(10).await.unwrap(), []);
+    let migration = stage.ledger.migration(id).await.unwrap().unwrap();
+    assert_eq!(migration.state, MigrationState::Completed);
+}
+
+#[tokio::test]
+async fn what_a_cancellation_would_release_is_what_it_leaves_to_be_released() {
+    let stage = Stage::new().await;
+    let mut window = stage.window(10).await;
+    stage.record(&mut window, &many("m", 25)).await;
+    let id = window.migration_id;
+    assert_eq!(stage.ledger.releasable_of(id).await.unwrap(), (3, 25));
+    assert_eq!(stage.ledger.batches_to_release().await.unwrap(), 0);
+    stage.ledger.cancel_migration(id).await.unwrap();
+    assert_eq!(stage.ledger.batches_to_release().await.unwrap(), 3);
+    while stage.ledger.release_cancelled().await.unwrap().is_some() {}
+    assert_eq!(stage.ledger.batches_to_release().await.unwrap(), 0);
+    assert_eq!(stage.ledger.releasable_of(id).await.unwrap(), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_due_is_told_apart_from_what_waits_and_what_people_must_send() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.ledger.due_work().await.unwrap(), DueWork::default());
+    parked(&stage, &["parked"]).await;
+    for (id, delay) in [("due", Duration::ZERO), ("waiting", Duration::from_secs(600))] {
+        let batch = stage.batch(&[id]).await;
+        let batch = stage.claim(batch, "worker").await;
+        let failed = stage.ledger.fail(&batch, &failure(), delay, ATTEMPTS_MAX).await;
+        assert_eq!(failed.unwrap(), Fenced::Done);
+    }
+    let dead = stage.batch(&["dead"]).await;
+    stage.claim(dead, "worker").await;
+    stage.let_lease_end(dead).await;
+    let held = stage.batch(&["held"]).await;
+    stage.claim(held, "worker").await;
+    stage.batch(&["unsent"]).await;
+    let sent = stage.batch(&["sent"]).await;
+    stage.ledger.mark_sent(&[sent]).await.unwrap();
+    let due = DueWork {
+        unsent: 1,
+        dead_workers: 1,
+        failed_due: 1,
+        failed_waiting: 1,
+        parked: 1,
+    };
+    assert_eq!(stage.ledger.due_work().await.unwrap(), due);
+    assert_eq!(stage.ledger.dead_batches(10).await.unwrap(), [dead]);
+    stage
+        .ledger
+        .pause(granary_ledger::Stage::Export, "test")
+        .await
+        .unwrap();
+    assert_eq!(
+        stage.ledger.due_work().await.unwrap().unsent,
+        0,
+        "nothing is sent while it is paused"
+    );
+}
+
+#[tokio::test]
+async fn all_messages_are_counted_whatever_their_time() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.ledger.progress_of_all().await.unwrap(), Progress::default());
+    completed(&stage).await;
+    stage.batch(&["w1", "w2"]).await;
+    let all = stage.ledger.progress_of_all().await.unwrap();
+    assert_eq!((all.known, all.success, all.pending), (5, 3, 2));
+    assert_eq!(all, stage.ledger.progress_of(a_day()).await.unwrap());
+}
+
+#[tokio::test]
+async fn rights_that_the_user_has_are_not_missing() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.ledger.missing_rights().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_database_names_its_tables_and_its_clock() {
+    let stage = Stage::new().await;
+    let info = stage.ledger.database_info().await.unwrap();
+    assert!(
+        info.server_version
+            .starts_with(|char: char| char.is_ascii_digit())
+    );
+    let names: Vec<&str> = info.tables.iter().map(|table| table.table.as_str()).collect();
+    for table in ["batch", "message", "migration", "harvest_window", "attempt"] {
+        assert!(names.contains(&table), "{names:?}");
+    }
+    assert!(
+        !names.contains(&"message_status"),
+        "a view has no rows of its own"
+    );
+    let now = stage.ledger.now().await.unwrap();
+    assert!(info.now <= now && now.duration_since(info.now).as_secs() < LEASE.as_secs() as i64);
+}
+
+#[tokio::test]
+async fn the_pace_in_a_range_counts_what_was_settled_of_it_lately() {
+    let stage = Stage::new().await;
+    completed(&stage).await;
+    let pace = stage.ledger.pace_of(a_day(), 60).await.unwrap();
+    assert_eq!(
+        pace.minutes
+            .iter()
+            .map(|minute| (minute.batches, minute.messages))
+            .collect::<Vec<_>>(),
+        [(1, 3)]
+    );
+    assert!(pace.minutes[0].at <= pace.now);
+    let tomorrow = TimeRange::new(a_day().to(), a_day().to() + SignedDuration::from_hours(1)).unwrap();
+    assert_eq!(stage.ledger.pace_of(tomorrow, 60).await.unwrap().minutes, []);
+    stage
+        .database
+        .sql("UPDATE batch SET settled_at = settled_at - INTERVAL 61 MINUTE")
+        .await;
+    assert_eq!(stage.ledger.pace_of(a_day(), 60).await.unwrap().minutes, []);
+}

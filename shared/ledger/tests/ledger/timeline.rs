@@ -1,0 +1,114 @@
+//! Windows along the time line, with what became of their batches.
+
+use crate::stage::{Stage, a_day, failure, instant, seen_at, whole};
+use granary_domain::{BatchId, TimeRange, WindowState};
+use granary_ledger::{TimelineFilter, WindowOnTimeline};
+use jiff::SignedDuration;
+use std::time::Duration;
+
+/// A migration with a window for each of the first hours of the day.
+async fn hours(stage: &Stage, hours: i64) -> granary_domain::MigrationId {
+    let hour = |number| a_day().from() + SignedDuration::from_hours(number);
+    let migration = stage
+        .backfill(TimeRange::new(hour(0), hour(1)).unwrap(), 10)
+        .await;
+    stage
+        .database
+        .sql("UPDATE migration SET range_to = '2026-01-02'")
+        .await;
+    for number in 1..hours {
+        let range = TimeRange::new(hour(number), hour(number + 1)).unwrap();
+        assert!(stage.ledger.open_window(migration, range).await.unwrap());
+    }
+    migration
+}
+
+fn newest(limit: u32) -> TimelineFilter {
+    TimelineFilter {
+        limit,
+        ..TimelineFilter::default()
+    }
+}
+
+fn begins(windows: &[WindowOnTimeline]) -> Vec<i8> {
+    let hour = |window: &WindowOnTimeline| window.range.from().to_zoned(jiff::tz::TimeZone::UTC).hour();
+    windows.iter().map(hour).collect()
+}
+
+#[tokio::test]
+async fn windows_come_newest_first_page_by_page_and_within_the_range_asked_for() {
+    let stage = Stage::new().await;
+    let migration = hours(&stage, 5).await;
+    let windows = stage.ledger.timeline(&newest(2)).await.unwrap();
+    assert_eq!(begins(&windows), [4, 3]);
+    let last = windows.last().unwrap();
+    let page = TimelineFilter {
+        before: Some((last.range.from(), last.id)),
+        ..newest(2)
+    };
+    assert_eq!(begins(&stage.ledger.timeline(&page).await.unwrap()), [2, 1]);
+    let within = TimelineFilter {
+        from: Some(instant("2026-01-01T01:00:00Z")),
+        to: Some(instant("2026-01-01T03:00:00Z")),
+        migration: Some(migration),
+        ..newest(10)
+    };
+    assert_eq!(begins(&stage.ledger.timeline(&within).await.unwrap()), [2, 1]);
+    let of_nobody = TimelineFilter {
+        migration: Some(granary_domain::MigrationId::new()),
+        ..newest(10)
+    };
+    assert!(stage.ledger.timeline(&of_nobody).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn windows_of_two_migrations_that_begin_together_are_both_on_a_page_or_the_next() {
+    let stage = Stage::new().await;
+    stage.backfill(a_day(), 10).await;
+    stage.backfill(a_day(), 10).await;
+    let first = stage.ledger.timeline(&newest(1)).await.unwrap().remove(0);
+    let page = TimelineFilter {
+        before: Some((first.range.from(), first.id)),
+        ..newest(1)
+    };
+    let second = stage.ledger.timeline(&page).await.unwrap().remove(0);
+    assert_ne!(first.id, second.id);
+    assert_eq!(first.range, second.range);
+}
+
+#[tokio::test]
+async fn a_window_counts_its_batches_as_they_are_now() {
+    let stage = Stage::new().await;
+    let mut window = stage.window(2).await;
+    let messages: Vec<_> = (0..8)
+        .map(|number| seen_at(&format!("m{number}"), "2026-01-01T12:00:00Z"))
+        .collect();
+    stage.record(&mut window, &messages).await;
+    stage.ledger.finish_window(&window).await.unwrap();
+    let batches: Vec<u64> = stage.database.rows("SELECT id FROM batch ORDER BY id").await;
+    assert_eq!(batches.len(), 4);
+    let claimed = stage.claim(BatchId(batches[0]), "worker").await;
+    stage.ledger.settle(&claimed, &whole(&claimed)).await.unwrap();
+    let claimed = stage.claim(BatchId(batches[1]), "worker").await;
+    stage
+        .ledger
+        .fail(&claimed, &failure(), Duration::ZERO, 1)
+        .await
+        .unwrap();
+    stage.claim(BatchId(batches[2]), "worker").await;
+    let window = stage.ledger.timeline(&newest(1)).await.unwrap().remove(0);
+    let counted = window.batches;
+    assert_eq!((counted.all, counted.pending, counted.processing), (4, 1, 1));
+    assert_eq!((counted.completed, counted.failed, counted.parked), (1, 1, 1));
+    assert_eq!((counted.open_messages, counted.exported), (6, 2));
+    assert_eq!(
+        (window.state, window.tally.found, window.is_old),
+        (WindowState::Recorded, 8, false)
+    );
+    assert!(counted.are_open() && !window.is_purged);
+    stage
+        .database
+        .sql("UPDATE harvest_window SET created_at = UTC_TIMESTAMP(6) - INTERVAL 61 MINUTE")
+        .await;
+    assert!(stage.ledger.timeline(&newest(1)).await.unwrap()[0].is_old);
+}

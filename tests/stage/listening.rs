@@ -1,0 +1,146 @@
+//! The operator as it runs outside of Lambda, on a port of its own, and the command line that asks it there.
+
+use super::Stage;
+use super::function::binary;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// The first start brings the schema up to date.
+const UP_WITHIN: Duration = Duration::from_secs(30);
+const ENDS_WITHIN: Duration = Duration::from_secs(90);
+
+/// An operator that listens. It ends with this value.
+pub(crate) struct Listening {
+    pub(crate) url: String,
+    _child: Child,
+}
+
+/// How a run of the command line ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    /// Standard output.
+    pub(crate) out: String,
+    /// Standard error.
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// Standard output as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Stage {
+    /// The operator on a port of its own, told these settings on top.
+    pub(crate) async fn listen(&self, settings: &[(&str, &str)]) -> Listening {
+        let mut environment: BTreeMap<String, String> = self.environment.clone();
+        environment.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        environment.insert("GRANARY_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
+        environment.insert("GRANARY_LOG_FORMAT".to_owned(), "json".to_owned());
+        let mut child = Command::new(binary("operator"))
+            .env_clear()
+            .envs(&environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let address = tokio::time::timeout(UP_WITHIN, async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let line: Value = serde_json::from_str(&line).unwrap_or_default();
+                if let Some(address) = line["listen"].as_str() {
+                    return address.to_owned();
+                }
+            }
+            panic!("the operator ended before it listened");
+        });
+        let address = address.await.expect("the operator listens in time");
+        // Its log would fill the pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Listening {
+            url: format!("http://{address}"),
+            _child: child,
+        }
+    }
+}
+
+impl Listening {
+    /// Runs the command line as an operator does: words between blanks.
+    pub(crate) async fn granary(&self, line: &str) -> Said {
+        self.granary_as("operator-token", line).await
+    }
+
+    /// The same, and it must come to its end as it should.
+    pub(crate) async fn done(&self, line: &str) -> Said {
+        let said = self.granary(line).await;
+        assert_eq!(said.code, 0, "granary {line}: {said:?}");
+        said
+    }
+
+    /// What the API answered to it.
+    pub(crate) async fn json(&self, line: &str) -> Value {
+        self.done(&format!("--json {line}")).await.json()
+    }
+
+    /// With another token.
+    pub(crate) async fn granary_as(&self, token: &str, line: &str) -> Said {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let variables = [
+            ("GRANARY_API_URL", self.url.as_str()),
+            ("GRANARY_API_TOKEN", token),
+        ];
+        granary(&words, &variables).await
+    }
+}
+
+/// Runs the command line with nothing in its environment but these.
+pub(crate) async fn granary(arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+    let running = Command::new(binary("granary"))
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(ENDS_WITHIN, running).await;
+    let output = output
+        .unwrap_or_else(|_| panic!("granary {arguments:?} didn't end"))
+        .unwrap();
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The same in a shell, where the program's name is `"$0"`.
+pub(crate) async fn granary_in_a_shell(script: &str, variables: &[(&str, &str)]) -> Said {
+    let running = Command::new("bash")
+        .args(["-c", script])
+        .arg(binary("granary"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(ENDS_WITHIN, running).await;
+    let output = output.expect("it ends in time").unwrap();
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
