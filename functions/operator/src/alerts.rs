@@ -3,7 +3,8 @@
 //! The texts are those that go out by SNS. Nothing is changed here: an alert ends when what it is about does.
 
 use crate::answer::Answer;
-use crate::fields::{PageQuery, QueryFields};
+use crate::fields::QueryFields;
+use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::services::Services;
 use axum::extract::State;
@@ -14,8 +15,6 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
-const LIST_DEFAULT: u32 = 50;
-const LIST_MAX: u32 = 500;
 /// The ledger's column for kinds holds no more, and nothing but ASCII.
 const KIND_BYTES_MAX: usize = 32;
 
@@ -82,7 +81,7 @@ pub(crate) async fn list(
     QueryFields(query): QueryFields,
 ) -> Result<Answer<AlertList>, Problem> {
     query.only(&["kind", "open", "cursor", "limit"])?;
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
+    let page = Page::read(&query)?;
     let open = match query.value("open") {
         Some(_) => Some(query.switch("open")?),
         None => None,
@@ -91,12 +90,10 @@ pub(crate) async fn list(
         kind: query.text("kind")?.map(kind).transpose()?,
         open,
         before: query.number("cursor", 1..=u64::MAX)?,
-        limit: limit + 1,
+        limit: page.rows_to_read(),
     };
     let mut alerts = services.ledger().await?.alerts(&filter).await?;
-    let has_more = alerts.len() > limit as usize;
-    alerts.truncate(limit as usize);
-    let next = alerts.last().filter(|_| has_more).map(|last| last.id.to_string());
+    let next = page.cut(&mut alerts).map(|last| last.id.to_string());
     Ok(Answer::ok(AlertList {
         alerts: alerts.iter().map(shown).collect(),
         count: alerts.len(),

@@ -3,7 +3,8 @@
 //! Nothing is changed here; each route that changes something writes its own entry (`Services::record`).
 
 use crate::answer::Answer;
-use crate::fields::{PageQuery, QueryFields};
+use crate::fields::QueryFields;
+use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::services::Services;
 use axum::extract::State;
@@ -14,8 +15,6 @@ use serde_json::Value;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
-const LIST_DEFAULT: u32 = 50;
-const LIST_MAX: u32 = 500;
 /// The ledger's column for actions holds no more, and nothing but ASCII.
 const ACTION_BYTES_MAX: usize = 64;
 
@@ -81,22 +80,17 @@ pub(crate) async fn list(
     QueryFields(query): QueryFields,
 ) -> Result<Answer<AuditList>, Problem> {
     query.only(&["who", "action", "from", "to", "cursor", "limit"])?;
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
+    let page = Page::read(&query)?;
     let filter = AuditFilter {
         who: query.text("who")?.map(str::to_owned),
         action: query.text("action")?.map(action).transpose()?,
         from: query.instant("from")?,
         to: query.instant("to")?,
         before: query.number("cursor", 1..=u64::MAX)?,
-        limit: limit + 1,
+        limit: page.rows_to_read(),
     };
     let mut entries = services.ledger().await?.audit_entries(&filter).await?;
-    let has_more = entries.len() > limit as usize;
-    entries.truncate(limit as usize);
-    let next = entries
-        .last()
-        .filter(|_| has_more)
-        .map(|last| last.id.to_string());
+    let next = page.cut(&mut entries).map(|last| last.id.to_string());
     Ok(Answer::ok(AuditList {
         count: entries.len(),
         entries: entries.into_iter().map(ShownEntry::from).collect(),

@@ -14,28 +14,12 @@ use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
-use utoipa::IntoParams;
 
 /// What the ledger can write down of time, with an hour left behind each instant.
 const YEARS: RangeInclusive<i16> = 1_000..=9_998;
 
-/// How far into a list, and how much of it.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query, rename_all = "camelCase")]
-#[expect(dead_code, reason = "what the lists read, for the document")]
-pub(crate) struct PageQuery {
-    /// How many at most.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
-}
-
 /// The parameters in a request's body: a JSON object, or nothing at all.
 pub(crate) struct BodyFields(pub(crate) Fields);
-
-/// The parameters in a request's body, and the names of those that are `null`: what is to be taken back.
-pub(crate) struct BodyFieldsAndNulls(pub(crate) Fields, pub(crate) Vec<String>);
 
 /// The parameters in a request's query.
 pub(crate) struct QueryFields(pub(crate) Fields);
@@ -44,6 +28,8 @@ pub(crate) struct QueryFields(pub(crate) Fields);
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     values: Map<String, Value>,
+    /// The names of those that came as `null`: not given, or, where a route says so, to be taken back.
+    nulls: Vec<String>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for BodyFields {
@@ -51,16 +37,6 @@ impl<S: Send + Sync> FromRequest<S> for BodyFields {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         Fields::of_json(&body_of(request, state).await?).map(Self)
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for BodyFieldsAndNulls {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = body_of(request, state).await?;
-        let fields = Fields::of_json(&body)?;
-        Ok(Self(fields, nulls_of(&body)))
     }
 }
 
@@ -72,13 +48,6 @@ async fn body_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, P
         };
         Problem::new(kind, rejection.body_text())
     })
-}
-
-/// The members of an object that are `null`.
-fn nulls_of(body: &[u8]) -> Vec<String> {
-    let members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
-    let nulls = members.into_iter().filter(|(_, value)| value.is_null());
-    nulls.map(|(name, _)| name).collect()
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
@@ -98,7 +67,10 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
                 return Err(Problem::invalid(&name, format!("`{name}` is given twice.")));
             }
         }
-        Ok(Self(Fields { values }))
+        Ok(Self(Fields {
+            values,
+            ..Fields::default()
+        }))
     }
 }
 
@@ -111,9 +83,12 @@ impl Fields {
         let value = serde_json::from_slice(body)
             .map_err(|error| unreadable(format!("The body is not JSON: {error}.")))?;
         match value {
-            Value::Object(values) => Ok(Self {
-                values: values.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-            }),
+            Value::Object(members) => {
+                let (nulls, values): (Map<_, _>, Map<_, _>) =
+                    members.into_iter().partition(|(_, value)| value.is_null());
+                let nulls = nulls.into_iter().map(|(name, _)| name).collect();
+                Ok(Self { values, nulls })
+            }
             Value::Null => Ok(Self::default()),
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Err(unreadable("The body is JSON, but not an object.".to_owned()))
@@ -141,6 +116,11 @@ impl Fields {
             first,
             format!("Unknown: {}. Possible here: {known}.", unknown.join(", ")),
         ))
+    }
+
+    /// The names of the fields that came as `null`.
+    pub(crate) fn nulls(&self) -> &[String] {
+        &self.nulls
     }
 
     /// The raw value of a field.
@@ -251,6 +231,7 @@ where
 {
     let fields = Fields {
         values: Map::from_iter([(name.to_owned(), text.into())]),
+        ..Fields::default()
     };
     let missing = || Problem::invalid(name, format!("`{name}` is missing."));
     fields.number(name, range)?.ok_or_else(missing)

@@ -4,7 +4,8 @@
 
 use crate::answer::Answer;
 use crate::batch_shown::{ShownAttempt, ShownBatch, ShownBatchStatus, url_of};
-use crate::fields::{Fields, PageQuery, QueryFields, number_in_path};
+use crate::fields::{Fields, QueryFields, number_in_path};
+use crate::page::{Page, PageQuery};
 use crate::problem::{Kind, Problem};
 use crate::progress_shown::ShownKind;
 use crate::services::Services;
@@ -18,8 +19,6 @@ use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-const LIST_DEFAULT: u32 = 50;
-const LIST_MAX: u32 = 500;
 const ATTEMPTS_SHOWN_MAX: u32 = 200;
 
 /// Which batches.
@@ -119,16 +118,14 @@ pub(crate) async fn list(
         "cursor",
     ])?;
     let filter = read_filter(&query)?;
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
+    let page = Page::read(&query)?;
     let before = query.number("cursor", 1..=u64::MAX)?.map(BatchId);
     let mut jobs = services
         .ledger()
         .await?
-        .batches(&filter, before, limit + 1)
+        .batches(&filter, before, page.rows_to_read())
         .await?;
-    let has_more = jobs.len() > limit as usize;
-    jobs.truncate(limit as usize);
-    let next_cursor = jobs.last().filter(|_| has_more).map(|last| last.id.0.to_string());
+    let next_cursor = page.cut(&mut jobs).map(|last| last.id.0.to_string());
     Ok(Answer::ok(JobList {
         count: jobs.len(),
         jobs: jobs.iter().map(ShownBatch::from).collect(),
@@ -149,9 +146,9 @@ pub(crate) async fn status(
     let id = BatchId(number_in_path("id", &id, 1..=u64::MAX)?);
     let ledger = services.ledger().await?;
     let batch = batch(ledger, id).await?;
-    let mut attempts = ledger.attempts_of(id, ATTEMPTS_SHOWN_MAX + 1).await?;
-    let has_more_attempts = attempts.len() > ATTEMPTS_SHOWN_MAX as usize;
-    attempts.truncate(ATTEMPTS_SHOWN_MAX as usize);
+    let page = Page::of(ATTEMPTS_SHOWN_MAX);
+    let mut attempts = ledger.attempts_of(id, page.rows_to_read()).await?;
+    let has_more_attempts = page.cut(&mut attempts).is_some();
     Ok(Answer::ok(BatchInFull {
         batch: ShownBatch::from(&batch),
         attempts: attempts.iter().map(ShownAttempt::from).collect(),

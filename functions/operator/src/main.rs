@@ -17,6 +17,7 @@ mod auth;
 mod answer;
 mod problem;
 mod fields;
+mod page;
 mod status_name;
 mod health;
 mod doctor;

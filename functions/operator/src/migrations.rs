@@ -3,11 +3,12 @@
 //! From the ledger alone, by batch rows and windows, never by messages. Nothing is changed here.
 
 use crate::answer::Answer;
-use crate::fields::{PageQuery, QueryFields};
+use crate::fields::QueryFields;
 use crate::jobs::{self, BatchBrief};
 use crate::migrate::migration;
 use crate::migration_request::range_of;
 use crate::pace::{self, ShownPace};
+use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::progress_shown::{
     ShownKind, ShownMigration, ShownMigrationState, ShownProgress, ShownWindowCounts,
@@ -22,9 +23,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
-
-const LIST_DEFAULT: u32 = 50;
-const LIST_MAX: u32 = 500;
 
 /// Which migrations.
 #[derive(IntoParams)]
@@ -108,21 +106,18 @@ pub(crate) async fn list(
     if let (Some(from), Some(to)) = (from, to) {
         range_of(from, to)?;
     }
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
+    let page = Page::read(&query)?;
     let filter = MigrationFilter {
         state: query.parsed::<MigrationState>("status")?,
         kind: kind.or(query.parsed("jobType")?),
         from,
         to,
         before: query.parsed("cursor")?,
-        limit: limit + 1,
+        limit: page.rows_to_read(),
     };
     let mut migrations = services.ledger().await?.migrations(filter).await?;
-    let has_more = migrations.len() > limit as usize;
-    migrations.truncate(limit as usize);
-    let next_cursor = migrations
-        .last()
-        .filter(|_| has_more)
+    let next_cursor = page
+        .cut(&mut migrations)
         .map(|last| last.id.0.simple().to_string());
     Ok(Answer::ok(MigrationList {
         count: migrations.len(),

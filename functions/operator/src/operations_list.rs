@@ -3,8 +3,9 @@
 //! What one of them came to is in `GET /operations/{id}`. Nothing is changed here.
 
 use crate::answer::Answer;
-use crate::fields::{Fields, PageQuery, QueryFields};
+use crate::fields::{Fields, QueryFields};
 use crate::operations::{ShownState, status_url};
+use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::services::Services;
 use axum::extract::State;
@@ -15,8 +16,6 @@ use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-const LIST_DEFAULT: u32 = 50;
-const LIST_MAX: u32 = 500;
 /// The ledger's column for kinds holds no more, and nothing but ASCII.
 const KIND_BYTES_MAX: usize = 32;
 
@@ -80,18 +79,15 @@ pub(crate) async fn list(
     QueryFields(query): QueryFields,
 ) -> Result<Answer<OperationList>, Problem> {
     query.only(&["kind", "state", "cursor", "limit"])?;
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
+    let page = Page::read(&query)?;
     let filter = OperationFilter {
         kind: query.text("kind")?.map(kind).transpose()?,
         states: state(&query)?.into_iter().collect(),
         before: query.parsed("cursor")?,
-        limit: limit + 1,
+        limit: page.rows_to_read(),
     };
     let mut operations = services.ledger().await?.operations_by(&filter).await?;
-    let has_more = operations.len() > limit as usize;
-    operations.truncate(limit as usize);
-    let next = operations.last().filter(|_| has_more);
-    let next = next.map(|last| last.id.simple().to_string());
+    let next = page.cut(&mut operations).map(|last| last.id.simple().to_string());
     Ok(Answer::ok(OperationList {
         operations: operations.iter().map(shown).collect(),
         count: operations.len(),

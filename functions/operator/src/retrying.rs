@@ -7,6 +7,7 @@ use crate::answer::Answer;
 use crate::auth::Role;
 use crate::change::{Change, ChangeBody};
 use crate::fields::{BodyFields, Fields};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::services::{Done, Services};
 use axum::Extension;
@@ -127,9 +128,11 @@ pub(crate) async fn retry(
     filter: &BatchFilter,
     limit: u32,
 ) -> Result<Retried, Problem> {
-    let mut found = ledger.batch_numbers(filter, BatchId(0), limit + 1).await?;
-    let has_more = found.len() > limit as usize;
-    found.truncate(limit as usize);
+    let page = Page::of(limit);
+    let mut found = ledger
+        .batch_numbers(filter, BatchId(0), page.rows_to_read())
+        .await?;
+    let has_more = page.cut(&mut found).is_some();
     let retried = if change.is_dry_run {
         0
     } else {

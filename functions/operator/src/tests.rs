@@ -101,6 +101,32 @@ fn request(line: &str, token: Option<&str>, body: impl Into<Body>) -> Request<Bo
     request.body(body.into()).unwrap()
 }
 
+/// Each of these routes refuses whoever asks with this token, with this status and kind.
+async fn assert_refused<'a>(
+    routes: impl IntoIterator<Item = &'a str>,
+    token: Option<&str>,
+    refusal: (StatusCode, &str),
+) {
+    for route in routes {
+        let answered = ask(route, token, "").await;
+        assert_eq!((answered.status, answered.problem()), refusal, "{route}");
+    }
+}
+
+/// Each of these requests, a line and a body, is refused, and the field at fault is named.
+async fn assert_named(requests: &[(&str, &'static str, &str)]) {
+    for (line, body, field) in requests {
+        let answered = ask(line, Some(OPERATOR), body).await;
+        assert_eq!(
+            answered.problem(),
+            "invalid-parameter",
+            "{line} {body}: {}",
+            answered.body
+        );
+        assert_eq!(answered.body["field"], *field, "{line} {body}");
+    }
+}
+
 #[tokio::test]
 async fn live_answers_without_a_token_and_without_any_service() {
     let answered = ask("GET /health/live", None, "").await;
@@ -164,7 +190,7 @@ async fn s1_nobody_gets_in_where_no_token_is_configured() {
 
 #[tokio::test]
 async fn s1_a_viewer_may_change_nothing() {
-    for route in [
+    let routes = [
         "POST /migrate",
         "DELETE /migrate/cancel/7",
         "POST /seed/some-model",
@@ -172,14 +198,8 @@ async fn s1_a_viewer_may_change_nothing() {
         "DELETE /seed/clear",
         "POST /verify",
         "POST /sweep",
-    ] {
-        let answered = ask(route, Some(VIEWER), "").await;
-        assert_eq!(
-            (answered.status, answered.problem()),
-            (StatusCode::FORBIDDEN, "role-too-small"),
-            "{route}"
-        );
-    }
+    ];
+    assert_refused(routes, Some(VIEWER), (StatusCode::FORBIDDEN, "role-too-small")).await;
 }
 
 #[tokio::test]
@@ -249,7 +269,7 @@ async fn what_is_not_there_is_a_problem_too() {
 
 #[tokio::test]
 async fn a_parameter_that_cannot_be_used_is_named_before_any_service_is_asked() {
-    for (line, body, field) in [
+    assert_named(&[
         ("POST /migrate", r#"{"batchSize":0}"#, "batchSize"),
         ("POST /migrate", r#"{"from":"2026-11-22T06:00:00"}"#, "from"),
         ("POST /migrate", r#"{"filters":{"query":{}}}"#, "filters.query"),
@@ -262,16 +282,8 @@ async fn a_parameter_that_cannot_be_used_is_named_before_any_service_is_asked() 
         ("DELETE /migrate/cancel/x", "", "id"),
         ("POST /sweep", r#"{"apply":true,"olderThan":60}"#, "olderThan"),
         ("GET /operations/x", "", "id"),
-    ] {
-        let answered = ask(line, Some(OPERATOR), body).await;
-        assert_eq!(
-            answered.problem(),
-            "invalid-parameter",
-            "{line} {body}: {}",
-            answered.body
-        );
-        assert_eq!(answered.body["field"], field, "{line} {body}");
-    }
+    ])
+    .await;
 }
 
 #[tokio::test]

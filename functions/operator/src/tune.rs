@@ -8,7 +8,7 @@ use crate::answer::Answer;
 use crate::auth::Role;
 use crate::change::{Change, ChangeBody};
 use crate::config::Config;
-use crate::fields::{BodyFieldsAndNulls, Fields, QueryFields};
+use crate::fields::{BodyFields, Fields, QueryFields};
 use crate::problem::{Kind, Problem};
 use crate::services::{Done, Services};
 use axum::Extension;
@@ -145,9 +145,9 @@ pub(crate) async fn list(
 pub(crate) async fn tune(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
-    BodyFieldsAndNulls(fields, nulls): BodyFieldsAndNulls,
+    BodyFields(fields): BodyFields,
 ) -> Result<Answer<TuneAnswer>, Problem> {
-    let wish = Wish::read(&fields, &nulls)?;
+    let wish = Wish::read(&fields)?;
     let ledger = services.ledger().await?;
     let tuned = ledger.tuned_settings().await?;
     let config = &services.config;
@@ -192,7 +192,8 @@ struct Wish {
 }
 
 impl Wish {
-    fn read(fields: &Fields, nulls: &[String]) -> Result<Self, Problem> {
+    fn read(fields: &Fields) -> Result<Self, Problem> {
+        let nulls = fields.nulls();
         let mut known: Vec<&str> = Setting::ALL.map(Setting::as_str).into();
         known.extend(["dryRun", "reason"]);
         fields.only(&known)?;
@@ -295,14 +296,13 @@ fn of_environment(config: &Config, setting: Setting) -> u64 {
 mod tests {
     use super::*;
 
-    fn read(json: &str, nulls: &[&str]) -> Result<Wish, Problem> {
-        let nulls: Vec<String> = nulls.iter().map(|name| (*name).to_owned()).collect();
-        Wish::read(&Fields::of_json(json.as_bytes()).unwrap(), &nulls)
+    fn read(json: &str) -> Result<Wish, Problem> {
+        Wish::read(&Fields::of_json(json.as_bytes()).unwrap())
     }
 
     #[test]
     fn a_number_tunes_a_setting_and_null_gives_it_back() {
-        let wish = read(r#"{"maxAttempts":"7","dryRun":true}"#, &["batchSize"]).unwrap();
+        let wish = read(r#"{"maxAttempts":"7","batchSize":null,"dryRun":true}"#).unwrap();
         let of = |setting| wish.changes.iter().find(|change| change.setting == setting);
         assert_eq!(of(Setting::MaxAttempts).unwrap().value, Some(7));
         assert_eq!(of(Setting::BatchSize).unwrap().value, None);
@@ -311,17 +311,17 @@ mod tests {
 
     #[test]
     fn what_is_out_of_range_or_unknown_or_nothing_at_all_is_refused_by_name() {
-        for (json, nulls, field) in [
-            (r#"{"maxAttempts":0}"#, &[][..], "maxAttempts"),
-            (r#"{"retryDelayMs":600001}"#, &[][..], "retryDelayMs"),
-            (r#"{"batchSize":10001}"#, &[][..], "batchSize"),
-            (r#"{"harvestLagSeconds":-1}"#, &[][..], "harvestLagSeconds"),
-            (r#"{"exporterConcurrency":5}"#, &[][..], "exporterConcurrency"),
-            ("", &["exporterConcurrency"][..], "exporterConcurrency"),
-            (r#"{"dryRun":true}"#, &[][..], "maxAttempts"),
-            (r#"{"maxAttempts":5,"reason":7}"#, &[][..], "reason"),
+        for (json, field) in [
+            (r#"{"maxAttempts":0}"#, "maxAttempts"),
+            (r#"{"retryDelayMs":600001}"#, "retryDelayMs"),
+            (r#"{"batchSize":10001}"#, "batchSize"),
+            (r#"{"harvestLagSeconds":-1}"#, "harvestLagSeconds"),
+            (r#"{"exporterConcurrency":5}"#, "exporterConcurrency"),
+            (r#"{"exporterConcurrency":null}"#, "exporterConcurrency"),
+            (r#"{"dryRun":true}"#, "maxAttempts"),
+            (r#"{"maxAttempts":5,"reason":7}"#, "reason"),
         ] {
-            assert_eq!(read(json, nulls).unwrap_err().field(), Some(field), "{json}");
+            assert_eq!(read(json).unwrap_err().field(), Some(field), "{json}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::answer::Answer;
 use crate::fields::{Fields, QueryFields};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::services::Services;
 use axum::extract::State;
@@ -18,8 +19,7 @@ use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-const LIST_DEFAULT: u32 = 200;
-const LIST_MAX: u32 = 500;
+const WINDOWS_DEFAULT: u32 = 200;
 /// What the ledger can write down of time.
 const YEARS: RangeInclusive<i16> = 1_000..=9_999;
 
@@ -224,22 +224,20 @@ pub(crate) async fn list(
     QueryFields(query): QueryFields,
 ) -> Result<Answer<WindowList>, Problem> {
     query.only(&["from", "to", "migrationId", "state", "cursor", "limit"])?;
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
+    let page = Page::read_or(&query, WINDOWS_DEFAULT)?;
     let colour = colour(&query)?;
     let filter = TimelineFilter {
         from: query.instant("from")?,
         to: query.instant("to")?,
         migration: query.parsed("migrationId")?,
         before: query.text("cursor")?.map(cursor).transpose()?,
-        limit: limit + 1,
+        limit: page.rows_to_read(),
     };
     if let (Some(from), Some(to)) = (filter.from, filter.to) {
         TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
     }
     let mut windows = services.ledger().await?.timeline(&filter).await?;
-    let has_more = windows.len() > limit as usize;
-    windows.truncate(limit as usize);
-    let next = windows.last().filter(|_| has_more).map(cursor_of);
+    let next = page.cut(&mut windows).map(cursor_of);
     // The colour is no column: a page may have fewer windows than were asked for, and the cursor goes on behind all.
     windows.retain(|window| colour.is_none_or(|colour| colour == Colour::of(window)));
     Ok(Answer::ok(WindowList {

@@ -3,7 +3,8 @@
 use crate::answer::Answer;
 use crate::auth::Role;
 use crate::change::{Change, ChangeBody};
-use crate::fields::{BodyFields, PageQuery, QueryFields};
+use crate::fields::{BodyFields, QueryFields};
+use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::services::{Done, Services};
 use axum::Extension;
@@ -16,9 +17,6 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
-
-const LIST_DEFAULT: u32 = 50;
-const LIST_MAX: u32 = 500;
 
 /// Who is at work.
 #[derive(Debug, Serialize, ToSchema)]
@@ -104,16 +102,11 @@ pub(crate) async fn stats(
     QueryFields(query): QueryFields,
 ) -> Result<Answer<WorkerStats>, Problem> {
     query.only(&["limit", "cursor"])?;
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
+    let page = Page::read(&query)?;
     let after = BatchId(query.number("cursor", 0..=u64::MAX)?.unwrap_or(0));
     let ledger = services.ledger().await?;
-    let mut workers = ledger.attempts_in_flight(after, limit + 1).await?;
-    let has_more = workers.len() > limit as usize;
-    workers.truncate(limit as usize);
-    let next = workers
-        .last()
-        .filter(|_| has_more)
-        .map(|last| last.batch_id.to_string());
+    let mut workers = ledger.attempts_in_flight(after, page.rows_to_read()).await?;
+    let next = page.cut(&mut workers).map(|last| last.batch_id.to_string());
     let in_flight = ledger.in_flight().await?;
     let counter = ledger.attempt_counter().await?;
     Ok(Answer::ok(WorkerStats {

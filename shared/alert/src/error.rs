@@ -1,6 +1,7 @@
 //! What can go wrong with publishing, told by who has to act.
 
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
+use granary_environment::aws::{is_passing, reason};
 use std::error::Error;
 
 /// An alert that SNS didn't take. It stays in the ledger as unpublished.
@@ -72,29 +73,4 @@ impl AlertError {
             }
         }
     }
-}
-
-/// Whether the service or the way to it is at fault, rather than the request.
-fn is_passing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    let SdkError::ServiceError(answer) = error else {
-        return !matches!(error, SdkError::ConstructionFailure(_));
-    };
-    let status = answer.raw().status().as_u16();
-    let code = error.code().unwrap_or_default();
-    status >= 500 || status == 429 || code.contains("Throttl")
-}
-
-/// The service's code and message, or the chain of causes where it gave no answer.
-fn reason<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> String {
-    if let Some(code) = error.code() {
-        return format!("{code}: {}", error.message().unwrap_or("no message"));
-    }
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }

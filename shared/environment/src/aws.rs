@@ -5,7 +5,9 @@
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use std::error::Error;
 use std::time::Duration;
 
 const CONNECT_SECS_MAX: u64 = 3;
@@ -31,4 +33,29 @@ pub async fn sdk_config() -> SdkConfig {
         .retry_config(RetryConfig::standard().with_max_attempts(OPERATION_ATTEMPTS_MAX))
         .load()
         .await
+}
+
+/// Whether an AWS service or the way to it is at fault, rather than the request: it passes by itself.
+pub fn is_passing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let SdkError::ServiceError(answer) = error else {
+        return !matches!(error, SdkError::ConstructionFailure(_));
+    };
+    let status = answer.raw().status().as_u16();
+    let code = error.code().unwrap_or_default();
+    status >= 500 || status == 429 || code.contains("Throttl")
+}
+
+/// An AWS service's code and message, or the chain of causes where it gave no answer.
+pub fn reason<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> String {
+    if let Some(code) = error.code() {
+        return format!("{code}: {}", error.message().unwrap_or("no message"));
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
 }

@@ -3,10 +3,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::fields::TimeResolution;
-use crate::query::{self, ALL_SHARDS, Completeness, Order, SearchBody};
-use crate::wire::{Call, CallBody};
-use elasticsearch::SearchParts;
-use elasticsearch::http::Method;
+use crate::query::{self, Completeness, Order, SearchBody};
 use granary_domain::TimeRange;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -69,18 +66,7 @@ impl Source {
             sort: json!([query::by_time(settings, resolution, order)]),
             ..SearchBody::of(query::messages(settings, range.map(Into::into), filter))
         };
-        let body = CallBody::json(OPERATION, &body)?;
-        let path = SearchParts::Index(&[&settings.index]).url();
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Post,
-            path: &path,
-            query: &ALL_SHARDS,
-            body,
-        };
-        let answer = self.wire().ask(&call).await?;
-        let answer: EdgeAnswer =
-            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
+        let answer: EdgeAnswer = self.search(OPERATION, &body).await?;
         answer.completeness.require(OPERATION)?;
         let first = answer.hits.hits.into_iter().next();
         first

@@ -2,10 +2,8 @@
 
 use crate::Source;
 use crate::error::{SourceError, is_transient, reason_of, types_of};
-use crate::query::ALL_SHARDS;
 use crate::wire::{Call, CallBody};
 use bytes::Bytes;
-use elasticsearch::SearchParts;
 use elasticsearch::http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -229,21 +227,10 @@ impl Source {
         let ids: Vec<&str> = lost.iter().map(|document| document.doc_id).collect();
         let filters = json!([{"ids": {"values": ids}}, {"exists": {"field": "_routing"}}]);
         let query = json!({"size": HITS_MAX, "_source": false, "query": {"bool": {"filter": filters}}});
-        let body = CallBody::json(FIND_ROUTING, &query)?;
-        let path = SearchParts::Index(&[&self.settings().index]).url();
-        let call = Call {
-            operation: FIND_ROUTING,
-            method: Method::Post,
-            path: &path,
-            query: &ALL_SHARDS,
-            body,
-        };
-        let answer = match self.wire().ask(&call).await {
+        let found: Routed = match self.search(FIND_ROUTING, &query).await {
             Err(error) if error.is_unknown_index() => return Ok(HashMap::new()),
-            answer => answer?,
+            found => found?,
         };
-        let found: Routed =
-            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(FIND_ROUTING, &error))?;
         Ok(found
             .hits
             .hits

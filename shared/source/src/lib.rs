@@ -17,6 +17,7 @@ mod problem;
 mod check;
 mod version;
 mod query;
+mod search;
 mod pit;
 mod page;
 mod bounds;

@@ -4,10 +4,7 @@
 
 use crate::Source;
 use crate::error::SourceError;
-use crate::query::{ALL_SHARDS, Completeness, TIME_FORMAT};
-use crate::wire::{Call, CallBody};
-use elasticsearch::SearchParts;
-use elasticsearch::http::Method;
+use crate::query::{Completeness, TIME_FORMAT};
 use granary_domain::MessageId;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -62,20 +59,10 @@ impl Source {
             "size": 1, "_source": false, "track_total_hits": false, "query": {"bool": {"filter": filters}},
             "docvalue_fields": [{"field": settings.time_field, "format": TIME_FORMAT}],
         });
-        let path = SearchParts::Index(&[&settings.index]).url();
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Post,
-            path: &path,
-            query: &ALL_SHARDS,
-            body: CallBody::json(OPERATION, &body)?,
-        };
-        let answer = match self.wire().ask(&call).await {
+        let answer: Answer = match self.search(OPERATION, &body).await {
             Err(error) if error.is_unknown_index() => return Ok(None),
             answer => answer?,
         };
-        let answer: Answer =
-            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
         answer.completeness.require(OPERATION)?;
         Ok(answer.hits.hits.into_iter().next().map(|hit| ShownMessage {
             event_time: hit

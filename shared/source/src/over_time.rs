@@ -5,10 +5,7 @@
 
 use crate::Source;
 use crate::error::SourceError;
-use crate::query::{self, ALL_SHARDS, Completeness, SearchBody};
-use crate::wire::{Call, CallBody};
-use elasticsearch::SearchParts;
-use elasticsearch::http::Method;
+use crate::query::{self, Completeness, SearchBody};
 use granary_domain::TimeRange;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -106,17 +103,7 @@ impl Source {
             aggs: json!({"spans": {"date_histogram": histogram}}),
             ..SearchBody::of(query::messages(settings, Some(range.into()), filter))
         };
-        let path = SearchParts::Index(&[&settings.index]).url();
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Post,
-            path: &path,
-            query: &ALL_SHARDS,
-            body: CallBody::json(OPERATION, &body)?,
-        };
-        let answer = self.wire().ask(&call).await?;
-        let answer: Answer =
-            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
+        let answer: Answer = self.search(OPERATION, &body).await?;
         answer.completeness.require(OPERATION)?;
         let spans = answer.aggregations.spans.buckets.into_iter();
         Ok(spans.filter_map(|bucket| counted(bucket, range, span)).collect())

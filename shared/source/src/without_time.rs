@@ -3,10 +3,7 @@
 
 use crate::Source;
 use crate::error::SourceError;
-use crate::query::{self, ALL_SHARDS, Completeness, SearchBody};
-use crate::wire::{Call, CallBody};
-use elasticsearch::SearchParts;
-use elasticsearch::http::Method;
+use crate::query::{self, Completeness, SearchBody};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -61,17 +58,7 @@ impl Source {
             aggs: json!({"malformed": {"filter": {"term": {"_ignored": settings.time_field}}}}),
             ..SearchBody::of(query::messages_without_time(settings))
         };
-        let path = SearchParts::Index(&[&settings.index]).url();
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Post,
-            path: &path,
-            query: &ALL_SHARDS,
-            body: CallBody::json(OPERATION, &body)?,
-        };
-        let answer = self.wire().ask(&call).await?;
-        let answer: Answer =
-            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
+        let answer: Answer = self.search(OPERATION, &body).await?;
         answer.completeness.require(OPERATION)?;
         Ok(WithoutTime {
             documents: answer.hits.total.value,

@@ -1,6 +1,7 @@
 //! What can go wrong with a switch, told by who has to act.
 
 use aws_sdk_scheduler::error::{ProvideErrorMetadata, SdkError};
+use granary_environment::aws::{is_passing, reason};
 use std::error::Error;
 
 /// A switch that wasn't read or set.
@@ -83,7 +84,7 @@ impl SwitchError {
         let (subject, reason) = (subject.to_owned(), reason(error));
         if error.code() == Some("ResourceInUseException") {
             Self::BeingChanged { subject }
-        } else if is_passing(error) {
+        } else if is_passing(error) || error.code().is_some_and(may_be_asked_again) {
             Self::Unavailable {
                 service,
                 operation,
@@ -101,33 +102,10 @@ impl SwitchError {
     }
 }
 
-/// Whether the service or the way to it is at fault, rather than the request.
-fn is_passing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    let SdkError::ServiceError(answer) = error else {
-        return !matches!(error, SdkError::ConstructionFailure(_));
-    };
-    let status = answer.raw().status().as_u16();
-    let code = error.code().unwrap_or_default();
-    // Two who change one thing at once: the later one may ask again.
-    let is_conflict = matches!(code, "ConflictException" | "ResourceConflictException");
-    status >= 500
-        || status == 429
-        || is_conflict
-        || code.contains("Throttl")
-        || code == "TooManyRequestsException"
-}
-
-/// The service's code and message, or the chain of causes where it gave no answer.
-fn reason<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> String {
-    if let Some(code) = error.code() {
-        return format!("{code}: {}", error.message().unwrap_or("no message"));
-    }
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
+/// Two who change one thing at once, or too often: the later one may ask again.
+fn may_be_asked_again(code: &str) -> bool {
+    matches!(
+        code,
+        "ConflictException" | "ResourceConflictException" | "TooManyRequestsException"
+    )
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 type Batch = (String, bool, u32, u32);
 
 /// A migration, as SQL has it.
-fn sql_id(migration: &str) -> String {
+pub(super) fn sql_id(migration: &str) -> String {
     format!("UNHEX('{}')", migration.replace('-', ""))
 }
 
@@ -19,7 +19,7 @@ async fn batch_of(desk: &Desk, migration: &str) -> Batch {
     desk.deployment.rows(&query).await.pop().expect("it has a batch")
 }
 
-async fn state_of(desk: &Desk, migration: &str) -> String {
+pub(super) async fn state_of(desk: &Desk, migration: &str) -> String {
     let query = format!("SELECT state FROM migration WHERE id = {}", sql_id(migration));
     desk.deployment.rows(&query).await.pop().expect("it is on record")
 }

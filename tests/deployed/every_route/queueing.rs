@@ -1,6 +1,7 @@
 //! What happens to the queues: probes, dead letters, purges. What is in them, SQS says.
 
 use super::super::deployment::variable;
+use super::migrating::{sql_id, state_of};
 use super::switching::triggers_are;
 use super::{Desk, PrivateHour, until};
 use aws_sdk_sqs::types::QueueAttributeName::{
@@ -41,8 +42,8 @@ async fn batches_come_back_from_purged_queues(desk: &Desk) {
     let asked = desk.ask("POST /migrate", &[], hour.asked_for()).await;
     let migration = asked["migrationId"].as_str().expect("a migration has an id");
     let unsent = format!(
-        "SELECT COUNT(*) FROM batch WHERE migration_id = UNHEX('{}') AND status = 'pending' AND enqueued_at IS NULL",
-        migration.replace('-', "")
+        "SELECT COUNT(*) FROM batch WHERE migration_id = {} AND status = 'pending' AND enqueued_at IS NULL",
+        sql_id(migration)
     );
     for (route, queue) in [
         ("DELETE /queue/purge/{queue}", Some("batches")),
@@ -71,14 +72,7 @@ async fn batches_come_back_from_purged_queues(desk: &Desk) {
         json!({ "reason": "a test" }),
     )
     .await;
-    let state: Vec<String> = desk
-        .deployment
-        .rows(&format!(
-            "SELECT state FROM migration WHERE id = UNHEX('{}')",
-            migration.replace('-', "")
-        ))
-        .await;
-    assert_eq!(state, ["cancelled"]);
+    assert_eq!(state_of(desk, migration).await, "cancelled");
 }
 
 /// What arrived, the monitoring shows.

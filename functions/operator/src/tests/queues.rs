@@ -1,6 +1,6 @@
 //! The routes of the scheduler, the consumers and the queues, without any service behind them.
 
-use super::{OPERATOR, VIEWER, ask, ask_at, config_with, request};
+use super::{OPERATOR, VIEWER, ask, ask_at, assert_named, assert_refused, config_with, request};
 use axum::http::StatusCode;
 use serde_json::Value;
 
@@ -31,22 +31,13 @@ const CHANGES: [&str; 12] = [
 
 #[tokio::test]
 async fn s1_nobody_looks_without_a_token_and_a_viewer_changes_nothing() {
-    for route in LOOKS.into_iter().chain(CHANGES) {
-        let answered = ask(route, None, "").await;
-        assert_eq!(
-            (answered.status, answered.problem()),
-            (StatusCode::UNAUTHORIZED, "unauthenticated"),
-            "{route}"
-        );
-    }
-    for route in CHANGES {
-        let answered = ask(route, Some(VIEWER), "").await;
-        assert_eq!(
-            (answered.status, answered.problem()),
-            (StatusCode::FORBIDDEN, "role-too-small"),
-            "{route}"
-        );
-    }
+    assert_refused(
+        LOOKS.into_iter().chain(CHANGES),
+        None,
+        (StatusCode::UNAUTHORIZED, "unauthenticated"),
+    )
+    .await;
+    assert_refused(CHANGES, Some(VIEWER), (StatusCode::FORBIDDEN, "role-too-small")).await;
 }
 
 #[tokio::test]
@@ -89,7 +80,7 @@ async fn what_this_deployment_does_not_have_is_not_possible_and_the_remedy_names
 
 #[tokio::test]
 async fn a_parameter_that_cannot_be_used_is_named_before_any_service_is_asked() {
-    for (line, body, field) in [
+    assert_named(&[
         (
             "POST /migrate/scheduler/stop",
             r#"{"schedule":"exporter"}"#,
@@ -124,16 +115,8 @@ async fn a_parameter_that_cannot_be_used_is_named_before_any_service_is_asked() 
             r#"{"confirmed":true}"#,
             "confirmed",
         ),
-    ] {
-        let answered = ask(line, Some(OPERATOR), body).await;
-        assert_eq!(
-            answered.problem(),
-            "invalid-parameter",
-            "{line} {body}: {}",
-            answered.body
-        );
-        assert_eq!(answered.body["field"], field, "{line} {body}");
-    }
+    ])
+    .await;
 }
 
 #[tokio::test]
@@ -160,14 +143,12 @@ async fn purging_is_refused_without_the_name_of_what_is_purged() {
 
 #[tokio::test]
 async fn a_ledger_that_is_down_is_503_where_it_is_needed_and_a_finding_where_health_is_asked() {
-    for route in ["GET /queue/monitoring", "POST /queue/test-publish"] {
-        let answered = ask(route, Some(OPERATOR), "").await;
-        assert_eq!(
-            (answered.status, answered.problem()),
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            "{route}"
-        );
-    }
+    assert_refused(
+        ["GET /queue/monitoring", "POST /queue/test-publish"],
+        Some(OPERATOR),
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    )
+    .await;
     let answered = ask("GET /queue/consumers/health", Some(VIEWER), "").await;
     assert_eq!(
         (answered.status, &answered.body["status"]),

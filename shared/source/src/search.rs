@@ -1,0 +1,33 @@
+//! One search of the source's index whose answer is small: every shard of it answers, or it fails.
+//!
+//! Not for pages of ids (`page.rs`), documents and metadata (`documents.rs`, `metadata.rs`), whose answers are large. What an answer
+//! has to be complete in, whoever asks says.
+
+use crate::Source;
+use crate::error::SourceError;
+use crate::query::ALL_SHARDS;
+use crate::wire::{Call, CallBody};
+use elasticsearch::SearchParts;
+use elasticsearch::http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+impl Source {
+    /// What a search answers. `operation` is a verb, for errors.
+    pub(crate) async fn search<A: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        body: &impl Serialize,
+    ) -> Result<A, SourceError> {
+        let path = SearchParts::Index(&[&self.settings().index]).url();
+        let call = Call {
+            operation,
+            method: Method::Post,
+            path: &path,
+            query: &ALL_SHARDS,
+            body: CallBody::json(operation, body)?,
+        };
+        let answer = self.wire().ask(&call).await?;
+        serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(operation, &error))
+    }
+}
