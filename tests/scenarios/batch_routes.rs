@@ -1,7 +1,7 @@
 //! Routes that change batches, migrations and windows: what each leaves in the ledger, and that asking twice is asking once.
 
 use super::queue_desk::ask;
-use crate::stage::{Document, EXPORTER_TIMEOUT, FunctionError, HARVESTER_TIMEOUT, Stage, sqs_event};
+use crate::stage::{Document, EXPORTER_TIMEOUT, FunctionError, HARVESTER_TIMEOUT, Stage, request, sqs_event};
 use granary_domain::MigrationId;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -139,6 +139,23 @@ async fn what_a_dead_worker_holds_is_taken_back_where_somebody_asks_and_by_name(
         (&json!(1), &json!(0), &json!([held]))
     );
     assert_eq!(count(&stage, "batch WHERE status = 'in_progress'").await, 1);
+    let dying = stage.another("operator", &[("GRANARY_FAULT", "reap_dead:before")]);
+    let wish = json!({"reason": "it dies"}).to_string();
+    dying
+        .invoke(
+            request("POST", "/migrate/complete-processing", &wish),
+            EXPORTER_TIMEOUT,
+        )
+        .await
+        .expect_err("it dies before it takes anything back");
+    let untold =
+        "audit WHERE action = 'migrate.complete_processing' AND reason = 'it dies' AND effect IS NULL";
+    assert_eq!(
+        count(&stage, untold).await,
+        1,
+        "who wanted it was on record before"
+    );
+    assert_eq!(count(&stage, "batch WHERE status = 'in_progress'").await, 1);
     let taken = answered(&stage, route, json!({"reason": "it was killed"}), 200).await;
     assert_eq!(
         (&taken["takenBack"], &taken["batches"], &taken["isComplete"]),
@@ -150,7 +167,7 @@ async fn what_a_dead_worker_holds_is_taken_back_where_somebody_asks_and_by_name(
     assert_eq!(failed, held);
     assert_eq!(
         reasons(&stage, "migrate.complete_processing").await,
-        [None, Some("it was killed".to_owned())]
+        [None, Some("it dies".to_owned()), Some("it was killed".to_owned())]
     );
     let shown = stage.look_at(&format!("/migrate/batch/{held}")).await;
     assert_eq!(shown["attempts"][0]["outcome"], "reaped");

@@ -303,6 +303,30 @@ async fn a_history_of_jobs_that_is_none_changes_no_verdict_and_goes_when_it_is_c
     done(&stage, "POST", "/seed/job-status", json!({"count": 5})).await;
     assert_eq!(stage.look_at("/seed/stats").await["synthetic"]["migrations"], 5);
 
+    let one = |what, path, body| done(&stage, what, path, body);
+    let foretold = one("POST", "/seed/some-model", json!({"count": 7, "dryRun": true})).await;
+    assert_eq!(
+        (&foretold["dryRun"], &foretold["messages"]),
+        (&json!(true), &json!(7))
+    );
+    let foretold = one("POST", "/seed/bulk/9", json!({"dryRun": true})).await;
+    assert_eq!(
+        (&foretold["dryRun"], &foretold["messages"]),
+        (&json!(true), &json!(9))
+    );
+    let foretold = one("DELETE", "/seed/clear", json!({"dryRun": true})).await;
+    assert_eq!(
+        foretold["synthetic"],
+        json!({"migrations": 5, "operations": 5}),
+        "{foretold}"
+    );
+    let stats = stage.look_at("/seed/stats").await;
+    assert_eq!(
+        (&stats["stats"], &stats["synthetic"]),
+        (&foretold["stats"], &foretold["synthetic"]),
+        "nothing was written or deleted"
+    );
+
     let listed = stage.look_at("/migrate?limit=500").await;
     let of_seed = |migration: &&Value| migration["requestedBy"] == "granary_seed";
     let synthetic: Vec<&Value> = listed["migrations"]
@@ -323,10 +347,15 @@ async fn a_history_of_jobs_that_is_none_changes_no_verdict_and_goes_when_it_is_c
         &stage,
         "DELETE",
         "/seed/clear",
-        json!({"confirm": "yes-clear-all-data"}),
+        json!({"confirm": "yes-clear-all-data", "reason": "they were looked at"}),
     )
     .await;
     assert_eq!(cleared["result"]["syntheticJobs"], 10, "{cleared}");
+    let entries = stage.look_at("/audit?action=seed.clear").await;
+    assert_eq!(
+        entries["entries"][0]["reason"], "they were looked at",
+        "{entries}"
+    );
     assert_eq!(stage.look_at("/seed/stats").await["synthetic"]["migrations"], 0);
     stage.finish().await;
 }

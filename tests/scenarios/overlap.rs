@@ -324,7 +324,7 @@ async fn hold_after_a_page(stage: &Stage, source: &Proxy) {
     stage
         .until(
             "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() \
-             AND id <> CONNECTION_ID() AND info LIKE '%FROM harvest_window%FOR UPDATE%'",
+             AND id <> CONNECTION_ID() AND info LIKE '%FROM harvest_window WHERE%FOR UPDATE%'",
         )
         .await;
     source.stall();

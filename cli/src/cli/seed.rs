@@ -1,5 +1,6 @@
 //! `granary seed`.
 
+use super::Change;
 use clap::Args;
 
 /// Write test messages to the source, count them, or clear them.
@@ -7,7 +8,7 @@ use clap::Args;
 #[command(
     after_help = "Examples:\n  granary seed 20000\n  granary seed 500 --seed 42     the same messages every time\n  \
                   granary seed 500 --hours 48    spread over the last two days\n  granary seed --jobs 10         finished jobs of 1970, to look at\n  \
-                  granary seed --stats\n  granary seed --clear --yes"
+                  granary seed --stats\n  granary seed --clear --dry-run\n  granary seed --clear --yes"
 )]
 pub(crate) struct Seed {
     /// How many messages to write, up to 1,000,000; with --jobs up to 10,000.
@@ -22,11 +23,8 @@ pub(crate) struct Seed {
     /// Write so many finished jobs of 1970 too, which nobody worked on.
     #[arg(long, value_name = "N", conflicts_with_all = ["stats", "clear"], value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) jobs: Option<u8>,
-    /// Say what would be written; with --jobs alone, or with both.
-    #[arg(long, requires = "jobs")]
-    pub(crate) dry_run: bool,
     /// Count the test messages at the source.
-    #[arg(long, conflicts_with_all = ["count", "clear"])]
+    #[arg(long, conflicts_with_all = ["count", "clear", "dry_run", "reason"])]
     pub(crate) stats: bool,
     /// Delete every test message, with what was recorded and archived of it.
     #[arg(long, conflicts_with = "count")]
@@ -34,4 +32,6 @@ pub(crate) struct Seed {
     /// Don't ask before clearing.
     #[arg(long, requires = "clear")]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) change: Change,
 }

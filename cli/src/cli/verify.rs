@@ -39,8 +39,11 @@ pub(crate) struct Verify {
     /// Don't ask before repairing.
     #[arg(long, requires = "repair")]
     pub(crate) yes: bool,
+    /// Why, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
     /// List the verifications before, and start none.
-    #[arg(long, conflicts_with_all = ["migration", "from", "to", "quick", "repair"])]
+    #[arg(long, conflicts_with_all = ["migration", "from", "to", "quick", "repair", "reason"])]
     pub(crate) list: bool,
 }
 
@@ -65,8 +68,11 @@ pub(crate) struct Sweep {
     /// Don't ask before removing.
     #[arg(long, requires = "apply")]
     pub(crate) yes: bool,
+    /// Why, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
     /// List the sweeps before, and start none.
-    #[arg(long, conflicts_with_all = ["apply", "older_than", "include_unknown"])]
+    #[arg(long, conflicts_with_all = ["apply", "older_than", "include_unknown", "reason"])]
     pub(crate) list: bool,
 }
 
@@ -87,4 +93,7 @@ pub(crate) struct Purge {
     /// Don't ask before purging.
     #[arg(long, requires = "apply")]
     pub(crate) yes: bool,
+    /// Why, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }

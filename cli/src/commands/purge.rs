@@ -17,7 +17,11 @@ pub(super) async fn run(session: &Session, options: &Purge) -> anyhow::Result<En
             options.yes,
         )?;
     }
-    let body = json!({ "before": options.before.to_string(), "dryRun": !options.apply });
+    let body = json!({
+        "before": options.before.to_string(),
+        "dryRun": !options.apply,
+        "reason": options.reason,
+    });
     let first = session.api.post("/purge", &body).await?;
     let position = |progress: &Value| Position {
         done: number(&progress["report"]["rowsRemoved"]),

@@ -15,13 +15,7 @@ pub(super) async fn run(session: &Session, options: &Seed) -> anyhow::Result<End
     match options.count {
         _ if options.jobs.is_some() => with_jobs(session, options).await,
         Some(count) => write(session, count, options).await,
-        None if options.clear => {
-            confirm(
-                "Delete all test messages, and what was recorded and archived of them?",
-                options.yes,
-            )?;
-            clear(session).await
-        }
+        None if options.clear => clear(session, options).await,
         None => stats(session).await,
     }
 }
@@ -30,8 +24,12 @@ async fn write(session: &Session, count: u32, options: &Seed) -> anyhow::Result<
     let body = Wish::new()
         .with("seed", options.seed)
         .with("hours", options.hours)
+        .change(&options.change)
         .body();
     let first = session.api.post(&format!("/seed/bulk/{count}"), &body).await?;
+    if options.change.dry_run {
+        return foretold(session, &first, &json!({ "messages": first["messages"] }));
+    }
     let position = |progress: &Value| Position {
         done: number(&progress["next"]),
         total: Some(count.into()),
@@ -47,7 +45,7 @@ async fn write(session: &Session, count: u32, options: &Seed) -> anyhow::Result<
 
 /// Finished jobs to look at, with test messages or without.
 async fn with_jobs(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
-    let wish = Wish::new().with("dryRun", options.dry_run.then_some(true));
+    let wish = Wish::new().change(&options.change);
     let (path, wish) = match options.count {
         Some(count) => {
             let wish = wish
@@ -75,11 +73,18 @@ async fn with_jobs(session: &Session, options: &Seed) -> anyhow::Result<Ending> 
     print(session, &answer, &synthetic)
 }
 
-async fn clear(session: &Session) -> anyhow::Result<Ending> {
-    let first = session
-        .api
-        .delete("/seed/clear", Some(&json!({ "confirm": CONFIRMATION })))
-        .await?;
+async fn clear(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
+    let wish = Wish::new().change(&options.change);
+    if options.change.dry_run {
+        let first = session.api.delete("/seed/clear", Some(&wish.body())).await?;
+        return foretold(session, &first, &first["stats"]);
+    }
+    confirm(
+        "Delete all test messages, and what was recorded and archived of them?",
+        options.yes,
+    )?;
+    let body = wish.with("confirm", Some(CONFIRMATION)).body();
+    let first = session.api.delete("/seed/clear", Some(&body)).await?;
     // How much there is to clear shows only at the end.
     let position = |progress: &Value| {
         let documents = progress["cleared"]["documents"].as_object();
@@ -102,6 +107,12 @@ async fn clear(session: &Session) -> anyhow::Result<Ending> {
 async fn stats(session: &Session) -> anyhow::Result<Ending> {
     let answer = session.api.get("/seed/stats").await?;
     print(session, &answer, &answer["stats"])
+}
+
+/// What would be written or deleted.
+fn foretold(session: &Session, answer: &Value, counts: &Value) -> anyhow::Result<Ending> {
+    session.say_what_became(answer);
+    print(session, answer, counts)
 }
 
 /// Whatever there is to count, one a line.

@@ -35,6 +35,7 @@ pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<En
         "apply": options.apply,
         "olderThan": options.older_than.map(|age| age.as_secs()),
         "includeUnknown": options.include_unknown,
+        "reason": options.reason,
     });
     let first = session.api.post("/sweep", &body).await?;
     let position = |progress: &Value| Position {

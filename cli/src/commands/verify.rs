@@ -70,6 +70,7 @@ fn body_of(options: &Verify) -> Value {
     put("migrationId", options.migration.map(|id| id.to_string()));
     put("from", options.from.map(|from| from.to_string()));
     put("to", options.to.map(|to| to.to_string()));
+    put("reason", options.reason.clone());
     body.insert("quick".to_owned(), options.quick.into());
     if options.repair {
         body.insert("repair".to_owned(), true.into());

@@ -3,7 +3,7 @@
 // What a pointer reads from a column, arrow keys read too, and the numbers stand below as a table for whoever wants them.
 
 import { h } from './element.js';
-import { bytes, clock, count, day, duration, short, time } from './format.js';
+import { bytes, clock, count, counted, day, duration, short, time } from './format.js';
 import { table } from './table.js';
 
 // The columns live in a plane of their own: x in columns, y in thousandths. Texts stand outside, where they aren't stretched.
@@ -25,7 +25,7 @@ export function throughputChart(throughput, name, visit) {
   const pointed = buckets[visit.state.pointed];
   const seconds = throughput?.bucketSeconds ?? MINUTE_MS / 1000;
   const each = seconds * 1000 === MINUTE_MS ? 'minute' : duration(seconds);
-  const summary = `${name}: ${count(total)} messages from ${time(buckets[0]?.at)} on, a column per ${each}.`;
+  const summary = `${name}: ${counted(total, 'message')} from ${time(buckets[0]?.at)} on, a column per ${each}.`;
   const point = (place) => {
     if (visit.state.pointed === place) return;
     visit.state.pointed = place;
@@ -72,7 +72,7 @@ export function byMinute({ minutes, throughput }, now) {
 }
 
 const said = (bucket) =>
-  `${time(bucket.at).slice(5, 16)} · ${count(bucket.messages)} messages · ${count(bucket.batches)} batches${bucket.bytes === undefined ? '' : ` · ${bytes(bucket.bytes)}`}`;
+  `${time(bucket.at).slice(5, 16)} · ${counted(bucket.messages, 'message')} · ${counted(bucket.batches, 'batch', 'batches')}${bucket.bytes === undefined ? '' : ` · ${bytes(bucket.bytes)}`}`;
 
 function columns(buckets, most, pointed) {
   return h(

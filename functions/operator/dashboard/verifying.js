@@ -20,7 +20,6 @@ export const verifyQuestion = ({ migrationId } = {}) => ({
     'Three sets of ids are compared, hour by hour: what the source shows, what the ledger has on record, and what is read back from the objects.',
   ),
   path: '/verify',
-  reason: false,
   fields: [
     ({ fault }) =>
       migrationId

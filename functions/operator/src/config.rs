@@ -1,6 +1,6 @@
 //! What the operator is told by its environment.
 
-use crate::auth::Tokens;
+use crate::web::auth::Tokens;
 use aws_config::SdkConfig;
 use granary_environment::{
     ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,

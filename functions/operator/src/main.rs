@@ -7,66 +7,15 @@
 
 mod config;
 mod services;
-mod lambda;
 mod router;
-mod route;
-mod document;
-mod documents_page;
-mod edge;
-mod auth;
-mod answer;
-mod problem;
-mod fields;
-mod page;
-mod status_name;
-mod health;
-mod doctor;
-mod progress_shown;
-mod batch_shown;
-mod database;
-mod migration_request;
-mod estimate;
-mod foretelling;
-mod pace;
-mod migrate;
-mod migrations;
-mod cancelling;
-mod jobs;
-mod by_status;
-mod retrying;
-mod catching_up;
-mod reset_pending;
-mod bulk;
-mod create_missing;
-mod change;
-mod queue_name;
-mod queue;
-mod queue_health;
-mod monitoring;
-mod workers;
-mod probes;
-mod redrive;
-mod purge_queue;
-mod scheduler;
-mod consumers;
-mod restart;
-mod source;
-mod operations;
-mod seed;
-mod verify;
-mod sweep;
-mod purge;
-mod steering;
-mod tune;
-mod overview;
-mod windows;
-mod failures;
-mod alerts;
-mod trace;
-mod audit;
-mod operations_list;
-mod bundle;
-mod dashboard;
+mod web;
+mod pages;
+mod looking;
+mod migrating;
+mod queueing;
+mod switching;
+mod operating;
+mod seeding;
 
 #[cfg(test)]
 mod tests;
@@ -85,8 +34,8 @@ async fn main() -> anyhow::Result<()> {
     })?;
     let listen = config.listen;
     let router = router::router(Arc::new(Services::new(config, &aws)?));
-    if lambda::is_where_we_run() {
-        return lambda::run(router).await;
+    if web::lambda::is_where_we_run() {
+        return web::lambda::run(router).await;
     }
     let listener = tokio::net::TcpListener::bind(listen)
         .await

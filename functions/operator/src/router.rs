@@ -1,9 +1,18 @@
 //! The table of routes.
 
-use crate::problem::{Kind, Problem};
-use crate::route::{Route, routes};
+use crate::looking::{alerts, audit, database, doctor, failures, health, overview, source, trace, windows};
+use crate::migrating::{
+    bulk, cancelling, catching_up, create_missing, jobs, migrate, migrations, reset_pending, retrying,
+};
+use crate::operating::{operations, operations_list, purge, sweep, verify};
+use crate::pages::{dashboard, documents_page};
+use crate::queueing::{monitoring, probes, purge_queue, queue, queue_health, redrive, workers};
+use crate::seeding::{seed, seed_clear, seed_jobs};
 use crate::services::Services;
-use crate::{auth, dashboard, documents_page, edge};
+use crate::switching::{consumers, restart, scheduler, steering, tune};
+use crate::web::problem::{Kind, Problem};
+use crate::web::route::{Route, routes};
+use crate::web::{auth, document, edge};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
@@ -152,10 +161,10 @@ fn test_data() -> Vec<Route> {
     routes![
         seed::some,
         seed::bulk,
-        seed::job_status,
-        seed::all,
+        seed_jobs::job_status,
+        seed_jobs::all,
         seed::stats,
-        seed::clear,
+        seed_clear::clear,
     ]
 }
 

@@ -3,10 +3,10 @@
 //! Nothing is connected before a route needs it, so that a ledger that is down at a cold start doesn't take
 //! `/health` with it.
 
-use crate::auth::Role;
 use crate::config::Config;
-use crate::edge;
-use crate::problem::Problem;
+use crate::web::auth::Role;
+use crate::web::edge;
+use crate::web::problem::Problem;
 use anyhow::Context;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -93,21 +93,39 @@ impl Services {
         Ok(connected.await?)
     }
 
-    /// Writes down what somebody did. It is part of the doing: where it fails, the request fails. A `reason` among the
-    /// arguments is why.
+    /// Writes down what somebody does, before it is done where that can be said. It is part of the doing: where it fails,
+    /// the request fails. A `reason` among the arguments is why.
     pub(crate) async fn record(&self, done: Done) -> Result<(), Problem> {
-        let reason = done
-            .arguments
-            .get("reason")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        self.write_down(done.by, done.action, &done.arguments, Some(done.effect))
+            .await
+    }
+
+    /// Writes down that somebody begins what shows its effect only when it is done: `record`, with the same arguments,
+    /// says it then.
+    pub(crate) async fn record_begun(
+        &self,
+        by: Role,
+        action: &'static str,
+        arguments: &Value,
+    ) -> Result<(), Problem> {
+        self.write_down(by, action, arguments, None).await
+    }
+
+    async fn write_down(
+        &self,
+        by: Role,
+        action: &'static str,
+        arguments: &Value,
+        effect: Option<Value>,
+    ) -> Result<(), Problem> {
+        let reason = arguments.get("reason").and_then(Value::as_str);
         let audit = Audit {
             request_id: edge::request_id(),
-            reason,
-            who: done.by.to_string(),
-            action: done.action,
-            arguments: done.arguments,
-            effect: Some(done.effect),
+            reason: reason.map(str::to_owned),
+            who: by.to_string(),
+            action,
+            arguments: arguments.clone(),
+            effect,
         };
         Ok(self.ledger().await?.record_audit(&audit).await?)
     }

@@ -2,7 +2,7 @@
 //!
 //! A row is the same row if request, action and arguments are the same: whoever writes it again after a lost answer finds
 //! it. What was done stands in `effect` as it was seen when it was done; a repetition that sees it done already doesn't
-//! overwrite that. Not responsible for what is worth recording (the operator decides), nor for the rows' end: nothing
+//! overwrite that. What shows its effect only at its end is written without one first, and again with it. Not responsible for what is worth recording (the operator decides), nor for the rows' end: nothing
 //! removes them.
 
 use crate::error::During;
@@ -22,7 +22,7 @@ pub struct Audit {
     pub action: &'static str,
     /// With which arguments.
     pub arguments: serde_json::Value,
-    /// What it changed.
+    /// What it changed; `None` while that isn't known.
     pub effect: Option<serde_json::Value>,
     /// The request it was done by; `None`: each call writes a row of its own.
     pub request_id: Option<String>,
@@ -90,7 +90,7 @@ impl Ledger {
             conn.exec_drop(
                 "INSERT INTO audit (at, who, action, arguments, effect, request_id, reason, once_key) \
                  VALUES (UTC_TIMESTAMP(6), :who, :action, :arguments, :effect, :request, :reason, \
-                 UNHEX(SHA2(:once, 256))) ON DUPLICATE KEY UPDATE id = id",
+                 UNHEX(SHA2(:once, 256))) ON DUPLICATE KEY UPDATE effect = COALESCE(effect, VALUES(effect))",
                 params! {
                     "who" => &audit.who, "action" => audit.action, "arguments" => arguments,
                     "effect" => audit.effect.as_ref().map(ToString::to_string),

@@ -138,7 +138,10 @@ async fn seeding_is_refused_where_it_is_off_and_jobs_are_made_where_it_is_on() {
     assert_eq!(count(&stage, "migration").await, before);
     operator.done("seed --jobs 3").await;
     assert_eq!(count(&stage, "migration").await, before + 3);
+    operator.done("seed 5 --dry-run").await;
     operator.done("seed --stats").await;
+    operator.done("seed --clear --dry-run").await;
+    assert_eq!(count(&stage, "migration").await, before + 3);
     operator.done("seed --clear --yes").await;
     assert_eq!(count(&stage, "migration").await, before);
     stage.backfill(FROM, TO).await;

@@ -5,13 +5,15 @@
 //! Lambda does.
 
 use super::{FROM, NOON, TO, assert_archived_in_peace, assert_recovered, indexed};
-use crate::stage::{Document, Proxy, Stage, sqs_event};
-use serde_json::json;
+use crate::stage::{Document, Proxy, Stage, request, sqs_event};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const LATENCY: Duration = Duration::from_millis(15);
 /// Of an invocation that meets the fault.
 const SHORT: Duration = Duration::from_secs(6);
+/// How long API Gateway waits.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(29);
 /// A heartbeat gives up after two thirds of it, within a short invocation.
 const LEASE: (&str, &str) = ("GRANARY_LEASE_SECONDS", "6");
 
@@ -153,6 +155,39 @@ async fn h7_an_elasticsearch_that_is_silent_or_half_open_costs_no_attempt() {
     let (stage, _network, messages) = outlast("net-es", ELASTICSEARCH).await;
     assert_no_attempt_was_burnt(&stage).await;
     assert_outlasted(stage, &messages).await;
+}
+
+/// Whoever asks for a long job while Elasticsearch is silent isn't kept until API Gateway hangs up: the job is on record,
+/// and goes on once it can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h7_who_asks_while_elasticsearch_is_silent_hears_of_the_operation_in_time() {
+    let mut stage = Stage::new("net-ask").await;
+    let messages = indexed(&stage).await;
+    let network = lay(&mut stage, &[ELASTICSEARCH]).await.remove(0);
+    stage.backfill(FROM, TO).await;
+    stage.run_until_quiet().await;
+    network.stall();
+    let wish = json!({ "from": FROM, "to": TO, "reason": "the network is ill" }).to_string();
+    let answer = stage
+        .operator
+        .invoke(request("POST", "/verify", &wish), GATEWAY_TIMEOUT)
+        .await
+        .expect("it answers before API Gateway hangs up");
+    network.restore();
+    assert_eq!(answer["statusCode"], 202, "{answer}");
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    let status = body["statusUrl"].as_str().unwrap();
+    assert_eq!(stage.look_at(status).await["operation"]["state"], "running");
+    let entries = stage.look_at("/audit?action=verify.start").await;
+    assert_eq!(entries["entries"][0]["reason"], "the network is ill");
+    stage
+        .sql("UPDATE operation SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND")
+        .await;
+    stage.reap().await;
+    let operation = stage.look_at(status).await["operation"].clone();
+    assert_eq!(operation["result"]["verdict"], "COMPLETE", "{operation}");
+    assert_archived_in_peace(&stage, &messages).await;
+    stage.finish().await;
 }
 
 /// E12, E13: half-open, the object is written and nobody learns of it.

@@ -2,9 +2,9 @@
 //! says of itself.
 
 use super::{Answered, OPERATOR, VIEWER, config_with, request};
-use crate::document::document;
 use crate::router::router;
 use crate::services::Services;
+use crate::web::document::document;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};

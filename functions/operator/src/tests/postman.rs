@@ -1,7 +1,7 @@
 //! The Postman collection, made of the API's document: a folder for each group, a request for each route. What changes
 //! something is a dry run until somebody says otherwise.
 
-use crate::document::document;
+use crate::web::document::document;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 

@@ -38,6 +38,28 @@ async fn what_one_request_did_is_written_once_however_often_it_is_written() {
 }
 
 #[tokio::test]
+async fn what_was_begun_is_told_to_its_end_in_the_same_entry() {
+    let stage = Stage::new().await;
+    let done = done("migrate.process_all", Some("request-1"));
+    let mut begun = done.clone();
+    begun.effect = None;
+    stage.ledger.record_audit(&begun).await.unwrap();
+    let effects = || async {
+        let entries = stage.ledger.audit_entries(&newest(10)).await.unwrap();
+        Vec::from_iter(entries.into_iter().map(|entry| entry.effect))
+    };
+    assert_eq!(effects().await, [None]);
+    stage.ledger.record_audit(&done).await.unwrap();
+    assert_eq!(effects().await, std::slice::from_ref(&done.effect));
+    stage.ledger.record_audit(&begun).await.unwrap();
+    assert_eq!(
+        effects().await,
+        [done.effect],
+        "whoever begins again forgets nothing"
+    );
+}
+
+#[tokio::test]
 async fn other_requests_actions_and_arguments_are_rows_of_their_own() {
     let stage = Stage::new().await;
     let mut other_arguments = done("tune", Some("request-1"));

@@ -1,0 +1,132 @@
+//! The ledger: whether it answers, its server and schema, what this user may do there, and its clock.
+//!
+//! Whoever connects brings the schema up to date, so a schema that is behind was refused to this user.
+
+use super::{Check, Finding};
+use crate::services::Services;
+use crate::web::problem::Problem;
+use jiff::Timestamp;
+
+/// A lease, a lag and a schedule are counted in seconds and minutes.
+const CLOCKS_APART_MS_WARNING: i64 = 2_000;
+/// AWS refuses requests that were signed by a clock five minutes off.
+const CLOCKS_APART_MS_FAILED: i64 = 240_000;
+
+pub(super) async fn checks(services: &Services) -> Vec<Check> {
+    let (server, schema, rights, clocks) = tokio::join!(
+        Check::of("ledger", server(services)),
+        Check::of("schema", schema(services)),
+        Check::of("permissions", rights(services)),
+        Check::of("clocks", clocks(services)),
+    );
+    vec![server, schema, rights, clocks]
+}
+
+async fn server(services: &Services) -> Result<Finding, Problem> {
+    let info = services.ledger().await?.database_info().await?;
+    let version = &info.server_version;
+    if is_old(version) {
+        return Ok(Finding::failed(
+            format!("{version}, which is too old"),
+            "Granary needs MySQL 8.0.16 or MariaDB 10.6, or later: older ones don't keep CHECK constraints.",
+        ));
+    }
+    let bytes: u64 = info
+        .tables
+        .iter()
+        .map(|table| table.bytes_data + table.bytes_indexes)
+        .sum();
+    Ok(Finding::ok(format!(
+        "{version}, {} tables of about {} MiB",
+        info.tables.len(),
+        bytes >> 20
+    )))
+}
+
+/// `8.0.36`, `10.11.19-MariaDB`, `5.5.5-10.6.1-MariaDB`.
+fn is_old(version: &str) -> bool {
+    let least = if version.contains("MariaDB") {
+        [10, 6, 0]
+    } else {
+        [8, 0, 16]
+    };
+    let version = version.strip_prefix("5.5.5-").unwrap_or(version);
+    let numbers: Vec<u32> = version
+        .split(['.', '-'])
+        .take(3)
+        .map_while(|part| part.parse().ok())
+        .collect();
+    numbers.len() == 3 && numbers.as_slice() < least.as_slice()
+}
+
+async fn schema(services: &Services) -> Result<Finding, Problem> {
+    let version = services.ledger().await?.schema_version().await?;
+    Ok(Finding::ok(format!("version {version}, as this release has it")))
+}
+
+async fn rights(services: &Services) -> Result<Finding, Problem> {
+    let missing = services.ledger().await?.missing_rights().await?;
+    if missing.is_empty() {
+        return Ok(Finding::ok("the ledger's user may read, write and migrate"));
+    }
+    // Rights that come by a role can't be seen in every server's dictionary.
+    Ok(Finding::warning(
+        format!("the ledger's user doesn't seem to have {}", missing.join(", ")),
+        format!(
+            "Unless it has them by a role: GRANT {} ON its database to the user of GRANARY_LEDGER_URL.",
+            missing.join(", ")
+        ),
+    ))
+}
+
+async fn clocks(services: &Services) -> Result<Finding, Problem> {
+    let ledger = services.ledger().await?;
+    let asked = Timestamp::now();
+    let theirs = ledger.now().await?;
+    let apart = apart_ms(asked, theirs, Timestamp::now());
+    let found = format!("the ledger's clock is {apart} ms from the operator's");
+    let remedy = "Have both keep time by NTP. Leases and lags go by the ledger's clock alone; AWS refuses requests that were \
+                  signed five minutes off.";
+    Ok(match apart.abs() {
+        apart if apart > CLOCKS_APART_MS_FAILED => Finding::failed(found, remedy),
+        apart if apart > CLOCKS_APART_MS_WARNING => Finding::warning(found, remedy),
+        _ => Finding::ok(found),
+    })
+}
+
+/// How far a clock that was asked in between is from ours; what the way took counts for nothing.
+fn apart_ms(before: Timestamp, theirs: Timestamp, after: Timestamp) -> i64 {
+    let ours = theirs.max(before).min(after);
+    i64::try_from(theirs.duration_since(ours).as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_without_check_constraints_are_too_old() {
+        let old = [
+            "5.7.44",
+            "8.0.15",
+            "8.0.16",
+            "8.4.3",
+            "10.5.29-MariaDB",
+            "10.6.0-MariaDB",
+            "5.5.5-10.11.19-MariaDB-1:10.11.19+maria~ubu2204",
+            "something else",
+        ];
+        assert_eq!(
+            old.map(is_old),
+            [true, true, false, false, true, false, false, false]
+        );
+    }
+
+    #[test]
+    fn what_the_way_took_is_no_difference_between_clocks() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        assert_eq!(apart_ms(at(10), at(11), at(12)), 0);
+        assert_eq!(apart_ms(at(10), at(7), at(12)), -3_000);
+        assert_eq!(apart_ms(at(10), at(17), at(12)), 5_000);
+    }
+}

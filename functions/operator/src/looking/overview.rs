@@ -1,0 +1,322 @@
+//! `GET /overview`: how everything stands, in one request: what waits, how fast it goes, what is wrong, who stopped what.
+//!
+//! From the ledger alone, but for the schedules, which are left out where AWS doesn't say at once how they stand. Some ten
+//! questions, each answered from an index or from batch rows, side by side. Nothing is changed here.
+
+use crate::looking::alerts;
+use crate::operating::{operations, operations_list};
+use crate::queueing::queue::by_status;
+use crate::services::Services;
+use crate::switching::scheduler;
+use crate::switching::scheduler::ShownSchedule;
+use crate::web::answer::Answer;
+use crate::web::auth::Role;
+use crate::web::fields::QueryFields;
+use crate::web::problem::Problem;
+use axum::Extension;
+use axum::extract::State;
+use granary_domain::{BatchStatus, Cause, MigrationKind};
+use granary_ledger::{
+    AlertEntry, AlertFilter, Deferral, Ledger, LedgerError, MigrationFilter, OldestOpen, OperationBrief,
+    OperationFilter, OperationState, PausedStage, Settled, Stage, StatusCount, Throughput, VerdictBrief,
+};
+use granary_operations::Job;
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+pub(crate) mod shown;
+
+use shown::{
+    Backlog, DeferralOnFirstPage, Eta, OldestUnexported, Overview, Rate, RecentRates, ShownPause,
+    ShownPeople, ShownVerdict, ShownWork, ThroughputChart, ThroughputStretch,
+};
+
+const BUCKET: Duration = Duration::from_secs(900);
+/// A day of them.
+const BUCKETS: u32 = 96;
+const ALERTS_MAX: u32 = 10;
+const OPERATIONS_MAX: u32 = 20;
+const VERDICTS_MAX: u32 = 5;
+/// What AWS says later than this is left out: the page asks again in some seconds.
+const SCHEDULES_MILLIS_MAX: u64 = 80;
+const HOUR_MINUTES: u32 = 60;
+const QUARTER_MINUTES: u32 = 15;
+
+/// How everything stands, in one request
+///
+/// What waits, how fast it goes, what is wrong, who stopped what.
+#[utoipa::path(get, path = "/overview")]
+pub(crate) async fn overview(
+    State(services): State<Arc<Services>>,
+    Extension(role): Extension<Role>,
+    QueryFields(query): QueryFields,
+) -> Result<Answer<Overview>, Problem> {
+    query.only(&[])?;
+    let ledger = services.ledger().await?;
+    let schedules = timeout(
+        Duration::from_millis(SCHEDULES_MILLIS_MAX),
+        scheduler::look(&services),
+    );
+    let (work, people, schedules) = tokio::join!(Work::look(ledger), People::look(ledger), schedules);
+    let (work, people) = (work?, people?);
+    let schedules = schedules.ok().and_then(Result::ok);
+    Ok(Answer::ok(Overview {
+        source: services.config.archive.source_name.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        role: role.as_str(),
+        work: work.shown(),
+        people: people.shown(),
+        schedules: schedules.map(|all| all.iter().map(ShownSchedule::from).collect()),
+    }))
+}
+
+/// What is to be done, and how fast it goes.
+struct Work {
+    counts: Vec<StatusCount>,
+    throughput: Throughput,
+    oldest: Option<OldestOpen>,
+    deferrals: Vec<Deferral>,
+    harvested_to: Option<Timestamp>,
+}
+
+impl Work {
+    async fn look(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let continuous = MigrationFilter {
+            kind: Some(MigrationKind::Continuous),
+            limit: 1,
+            ..MigrationFilter::default()
+        };
+        let (counts, throughput, oldest, deferrals, continuous) = tokio::try_join!(
+            ledger.batches_by_status(),
+            ledger.throughput(BUCKET, BUCKETS),
+            ledger.oldest_open(),
+            ledger.deferrals(),
+            ledger.migrations(continuous),
+        )?;
+        Ok(Self {
+            counts,
+            throughput,
+            oldest,
+            deferrals,
+            harvested_to: continuous.first().map(|migration| migration.harvested_to),
+        })
+    }
+
+    /// Batches and messages that are to be exported.
+    fn backlog(&self) -> Backlog {
+        let open = self.counts.iter().filter(|count| {
+            matches!(
+                count.status,
+                BatchStatus::Pending | BatchStatus::InProgress | BatchStatus::Failed
+            )
+        });
+        let (batches, messages) = open.fold((0, 0), |(batches, messages), count| {
+            (batches + count.batches, messages + count.messages)
+        });
+        Backlog { batches, messages }
+    }
+
+    fn shown(&self) -> ShownWork {
+        let backlog = self.backlog();
+        let now = self.throughput.now;
+        let oldest = self.oldest.as_ref();
+        ShownWork {
+            now,
+            batches: by_status(&self.counts, |count| count.batches),
+            messages: by_status(&self.counts, |count| count.messages),
+            parked: self.counts.iter().map(|count| count.parked).sum(),
+            bytes_stored: self.counts.iter().map(|count| count.bytes_stored).sum(),
+            backlog,
+            rate: RecentRates {
+                last_15_minutes: per_minute(self.throughput.quarter_of_an_hour, QUARTER_MINUTES),
+                last_60_minutes: per_minute(self.throughput.hour, HOUR_MINUTES),
+            },
+            eta: eta(backlog.messages, &self.throughput),
+            oldest_unexported: oldest.map(|oldest| shown_oldest(oldest, now)),
+            harvested_to: self.harvested_to,
+            deferrals: self.deferrals.iter().map(shown_deferral).collect(),
+            throughput: chart(&self.throughput),
+        }
+    }
+}
+
+/// What people did, and what they are told.
+struct People {
+    pauses: Vec<(&'static str, PausedStage)>,
+    alerts: Vec<AlertEntry>,
+    open_alerts: u64,
+    operations: Vec<OperationBrief>,
+    verdicts: Vec<VerdictBrief>,
+}
+
+impl People {
+    async fn look(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let newest = AlertFilter {
+            limit: ALERTS_MAX,
+            ..AlertFilter::default()
+        };
+        let under_way = OperationFilter {
+            states: vec![OperationState::Waiting, OperationState::Running],
+            limit: OPERATIONS_MAX,
+            ..OperationFilter::default()
+        };
+        let (harvest, export, alerts, open_alerts, operations, verdicts) = tokio::try_join!(
+            ledger.pause_of(Stage::Harvest),
+            ledger.pause_of(Stage::Export),
+            ledger.alerts(&newest),
+            ledger.open_alerts(),
+            ledger.operations_by(&under_way),
+            ledger.verdicts(Job::VERIFY, VERDICTS_MAX),
+        )?;
+        let pauses = [("harvest", harvest), ("export", export)];
+        Ok(Self {
+            pauses: pauses
+                .into_iter()
+                .filter_map(|(stage, paused)| Some((stage, paused?)))
+                .collect(),
+            alerts,
+            open_alerts,
+            operations,
+            verdicts,
+        })
+    }
+
+    fn shown(self) -> ShownPeople {
+        ShownPeople {
+            pauses: self.pauses.into_iter().map(shown_pause).collect(),
+            alerts: self.alerts.iter().map(alerts::shown).collect(),
+            open_alerts: self.open_alerts,
+            operations: self.operations.iter().map(operations_list::shown).collect(),
+            verdicts: self.verdicts.into_iter().map(shown_verdict).collect(),
+        }
+    }
+}
+
+fn shown_pause((stage, paused): (&'static str, PausedStage)) -> ShownPause {
+    ShownPause {
+        stage,
+        since: paused.since,
+        by: paused.by,
+        reason: paused.reason,
+    }
+}
+
+fn per_minute(settled: Settled, minutes: u32) -> Rate {
+    let rate = |count: u64| (count as f64 / f64::from(minutes) * 10.0).round() / 10.0;
+    Rate {
+        batches_per_minute: rate(settled.batches),
+        messages_per_minute: rate(settled.messages),
+        bytes_per_minute: rate(settled.bytes),
+    }
+}
+
+fn chart(throughput: &Throughput) -> ThroughputChart {
+    let buckets = &throughput.buckets;
+    ThroughputChart {
+        bucket_seconds: BUCKET.as_secs(),
+        from: buckets.first().map(|bucket| bucket.at),
+        to: throughput.now,
+        buckets: buckets
+            .iter()
+            .map(|bucket| ThroughputStretch {
+                at: bucket.at,
+                batches: bucket.settled.batches,
+                messages: bucket.settled.messages,
+                bytes: bucket.settled.bytes,
+            })
+            .collect(),
+    }
+}
+
+/// When nothing would be left at the pace of the last quarter of an hour, or of the last hour where that stood still. `None`:
+/// nothing waits, or nothing moves.
+fn eta(backlog: u64, throughput: &Throughput) -> Option<Eta> {
+    let paces = [
+        ("last15Minutes", throughput.quarter_of_an_hour, QUARTER_MINUTES),
+        ("last60Minutes", throughput.hour, HOUR_MINUTES),
+    ];
+    let moving = paces.into_iter().find(|(_, settled, _)| settled.messages > 0);
+    let (basis, settled, minutes) = moving.filter(|_| backlog > 0)?;
+    let seconds = (backlog as f64 / settled.messages as f64 * f64::from(minutes) * 60.0).ceil();
+    let at = SignedDuration::try_from_secs_f64(seconds)
+        .ok()
+        .and_then(|wait| throughput.now.checked_add(wait).ok());
+    Some(Eta { seconds, at, basis })
+}
+
+fn shown_oldest(oldest: &OldestOpen, now: Timestamp) -> OldestUnexported {
+    let event_time = oldest.event_time.unwrap_or(oldest.hour.start());
+    OldestUnexported {
+        event_time,
+        hour: oldest.hour.start(),
+        batch: oldest.batch.0,
+        age_seconds: now.duration_since(event_time).as_secs().max(0),
+    }
+}
+
+fn shown_deferral(deferral: &Deferral) -> DeferralOnFirstPage {
+    DeferralOnFirstPage {
+        cause: deferral.cause.as_str(),
+        batches: deferral.batches,
+        messages: deferral.messages,
+        windows: deferral.windows,
+        since: deferral.since,
+        next_try: deferral.next_try,
+        reason: deferral.reason.clone(),
+        remedy: Cause::remedy(deferral.cause),
+    }
+}
+
+fn shown_verdict(brief: VerdictBrief) -> ShownVerdict {
+    let operation = brief.operation;
+    ShownVerdict {
+        operation_id: operation.id,
+        status_url: operations::status_url(operation.id),
+        state: operation.state.into(),
+        verdict: brief.verdict,
+        scope: brief.scope,
+        created_at: operation.created_at,
+        finished_at: operation.finished_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn throughput(quarter: u64, hour: u64) -> Throughput {
+        let settled = |messages| Settled {
+            batches: 1,
+            messages,
+            bytes: 0,
+        };
+        Throughput {
+            now: "2026-11-22T10:00:00Z".parse().unwrap(),
+            quarter_of_an_hour: settled(quarter),
+            hour: settled(hour),
+            buckets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_eta_goes_by_the_last_quarter_of_an_hour_or_else_by_the_hour() {
+        let soon = eta(3_000, &throughput(1_500, 1_500)).unwrap();
+        assert_eq!((soon.seconds, soon.basis), (1_800.0, "last15Minutes"));
+        assert_eq!(soon.at, Some("2026-11-22T10:30:00Z".parse().unwrap()));
+        let by_the_hour = eta(3_000, &throughput(0, 6_000)).unwrap();
+        assert_eq!(
+            (by_the_hour.seconds, by_the_hour.basis),
+            (1_800.0, "last60Minutes")
+        );
+    }
+
+    #[test]
+    fn there_is_no_eta_where_nothing_waits_or_nothing_moves() {
+        assert_eq!(eta(0, &throughput(10, 10)), None);
+        assert_eq!(eta(10, &throughput(0, 0)), None);
+        let never = eta(u64::MAX, &throughput(0, 1)).unwrap();
+        assert_eq!(never.at, None, "beyond what a calendar has: {never:?}");
+    }
+}

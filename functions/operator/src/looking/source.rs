@@ -1,0 +1,93 @@
+//! `GET /source/stats`: what people must know of the source: how late its documents come, and how many never can.
+
+use crate::services::Services;
+use crate::web::answer::Answer;
+use crate::web::problem::Problem;
+use axum::extract::State;
+use granary_ledger::Lateness;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+const LATENESS_DAYS: u32 = 7;
+const SECS_PER_DAY: u64 = 86_400;
+/// What is told of lateness looks back so far.
+pub(crate) const LATENESS_OVER: Duration = Duration::from_secs(LATENESS_DAYS as u64 * SECS_PER_DAY);
+
+/// What people must know of the source.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SourceStats {
+    /// How late its documents come.
+    lateness: ShownLateness,
+    /// Documents that are in no range of time; `null`: nobody has counted them yet.
+    without_time: Option<ShownWithoutTime>,
+}
+
+/// Documents without an event time that can be read: nothing is archived of them.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownWithoutTime {
+    /// How many.
+    documents: u64,
+    /// Those of them that have something else in its place.
+    malformed: u64,
+    /// When they were counted.
+    counted_at: Timestamp,
+}
+
+/// What re-scans have found, and the lag that follows from it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownLateness {
+    /// Days that it looks back.
+    days: u32,
+    /// Windows that were read a second time within these days.
+    windows_rescanned: u64,
+    /// Messages that these windows have.
+    messages: u64,
+    /// Messages of them that weren't there when the window was read first.
+    late: u64,
+    /// The latest of them came at least so many seconds after its event time.
+    at_least_seconds: u64,
+    /// The latest of them came at most so many seconds after its event time.
+    at_most_seconds: u64,
+    /// Seconds that a window ends before now.
+    lag_seconds: u64,
+    /// Seconds that would have been enough.
+    recommended_lag_seconds: u64,
+}
+
+/// What must be known of the source
+///
+/// How late its documents come, and how many never can. The source itself isn't asked.
+#[utoipa::path(get, path = "/source/stats")]
+pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answer<SourceStats>, Problem> {
+    let ledger = services.ledger().await?;
+    let lateness = ledger.lateness(LATENESS_OVER, None).await?;
+    let without_time = ledger.without_time().await?;
+    Ok(Answer::ok(SourceStats {
+        lateness: shown(lateness, services.harvest().await?.lag),
+        without_time: without_time.map(|counted| ShownWithoutTime {
+            documents: counted.documents,
+            malformed: counted.malformed,
+            counted_at: counted.counted_at,
+        }),
+    }))
+}
+
+/// What re-scans have found, and the lag that follows from it.
+pub(crate) fn shown(lateness: Lateness, lag: Duration) -> ShownLateness {
+    ShownLateness {
+        days: LATENESS_DAYS,
+        windows_rescanned: lateness.windows,
+        messages: lateness.messages,
+        late: lateness.late,
+        at_least_seconds: lateness.at_least_seconds,
+        at_most_seconds: lateness.at_most_seconds,
+        lag_seconds: lag.as_secs(),
+        recommended_lag_seconds: lateness.recommended_lag(lag).as_secs(),
+    }
+}

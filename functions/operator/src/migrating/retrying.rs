@@ -1,0 +1,205 @@
+//! `POST /migrate/retry-failed`: giving parked batches all their attempts again.
+//!
+//! Failed batches with an attempt left are retried without being asked for. What was asked for is done when the answer
+//! comes, and asking twice is asking once; the reaper sends the batches at its next tick.
+
+use crate::services::{Done, Services};
+use crate::web::answer::Answer;
+use crate::web::auth::Role;
+use crate::web::change::{Change, ChangeBody};
+use crate::web::fields::{BodyFields, Fields};
+use crate::web::page::Page;
+use crate::web::problem::Problem;
+use axum::Extension;
+use axum::extract::State;
+use granary_domain::{BatchId, BatchStatus, TimeRange};
+use granary_ledger::{BatchFilter, Ledger, Parked};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub(crate) const BATCHES_PER_REQUEST_MAX: u32 = 1_000;
+
+/// Parked batches, and what became of them.
+#[derive(Debug, Default)]
+pub(crate) struct Retried {
+    /// Those that were found, as many as a request may take.
+    pub(crate) found: Vec<BatchId>,
+    /// How many were still parked when they got their attempts.
+    pub(crate) retried: u64,
+    /// Whether there are more.
+    pub(crate) has_more: bool,
+}
+
+impl Retried {
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.found.iter().map(|batch| batch.0).collect()
+    }
+}
+
+/// Which parked batches are to be tried again. Nothing said means all of them.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `read_filter` takes, for the document")]
+pub(crate) struct RetryBody {
+    /// Those of this migration.
+    migration_id: Option<Uuid>,
+    /// Those whose newest error has this cause, as `GET /failures` names it.
+    #[schema(examples("spool"))]
+    cause: Option<String>,
+    /// Those from the hour of event time on in which this instant lies.
+    from: Option<Timestamp>,
+    /// Those of hours of event time that begin before this instant.
+    to: Option<Timestamp>,
+    /// How many batches at most.
+    #[schema(minimum = 1, maximum = 1_000, default = 1_000)]
+    limit: Option<u32>,
+    #[serde(flatten)]
+    change: ChangeBody,
+}
+
+/// What became of parked batches.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RetriedBatches {
+    /// Whether it was only foretold: then nothing was changed.
+    dry_run: bool,
+    /// Batches that were found, as many as `limit` allows.
+    found: usize,
+    /// Batches that have all their attempts again; the reaper sends them within a minute.
+    retried: u64,
+    /// The numbers of those that were found.
+    batches: Vec<u64>,
+    /// Whether there are more.
+    has_more: bool,
+}
+
+/// Send parked batches again
+///
+/// They get all their attempts again. Failed batches with an attempt left are retried without being asked for.
+#[utoipa::path(post, path = "/migrate/retry-failed", request_body = RetryBody)]
+pub(crate) async fn retry_failed(
+    State(services): State<Arc<Services>>,
+    Extension(role): Extension<Role>,
+    BodyFields(fields): BodyFields,
+) -> Result<Answer<RetriedBatches>, Problem> {
+    fields.only(&["migrationId", "cause", "from", "to", "limit", "dryRun", "reason"])?;
+    let change = Change::read(&fields)?;
+    let filter = read_filter(&fields)?;
+    let limit = fields
+        .number("limit", 1..=BATCHES_PER_REQUEST_MAX)?
+        .unwrap_or(BATCHES_PER_REQUEST_MAX);
+    let ledger = services.ledger().await?;
+    let mut retried = retry(ledger, &change.foretold(), &filter, limit).await?;
+    if !change.is_dry_run {
+        // Who wants it is written down first: nothing is done that nobody answers for.
+        let arguments = json!({
+            "migrationId": filter.migration, "cause": filter.cause, "from": filter.from, "to": filter.to, "limit": limit,
+        });
+        let found = retried.found.len();
+        services
+            .record(Done {
+                by: role,
+                action: "migrate.retry_failed",
+                arguments: change.with_reason(arguments),
+                effect: json!({
+                    "before": { "parked": found }, "after": { "pending": found }, "batches": retried.numbers(),
+                }),
+            })
+            .await?;
+        retried.retried = ledger.unpark(&retried.found).await?;
+    }
+    Ok(Answer::ok(RetriedBatches {
+        dry_run: change.is_dry_run,
+        found: retried.found.len(),
+        retried: retried.retried,
+        batches: retried.numbers(),
+        has_more: retried.has_more,
+    }))
+}
+
+/// Gives parked batches their attempts again, or only finds them.
+pub(crate) async fn retry(
+    ledger: &Ledger,
+    change: &Change,
+    filter: &BatchFilter,
+    limit: u32,
+) -> Result<Retried, Problem> {
+    let page = Page::of(limit);
+    let mut found = ledger
+        .batch_numbers(filter, BatchId(0), page.rows_to_read())
+        .await?;
+    let has_more = page.cut(&mut found).is_some();
+    let retried = if change.is_dry_run {
+        0
+    } else {
+        ledger.unpark(&found).await?
+    };
+    Ok(Retried {
+        found,
+        retried,
+        has_more,
+    })
+}
+
+fn read_filter(fields: &Fields) -> Result<BatchFilter, Problem> {
+    let filter = BatchFilter {
+        migration: fields.parsed("migrationId")?,
+        cause: fields.parsed("cause")?,
+        ..parked_in(fields)?
+    };
+    Ok(filter)
+}
+
+/// The parked batches of the hours that are meant.
+pub(crate) fn parked_in(fields: &Fields) -> Result<BatchFilter, Problem> {
+    let (from, to) = (fields.instant("from")?, fields.instant("to")?);
+    if let (Some(from), Some(to)) = (from, to) {
+        TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
+    }
+    Ok(BatchFilter {
+        status: Some(BatchStatus::Failed),
+        parked: Parked::Only,
+        from,
+        to,
+        ..BatchFilter::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use granary_domain::Cause;
+
+    fn read(json: &str) -> Result<BatchFilter, Problem> {
+        read_filter(&Fields::of_json(json.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn nothing_asked_for_means_every_parked_batch() {
+        let filter = read("").unwrap();
+        assert_eq!(
+            (filter.status, filter.parked),
+            (Some(BatchStatus::Failed), Parked::Only)
+        );
+        assert_eq!((filter.migration, filter.cause, filter.from), (None, None, None));
+    }
+
+    #[test]
+    fn a_group_of_failures_is_named_by_its_cause() {
+        assert_eq!(
+            read(r#"{"cause":"archive_refused"}"#).unwrap().cause,
+            Some(Cause::ArchiveRefused)
+        );
+        let problem = read(r#"{"cause":"the disk is full"}"#).unwrap_err();
+        assert_eq!(problem.field(), Some("cause"));
+        assert!(problem.detail().contains("spool"), "{}", problem.detail());
+        assert_eq!(
+            read(r#"{"migrationId":"42"}"#).unwrap_err().field(),
+            Some("migrationId")
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! Long jobs that somebody asks for, and hears of later.
+
+pub(crate) mod operations;
+pub(crate) mod operations_list;
+pub(crate) mod verify;
+pub(crate) mod sweep;
+pub(crate) mod purge;

@@ -1,0 +1,185 @@
+//! `/seed/some-model`, `/seed/bulk`, `/seed/stats`: test messages, where they are allowed.
+
+use crate::operating::operations::{self, OperationAnswer, Wish};
+use crate::seeding::seed_jobs::ShownSynthetic;
+use crate::services::Services;
+use crate::web::answer::Answer;
+use crate::web::auth::Role;
+use crate::web::change::{Change, ChangeBody};
+use crate::web::fields::{BodyFields, Fields, number_in_path};
+use crate::web::problem::{Kind, Problem};
+use axum::Extension;
+use axum::extract::{Path, State};
+use granary_seeding::SeedingSection;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+pub(super) const SOME_DEFAULT: u64 = 100;
+pub(super) const SOME_MAX: u64 = 10_000;
+const BULK_MAX: u64 = 1_000_000;
+const HOURS_MAX: u32 = 24 * 366;
+const SEED_NUMBER_MAX: u64 = i64::MAX.unsigned_abs();
+pub(super) const NOTHING_WRITTEN: &str = "Nothing was written.";
+
+/// Which test messages.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `some` takes, for the document")]
+pub(crate) struct SeedSomeBody {
+    /// How many.
+    #[schema(minimum = 1, maximum = 10_000, default = 100)]
+    count: Option<u64>,
+    /// The number that all of it is made from: the same number makes the same messages; left out: one of its own.
+    #[schema(minimum = 0)]
+    seed: Option<u64>,
+    /// Over how many hours of event time before now they are spread.
+    #[schema(minimum = 1, maximum = 8_784)]
+    hours: Option<u32>,
+    #[serde(flatten)]
+    change: ChangeBody,
+}
+
+/// Which test messages.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `bulk` takes, for the document")]
+pub(crate) struct SeedBulkBody {
+    /// The number that all of it is made from: the same number makes the same messages; left out: one of its own.
+    #[schema(minimum = 0)]
+    seed: Option<u64>,
+    /// Over how many hours of event time before now they are spread.
+    #[schema(minimum = 1, maximum = 8_784)]
+    hours: Option<u32>,
+    #[serde(flatten)]
+    change: ChangeBody,
+}
+
+/// What seeding would write.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SeedForetold {
+    /// It was only foretold: nothing was written.
+    dry_run: bool,
+    /// How many test messages would be written.
+    messages: u64,
+    /// What that means, for people.
+    message: &'static str,
+}
+
+/// Seeding that was foretold, or has come to its end.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Seeded {
+    /// What it would write.
+    Foretold(SeedForetold),
+    /// What it wrote.
+    Seeded(Box<OperationAnswer>),
+}
+
+/// The answer to whoever asks for test messages.
+pub(crate) type SeedAnswer = Answer<Seeded, OperationAnswer>;
+
+/// What there is of test data.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SeedStatistics {
+    /// Of test messages.
+    stats: ShownSeedStats,
+    /// Of made-up jobs.
+    synthetic: ShownSynthetic,
+}
+
+/// What there is of test messages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ShownSeedStats {
+    /// Test documents that the source has, by index.
+    documents: BTreeMap<String, u64>,
+    /// Test messages that the ledger has, by their status there.
+    ledger: BTreeMap<String, u64>,
+}
+
+/// Write some test messages
+#[utoipa::path(post, path = "/seed/some-model", request_body = SeedSomeBody)]
+pub(crate) async fn some(
+    State(services): State<Arc<Services>>,
+    Extension(role): Extension<Role>,
+    BodyFields(fields): BodyFields,
+) -> Result<SeedAnswer, Problem> {
+    fields.only(&["count", "seed", "hours", "dryRun", "reason"])?;
+    seeding_section(&services)?;
+    let count = fields.number("count", 1..=SOME_MAX)?.unwrap_or(SOME_DEFAULT);
+    write(&services, role, count, &fields).await
+}
+
+/// Write many test messages
+#[utoipa::path(post, path = "/seed/bulk/{count}", request_body = SeedBulkBody, params(
+    ("count" = u64, Path, description = "How many.", minimum = 1, maximum = 1_000_000, example = 20),
+))]
+pub(crate) async fn bulk(
+    State(services): State<Arc<Services>>,
+    Extension(role): Extension<Role>,
+    Path(count): Path<String>,
+    BodyFields(fields): BodyFields,
+) -> Result<SeedAnswer, Problem> {
+    fields.only(&["seed", "hours", "dryRun", "reason"])?;
+    seeding_section(&services)?;
+    let count = number_in_path("count", &count, 1..=BULK_MAX)?;
+    write(&services, role, count, &fields).await
+}
+
+async fn write(services: &Services, role: Role, count: u64, fields: &Fields) -> Result<SeedAnswer, Problem> {
+    let (wish, change) = (wish(count, fields)?, Change::read(fields)?);
+    if change.is_dry_run {
+        return Ok(Answer::ok(Seeded::Foretold(SeedForetold {
+            dry_run: true,
+            messages: count,
+            message: NOTHING_WRITTEN,
+        })));
+    }
+    let told = operations::begin(services, role, wish, change.reason()).await?;
+    Ok(told.answer(|operation| Seeded::Seeded(Box::new(operation))))
+}
+
+/// What there is of test data
+#[utoipa::path(get, path = "/seed/stats")]
+pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answer<SeedStatistics>, Problem> {
+    statistics(&services).await.map(Answer::ok)
+}
+
+/// What there is of test data at the moment.
+pub(super) async fn statistics(services: &Services) -> Result<SeedStatistics, Problem> {
+    let stats = operations::seeder(services).await?.stats().await?;
+    let history = services.ledger().await?.history().await?;
+    Ok(SeedStatistics {
+        stats: ShownSeedStats {
+            documents: stats.documents,
+            ledger: stats.ledger,
+        },
+        synthetic: history.into(),
+    })
+}
+
+pub(super) fn wish(count: u64, fields: &Fields) -> Result<Wish, Problem> {
+    Ok(Wish::Seed {
+        count,
+        seed: fields.number("seed", 0..=SEED_NUMBER_MAX)?,
+        hours: fields.number("hours", 1..=HOURS_MAX)?,
+    })
+}
+
+/// What a deployment without test data answers to whoever wants some.
+fn not_allowed() -> Problem {
+    Problem::new(
+        Kind::SeedingNotAllowed,
+        "Test messages are not allowed at this deployment.",
+    )
+    .remedy(
+        "Set GRANARY_ALLOW_SEEDING=true and GRANARY_SEED_ES_URL of the operator. Production refuses both.",
+    )
+}
+
+/// The permission to write test messages, if this deployment has it.
+pub(crate) fn seeding_section(services: &Services) -> Result<&SeedingSection, Problem> {
+    services.config.seeding.as_ref().ok_or_else(not_allowed)
+}

@@ -1,0 +1,202 @@
+//! `/seed/job-status`, `/seed/all`: finished jobs that nobody worked on, for whoever tries the API out.
+
+use crate::operating::operations::{self, OperationAnswer, Told};
+use crate::seeding::seed::{NOTHING_WRITTEN, SOME_DEFAULT, SOME_MAX, seeding_section, wish};
+use crate::services::{Done, Services};
+use crate::web::answer::Answer;
+use crate::web::auth::Role;
+use crate::web::change::{Change, ChangeBody};
+use crate::web::fields::BodyFields;
+use crate::web::problem::Problem;
+use axum::Extension;
+use axum::extract::State;
+use granary_ledger::{SYNTHETIC_JOBS_MAX, SyntheticJobs};
+use serde::Serialize;
+use serde_json::json;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+const JOBS_DEFAULT: u8 = 10;
+
+/// How many jobs.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `job_status` takes, for the document")]
+pub(crate) struct SeedJobsBody {
+    /// How many migrations, and as many operations.
+    #[schema(minimum = 1, maximum = 100, default = 10)]
+    count: Option<u8>,
+    #[serde(flatten)]
+    change: ChangeBody,
+}
+
+/// Which test messages, and how many jobs.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `all` takes, for the document")]
+pub(crate) struct SeedAllBody {
+    /// How many messages.
+    #[schema(minimum = 1, maximum = 10_000, default = 100)]
+    count: Option<u64>,
+    /// The number that all of it is made from: the same number makes the same messages; left out: one of its own.
+    #[schema(minimum = 0)]
+    seed: Option<u64>,
+    /// Over how many hours of event time before now they are spread.
+    #[schema(minimum = 1, maximum = 8_784)]
+    hours: Option<u32>,
+    /// How many made-up migrations, and as many operations.
+    #[schema(minimum = 1, maximum = 100, default = 10)]
+    jobs: Option<u8>,
+    #[serde(flatten)]
+    change: ChangeBody,
+}
+
+/// Jobs that nobody worked on, as they are or would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ShownSynthetic {
+    /// Migrations among them.
+    migrations: u64,
+    /// Operations among them.
+    operations: u64,
+}
+
+/// What became of jobs that were to be made up.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HistoryMade {
+    /// Whether it was only foretold: then nothing was written.
+    dry_run: bool,
+    /// How many such jobs there are afterwards.
+    synthetic: ShownSynthetic,
+    /// What that means, for people.
+    message: &'static str,
+}
+
+/// What seeding everything would write.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AllForetold {
+    /// It was only foretold: nothing was written.
+    dry_run: bool,
+    /// How many made-up jobs there would be.
+    synthetic: ShownSynthetic,
+    /// How many test messages would be written.
+    messages: u64,
+    /// What that means, for people.
+    message: &'static str,
+}
+
+/// All of it that was foretold, or has come to its end.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum AllDone {
+    /// What it would write.
+    Foretold(AllForetold),
+    /// What it wrote.
+    Seeded(Box<AllSeeded>),
+}
+
+/// What seeding everything has written, or goes on writing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AllSeeded {
+    #[serde(flatten)]
+    operation: OperationAnswer,
+    /// How many made-up jobs there are.
+    synthetic: ShownSynthetic,
+}
+
+/// Make up finished jobs
+///
+/// Nobody worked on them: they are for whoever tries the API out.
+#[utoipa::path(post, path = "/seed/job-status", request_body = SeedJobsBody)]
+pub(crate) async fn job_status(
+    State(services): State<Arc<Services>>,
+    Extension(role): Extension<Role>,
+    BodyFields(fields): BodyFields,
+) -> Result<Answer<HistoryMade>, Problem> {
+    fields.only(&["count", "dryRun", "reason"])?;
+    seeding_section(&services)?;
+    let count = fields
+        .number("count", 1..=SYNTHETIC_JOBS_MAX)?
+        .unwrap_or(JOBS_DEFAULT);
+    let change = Change::read(&fields)?;
+    let jobs = make_history(&services, role, &change, count).await?;
+    Ok(Answer::ok(HistoryMade {
+        dry_run: change.is_dry_run,
+        synthetic: jobs,
+        message: "Jobs of 1970 that are over and have no messages: GET /migrate and GET /operations list them last. \
+                  DELETE /seed/clear removes them.",
+    }))
+}
+
+/// Write test messages, and make up finished jobs
+#[utoipa::path(post, path = "/seed/all", request_body = SeedAllBody)]
+pub(crate) async fn all(
+    State(services): State<Arc<Services>>,
+    Extension(role): Extension<Role>,
+    BodyFields(fields): BodyFields,
+) -> Result<Answer<AllDone, AllSeeded>, Problem> {
+    fields.only(&["count", "seed", "hours", "jobs", "dryRun", "reason"])?;
+    seeding_section(&services)?;
+    let count = fields.number("count", 1..=SOME_MAX)?.unwrap_or(SOME_DEFAULT);
+    let jobs = fields
+        .number("jobs", 1..=SYNTHETIC_JOBS_MAX)?
+        .unwrap_or(JOBS_DEFAULT);
+    let (wish, change) = (wish(count, &fields)?, Change::read(&fields)?);
+    let jobs = make_history(&services, role, &change, jobs).await?;
+    if change.is_dry_run {
+        return Ok(Answer::ok(AllDone::Foretold(AllForetold {
+            dry_run: true,
+            synthetic: jobs,
+            messages: count,
+            message: NOTHING_WRITTEN,
+        })));
+    }
+    let told = operations::begin(&services, role, wish, change.reason()).await?;
+    Ok(match told {
+        Told::Done(operation) => Answer::ok(AllDone::Seeded(Box::new(AllSeeded {
+            operation,
+            synthetic: jobs,
+        }))),
+        Told::Later(operation) => Answer::accepted(AllSeeded {
+            operation,
+            synthetic: jobs,
+        }),
+    })
+}
+
+/// Who wanted it is written down first, like any other job.
+async fn make_history(
+    services: &Services,
+    role: Role,
+    change: &Change,
+    count: u8,
+) -> Result<ShownSynthetic, Problem> {
+    let ledger = services.ledger().await?;
+    let before = ledger.history().await?;
+    let after = SyntheticJobs {
+        migrations: before.migrations.max(count.into()),
+        operations: before.operations.max(count.into()),
+    };
+    if !change.is_dry_run {
+        services
+            .record(Done {
+                by: role,
+                action: "seed.history",
+                arguments: change.with_reason(json!({ "count": count })),
+                effect: json!({ "before": ShownSynthetic::from(before), "after": ShownSynthetic::from(after) }),
+            })
+            .await?;
+        ledger.make_history(count).await?;
+    }
+    Ok(after.into())
+}
+
+impl From<SyntheticJobs> for ShownSynthetic {
+    fn from(jobs: SyntheticJobs) -> Self {
+        Self {
+            migrations: jobs.migrations,
+            operations: jobs.operations,
+        }
+    }
+}
