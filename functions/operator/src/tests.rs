@@ -101,15 +101,24 @@ fn request(line: &str, token: Option<&str>, body: impl Into<Body>) -> Request<Bo
     request.body(body.into()).unwrap()
 }
 
-/// Each of these routes refuses whoever asks with this token, with this status and kind.
-async fn assert_refused<'a>(
-    routes: impl IntoIterator<Item = &'a str>,
-    token: Option<&str>,
+/// Each of these routes refuses whoever asks with this token, with this status and kind. They are asked at once: those that
+/// wait for a service do so side by side.
+async fn assert_refused(
+    routes: impl IntoIterator<Item = &'static str>,
+    token: Option<&'static str>,
     refusal: (StatusCode, &str),
 ) {
-    for route in routes {
-        let answered = ask(route, token, "").await;
-        assert_eq!((answered.status, answered.problem()), refusal, "{route}");
+    let asked = routes
+        .into_iter()
+        .map(|route| (route, tokio::spawn(ask(route, token, ""))));
+    for (route, answered) in Vec::from_iter(asked) {
+        let answered = answered.await.unwrap();
+        assert_eq!(
+            (answered.status, answered.problem()),
+            refusal,
+            "{route}: {}",
+            answered.body
+        );
     }
 }
 
