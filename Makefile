@@ -37,6 +37,9 @@ status: ## Show what runs, and where
 # Tests wait for services more than they compute.
 export RUST_TEST_THREADS ?= 4
 
+# Cargo is always asked about the whole workspace: a package alone would get other features of the AWS SDK's crates, and
+# compile them all once more.
+
 .PHONY: test
 test: up ## Run all tests on the local stack
 	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast
@@ -54,11 +57,11 @@ test-full: test ## Run all tests and the long suites
 	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1 --show-output
 	@. $(LOCAL)/env; $(FUZZ)
 	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \
-		ES_URL=http://127.0.0.1:9217 cargo test -p granary-source
+		ES_URL=http://127.0.0.1:9217 cargo test --workspace --test it
 
 # A short one is a part of the tests.
 FUZZ := FUZZ_SECONDS=$${FUZZ_SECONDS:-900} FUZZ_CASES_MIN=$${FUZZ_CASES_MIN:-5000} \
-	cargo test -p granary-tests --test scenarios fuzzing:: -- --nocapture
+	cargo test --workspace --test scenarios fuzzing:: -- --nocapture
 
 .PHONY: fuzz
 fuzz: up ## Send the API thousands of requests of all kinds (FUZZ_SECONDS, FUZZ_CASES_MIN, FUZZ_SEED)
@@ -67,24 +70,25 @@ fuzz: up ## Send the API thousands of requests of all kinds (FUZZ_SECONDS, FUZZ_
 .PHONY: docs
 docs: ## Write the pages and documents in docs/ that are made of the code: reliability, command line, OpenAPI, Postman
 	cargo run --quiet -p granary-reliability
-	GRANARY_WRITE_DOCS=1 cargo test --quiet -p granary docs_cli_md
-	GRANARY_WRITE_DOCS=1 cargo test --quiet -p operator the_committed
+	GRANARY_WRITE_DOCS=1 cargo test --quiet --workspace --bins -- docs_cli_md the_committed
 
 .PHONY: screenshots
 screenshots: up ## Write docs/screenshots: every page of the dashboard, light and dark
 	@. $(LOCAL)/env; local/dashboard screenshots
 
+SOAK := --features granary-tests/soak
+
 .PHONY: soak
 soak: up ## Archive for half an hour while everything is killed again and again (SOAK_MINUTES, SOAK_MESSAGES, SOAK_SEED)
-	cargo build --release --bins
-	@. $(LOCAL)/env; cargo test --release -p granary-tests --features soak soak:: -- --nocapture
+	cargo build --release --workspace --bins $(SOAK)
+	@. $(LOCAL)/env; cargo test --release --workspace --test scenarios $(SOAK) soak:: -- --nocapture
 
 .PHONY: lint
 lint: tools ## Check format, lints, docs, dependencies, the template and spelling
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --workspace --test long --test scale --quiet -- -D warnings
-	cargo clippy -p granary-tests --tests --features soak --quiet -- -D warnings
+	cargo clippy --workspace --tests $(SOAK) --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	$(LOCAL)/cargo/bin/cargo-deny --offline --log-level error check bans licenses sources
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(VENV)/sam validate --lint --template template.yaml

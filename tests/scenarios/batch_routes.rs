@@ -116,6 +116,56 @@ async fn a_migration_is_asked_for_with_a_batch_size_watched_given_up_and_asked_f
     stage.finish().await;
 }
 
+/// Who asked is on record before anything is done, with what was found; whoever asks once more is told to the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_dies_at_the_deed_has_written_down_who_wanted_it() {
+    let (stage, messages, _) = handed_off("audit-first").await;
+    for (path, body, step, action) in [
+        (
+            "complete-processing",
+            json!({}),
+            "reap_dead",
+            "migrate.complete_processing",
+        ),
+        ("process-all", json!({}), "reap_dead", "migrate.process_all"),
+        (
+            "fix-stuck-jobs",
+            json!({}),
+            "drain_migrations",
+            "migrate.fix_stuck_jobs",
+        ),
+        (
+            "",
+            json!({"filters": {"status": "processing"}}),
+            "reap_dead",
+            "migrate.by_status",
+        ),
+    ] {
+        let path = format!("/migrate/{path}");
+        let path = path.trim_end_matches('/');
+        let fault = format!("{step}:before");
+        let dying = stage.another("operator", &[(granary_steps::VARIABLE, &fault)]);
+        let wish = body.to_string();
+        let died = dying.invoke(request("POST", path, &wish), EXPORTER_TIMEOUT).await;
+        assert!(matches!(died, Err(FunctionError::Exited(_))), "{path}: {died:?}");
+        let entries = format!("/audit?action={action}");
+        let begun = stage.look_at(&entries).await["entries"][0]["effect"].clone();
+        assert!(
+            begun["begun"].is_object() && begun["after"].is_null(),
+            "{path}: {begun}"
+        );
+        answered(&stage, &format!("POST {path}"), body, 200).await;
+        let done = stage.look_at(&entries).await["entries"][0]["effect"].clone();
+        assert!(
+            done["begun"].is_null() && done["after"].is_object(),
+            "{path}: {done}"
+        );
+    }
+    stage.run_until_quiet().await;
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dead_worker_holds_is_taken_back_where_somebody_asks_and_by_name() {
     let (stage, messages, _) = handed_off("taken-back").await;
@@ -139,23 +189,6 @@ async fn what_a_dead_worker_holds_is_taken_back_where_somebody_asks_and_by_name(
         (&json!(1), &json!(0), &json!([held]))
     );
     assert_eq!(count(&stage, "batch WHERE status = 'in_progress'").await, 1);
-    let dying = stage.another("operator", &[("GRANARY_FAULT", "reap_dead:before")]);
-    let wish = json!({"reason": "it dies"}).to_string();
-    dying
-        .invoke(
-            request("POST", "/migrate/complete-processing", &wish),
-            EXPORTER_TIMEOUT,
-        )
-        .await
-        .expect_err("it dies before it takes anything back");
-    let untold =
-        "audit WHERE action = 'migrate.complete_processing' AND reason = 'it dies' AND effect IS NULL";
-    assert_eq!(
-        count(&stage, untold).await,
-        1,
-        "who wanted it was on record before"
-    );
-    assert_eq!(count(&stage, "batch WHERE status = 'in_progress'").await, 1);
     let taken = answered(&stage, route, json!({"reason": "it was killed"}), 200).await;
     assert_eq!(
         (&taken["takenBack"], &taken["batches"], &taken["isComplete"]),
@@ -167,7 +200,7 @@ async fn what_a_dead_worker_holds_is_taken_back_where_somebody_asks_and_by_name(
     assert_eq!(failed, held);
     assert_eq!(
         reasons(&stage, "migrate.complete_processing").await,
-        [None, Some("it dies".to_owned()), Some("it was killed".to_owned())]
+        [None, Some("it was killed".to_owned())]
     );
     let shown = stage.look_at(&format!("/migrate/batch/{held}")).await;
     assert_eq!(shown["attempts"][0]["outcome"], "reaped");

@@ -276,6 +276,33 @@ async fn the_first_page_and_the_time_line_show_what_was_archived() {
     stage.finish_broken().await;
 }
 
+/// Where five made-up migrations are, and as many operations: what seeding and clearing would do, and that they don't.
+async fn assert_only_foretold(stage: &Stage) {
+    let one = |what, path, body| done(stage, what, path, body);
+    let foretold = one("POST", "/seed/some-model", json!({"count": 7, "dryRun": true})).await;
+    assert_eq!(
+        (&foretold["dryRun"], &foretold["messages"]),
+        (&json!(true), &json!(7))
+    );
+    let foretold = one("POST", "/seed/bulk/9", json!({"dryRun": true})).await;
+    assert_eq!(
+        (&foretold["dryRun"], &foretold["messages"]),
+        (&json!(true), &json!(9))
+    );
+    let foretold = one("DELETE", "/seed/clear", json!({"dryRun": true})).await;
+    assert_eq!(
+        foretold["synthetic"],
+        json!({"migrations": 5, "operations": 5}),
+        "{foretold}"
+    );
+    let stats = stage.look_at("/seed/stats").await;
+    assert_eq!(
+        (&stats["stats"], &stats["synthetic"]),
+        (&foretold["stats"], &foretold["synthetic"]),
+        "nothing was written or deleted"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_of_jobs_that_is_none_changes_no_verdict_and_goes_when_it_is_cleared() {
     let elasticsearch = crate::stage::Addresses::from_environment()
@@ -303,29 +330,7 @@ async fn a_history_of_jobs_that_is_none_changes_no_verdict_and_goes_when_it_is_c
     done(&stage, "POST", "/seed/job-status", json!({"count": 5})).await;
     assert_eq!(stage.look_at("/seed/stats").await["synthetic"]["migrations"], 5);
 
-    let one = |what, path, body| done(&stage, what, path, body);
-    let foretold = one("POST", "/seed/some-model", json!({"count": 7, "dryRun": true})).await;
-    assert_eq!(
-        (&foretold["dryRun"], &foretold["messages"]),
-        (&json!(true), &json!(7))
-    );
-    let foretold = one("POST", "/seed/bulk/9", json!({"dryRun": true})).await;
-    assert_eq!(
-        (&foretold["dryRun"], &foretold["messages"]),
-        (&json!(true), &json!(9))
-    );
-    let foretold = one("DELETE", "/seed/clear", json!({"dryRun": true})).await;
-    assert_eq!(
-        foretold["synthetic"],
-        json!({"migrations": 5, "operations": 5}),
-        "{foretold}"
-    );
-    let stats = stage.look_at("/seed/stats").await;
-    assert_eq!(
-        (&stats["stats"], &stats["synthetic"]),
-        (&foretold["stats"], &foretold["synthetic"]),
-        "nothing was written or deleted"
-    );
+    assert_only_foretold(&stage).await;
 
     let listed = stage.look_at("/migrate?limit=500").await;
     let of_seed = |migration: &&Value| migration["requestedBy"] == "granary_seed";

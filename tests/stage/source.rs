@@ -4,13 +4,16 @@
 //! defect there can't hide itself.
 
 use super::services::Addresses;
-use reqwest::{Body, Client, Method, Response};
+use reqwest::{Body, Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
+use std::time::Duration;
 use url::Url;
 
 pub(crate) const ID_FIELD: &str = "message_id";
 pub(crate) const TIME_FIELD: &str = "created_at";
 
+const BUSY_PAUSE: Duration = Duration::from_millis(250);
+const BUSY_TRIES_MAX: u32 = 240;
 const BULK_DOCUMENTS_MAX: usize = 2_000;
 
 /// A document, and where it goes.
@@ -213,12 +216,17 @@ impl Indices {
             .request(method, url)
             .header("content-type", "application/json")
             .body(body);
-        let answer = request.send().await.expect("Elasticsearch answers");
-        let status = answer.status();
-        if !status.is_success() {
-            panic!("{status}: {}", answer.text().await.unwrap());
+        for _ in 0..BUSY_TRIES_MAX {
+            let request = request.try_clone().expect("its body is in memory");
+            let answer = request.send().await.expect("Elasticsearch answers");
+            match answer.status() {
+                // Other scenarios have it hold all the bytes that it takes at once.
+                StatusCode::TOO_MANY_REQUESTS => tokio::time::sleep(BUSY_PAUSE).await,
+                status if status.is_success() => return answer,
+                status => panic!("{status}: {}", answer.text().await.unwrap()),
+            }
         }
-        answer
+        panic!("Elasticsearch is busy for good");
     }
 
     fn address(&self, path: &[&str]) -> Url {

@@ -65,6 +65,9 @@ pub(crate) struct Sweep {
     /// then objects that were lost from it.
     #[arg(long)]
     pub(crate) include_unknown: bool,
+    /// Only name what is found, as without --apply.
+    #[arg(long, conflicts_with = "apply")]
+    pub(crate) dry_run: bool,
     /// Don't ask before removing.
     #[arg(long, requires = "apply")]
     pub(crate) yes: bool,
@@ -72,7 +75,7 @@ pub(crate) struct Sweep {
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// List the sweeps before, and start none.
-    #[arg(long, conflicts_with_all = ["apply", "older_than", "include_unknown", "reason"])]
+    #[arg(long, conflicts_with_all = ["apply", "older_than", "include_unknown", "dry_run", "reason"])]
     pub(crate) list: bool,
 }
 
@@ -90,6 +93,9 @@ pub(crate) struct Purge {
     /// Purge them. Without it nothing is changed.
     #[arg(long)]
     pub(crate) apply: bool,
+    /// Only say what would be purged, as without --apply.
+    #[arg(long, conflicts_with = "apply")]
+    pub(crate) dry_run: bool,
     /// Don't ask before purging.
     #[arg(long, requires = "apply")]
     pub(crate) yes: bool,

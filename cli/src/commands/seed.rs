@@ -7,7 +7,7 @@ use crate::progress::{Position, say};
 use crate::sheet::Format;
 use crate::show::{self, grouped, number, text};
 use crate::wish::Wish;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 const CONFIRMATION: &str = "yes-clear-all-data";
 
@@ -28,7 +28,7 @@ async fn write(session: &Session, count: u32, options: &Seed) -> anyhow::Result<
         .body();
     let first = session.api.post(&format!("/seed/bulk/{count}"), &body).await?;
     if options.change.dry_run {
-        return foretold(session, &first, &json!({ "messages": first["messages"] }));
+        return foretold(session, &first, &["messages", "seed", "before", "hours"]);
     }
     let position = |progress: &Value| Position {
         done: number(&progress["next"]),
@@ -58,6 +58,13 @@ async fn with_jobs(session: &Session, options: &Seed) -> anyhow::Result<Ending> 
         None => ("/seed/job-status", wish.with("count", options.jobs)),
     };
     let first = session.api.post(path, &wish.body()).await?;
+    if options.change.dry_run {
+        return foretold(
+            session,
+            &first,
+            &["messages", "seed", "before", "hours", "synthetic"],
+        );
+    }
     session.say_what_became(&first);
     let synthetic = first["synthetic"].clone();
     let answer = if first["operation"].is_object() {
@@ -77,7 +84,7 @@ async fn clear(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
     let wish = Wish::new().change(&options.change);
     if options.change.dry_run {
         let first = session.api.delete("/seed/clear", Some(&wish.body())).await?;
-        return foretold(session, &first, &first["stats"]);
+        return foretold(session, &first, &["stats", "synthetic"]);
     }
     confirm(
         "Delete all test messages, and what was recorded and archived of them?",
@@ -109,10 +116,14 @@ async fn stats(session: &Session) -> anyhow::Result<Ending> {
     print(session, &answer, &answer["stats"])
 }
 
-/// What would be written or deleted.
-fn foretold(session: &Session, answer: &Value, counts: &Value) -> anyhow::Result<Ending> {
+/// What would be written or deleted, as far as the answer has these members.
+fn foretold(session: &Session, answer: &Value, members: &[&str]) -> anyhow::Result<Ending> {
     session.say_what_became(answer);
-    print(session, answer, counts)
+    let foretold = members
+        .iter()
+        .filter(|name| !answer[**name].is_null())
+        .map(|name| ((*name).to_owned(), answer[*name].clone()));
+    print(session, answer, &Value::Object(foretold.collect()))
 }
 
 /// Whatever there is to count, one a line.
@@ -162,6 +173,7 @@ fn shown(name: &str, value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn counts_within_counts_are_on_lines_of_their_own() {

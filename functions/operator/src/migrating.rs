@@ -1,5 +1,6 @@
 //! Migrations, and the batches that come of them.
 
+pub(crate) mod status_name;
 pub(crate) mod migration_request;
 pub(crate) mod estimate;
 pub(crate) mod foretelling;

@@ -1,5 +1,6 @@
 //! Test data, where it is allowed.
 
+pub(crate) mod seeder;
 pub(crate) mod seed;
 pub(crate) mod seed_jobs;
 pub(crate) mod seed_clear;

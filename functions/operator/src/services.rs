@@ -15,10 +15,11 @@ use granary_archive::Archive;
 use granary_environment::HarvestSection;
 use granary_handoff::{Handoff, QueueUrls};
 use granary_ledger::{Audit, Ledger, LedgerSettings};
-use granary_source::Source;
+use granary_source::{Source, SourceSettings};
 use granary_switchboard::{Consumers, Schedules};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -27,6 +28,9 @@ const LEDGER_CONNECTIONS_MAX: usize = 4;
 const AWS_CONNECT_SECS_MAX: u64 = 2;
 const AWS_ATTEMPT_SECS_MAX: u64 = 5;
 const AWS_OPERATION_SECS_MAX: u64 = 8;
+/// Of a request to Elasticsearch, and, with all its tries, of a call to S3. A step of a long job that begins while
+/// somebody waits fails in time then, as the platform's fault, and API Gateway, which waits for 30 s, gets its answer.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What the routes talk to.
 pub(crate) struct Services {
@@ -48,9 +52,14 @@ pub(crate) struct Services {
 impl Services {
     /// Clients for everything, none of them connected.
     pub(crate) fn new(config: Config, aws: &SdkConfig) -> anyhow::Result<Self> {
-        let source = Source::new(config.source.clone().into()).context("the source can't be asked")?;
+        let settings = SourceSettings {
+            request_timeout: REQUEST_TIMEOUT,
+            ..config.source.clone().into()
+        };
+        let source = Source::new(settings).context("the source can't be asked")?;
         let queues = &config.queues;
-        let archive = Archive::new(aws, &config.archive.bucket, config.archive.layout.clone());
+        let archive =
+            Archive::new(aws, &config.archive.bucket, config.archive.layout.clone()).within(REQUEST_TIMEOUT);
         let aws = &impatient(aws);
         let handoff = Handoff::new(
             aws,
@@ -96,19 +105,21 @@ impl Services {
     /// Writes down what somebody does, before it is done where that can be said. It is part of the doing: where it fails,
     /// the request fails. A `reason` among the arguments is why.
     pub(crate) async fn record(&self, done: Done) -> Result<(), Problem> {
-        self.write_down(done.by, done.action, &done.arguments, Some(done.effect))
+        self.write_down(done.by, done.action, &done.arguments, done.effect)
             .await
     }
 
-    /// Writes down that somebody begins what shows its effect only when it is done: `record`, with the same arguments,
-    /// says it then.
+    /// Writes down that somebody begins what shows its effect only when it is done, with what was found before. `record`,
+    /// with the same arguments, says the effect then; where nobody comes to that, the beginning stands.
     pub(crate) async fn record_begun(
         &self,
         by: Role,
         action: &'static str,
         arguments: &Value,
+        found: &impl Serialize,
     ) -> Result<(), Problem> {
-        self.write_down(by, action, arguments, None).await
+        let effect = json!({ Audit::BEGUN: found });
+        self.write_down(by, action, arguments, effect).await
     }
 
     async fn write_down(
@@ -116,7 +127,7 @@ impl Services {
         by: Role,
         action: &'static str,
         arguments: &Value,
-        effect: Option<Value>,
+        effect: Value,
     ) -> Result<(), Problem> {
         let reason = arguments.get("reason").and_then(Value::as_str);
         let audit = Audit {
@@ -125,7 +136,7 @@ impl Services {
             who: by.to_string(),
             action,
             arguments: arguments.clone(),
-            effect,
+            effect: Some(effect),
         };
         Ok(self.ledger().await?.record_audit(&audit).await?)
     }

@@ -102,15 +102,16 @@ fn request(line: &str, token: Option<&str>, body: impl Into<Body>) -> Request<Bo
 }
 
 /// Each of these routes refuses whoever asks with this token, with this status and kind. They are asked at once: those that
-/// wait for a service do so side by side.
+/// wait for a service do so side by side. What they said, in their order.
 async fn assert_refused(
     routes: impl IntoIterator<Item = &'static str>,
     token: Option<&'static str>,
     refusal: (StatusCode, &str),
-) {
+) -> Vec<Answered> {
     let asked = routes
         .into_iter()
         .map(|route| (route, tokio::spawn(ask(route, token, ""))));
+    let mut said = Vec::new();
     for (route, answered) in Vec::from_iter(asked) {
         let answered = answered.await.unwrap();
         assert_eq!(
@@ -119,7 +120,9 @@ async fn assert_refused(
             "{route}: {}",
             answered.body
         );
+        said.push(answered);
     }
+    said
 }
 
 /// Each of these requests, a line and a body, is refused, and the field at fault is named.

@@ -5,7 +5,6 @@ pub(crate) mod edge;
 pub(crate) mod auth;
 pub(crate) mod route;
 pub(crate) mod document;
-pub(crate) mod status_name;
 pub(crate) mod answer;
 pub(crate) mod problem;
 pub(crate) mod fields;

@@ -27,6 +27,21 @@ impl Archive {
         }
     }
 
+    /// The same for whoever can't wait: a call gives up after this time, with all its tries. What is read or written in
+    /// a stream is bounded up to its beginning.
+    pub fn within(self, timeout: Duration) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            .operation_attempt_timeout(timeout)
+            .operation_timeout(timeout)
+            .build();
+        let config = self.client.config().to_builder().timeout_config(timeouts).build();
+        Self {
+            client: Client::from_conf(config),
+            ..self
+        }
+    }
+
     /// Where things lie in the bucket.
     pub fn layout(&self) -> &Layout {
         &self.layout

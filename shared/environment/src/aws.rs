@@ -1,6 +1,6 @@
 //! The one configuration that every AWS client is made from: one TLS provider, one connection pool, one set of
 //! time limits. Addresses, region and credentials come from AWS's own variables (`AWS_ENDPOINT_URL`,
-//! `AWS_REGION`, …).
+//! `AWS_REGION`, …). And what an error of any of them is: whether it passes, and why, in one line.
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;

@@ -2,8 +2,9 @@
 //!
 //! A row is the same row if request, action and arguments are the same: whoever writes it again after a lost answer finds
 //! it. What was done stands in `effect` as it was seen when it was done; a repetition that sees it done already doesn't
-//! overwrite that. What shows its effect only at its end is written without one first, and again with it. Not responsible for what is worth recording (the operator decides), nor for the rows' end: nothing
-//! removes them.
+//! overwrite that. What shows its effect only at its end is written as [`begun`](Audit::BEGUN) first, and again with the
+//! effect. Not responsible for what is worth recording (the operator decides), nor for the rows' end: nothing removes
+//! them.
 
 use crate::error::During;
 use crate::row::{Columns, at, unreadable};
@@ -22,7 +23,7 @@ pub struct Audit {
     pub action: &'static str,
     /// With which arguments.
     pub arguments: serde_json::Value,
-    /// What it changed; `None` while that isn't known.
+    /// What it changed.
     pub effect: Option<serde_json::Value>,
     /// The request it was done by; `None`: each call writes a row of its own.
     pub request_id: Option<String>,
@@ -44,7 +45,7 @@ pub struct AuditEntry {
     pub action: String,
     /// With which arguments.
     pub arguments: serde_json::Value,
-    /// What it changed.
+    /// What it changed; with the member `begun` alone, nobody came to say what.
     pub effect: Option<serde_json::Value>,
     /// The request it was done by. Older rows have none.
     pub request_id: Option<String>,
@@ -69,6 +70,11 @@ pub struct AuditFilter {
     pub limit: u32,
 }
 
+impl Audit {
+    /// The member of an `effect` that says what was found when it was begun, until it is known what came of it.
+    pub const BEGUN: &str = "begun";
+}
+
 const REQUEST_ID_CHARS_MAX: usize = 128;
 const REASON_CHARS_MAX: usize = 500;
 
@@ -90,7 +96,8 @@ impl Ledger {
             conn.exec_drop(
                 "INSERT INTO audit (at, who, action, arguments, effect, request_id, reason, once_key) \
                  VALUES (UTC_TIMESTAMP(6), :who, :action, :arguments, :effect, :request, :reason, \
-                 UNHEX(SHA2(:once, 256))) ON DUPLICATE KEY UPDATE effect = COALESCE(effect, VALUES(effect))",
+                 UNHEX(SHA2(:once, 256))) ON DUPLICATE KEY UPDATE effect = \
+                 IF(JSON_CONTAINS_PATH(effect, 'one', '$.begun'), VALUES(effect), effect)",
                 params! {
                     "who" => &audit.who, "action" => audit.action, "arguments" => arguments,
                     "effect" => audit.effect.as_ref().map(ToString::to_string),

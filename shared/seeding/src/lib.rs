@@ -29,7 +29,7 @@ use granary_archive::Archive;
 use granary_domain::MetadataSource;
 use granary_environment::{HarvestSection, MetadataSection, SourceSection};
 use granary_ledger::Ledger;
-use granary_source::IndexWriter;
+use granary_source::{IndexWriter, SourceSettings};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub struct SeedingTarget {
     pub metadata: Vec<MetadataSource>,
     /// `GRANARY_HARVEST_LAG_SECONDS`: event times end before it, so that what is seeded is harvested at once.
     pub lag: Duration,
+    /// How long one request may take.
+    pub request_timeout: Duration,
 }
 
 impl SeedingTarget {
@@ -60,6 +62,7 @@ impl SeedingTarget {
             time_field: source.time_field.clone(),
             metadata: metadata.sources.clone(),
             lag: harvest.lag,
+            request_timeout: SourceSettings::REQUEST_TIMEOUT,
         }
     }
 }
@@ -85,8 +88,9 @@ impl Seeder {
         if target.index.contains(['*', ',']) {
             return Err(SeedError::NotOneIndex { index: target.index });
         }
+        let writer = IndexWriter::new(&section.url, section.credentials.as_ref(), target.request_timeout)?;
         Ok(Self {
-            writer: Arc::new(IndexWriter::new(&section.url, section.credentials.as_ref())?),
+            writer: Arc::new(writer),
             section,
             target,
             ledger,

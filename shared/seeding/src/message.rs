@@ -228,6 +228,7 @@ mod tests {
             time_field: "created_at".into(),
             metadata: Vec::new(),
             lag: std::time::Duration::ZERO,
+            request_timeout: std::time::Duration::from_secs(30),
         }
     }
 

@@ -44,7 +44,7 @@ impl Seeder {
                 .map_or(self.target.time_field.as_str(), metadata::time_field)
                 .to_owned(),
             filter: Some(seeded()),
-            request_timeout: SourceSettings::REQUEST_TIMEOUT,
+            request_timeout: self.target.request_timeout,
         })?;
         let pit = match source.open_pit().await {
             Err(SourceError::Refused { status: 404, .. }) => return Ok(0),

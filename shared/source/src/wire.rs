@@ -24,7 +24,7 @@ const RETRY_BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(200),
     ceiling: Duration::from_secs(5),
 };
-/// No new try begins later than this after the first.
+/// No new try begins later than this after the first, nor than one request may take.
 const RETRY_WITHIN: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The header by which Elasticsearch, from 7.14 on, says what it is.
@@ -81,6 +81,7 @@ pub(crate) struct Wire {
     plain: reqwest::Client,
     base: Url,
     credentials: Option<Credentials>,
+    retry_within: Duration,
 }
 
 impl Wire {
@@ -114,6 +115,7 @@ impl Wire {
             plain,
             base,
             credentials,
+            retry_within: RETRY_WITHIN.min(request_timeout),
         })
     }
 
@@ -129,7 +131,7 @@ impl Wire {
     }
 
     /// Tries again what may pass by itself: at most 4 tries, 200 ms doubling up to 5 s with full jitter or as long as
-    /// Retry-After says, and never beyond 20 s. What lasts longer is for the caller, which knows its own deadline.
+    /// Retry-After says, and never beyond 20 s, or what one request may take. What lasts longer is for the caller, which knows its own deadline.
     async fn ask_until_answered(&self, call: &Call<'_>, size: AnswerSize) -> Result<Bytes, SourceError> {
         let begun = Instant::now();
         let mut tries = 0;
@@ -139,7 +141,9 @@ impl Wire {
                 Err(error) => error,
             };
             tries += 1;
-            let Some(pause) = pause_before_retry(&error, tries, begun.elapsed()) else {
+            let Some(pause) =
+                pause_before_retry(&error, tries, self.retry_within.saturating_sub(begun.elapsed()))
+            else {
                 return Err(error);
             };
             tracing::debug!(operation = call.operation, tries, ?pause, %error, "asking Elasticsearch again");
@@ -224,7 +228,7 @@ impl Wire {
 }
 
 /// `None`: not again, because it wouldn't help or there is no time left.
-fn pause_before_retry(error: &SourceError, tries: u32, elapsed: Duration) -> Option<Duration> {
+fn pause_before_retry(error: &SourceError, tries: u32, left: Duration) -> Option<Duration> {
     let retry_after = if let SourceError::Unavailable { retry_after, .. } = error {
         *retry_after
     } else if let SourceError::BrokeOff { .. } = error {
@@ -238,7 +242,7 @@ fn pause_before_retry(error: &SourceError, tries: u32, elapsed: Duration) -> Opt
     let pause = RETRY_BACKOFF
         .delay(tries, rand::random())
         .max(retry_after.unwrap_or_default());
-    (elapsed + pause < RETRY_WITHIN).then_some(pause)
+    (pause < left).then_some(pause)
 }
 
 fn accept(
@@ -335,7 +339,7 @@ mod tests {
 
     #[test]
     fn h7_only_what_may_pass_is_tried_again_and_within_limits() {
-        let pause = |error, tries| pause_before_retry(&error, tries, Duration::ZERO);
+        let pause = |error, tries| pause_before_retry(&error, tries, RETRY_WITHIN);
         assert!(pause(throttled(None), 1).is_some_and(|pause| pause <= Duration::from_millis(200)));
         assert_eq!(
             pause(throttled(Some(Duration::from_secs(7))), 1),
@@ -344,7 +348,7 @@ mod tests {
         assert_eq!(pause(throttled(Some(Duration::from_secs(60))), 1), None);
         assert_eq!(pause(throttled(None), TRIES_MAX), None);
         assert_eq!(pause(SourceError::PitLost, 1), None);
-        assert_eq!(pause_before_retry(&throttled(None), 1, RETRY_WITHIN), None);
+        assert_eq!(pause_before_retry(&throttled(None), 1, Duration::ZERO), None);
     }
 
     #[test]

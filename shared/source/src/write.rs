@@ -5,7 +5,7 @@
 //! writes may be repeated, as long as documents are written under ids of their own.
 
 use crate::error::{SourceError, reason_of};
-use crate::settings::{SourceCredentials, SourceSettings};
+use crate::settings::SourceCredentials;
 use crate::wire::{Call, CallBody, Wire};
 use bytes::Bytes;
 use elasticsearch::SearchParts;
@@ -16,6 +16,7 @@ use elasticsearch::indices::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use url::Url;
 
 /// Writes test data.
@@ -73,10 +74,14 @@ struct SearchHit {
 }
 
 impl IndexWriter {
-    /// A writer that connects when it is first used.
-    pub fn new(url: &Url, credentials: Option<&SourceCredentials>) -> Result<Self, SourceError> {
+    /// A writer that connects when it is first used. `request_timeout` is how long one request may take.
+    pub fn new(
+        url: &Url,
+        credentials: Option<&SourceCredentials>,
+        request_timeout: Duration,
+    ) -> Result<Self, SourceError> {
         Ok(Self {
-            wire: Wire::new(url, credentials, SourceSettings::REQUEST_TIMEOUT)?,
+            wire: Wire::new(url, credentials, request_timeout)?,
         })
     }
 

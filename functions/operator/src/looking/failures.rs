@@ -4,11 +4,11 @@
 //! off (tried again without end), ranges whose ids can't be read, or messages that are in no object. What to do is what the
 //! alerts say. Nothing is changed here: `POST /migrate/retry-failed` takes a cause.
 
+use crate::migrating::status_name::name_of;
 use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::fields::QueryFields;
 use crate::web::problem::Problem;
-use crate::web::status_name::name_of;
 use axum::extract::State;
 use granary_domain::{Cause, Outcome};
 use granary_ledger::{

@@ -241,7 +241,7 @@ fn milliseconds(took: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::status_name::name_of;
+    use crate::migrating::status_name::name_of;
     use serde_json::json;
 
     #[test]

@@ -71,8 +71,7 @@ pub(crate) async fn start(
     if fields.value("batchSize").is_none() {
         arguments.batch_size = services.harvest().await?.batch_size;
     }
-    let reason = arguments.reason.clone();
-    operations::ask(&services, role, Wish::Bulk(arguments), reason.as_deref()).await
+    operations::ask(&services, role, Wish::Bulk(arguments), None).await
 }
 
 fn read(fields: &Fields, role: Role, batch_size_default: u32) -> Result<BulkArguments, Problem> {

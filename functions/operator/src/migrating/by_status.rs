@@ -145,17 +145,21 @@ pub(crate) async fn act(
     let parked = read_rest(fields, status)?;
     let mut acted = act_on(services, &change.foretold(), &parked, status).await?;
     if !change.is_dry_run {
-        // Who wants it is written down first: nothing is done that nobody answers for.
+        let action = "migrate.by_status";
+        let arguments = change.with_reason(json!({ "status": status, "from": parked.from, "to": parked.to }));
+        let before = json!({ "found": acted.found });
+        services.record_begun(role, action, &arguments, &before).await?;
+        acted = act_on(services, &change, &parked, status).await?;
         services
             .record(Done {
                 by: role,
-                action: "migrate.by_status",
-                arguments: change
-                    .with_reason(json!({ "status": status, "from": parked.from, "to": parked.to })),
-                effect: json!({ "before": { "found": acted.found }, "batches": numbers(&acted.batches) }),
+                action,
+                arguments,
+                effect: json!({
+                    "before": before, "after": { "changed": acted.changed }, "batches": numbers(&acted.batches),
+                }),
             })
             .await?;
-        acted = act_on(services, &change, &parked, status).await?;
     }
     Ok(ActedByStatus {
         migration: None,

@@ -159,7 +159,9 @@ pub(crate) async fn complete_processing(
         }));
     }
     let (action, arguments) = ("migrate.complete_processing", change.with_reason(json!({})));
-    services.record_begun(role, action, &arguments).await?;
+    services
+        .record_begun(role, action, &arguments, &json!({ "deadWorkers": found }))
+        .await?;
     let (batches, is_complete) = take_back(&services, ledger, until()).await?;
     services
         .record(Done {
@@ -208,7 +210,7 @@ pub(crate) async fn process_all(
         }));
     }
     let (action, arguments) = ("migrate.process_all", change.with_reason(json!({})));
-    services.record_begun(role, action, &arguments).await?;
+    services.record_begun(role, action, &arguments, &found).await?;
     let until = until();
     let mut sent = send_unsent(ledger, &services.handoff, until).await?;
     let (taken_back, _) = take_back(&services, ledger, until).await?;
@@ -314,7 +316,9 @@ pub(crate) async fn fix_stuck_jobs(
         }));
     }
     let (action, arguments) = ("migrate.fix_stuck_jobs", change.with_reason(json!({})));
-    services.record_begun(role, action, &arguments).await?;
+    services
+        .record_begun(role, action, &arguments, &stuck.shown())
+        .await?;
     let windows_handed_back = ledger.hand_back_windows(&stuck.windows).await?;
     let drained = ledger.drain_harvested_migrations().await?;
     let completed = ledger.complete_drained(MIGRATIONS_PER_REQUEST_MAX).await?;

@@ -54,8 +54,7 @@ pub(crate) async fn start(
     if fields.value("batchSize").is_none() {
         arguments.batch_size = services.harvest().await?.batch_size;
     }
-    let reason = arguments.reason.clone();
-    operations::ask(&services, role, Wish::Adopt(arguments), reason.as_deref()).await
+    operations::ask(&services, role, Wish::Adopt(arguments), None).await
 }
 
 fn read(fields: &Fields, role: Role, batch_size_default: u32) -> Result<AdoptArguments, Problem> {

@@ -4,12 +4,12 @@
 
 use crate::migrating::batch_shown::{ShownAttempt, ShownBatch, ShownBatchStatus, url_of};
 use crate::migrating::progress_shown::ShownKind;
+use crate::migrating::status_name::read_status;
 use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::fields::{Fields, QueryFields, number_in_path};
 use crate::web::page::{Page, PageQuery};
 use crate::web::problem::{Kind, Problem};
-use crate::web::status_name::read_status;
 use axum::extract::{Path, State};
 use granary_domain::{BatchId, TimeRange};
 use granary_ledger::{BatchFilter, BatchRow, Ledger};

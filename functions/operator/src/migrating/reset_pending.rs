@@ -71,8 +71,7 @@ pub(crate) async fn start(
     if let ReExportSelection::Migration(id) = &arguments.selection {
         crate::migrating::migrate::migration(services.ledger().await?, *id).await?;
     }
-    let reason = Some(arguments.reason.clone());
-    operations::ask(&services, role, Wish::ReExport(arguments), reason.as_deref()).await
+    operations::ask(&services, role, Wish::ReExport(arguments), None).await
 }
 
 fn read(fields: &Fields, role: Role) -> Result<ReExportArguments, Problem> {

@@ -4,20 +4,19 @@
 //! `GET /operations/{id}` tells how far it is. A job that was put on record is never lost by what happens after.
 
 use crate::operating::purge::PurgeWish;
-use crate::seeding::seed::seeding_section;
+use crate::seeding::seeder::seeder;
 use crate::services::{Done, Services};
 use crate::switching::restart;
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
 use crate::web::fields::Fields;
 use crate::web::problem::{Kind, Problem};
-use anyhow::Context;
 use axum::extract::{Path, State};
 use granary_ledger::{Operation, OperationState};
 use granary_operations::{
     AdoptArguments, AskError, Budget, BulkArguments, Desk, Job, PurgeArguments, ReExportArguments,
 };
-use granary_seeding::{SeedError, Seeder, SeedingTarget};
+use granary_seeding::SeedArguments;
 use granary_sweep::{SweepArguments, Sweeper};
 use granary_verify::{Repair, Verifier, VerifyArguments};
 use jiff::Timestamp;
@@ -25,15 +24,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// How long somebody is kept waiting. A step that has begun goes on to its end, and API Gateway waits for 30 s.
 const WORK_SECS_MAX: u64 = 8;
-/// When a slice is given up whose service doesn't answer: as if its worker had died. API Gateway waits for 30 s, and
-/// whoever asked is to hear which operation it is.
-const SLICE_TIME_MAX: Duration = Duration::from_secs(20);
 /// What one step can compare in the time that is left then.
 const MESSAGES_PER_STEP_MAX: u64 = 100_000;
 /// A page of the audit may have 500 entries, and an id 512 bytes.
@@ -173,17 +168,13 @@ pub(crate) enum Wish {
     /// An owner for messages that nobody owns.
     Adopt(AdoptArguments),
     /// Test messages.
-    Seed {
-        count: u64,
-        seed: Option<u64>,
-        hours: Option<u32>,
-    },
+    Seed(SeedArguments),
     /// No more test messages.
     Clear,
 }
 
 /// Puts a job on record, and works on it for as long as somebody may be kept waiting. Who wanted it is written down first:
-/// nothing is ever done that nobody answers for.
+/// nothing is ever done that nobody answers for. `reason` is why, of a job that doesn't have it among its arguments.
 pub(crate) async fn ask(
     services: &Services,
     role: Role,
@@ -245,13 +236,7 @@ fn for_audit(mut arguments: Value, reason: Option<&str>) -> Value {
 /// On a thread of its own: the compiler can't prove that the desk's futures may move between threads.
 async fn work_on(desk: Desk, id: Uuid, budget: Budget) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Handle::current();
-    let work = move || {
-        let slice = async { timeout(SLICE_TIME_MAX, desk.advance(Some(id), &budget)).await };
-        runtime.block_on(slice)
-    };
-    tokio::task::spawn_blocking(work)
-        .await?
-        .context("a service doesn't answer, and somebody waits")??;
+    tokio::task::spawn_blocking(move || runtime.block_on(desk.advance(Some(id), &budget))).await??;
     Ok(())
 }
 
@@ -416,10 +401,8 @@ async fn job_of(services: &Services, role: Role, wish: Wish) -> Result<Job, Prob
         Wish::ReExport(arguments) => Ok(Job::ReExport(arguments)),
         Wish::Bulk(arguments) => Ok(Job::Bulk(arguments)),
         Wish::Adopt(arguments) => Ok(Job::Adopt(arguments)),
-        Wish::Seed { count, seed, hours } => Ok(Job::Seed(
-            seeder(services).await?.arguments(count, seed, hours).await?,
-        )),
-        Wish::Clear => Ok(Job::Clear),
+        Wish::Seed(arguments) => Ok(Job::Seed(arguments)),
+        Wish::Clear => seeder(services).await.map(|_| Job::Clear),
     }
 }
 
@@ -435,29 +418,6 @@ async fn desk(services: &Services) -> Result<Desk, Problem> {
     let seeder = seeder(services).await.ok();
     let sweeper = Sweeper::new(ledger.clone(), services.archive.clone(), services.config.sweep);
     Ok(Desk::new(ledger, verifier, seeder).with_sweeper(sweeper))
-}
-
-/// What writes test messages, where that is allowed.
-pub(crate) async fn seeder(services: &Services) -> Result<Seeder, Problem> {
-    let config = &services.config;
-    let section = seeding_section(services)?.clone();
-    let target = SeedingTarget::of(&config.source, &config.metadata, &config.harvest);
-    let ledger = services.ledger().await?.clone();
-    Ok(Seeder::new(section, target, ledger, services.archive.clone())?)
-}
-
-impl From<SeedError> for Problem {
-    fn from(error: SeedError) -> Self {
-        match error {
-            SeedError::Ledger(error) => error.into(),
-            SeedError::Source(error) => error.into(),
-            SeedError::NotOneIndex { .. } => Self::new(Kind::NotPossible, format!("{error}.")),
-            SeedError::OutOfRange { .. } => Self::new(Kind::InvalidParameter, format!("{error}.")),
-            SeedError::Archive(_) | SeedError::NotTaken { .. } | SeedError::Text(_) => {
-                anyhow::Error::from(error).into()
-            }
-        }
-    }
 }
 
 impl From<AskError> for Problem {

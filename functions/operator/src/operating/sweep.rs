@@ -4,7 +4,7 @@ use crate::operating::operations::{self, LongAnswer, NewestQuery, OperationSumma
 use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
-use crate::web::change::{ReasonBody, reason};
+use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields, QueryFields};
 use crate::web::problem::Problem;
 use axum::Extension;
@@ -36,7 +36,7 @@ pub(crate) struct SweepBody {
     #[schema(default = false)]
     include_unknown: Option<bool>,
     #[serde(flatten)]
-    reason: ReasonBody,
+    change: ChangeBody,
 }
 
 /// The newest sweeps.
@@ -70,8 +70,9 @@ pub(crate) async fn start(
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<LongAnswer, Problem> {
-    let arguments = read(&fields, services.config.sweep.age_min)?;
-    operations::ask(&services, role, Wish::Sweep(arguments), reason(&fields)?).await
+    let change = Change::read(&fields)?;
+    let arguments = read(&fields, &change, services.config.sweep.age_min)?;
+    operations::ask(&services, role, Wish::Sweep(arguments), change.reason()).await
 }
 
 /// The newest sweeps
@@ -101,11 +102,16 @@ impl From<&Operation> for SweepLine {
 }
 
 /// What is younger than the deployment's age may be in a worker's hands, so nobody may ask for less.
-fn read(fields: &Fields, age_min: Duration) -> Result<SweepArguments, Problem> {
-    fields.only(&["apply", "olderThan", "includeUnknown", "reason"])?;
+fn read(fields: &Fields, change: &Change, age_min: Duration) -> Result<SweepArguments, Problem> {
+    fields.only(&["apply", "olderThan", "includeUnknown", "dryRun", "reason"])?;
     let ages: RangeInclusive<u64> = age_min.as_secs()..=AGE_SECS_MAX;
+    let apply = fields.switch("apply")?;
+    if apply && change.is_dry_run {
+        let detail = "`apply` takes away what is found, and `dryRun` only looks: give one of them.";
+        return Err(Problem::invalid("dryRun", detail));
+    }
     Ok(SweepArguments {
-        apply: fields.switch("apply")?,
+        apply,
         older_than_secs: fields.number("olderThan", ages)?,
         include_unknown: fields.switch("includeUnknown")?,
     })
@@ -116,16 +122,16 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<SweepArguments, Problem> {
-        super::read(
-            &Fields::of_json(json.as_bytes()).unwrap(),
-            Duration::from_secs(3_600),
-        )
+        let fields = Fields::of_json(json.as_bytes()).unwrap();
+        let change = Change::read(&fields)?;
+        super::read(&fields, &change, Duration::from_secs(3_600))
     }
 
     #[test]
     fn nothing_asked_for_only_looks() {
         assert_eq!(read("").unwrap(), SweepArguments::default());
         assert!(!read("").unwrap().apply);
+        assert!(!read(r#"{"dryRun":true}"#).unwrap().apply);
         assert!(read(r#"{"apply":true}"#).unwrap().apply);
     }
 
@@ -135,7 +141,7 @@ mod tests {
             (r#"{"olderThan":3599}"#, "olderThan"),
             (r#"{"olderThan":"soon"}"#, "olderThan"),
             (r#"{"apply":"perhaps"}"#, "apply"),
-            (r#"{"dryRun":false}"#, "dryRun"),
+            (r#"{"dryRun":true,"apply":true}"#, "dryRun"),
         ] {
             assert_eq!(read(json).unwrap_err().field(), Some(field), "{json}");
         }

@@ -37,7 +37,7 @@ pub(crate) struct VerifyBody {
     /// Have exported what is missing. Not together with `quick`.
     #[schema(default = false)]
     repair: Option<bool>,
-    /// Only with `repair`: say what it would do.
+    /// With `repair`: only say what it would do. Without it nothing is changed anyway.
     #[schema(default = false)]
     dry_run: Option<bool>,
     #[serde(flatten)]
@@ -130,11 +130,8 @@ fn repair(fields: &Fields) -> Result<Repair, Problem> {
     match (fields.switch("repair")?, fields.switch("dryRun")?) {
         (true, true) => Ok(Repair::DryRun),
         (true, false) => Ok(Repair::On),
-        (false, false) => Ok(Repair::Off),
-        (false, true) => {
-            let detail = "A verification changes nothing anyway; `dryRun` says what `repair` would do.";
-            Err(Problem::invalid("dryRun", detail))
-        }
+        // Without a repair nothing is changed anyway.
+        (false, _) => Ok(Repair::Off),
     }
 }
 
@@ -170,6 +167,7 @@ mod tests {
         assert_eq!(repair(r#"{"repair":true}"#), Repair::On);
         assert_eq!(repair(r#"{"repair":true,"dryRun":true}"#), Repair::DryRun);
         assert_eq!(repair(r#"{"repair":false}"#), Repair::Off);
+        assert_eq!(repair(r#"{"dryRun":true}"#), Repair::Off);
     }
 
     #[test]
@@ -182,7 +180,6 @@ mod tests {
                 "from",
             ),
             (r#"{"migration":"42"}"#, "migration"),
-            (r#"{"dryRun":true}"#, "dryRun"),
             (r#"{"repair":true,"quick":true}"#, "repair"),
             (r#"{"repair":"perhaps"}"#, "repair"),
         ] {

@@ -2,15 +2,17 @@
 
 use crate::operating::operations::{self, OperationAnswer, Wish};
 use crate::seeding::seed_jobs::ShownSynthetic;
+use crate::seeding::seeder::{seeder, seeding_section};
 use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields, number_in_path};
-use crate::web::problem::{Kind, Problem};
+use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::{Path, State};
-use granary_seeding::SeedingSection;
+use granary_seeding::SeedArguments;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,8 +66,27 @@ pub(crate) struct SeedForetold {
     dry_run: bool,
     /// How many test messages would be written.
     messages: u64,
+    /// The number that all of it would be made from: said again, the same messages are written.
+    seed: u64,
+    /// Their event times would end before it.
+    before: Timestamp,
+    /// Over how many hours of event time they would be spread.
+    hours: u32,
     /// What that means, for people.
     message: &'static str,
+}
+
+impl SeedForetold {
+    pub(super) fn of(arguments: &SeedArguments) -> Self {
+        Self {
+            dry_run: true,
+            messages: arguments.count,
+            seed: arguments.seed,
+            before: arguments.base,
+            hours: arguments.hours,
+            message: NOTHING_WRITTEN,
+        }
+    }
 }
 
 /// Seeding that was foretold, or has come to its end.
@@ -129,15 +150,12 @@ pub(crate) async fn bulk(
 }
 
 async fn write(services: &Services, role: Role, count: u64, fields: &Fields) -> Result<SeedAnswer, Problem> {
-    let (wish, change) = (wish(count, fields)?, Change::read(fields)?);
+    let change = Change::read(fields)?;
+    let arguments = arguments(services, count, fields).await?;
     if change.is_dry_run {
-        return Ok(Answer::ok(Seeded::Foretold(SeedForetold {
-            dry_run: true,
-            messages: count,
-            message: NOTHING_WRITTEN,
-        })));
+        return Ok(Answer::ok(Seeded::Foretold(SeedForetold::of(&arguments))));
     }
-    let told = operations::begin(services, role, wish, change.reason()).await?;
+    let told = operations::begin(services, role, Wish::Seed(arguments), change.reason()).await?;
     Ok(told.answer(|operation| Seeded::Seeded(Box::new(operation))))
 }
 
@@ -149,7 +167,7 @@ pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answe
 
 /// What there is of test data at the moment.
 pub(super) async fn statistics(services: &Services) -> Result<SeedStatistics, Problem> {
-    let stats = operations::seeder(services).await?.stats().await?;
+    let stats = seeder(services).await?.stats().await?;
     let history = services.ledger().await?.history().await?;
     Ok(SeedStatistics {
         stats: ShownSeedStats {
@@ -160,26 +178,13 @@ pub(super) async fn statistics(services: &Services) -> Result<SeedStatistics, Pr
     })
 }
 
-pub(super) fn wish(count: u64, fields: &Fields) -> Result<Wish, Problem> {
-    Ok(Wish::Seed {
-        count,
-        seed: fields.number("seed", 0..=SEED_NUMBER_MAX)?,
-        hours: fields.number("hours", 1..=HOURS_MAX)?,
-    })
-}
-
-/// What a deployment without test data answers to whoever wants some.
-fn not_allowed() -> Problem {
-    Problem::new(
-        Kind::SeedingNotAllowed,
-        "Test messages are not allowed at this deployment.",
-    )
-    .remedy(
-        "Set GRANARY_ALLOW_SEEDING=true and GRANARY_SEED_ES_URL of the operator. Production refuses both.",
-    )
-}
-
-/// The permission to write test messages, if this deployment has it.
-pub(crate) fn seeding_section(services: &Services) -> Result<&SeedingSection, Problem> {
-    services.config.seeding.as_ref().ok_or_else(not_allowed)
+/// Exactly what is to be written; a target that can't be seeded is refused.
+pub(super) async fn arguments(
+    services: &Services,
+    count: u64,
+    fields: &Fields,
+) -> Result<SeedArguments, Problem> {
+    let seed = fields.number("seed", 0..=SEED_NUMBER_MAX)?;
+    let hours = fields.number("hours", 1..=HOURS_MAX)?;
+    Ok(seeder(services).await?.arguments(count, seed, hours).await?)
 }

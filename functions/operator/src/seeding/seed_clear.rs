@@ -1,7 +1,8 @@
 //! `/seed/clear`: all test data goes, with what became of it.
 
 use crate::operating::operations::{self, OperationAnswer, Wish};
-use crate::seeding::seed::{SeedStatistics, seeding_section, statistics};
+use crate::seeding::seed::{SeedStatistics, statistics};
+use crate::seeding::seeder::seeding_section;
 use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::auth::Role;

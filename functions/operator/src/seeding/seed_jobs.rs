@@ -1,7 +1,8 @@
 //! `/seed/job-status`, `/seed/all`: finished jobs that nobody worked on, for whoever tries the API out.
 
-use crate::operating::operations::{self, OperationAnswer, Told};
-use crate::seeding::seed::{NOTHING_WRITTEN, SOME_DEFAULT, SOME_MAX, seeding_section, wish};
+use crate::operating::operations::{self, OperationAnswer, Told, Wish};
+use crate::seeding::seed::{NOTHING_WRITTEN, SOME_DEFAULT, SOME_MAX, SeedForetold, arguments};
+use crate::seeding::seeder::seeding_section;
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
@@ -76,14 +77,10 @@ pub(crate) struct HistoryMade {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AllForetold {
-    /// It was only foretold: nothing was written.
-    dry_run: bool,
+    #[serde(flatten)]
+    messages: SeedForetold,
     /// How many made-up jobs there would be.
     synthetic: ShownSynthetic,
-    /// How many test messages would be written.
-    messages: u64,
-    /// What that means, for people.
-    message: &'static str,
 }
 
 /// All of it that was foretold, or has come to its end.
@@ -124,8 +121,12 @@ pub(crate) async fn job_status(
     Ok(Answer::ok(HistoryMade {
         dry_run: change.is_dry_run,
         synthetic: jobs,
-        message: "Jobs of 1970 that are over and have no messages: GET /migrate and GET /operations list them last. \
-                  DELETE /seed/clear removes them.",
+        message: if change.is_dry_run {
+            NOTHING_WRITTEN
+        } else {
+            "Jobs of 1970 that are over and have no messages: GET /migrate and GET /operations list them last. \
+             DELETE /seed/clear removes them."
+        },
     }))
 }
 
@@ -142,26 +143,23 @@ pub(crate) async fn all(
     let jobs = fields
         .number("jobs", 1..=SYNTHETIC_JOBS_MAX)?
         .unwrap_or(JOBS_DEFAULT);
-    let (wish, change) = (wish(count, &fields)?, Change::read(&fields)?);
+    let change = Change::read(&fields)?;
+    let arguments = arguments(&services, count, &fields).await?;
     let jobs = make_history(&services, role, &change, jobs).await?;
     if change.is_dry_run {
         return Ok(Answer::ok(AllDone::Foretold(AllForetold {
-            dry_run: true,
+            messages: SeedForetold::of(&arguments),
             synthetic: jobs,
-            messages: count,
-            message: NOTHING_WRITTEN,
         })));
     }
-    let told = operations::begin(&services, role, wish, change.reason()).await?;
+    let with_jobs = |operation| AllSeeded {
+        operation,
+        synthetic: jobs,
+    };
+    let told = operations::begin(&services, role, Wish::Seed(arguments), change.reason()).await?;
     Ok(match told {
-        Told::Done(operation) => Answer::ok(AllDone::Seeded(Box::new(AllSeeded {
-            operation,
-            synthetic: jobs,
-        }))),
-        Told::Later(operation) => Answer::accepted(AllSeeded {
-            operation,
-            synthetic: jobs,
-        }),
+        Told::Done(operation) => Answer::ok(AllDone::Seeded(Box::new(with_jobs(operation)))),
+        Told::Later(operation) => Answer::accepted(with_jobs(operation)),
     })
 }
 

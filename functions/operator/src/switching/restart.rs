@@ -8,7 +8,7 @@
 //! One slice at a time, by lease, which outlives the operator's longest request: nobody switches under a lease that
 //! is somebody else's. Not responsible for switching (`granary-switchboard`).
 
-use crate::operating::operations::{self, OperationAnswer, OperationSummary, Told};
+use crate::operating::operations::{self, OperationAnswer, OperationSummary};
 use crate::services::{Done, Services};
 use crate::switching::consumers::{self, ShownConsumer, Trigger};
 use crate::web::answer::Answer;
@@ -155,10 +155,26 @@ pub(crate) async fn restart(
             message: "They would be switched off, and on again once nobody is at work any more.",
         })));
     }
-    let id = match unfinished(ledger).await?.first() {
-        Some(restart) => restart.id,
-        None => make(&services, role, &change, &before).await?,
-    };
+    let under_way = unfinished(ledger).await?.first().map(|restart| restart.id);
+    let id = under_way.unwrap_or_else(Uuid::now_v7);
+    // Who wanted it is written down first, also where it is under way.
+    services
+        .record(Done {
+            by: role,
+            action: "consumers.restart",
+            arguments: change.with_reason(json!({})),
+            effect: json!({ "operationId": id, "before": consumers::status_of(&before), "after": "running" }),
+        })
+        .await?;
+    if under_way.is_none() {
+        let operation = NewOperation {
+            id,
+            kind: CONSUMERS_RESTART.to_owned(),
+            arguments: change.with_reason(json!({})),
+            requested_by: role.to_string(),
+        };
+        ledger.make_operation(&operation).await?;
+    }
     advance(
         &services,
         id,
@@ -167,32 +183,8 @@ pub(crate) async fn restart(
     .await
     .map_err(|problem| problem.with("operationId", id.to_string().into()))?;
     let restarted = operations::operation(&services, id).await?;
-    Ok(match operations::told(restarted, WAITS)? {
-        Told::Done(answer) => Answer::ok(RestartDone::Restarted(Box::new(answer))),
-        Told::Later(answer) => Answer::accepted(answer),
-    })
-}
-
-/// Who wanted it is written down first.
-async fn make(services: &Services, role: Role, change: &Change, before: &[Trigger]) -> Result<Uuid, Problem> {
-    let id = Uuid::now_v7();
-    let arguments = change.with_reason(json!({}));
-    services
-        .record(Done {
-            by: role,
-            action: "consumers.restart",
-            arguments: arguments.clone(),
-            effect: json!({ "operationId": id, "before": consumers::status_of(before), "after": "running" }),
-        })
-        .await?;
-    let operation = NewOperation {
-        id,
-        kind: CONSUMERS_RESTART.to_owned(),
-        arguments,
-        requested_by: role.to_string(),
-    };
-    services.ledger().await?.make_operation(&operation).await?;
-    Ok(id)
+    let told = operations::told(restarted, WAITS)?;
+    Ok(told.answer(|operation| RestartDone::Restarted(Box::new(operation))))
 }
 
 /// Goes on with an operation where it is a restart that isn't over. Says whether it is.

@@ -109,7 +109,9 @@ async fn an_id_with_any_characters_reaches_the_ledger_and_what_is_no_trace_is_no
         "GET /messages/a%00b/trace",
     ];
     let refusal = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");
-    assert_refused(traces, Some(VIEWER), refusal).await;
+    for answered in assert_refused(traces, Some(VIEWER), refusal).await {
+        assert_eq!(answered.body["service"], "ledger", "{}", answered.body);
+    }
     let answered = ask("GET /messages/m-1", Some(VIEWER), "").await;
     assert_eq!(
         (answered.status, answered.problem()),

@@ -54,7 +54,7 @@ fn es_url() -> String {
 }
 
 fn writer() -> IndexWriter {
-    IndexWriter::new(&es_url().parse().unwrap(), None).unwrap()
+    IndexWriter::new(&es_url().parse().unwrap(), None, SourceSettings::REQUEST_TIMEOUT).unwrap()
 }
 
 impl Stand {
@@ -392,6 +392,7 @@ async fn seeder(prefix: &str, index: &str, ledger: &Ledger, archive: &Archive) -
         time_field: "created_at".to_owned(),
         metadata: metadata(prefix),
         lag: Duration::ZERO,
+        request_timeout: SourceSettings::REQUEST_TIMEOUT,
     };
     let section = section.expect("the environment allows it");
     Seeder::new(section, target, ledger.clone(), archive.clone()).unwrap()

@@ -31,7 +31,7 @@ impl Stage {
         let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
         Self {
             prefix,
-            writer: IndexWriter::new(&es_url(), None).unwrap(),
+            writer: IndexWriter::new(&es_url(), None, SourceSettings::REQUEST_TIMEOUT).unwrap(),
         }
     }
 
