@@ -21,8 +21,9 @@ impl Reaper {
         if is_storm(rate, self.failure_rate_threshold) {
             self.ledger.begin_condition(CONDITION, &figures).await?;
         } else {
+            let end = end_of_storm(rate);
             self.ledger
-                .end_condition(CONDITION, &format!("the storm is over: {figures}"))
+                .end_condition(CONDITION, &format!("{end}: {figures}"))
                 .await?;
         }
         Ok(rate.ratio())
@@ -33,9 +34,26 @@ fn is_storm(rate: FailureRate, threshold: f64) -> bool {
     rate.attempts >= ATTEMPTS_MIN && rate.ratio() > threshold
 }
 
+/// Where hardly anybody tries any more, most of the few may still fail.
+fn end_of_storm(rate: FailureRate) -> String {
+    if rate.attempts < ATTEMPTS_MIN {
+        return format!(
+            "the storm is over, with fewer than {ATTEMPTS_MIN} attempts, which are too few to judge by"
+        );
+    }
+    "the storm is over".to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_storm_that_ends_for_want_of_attempts_says_so() {
+        let end = |attempts| end_of_storm(FailureRate { attempts, failed: 1 });
+        assert!(end(19).contains("fewer than 20 attempts"), "{}", end(19));
+        assert_eq!(end(20), "the storm is over");
+    }
 
     /// A1: a tiny sample.
     #[test]
