@@ -90,6 +90,7 @@ lint: tools ## Check format, lints, docs, dependencies, the template and spellin
 	cargo clippy --workspace --test long --test scale --quiet -- -D warnings
 	cargo clippy --workspace --tests $(SOAK) --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
+	cargo fetch --locked --quiet # cargo-deny looks at the crates of every platform; building has fetched those of this one
 	$(LOCAL)/cargo/bin/cargo-deny --offline --log-level error check bans licenses sources
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(VENV)/sam validate --lint --template template.yaml
 	$(VENV)/typos
