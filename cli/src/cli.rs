@@ -42,7 +42,7 @@ Exit codes:
     0  done; of verify: COMPLETE or CONSISTENT; of doctor: nothing has failed
     1  an error: the request was refused, or a service is out of reach
     2  watch, migrate start --wait: batches are left that failed for good, or the migration was cancelled
-    3  verify: INCOMPLETE
+    3  verify: INCOMPLETE, or INCONSISTENT with --quick
     4  verify: DRIFTED
     5  doctor: a check failed; health: not ready; with doctor --strict a warning too
    64  the command line could not be understood, or needs a --yes that nobody is there to give
@@ -99,7 +99,7 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Show the life of one message: window, batch, attempts, object, and what changed at the source since.
     Trace(Trace),
-    /// Show what fails, by cause, and what to do; retry it.
+    /// Show what fails, by cause, and what to do; give parked batches their attempts again.
     #[command(args_conflicts_with_subcommands = true)]
     Failures(Failures),
     /// Look at the queues, empty them, send probes through them, switch their consumers.

@@ -7,7 +7,7 @@ pub(crate) enum Ending {
     Done,
     /// Batches are left that nothing will retry, or the migration was cancelled.
     LeftOver,
-    /// The verdict INCOMPLETE.
+    /// The verdict INCOMPLETE or INCONSISTENT.
     Incomplete,
     /// The verdict DRIFTED.
     Drifted,

@@ -6,6 +6,7 @@
 
 use crate::show::{self, Column, Tone, bytes, duration, grouped, pairs, table, toned};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What people read of a long text in a table.
@@ -141,10 +142,12 @@ fn tone_of(state: &str) -> Option<Tone> {
         "ok" | "up" | "ready" | "success" | "succeeded" | "completed" | "complete" | "archived"
         | "verified" | "running" | "Enabled" | "arrived" | "true" | "COMPLETE" | "CONSISTENT" | "read"
         | "unchanged" => Some(Tone::Good),
-        "failed" | "failing" | "down" | "parked" | "missing" | "quarantined" | "INCOMPLETE"
-        | "INCONSISTENT" => Some(Tone::Bad),
+        "failed" | "failing" | "incomplete" | "down" | "parked" | "missing" | "quarantined"
+        | "INCOMPLETE" | "INCONSISTENT" => Some(Tone::Bad),
         "warning" | "degraded" | "stopped" | "paused" | "partly" | "late" | "changing" | "Disabled"
-        | "overdue" | "false" | "DRIFTED" | "gone" | "updated" | "cancelled" => Some(Tone::Doubtful),
+        | "overdue" | "false" | "drifted" | "DRIFTED" | "gone" | "updated" | "cancelled" => {
+            Some(Tone::Doubtful)
+        }
         _ => None,
     }
 }
@@ -164,7 +167,7 @@ pub(crate) struct Sheet {
 
 #[derive(Debug)]
 enum Part {
-    Pairs(Vec<(&'static str, Cell)>),
+    Pairs(Vec<(Cow<'static, str>, Cell)>),
     Table {
         fields: Vec<Field>,
         rows: Vec<Vec<Cell>>,
@@ -182,15 +185,16 @@ impl Sheet {
         let pairs = fields
             .iter()
             .map(|Field(name, place, kind)| (*name, Cell::of(at(value, place), *kind)));
-        let pairs = pairs.collect();
+        let pairs: Vec<(&'static str, Cell)> = pairs.collect();
         self.pairs(pairs)
     }
 
     /// Cells by their names.
-    pub(crate) fn pairs(mut self, pairs: Vec<(&'static str, Cell)>) -> Self {
+    pub(crate) fn pairs<Name: Into<Cow<'static, str>>>(mut self, pairs: Vec<(Name, Cell)>) -> Self {
+        let pairs = pairs.into_iter().map(|(name, cell)| (name.into(), cell));
         match self.parts.last_mut() {
             Some(Part::Pairs(before)) => before.extend(pairs),
-            Some(Part::Table { .. } | Part::Line(_)) | None => self.parts.push(Part::Pairs(pairs)),
+            Some(Part::Table { .. } | Part::Line(_)) | None => self.parts.push(Part::Pairs(pairs.collect())),
         }
         self
     }
@@ -240,7 +244,8 @@ impl Part {
         match self {
             Self::Pairs(cells) => {
                 let told = cells.iter().filter(|(_, cell)| !cell.is_absent());
-                let told: Vec<(&str, String)> = told.map(|(name, cell)| (*name, cell.for_people())).collect();
+                let told: Vec<(&str, String)> =
+                    told.map(|(name, cell)| (&**name, cell.for_people())).collect();
                 pairs(&told)
             }
             Self::Table { fields, rows } => {

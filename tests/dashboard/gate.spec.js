@@ -37,6 +37,25 @@ test('a token opens the desk, stays in its tab, and is gone after signing out', 
   expect(await page.evaluate(() => sessionStorage.getItem('granary.token'))).toBeNull();
 });
 
+test('nobody is taken for a viewer while a token can’t be checked, and it is checked again', async ({ page }) => {
+  const told = [`${stack.api}/health`, `${stack.api}/overview`];
+  let isAway = true;
+  await page.route(
+    (url) => told.includes(url.href),
+    (route) => (isAway ? route.abort() : route.continue()),
+  );
+  await page.addInitScript((token) => sessionStorage.setItem('granary.token', token), stack.operator);
+  await page.goto(`${stack.desk}#/queues`);
+  await expect(page.getByText('The token could not be checked')).toBeVisible();
+  await expect(page.getByText('Your token is being checked.').first()).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Purge all' })).toBeDisabled();
+  isAway = false;
+  await page.getByRole('button', { name: 'Refresh now' }).click();
+  await expect(page.getByRole('button', { name: 'Purge all' })).toBeEnabled();
+  await expect(page.getByText('The token could not be checked')).toHaveCount(0);
+  await page.unrouteAll({ behavior: 'wait' });
+});
+
 test('a viewer sees everything and can press nothing that changes', async ({ page }) => {
   await page.addInitScript((token) => sessionStorage.setItem('granary.token', token), stack.viewer);
   await page.goto(`${stack.desk}#/controls`);

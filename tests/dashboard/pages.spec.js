@@ -88,6 +88,27 @@ test('the keyboard reaches the page, its windows and its charts', async ({ desk 
   await expect(page.locator('.chart output')).toContainText('messages');
 });
 
+test('every state that windows have in the API’s document has its sign, the best first', async ({ desk }) => {
+  const { page } = desk;
+  const document = await (await fetch(`${stack.api}/openapi.json`)).json();
+  const { schema } = document.paths['/windows'].get.parameters.find(({ name }) => name === 'state');
+  await desk.open('/windows');
+  const options = page.getByLabel('State', { exact: true }).locator('option');
+  expect(await options.evaluateAll((all) => all.map(({ value }) => value))).toEqual(['', ...schema.enum]);
+  await expect(page.locator('.calendar-legend .cell')).toHaveCount(schema.enum.length);
+});
+
+test('a page of windows without any that were looked for says that there are more', async ({ desk }) => {
+  const nothingYet = { days: [], count: 0, nextCursor: '1-1' };
+  await desk.page.route(
+    (url) => url.pathname.endsWith('/windows'),
+    (route) => route.fulfill({ json: nothingYet }),
+  );
+  await desk.open('/windows?state=failing');
+  await expect(desk.panel('By day')).toContainText('there are more on the next page');
+  await expect(desk.panel('By day').getByRole('link', { name: 'Next page' })).toBeVisible();
+});
+
 test('numbers come by themselves, unless somebody pauses them or looks elsewhere', async ({ desk }) => {
   const { page } = desk;
   await page.clock.install();

@@ -55,7 +55,7 @@ async fn e9_what_a_killed_worker_held_is_exported_again_within_three_minutes_by_
         "the lease of 90 s has just begun: {left}"
     );
 
-    let just_too_early = Instant::now() + Duration::from_secs(left as u64);
+    let just_too_early = Instant::now() + Duration::from_secs(left as u64 - 1);
     let mut clock = interval_at(just_too_early, TICK);
     let mut queue = interval(POLL);
     let mut ticks = 0;

@@ -313,6 +313,8 @@ async fn d1_a_ledger_that_goes_away_in_mid_batch_costs_the_attempt_and_no_messag
     let settings = [
         ("GRANARY_LEDGER_URL", &*ledger.url()),
         ("AWS_ENDPOINT_URL", &*archive.url()),
+        // The exporter waits for the ledger for as long as the batch is its own.
+        ("GRANARY_LEASE_SECONDS", "30"),
     ];
     let exporter = stage.another("exporter", &settings);
     stage.backfill(FROM, TO).await;

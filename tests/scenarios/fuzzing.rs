@@ -32,7 +32,16 @@ async fn no_request_of_any_kind_makes_the_api_fail_or_answer_otherwise_than_docu
     stage.index_messages(&Document::many(40, 10..12)).await;
     stage.backfill(FROM, TO).await;
     stage.run_until_quiet().await;
-    let api = stage.listen(&[]).await;
+    // Everything that may be off is on, so that each route comes to its answer.
+    let switches = stage.switches().await.settings();
+    let elasticsearch = stage.indices.url.to_string();
+    let seeding = [
+        ("GRANARY_ALLOW_SEEDING", "true"),
+        ("GRANARY_SEED_ES_URL", elasticsearch.as_str()),
+    ];
+    let switches = switches.iter().map(|(name, value)| (*name, value.as_str()));
+    let settings: Vec<(&str, &str)> = switches.chain(seeding).collect();
+    let api = stage.listen(&settings).await;
     let report = fuzz(&api.url).await;
     let found = &report["failures"];
     assert_eq!(

@@ -273,6 +273,31 @@ async fn q3_a_backlog_that_is_still_in_the_queue_is_not_sent_again_but_one_lost_
     stage.finish().await;
 }
 
+/// Somebody empties the priority queue in the console, while the other one holds more than the ledger believes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn q3_a_backlog_in_one_queue_does_not_hide_that_the_other_was_emptied() {
+    let (stage, messages) = harvested("one-queue").await;
+    stage
+        .sql("UPDATE batch SET priority = 9, enqueued_at = NULL ORDER BY id LIMIT 1")
+        .await;
+    assert_eq!(stage.reap().await["sent"], 1);
+    assert_eq!(stage.queues.depth(&stage.queues.priority).await, 1);
+    stage.queues.purge(&stage.queues.priority).await;
+    let_pass_since_sending(&stage, "21 MINUTE").await;
+    assert_eq!(resent(&stage).await, 1);
+    assert_eq!(
+        (
+            depth(&stage).await,
+            stage.queues.depth(&stage.queues.priority).await
+        ),
+        (3, 1)
+    );
+    stage.run_until_quiet().await;
+    assert_eq!(stage.row::<u64>("SELECT COUNT(*) FROM attempt").await, 3);
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
 /// Paused before anything is sent, and with messages on their way, for longer than SQS keeps them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn q3_nothing_is_sent_while_paused_and_everything_afterwards_though_sqs_forgot_it() {

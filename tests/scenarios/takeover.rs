@@ -170,6 +170,103 @@ async fn e11_a_stale_worker_that_saw_other_messages_alarms_nobody() {
     stage.finish().await;
 }
 
+/// A worker whose network will hold its PUT back, until it was reaped. Its lease is long: no heartbeat is due before it
+/// has written.
+async fn with_a_late_put(name: &str) -> (Stage, Vec<Document>, Proxy, Function) {
+    let (stage, messages) = handed_off(name, 1, &[("GRANARY_LEASE_SECONDS", "900")]).await;
+    let to_s3 = Proxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
+    let old = exporter_behind(&stage, &to_s3, "AWS_ENDPOINT_URL").await;
+    to_s3.stall();
+    (stage, messages, to_s3, old)
+}
+
+/// The object holds all ten messages, also the one that somebody has recorded as missing meanwhile.
+async fn let_the_late_put_land(stage: &Stage, to_s3: &Proxy, old: &Function) {
+    assert_eq!(missing(stage).await, ["m-03"]);
+    assert_eq!(stage.bucket.keys().await, [""; 0]);
+    to_s3.restore();
+    old.thaw();
+    stage.bucket.until_it_has(1).await;
+}
+
+async fn missing(stage: &Stage) -> Vec<String> {
+    stage
+        .rows("SELECT message_id FROM message WHERE outcome = 'missing'")
+        .await
+}
+
+/// The object is adopted, and the ledger says the same as it.
+async fn assert_adopted_as_it_is(stage: Stage, messages: &[Document]) {
+    assert_eq!(missing(&stage).await, [""; 0]);
+    let settled: (String, u32, u32, u32) = stage
+        .row("SELECT status, generation, exported, missing FROM batch")
+        .await;
+    assert_eq!(settled, ("completed".into(), 1, 10, 0));
+    assert_eq!(stage.row::<u32>("SELECT COUNT(*) FROM alert").await, 0);
+    // The source has one message less by now, so this isn't for a verification to say.
+    stage.assert_each_once(messages).await;
+    stage.finish().await;
+}
+
+/// E11, E13: the PUT of a reaped worker lands between the exceptions and the object of the worker that came after it.
+/// That one finds the key taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e11_e13_an_object_that_holds_what_its_adopter_had_recorded_as_missing_clears_the_record() {
+    let (stage, messages, to_s3, old) = with_a_late_put("late-put").await;
+    let to_es = Proxy::before(stage.setting("GRANARY_ES_URL")).await;
+    let to_s3_too = Proxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
+    let services = [
+        ("GRANARY_ES_URL", &to_es.url()),
+        ("AWS_ENDPOINT_URL", &to_s3_too.url()),
+    ];
+    let new = stage.another("exporter", &services.map(|(name, url)| (name, url.as_str())));
+    warm_up(&new).await;
+    let (stale, ()) = tokio::join!(deliver(&stage, &old, EXPORTER_TIMEOUT), async {
+        to_s3.until_asked().await;
+        old.freeze();
+        stage.indices.delete(&stage.indices.messages, "m-03").await;
+        let_it_be_reaped(&stage).await;
+        to_es.stall();
+        let (adopted, ()) = tokio::join!(deliver(&stage, &new, EXPORTER_TIMEOUT), async {
+            // It has looked for an object, and found none.
+            to_es.until_asked().await;
+            let asked = to_s3_too.asked();
+            to_s3_too.stall();
+            to_es.restore();
+            to_s3_too.until_asked_since(asked).await;
+            let_the_late_put_land(&stage, &to_s3, &old).await;
+            to_s3_too.restore();
+        });
+        adopted.unwrap();
+    });
+    stale.unwrap();
+    assert_eq!(outcomes(&stage).await, ["reaped", "completed"]);
+    assert_adopted_as_it_is(stage, &messages).await;
+}
+
+/// The same where the second worker dies between the two, and a third one looks for what earlier attempts have left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e11_e13_an_object_that_holds_what_a_dead_worker_had_recorded_as_missing_clears_the_record() {
+    let (stage, messages, to_s3, old) = with_a_late_put("later-put").await;
+    let doomed = stage.another("exporter", &[("GRANARY_FAULT", "record_exceptions:after")]);
+    let (stale, ()) = tokio::join!(deliver(&stage, &old, EXPORTER_TIMEOUT), async {
+        to_s3.until_asked().await;
+        old.freeze();
+        stage.indices.delete(&stage.indices.messages, "m-03").await;
+        let_it_be_reaped(&stage).await;
+        let died = deliver(&stage, &doomed, EXPORTER_TIMEOUT).await;
+        assert!(matches!(died, Err(FunctionError::Exited(_))), "{died:?}");
+        let_the_late_put_land(&stage, &to_s3, &old).await;
+    });
+    stale.unwrap();
+    let_it_be_reaped(&stage).await;
+    deliver(&stage, stage.exporter(0), EXPORTER_TIMEOUT)
+        .await
+        .unwrap();
+    assert_eq!(outcomes(&stage).await, ["reaped", "reaped", "completed"]);
+    assert_adopted_as_it_is(stage, &messages).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e11_a_heartbeat_that_is_refused_stops_the_worker_before_it_writes_anything() {
     let (stage, messages) = handed_off("refused", 1, &[("GRANARY_LEASE_SECONDS", "3")]).await;

@@ -4,7 +4,7 @@
 use crate::stage::{Document, EXPORTER_TIMEOUT, Function, FunctionError, Stage};
 use granary_verify::{Finding, FindingKind, Report, Verdict};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const FROM: &str = "2026-03-01T10:00:00Z";
 pub(super) const TO: &str = "2026-03-01T20:00:00Z";
@@ -198,6 +198,24 @@ fn assert_named(report: &Report, tampering: &Tampering) {
     );
 }
 
+/// How many windows of the day the time line shows in which state.
+async fn colours(stage: &Stage) -> BTreeMap<String, u64> {
+    let day = stage
+        .look_at("/windows?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z&limit=500")
+        .await;
+    let mut colours = BTreeMap::new();
+    for window in day["days"][0]["windows"].as_array().unwrap() {
+        *colours
+            .entry(window["state"].as_str().unwrap().to_owned())
+            .or_default() += 1;
+    }
+    colours
+}
+
+fn owned((state, windows): (&str, u64)) -> (String, u64) {
+    (state.to_owned(), windows)
+}
+
 /// Messages harvested again, batches exported again, batches that were under way.
 pub(super) fn repairs_of(report: &Report) -> (u64, u64, u64) {
     let repairs = report.account.repairs;
@@ -211,6 +229,14 @@ async fn e13_whatever_is_tampered_with_is_named_and_a_repair_makes_it_good() {
     let tampering = tamper(&stage).await;
     messages.push(Document::message("late", "2026-03-01T18:30:00Z"));
     assert_named(&verify(&stage, json!({})).await, &tampering);
+    assert_eq!(
+        colours(&stage).await,
+        [("complete", 2), ("incomplete", 8)].map(owned).into()
+    );
+    assert_eq!(
+        stage.look_at("/windows?state=incomplete&limit=3").await["count"],
+        3
+    );
     let before = stage.batches_by_status().await;
     let rehearsed = verify(&stage, json!({"repair": true, "dryRun": true})).await;
     assert_named(&rehearsed, &tampering);
@@ -239,6 +265,8 @@ async fn e13_whatever_is_tampered_with_is_named_and_a_repair_makes_it_good() {
         (Verdict::Complete, BTreeSet::from([FindingKind::Orphan]), 2),
         "{findings:#?}"
     );
+    let colours = colours(&stage).await;
+    assert_eq!(colours.get("incomplete"), None, "{colours:?}");
     let counts = report.account.counts;
     assert_eq!((counts.source, counts.archive, counts.tombstones), (101, 101, 1));
     stage.bucket.delete(&tampering.foreign).await;

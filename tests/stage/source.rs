@@ -64,7 +64,7 @@ impl Document {
     }
 
     fn fits_a_bulk_line(&self) -> bool {
-        !self.body.contains(['\n', '\r'])
+        memchr::memchr2(b'\n', b'\r', self.body.as_bytes()).is_none()
     }
 }
 
@@ -92,13 +92,12 @@ impl Indices {
             url: addresses.elasticsearch.clone(),
             http: Client::new(),
         };
-        for index in [
-            &indices.messages,
-            &indices.status,
-            &indices.history,
-            &indices.processing,
-        ] {
-            indices.create(index, indices.mapping()).await;
+        indices.create(&indices.messages, indices.mapping()).await;
+        // Shards are most of what a stage costs Elasticsearch, and one is enough here.
+        let mut mapping = indices.mapping();
+        mapping["settings"]["number_of_shards"] = 1.into();
+        for index in [&indices.status, &indices.history, &indices.processing] {
+            indices.create(index, mapping.clone()).await;
         }
         indices
     }
@@ -111,7 +110,7 @@ impl Indices {
         }
     }
 
-    /// The mapping of all four: ids are keywords, times are dates, everything else is only kept.
+    /// The mapping of messages: ids are keywords, times are dates, everything else is only kept.
     pub(crate) fn mapping(&self) -> Value {
         json!({
             "settings": {"number_of_shards": 2, "number_of_replicas": 0},

@@ -6,9 +6,12 @@ use uuid::Uuid;
 
 const STAGES: [&str; 2] = ["harvest", "export"];
 const SCHEDULES: [&str; 2] = ["harvester", "reaper"];
-const WINDOW_STATES: [&str; 7] = [
+/// The worst first.
+const WINDOW_STATES: [&str; 9] = [
     "failing",
+    "incomplete",
     "late",
+    "drifted",
     "open",
     "exporting",
     "cancelled",
@@ -67,14 +70,21 @@ pub(crate) enum FailuresCommand {
         #[arg(long)]
         cause: Option<String>,
     },
-    /// Retry it now, also what is parked.
+    /// Give parked batches all their attempts again, once the cause is removed.
+    #[command(
+        after_help = "Examples:\n  granary failures retry --cause spool --dry-run\n  \
+                      granary failures retry --cause spool --reason 'the disk is larger now'\n  \
+                      granary failures retry --cause unexpected --limit 1      see whether it helps\n  \
+                      granary failures retry --migration 0199c1f0-8a5e-7c33-9d0f-2f6f0f1c7a10\n\n\
+                      Failed batches with an attempt left are tried again without being asked for."
+    )]
     Retry(RetryFailed),
 }
 
-/// Retry what failed.
+/// Give parked batches all their attempts again.
 #[derive(Debug, Args)]
 pub(crate) struct RetryFailed {
-    /// Only what failed for this cause, as `granary failures` names it.
+    /// Only those that failed for this cause, as `granary failures` names it.
     #[arg(long)]
     pub(crate) cause: Option<String>,
     /// Only batches of this migration.
@@ -165,7 +175,10 @@ fn setting(text: &str) -> Result<(String, Option<u64>), String> {
 
 /// The windows by day.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  granary windows\n  granary windows --from 48h --state failing")]
+#[command(
+    after_help = "Examples:\n  granary windows\n  granary windows --from 48h --state failing\n  \
+                  granary windows --state incomplete      where a verification found a difference"
+)]
 pub(crate) struct Windows {
     #[command(flatten)]
     pub(crate) span: Span,

@@ -68,9 +68,10 @@ pub(crate) enum Migrate {
         /// The batch's number.
         id: u64,
     },
-    /// Retry batches that failed, now, also those that are parked.
+    /// Give parked batches all their attempts again.
     #[command(
-        after_help = "Examples:\n  granary migrate retry --dry-run\n  granary migrate retry --cause archive_refused --reason 'the bucket is back'"
+        after_help = "Examples:\n  granary migrate retry --dry-run\n  granary migrate retry --cause archive_refused --reason 'the bucket is back'\n\n\
+                      Failed batches with an attempt left are tried again without being asked for; `migrate process-all` takes those that are due at once."
     )]
     Retry(RetryFailed),
     /// Do at once what is due: send, take back from dead workers, retry.

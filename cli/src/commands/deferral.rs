@@ -1,7 +1,19 @@
 //! What `status`, `migrate status` and `watch` say of work that waits because the platform breaks it off.
 
+use crate::sheet::{Field, Kind};
 use crate::show::{grouped, number, text};
 use serde_json::Value;
+
+/// For pipes: a row for each cause.
+pub(super) const DEFERRALS: &[Field] = &[
+    Field("WAITING FOR", "/cause", Kind::Text),
+    Field("BATCHES", "/batches", Kind::Count),
+    Field("MESSAGES", "/messages", Kind::Count),
+    Field("WINDOWS", "/windows", Kind::Count),
+    Field("SINCE", "/since", Kind::Time),
+    Field("NEXT TRY", "/nextTry", Kind::Time),
+    Field("REASON", "/reason", Kind::Text),
+];
 
 /// A line for each cause, without one where nothing waits.
 pub(super) fn lines(answer: &Value) -> Vec<String> {

@@ -7,7 +7,7 @@ use crate::api::{Api, ApiError};
 use crate::cli::{Connection, Doctor};
 use crate::ending::Ending;
 use crate::progress::say;
-use crate::sheet::{Cell, Field, Format, Kind, Sheet, items};
+use crate::sheet::{Cell, Field, Format, Kind, Sheet, counted, items};
 use crate::show::{self, Tone, number, text, toned};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -171,9 +171,9 @@ fn told(examination: &Value) -> String {
     }
     let counts = &examination["counts"];
     lines.push(format!(
-        "\n {} ok, {} warnings, {} failed",
+        "\n {} ok, {}, {} failed",
         number(&counts["ok"]),
-        number(&counts["warning"]),
+        counted(number(&counts["warning"]), "warning", "warnings"),
         number(&counts["failed"])
     ));
     lines.join("\n")
@@ -200,7 +200,7 @@ mod tests {
         failed   bucket         no such bucket
                                 → Create it.
 
-        1 ok, 1 warnings, 1 failed
+        1 ok, 1 warning, 1 failed
         ");
     }
 

@@ -39,11 +39,45 @@ const FORECAST: &[Field] = &[
     Field("stored, about", "/bytesStored", Kind::Bytes),
     Field("takes, about", "/durationSeconds", Kind::Seconds),
 ];
+/// For pipes.
+const COST: &[Field] = &[
+    Field("currency", "/currency", Kind::Text),
+    Field("costs, about", "/total", Kind::Number),
+    Field("a month to keep it", "/storagePerMonth", Kind::Number),
+];
 const DAYS: &[Field] = &[
     Field("DAY", "/day", Kind::Text),
     Field("IN THE SOURCE", "/inSource", Kind::Count),
     Field("IN THE LEDGER", "/inLedger", Kind::Count),
     Field("NEW", "/new", Kind::Count),
+];
+/// For pipes.
+const MIGRATION: &[Field] = &[
+    Field("migration", "/migration/id", Kind::Text),
+    Field("kind", "/migration/kind", Kind::Text),
+    Field("state", "/migration/state", Kind::State),
+    Field("from", "/migration/from", Kind::Time),
+    Field("to", "/migration/to", Kind::Time),
+    Field("ids read, percent", "/idsPercentage", Kind::Number),
+    Field("messages", "/progress/known", Kind::Count),
+    Field("archived", "/progress/success", Kind::Count),
+    Field("done with, percent", "/percentage", Kind::Number),
+    Field("waiting", "/progress/pending", Kind::Count),
+    Field("in progress", "/progress/processing", Kind::Count),
+    Field("failed", "/progress/failed", Kind::Count),
+    Field("parked batches", "/parked", Kind::Count),
+    Field("messages a second", "/pace/messagesPerSecond", Kind::Count),
+    Field("left", "/pace/etaSeconds", Kind::Seconds),
+    Field("gone at the source", "/progress/missing", Kind::Count),
+    Field("can't be exported", "/progress/quarantined", Kind::Count),
+    Field("late", "/lateness/late", Kind::Count),
+    Field(
+        "recommended lag",
+        "/lateness/recommendedLagSeconds",
+        Kind::Seconds,
+    ),
+    Field("verdict", "/migration/verdict", Kind::State),
+    Field("asked for by", "/migration/requestedBy", Kind::Text),
 ];
 
 pub(super) async fn run(session: &Session, command: Migrate) -> anyhow::Result<Ending> {
@@ -103,7 +137,7 @@ fn tell_nothing_started(session: &Session, answer: &Value) -> anyhow::Result<End
         if answer["status"].is_string() {
             jobs::named(Sheet::new().values(answer, ACTED), answer)
         } else if answer["range"].is_object() {
-            forecast(answer)
+            forecast(answer, session.format)
         } else {
             Sheet::new()
         }
@@ -127,11 +161,12 @@ fn body_of(options: &Start) -> Value {
         .body()
 }
 
-fn forecast(answer: &Value) -> Sheet {
+/// What a migration would find, how long it would take, and what it would cost.
+pub(super) fn forecast(answer: &Value, format: Format) -> Sheet {
     let (in_source, in_ledger) = (number(&answer["inSource"]), &answer["inLedger"]);
     let batch_size = number(&answer["batchSize"]).max(1);
     let count = |value: &Value| Cell::of(value, Kind::Count);
-    let mut sheet = Sheet::new()
+    let sheet = Sheet::new()
         .pairs(vec![
             ("range", Cell::text(range(&answer["range"]))),
             ("in the source", count(&answer["inSource"])),
@@ -144,25 +179,32 @@ fn forecast(answer: &Value) -> Sheet {
             ),
         ])
         .values(&answer["estimate"], FORECAST);
-    let cost = &answer["estimate"]["cost"];
-    if let Some(total) = cost["total"].as_f64() {
-        let currency = text(&cost["currency"]);
-        let storage = cost["storagePerMonth"].as_f64().unwrap_or(0.0);
-        sheet = sheet.pairs(vec![(
-            "costs, about",
-            Cell::text(format!(
-                "{total:.4} {currency}, and {storage:.4} a month to keep it"
-            )),
-        )]);
-    }
-    sheet = sheet.table(items(&answer["perDay"]), DAYS);
-    for note in items(&answer["estimate"]["notes"])
+    let (cost, days) = (&answer["estimate"]["cost"], items(&answer["perDay"]));
+    let notes = items(&answer["estimate"]["notes"])
         .iter()
-        .filter_map(Value::as_str)
-    {
-        sheet = sheet.line(format!("  {note}"));
+        .filter_map(Value::as_str);
+    match format {
+        Format::Plain => notes
+            .fold(sheet.values(cost, COST), |sheet, note| {
+                sheet.pairs(vec![("note", Cell::text(note))])
+            })
+            .table(days, DAYS),
+        Format::People | Format::Json => notes
+            .fold(sheet.pairs(costs(cost)).table(days, DAYS), |sheet, note| {
+                sheet.line(format!("  {note}"))
+            }),
     }
-    sheet
+}
+
+/// In words, where it is known.
+fn costs(cost: &Value) -> Vec<(&'static str, Cell)> {
+    let Some(total) = cost["total"].as_f64() else {
+        return Vec::new();
+    };
+    let currency = text(&cost["currency"]);
+    let storage = cost["storagePerMonth"].as_f64().unwrap_or(0.0);
+    let told = format!("{total:.4} {currency}, and {storage:.4} a month to keep it");
+    vec![("costs, about", Cell::text(told))]
 }
 
 /// A batch is told by its number.
@@ -177,13 +219,23 @@ async fn status(session: &Session, id: &str) -> anyhow::Result<Ending> {
     })?;
     session
         .look_at(&format!("/migrate/status/{id}"), |answer| {
-            Sheet::new().line(described(answer))
+            described(answer, session.format)
         })
         .await
 }
 
+/// One migration.
+pub(super) fn described(answer: &Value, format: Format) -> Sheet {
+    match format {
+        Format::Plain => Sheet::new()
+            .values(answer, MIGRATION)
+            .table(items(&answer["deferrals"]), deferral::DEFERRALS),
+        Format::People | Format::Json => Sheet::new().line(told(answer)),
+    }
+}
+
 /// One migration in words and numbers.
-pub(super) fn described(answer: &Value) -> String {
+fn told(answer: &Value) -> String {
     let (migration, progress) = (&answer["migration"], &answer["progress"]);
     let count = |name: &str| grouped(number(&progress[name]));
     let pairs = show::pairs(&[
@@ -200,6 +252,7 @@ pub(super) fn described(answer: &Value) -> String {
         ("waiting", count("pending")),
         ("in progress", count("processing")),
         ("failed", count("failed")),
+        ("parked batches", grouped(number(&answer["parked"]))),
         ("pace", pace(&answer["pace"])),
         ("gone at the source", count("missing")),
         ("can't be exported", count("quarantined")),
@@ -273,7 +326,7 @@ mod tests {
             "to": null, "verdict": null, "requestedBy": "operator"}, "idsPercentage": 50.0, "percentage": 25.0,
             "progress": {"known": 1_000, "success": 250, "pending": 750}, "pace": {"messagesPerSecond": 10.0, "etaSeconds": 75.0},
             "lateness": {}, "deferrals": []});
-        insta::assert_snapshot!(described(&answer), @r"
+        insta::assert_snapshot!(described(&answer, Format::People).render(Format::People), @r"
         migration           m
         kind                backfill
         state               open
@@ -284,6 +337,7 @@ mod tests {
         waiting             750
         in progress         0
         failed              0
+        parked batches      0
         pace                10.0 messages a second, 1 min 15 s left
         gone at the source  0
         can't be exported   0
@@ -301,7 +355,7 @@ mod tests {
             "perDay": [{"day": "2026-03-01", "inSource": 40, "inLedger": 20, "new": 20}],
             "estimate": {"objects": 2, "bytesRaw": 38_000, "bytesStored": 8_400, "durationSeconds": 12.5,
                 "cost": {"currency": "USD", "total": 0.01, "storagePerMonth": 0.0001}, "notes": ["By the last 500 batches."]}});
-        insta::assert_snapshot!(forecast(&answer).render(Format::People), @r"
+        insta::assert_snapshot!(forecast(&answer, Format::People).render(Format::People), @r"
          range             2026-03-01T10:00:00Z to 2026-03-01T14:00:00Z
          in the source     40
          in the ledger     20

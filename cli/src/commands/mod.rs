@@ -30,6 +30,7 @@ mod sweep;
 mod purge;
 mod completions;
 mod deferral;
+mod pausing;
 mod source;
 mod operation;
 mod session;
@@ -106,3 +107,6 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Health(options) => health::run(&session, &options).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,9 @@
 //! `granary overview`: what the dashboard's first page shows.
 
-use super::{Session, alerts, deferral};
+use super::{Session, alerts, deferral, pausing};
 use crate::ending::Ending;
-use crate::sheet::{Cell, Field, Kind, Sheet, items};
-use crate::show::{grouped, number, text};
+use crate::sheet::{Cell, Field, Kind, Sheet, counted, items};
+use crate::show::number;
 use serde_json::Value;
 
 const FIRST: &[Field] = &[
@@ -50,18 +50,7 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<Ending> {
 fn described(answer: &Value) -> Sheet {
     let mut sheet = Sheet::new().values(answer, FIRST);
     for pause in items(&answer["pauses"]) {
-        let why = pause["reason"]
-            .as_str()
-            .map(|reason| format!(": {reason}"))
-            .unwrap_or_default();
-        let what = format!(
-            "{} since {} by {}{why}; granary resume {}",
-            text(&pause["stage"]),
-            text(&pause["since"]),
-            text(&pause["by"]),
-            text(&pause["stage"])
-        );
-        sheet = sheet.pairs(vec![("paused", Cell::text(what))]);
+        sheet = sheet.pairs(vec![("paused", Cell::text(pausing::told(pause)))]);
     }
     for line in deferral::lines(answer) {
         sheet = sheet.line(format!("  {line}"));
@@ -78,8 +67,8 @@ fn described(answer: &Value) -> Sheet {
         .table(items(&answer["verdicts"]), VERDICTS);
     if open_alerts > open.len() as u64 {
         sheet = sheet.line(format!(
-            " {} alerts are open: granary alerts --open",
-            grouped(open_alerts)
+            " {}: granary alerts --open",
+            counted(open_alerts, "alert is open", "alerts are open")
         ));
     }
     sheet

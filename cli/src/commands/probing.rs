@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// The monitoring shows no more of them.
-const SHOWN_MAX: usize = 20;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(session: &Session, options: &Probe) -> anyhow::Result<Ending> {
@@ -33,11 +31,11 @@ pub(super) async fn run(session: &Session, options: &Probe) -> anyhow::Result<En
     let ids: Vec<String> = items(&sent["probes"])
         .iter()
         .filter_map(|probe| probe["probeId"].as_str())
-        .take(SHOWN_MAX)
         .map(str::to_owned)
         .collect();
     let probes = arrived(session, &ids).await?;
-    let missing = probes.iter().filter(|probe| probe["status"] != "arrived").count();
+    let have_arrived = probes.iter().filter(|probe| probe["status"] == "arrived").count();
+    let missing = ids.len() - have_arrived;
     session.show(&json!({ "probes": probes }), |answer| {
         Sheet::new().table(items(&answer["probes"]), queue::PROBES)
     })?;

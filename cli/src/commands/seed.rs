@@ -4,10 +4,10 @@ use super::{Session, confirm, operation};
 use crate::cli::Seed;
 use crate::ending::Ending;
 use crate::progress::{Position, say};
-use crate::sheet::Format;
-use crate::show::{self, grouped, number, text};
+use crate::sheet::{Cell, Kind, Sheet, counted, without_controls};
+use crate::show::number;
 use crate::wish::Wish;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 const CONFIRMATION: &str = "yes-clear-all-data";
 
@@ -37,10 +37,10 @@ async fn write(session: &Session, count: u32, options: &Seed) -> anyhow::Result<
     };
     let answer = operation::wait(session, first, ("seeding", position)).await?;
     say(&format!(
-        "{} test messages are at the source",
-        grouped(count.into())
+        "{} at the source",
+        counted(count.into(), "test message is", "test messages are")
     ));
-    print(session, &answer, &answer["operation"]["result"])
+    session.show(&answer, |answer| listed(&answer["operation"]["result"]))
 }
 
 /// Finished jobs to look at, with test messages or without.
@@ -77,7 +77,7 @@ async fn with_jobs(session: &Session, options: &Seed) -> anyhow::Result<Ending> 
     } else {
         first
     };
-    print(session, &answer, &synthetic)
+    session.show(&answer, |_| listed(&synthetic))
 }
 
 async fn clear(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
@@ -108,12 +108,13 @@ async fn clear(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
     };
     let answer = operation::wait(session, first, ("clearing", position)).await?;
     say("the test messages are gone");
-    print(session, &answer, &answer["operation"]["result"])
+    session.show(&answer, |answer| listed(&answer["operation"]["result"]))
 }
 
 async fn stats(session: &Session) -> anyhow::Result<Ending> {
-    let answer = session.api.get("/seed/stats").await?;
-    print(session, &answer, &answer["stats"])
+    session
+        .look_at("/seed/stats", |answer| listed(&answer["stats"]))
+        .await
 }
 
 /// What would be written or deleted, as far as the answer has these members.
@@ -123,66 +124,54 @@ fn foretold(session: &Session, answer: &Value, members: &[&str]) -> anyhow::Resu
         .iter()
         .filter(|name| !answer[**name].is_null())
         .map(|name| ((*name).to_owned(), answer[*name].clone()));
-    print(session, answer, &Value::Object(foretold.collect()))
+    let foretold = Value::Object(foretold.collect());
+    session.show(answer, |_| listed(&foretold))
 }
 
 /// Whatever there is to count, one a line.
-fn print(session: &Session, answer: &Value, counts: &Value) -> anyhow::Result<Ending> {
-    match (session.format, counts.as_object()) {
-        (Format::Json, _) => show::print_json(answer)?,
-        (Format::People | Format::Plain, Some(counts)) => show::print(&listed(counts))?,
-        (Format::People | Format::Plain, None) => {}
-    }
-    Ok(Ending::Done)
-}
-
-fn listed(counts: &Map<String, Value>) -> String {
-    let lines: Vec<(String, String)> = counts
-        .iter()
-        .flat_map(|(name, value)| lines_of(name, value))
-        .collect();
-    let pairs: Vec<(&str, String)> = lines
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.clone()))
-        .collect();
-    show::pairs(&pairs)
+pub(super) fn listed(counts: &Value) -> Sheet {
+    let counts = counts.as_object().into_iter().flatten();
+    let lines: Vec<(String, Cell)> = counts.flat_map(|(name, value)| lines_of(name, value)).collect();
+    Sheet::new().pairs(lines)
 }
 
 /// A count, or the counts within: `documents, messages`.
-fn lines_of(name: &str, value: &Value) -> Vec<(String, String)> {
+fn lines_of(name: &str, value: &Value) -> Vec<(String, Cell)> {
+    let line = |name: &str, kind, value| (without_controls(name), Cell::of(value, kind));
     match value {
-        Value::Object(inner) => {
-            let line = |(inner, value): (&String, &Value)| (format!("{name}, {inner}"), shown(inner, value));
-            inner.iter().map(line).collect()
-        }
+        Value::Object(inner) => inner
+            .iter()
+            .map(|(inner, value)| line(&format!("{name}, {inner}"), kind_of(inner), value))
+            .collect(),
         Value::Array(list) if list.is_empty() => Vec::new(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            vec![(name.to_owned(), shown(name, value))]
+            vec![line(name, kind_of(name), value)]
         }
     }
 }
 
 /// A seed is a name rather than a quantity.
-fn shown(name: &str, value: &Value) -> String {
-    value
-        .as_u64()
-        .filter(|_| name != "seed")
-        .map_or_else(|| text(value), grouped)
+fn kind_of(name: &str) -> Kind {
+    match name {
+        "seed" => Kind::Number,
+        _ => Kind::Count,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sheet::Format;
     use serde_json::json;
 
     #[test]
     fn counts_within_counts_are_on_lines_of_their_own() {
         let counts =
             json!({"documents": {"messages": 1_000, "status": 20}, "batchesLeft": [], "seed": 4_200});
-        let text = listed(counts.as_object().unwrap());
         assert_eq!(
-            text,
+            listed(&counts).render(Format::People),
             "  documents, messages  1,000\n  documents, status    20\n  seed                 4200"
         );
+        assert!(listed(&Value::Null).render(Format::People).is_empty());
     }
 }

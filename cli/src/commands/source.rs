@@ -1,5 +1,6 @@
 //! What `status` and `migrate status` say of the source: how late documents come, and which never can.
 
+use crate::sheet::counted;
 use crate::show::{duration, grouped, number, text};
 use serde_json::Value;
 use std::time::Duration;
@@ -8,15 +9,16 @@ use std::time::Duration;
 pub(super) fn lateness(answer: &Value) -> String {
     let count = |name: &str| number(&answer[name]);
     if count("windowsRescanned") == 0 {
-        return format!("nothing was read again in {} days", count("days"));
+        let days = counted(count("days"), "day", "days");
+        return format!("nothing was read again in {days}");
     }
-    let messages = grouped(count("messages"));
+    let messages = counted(count("messages"), "message", "messages");
     if count("late") == 0 {
-        return format!("none of {messages} messages came late");
+        return format!("none of {messages} came late");
     }
     let spoken = |name: &str| duration(Duration::from_secs(count(name)));
     let found = format!(
-        "{} of {messages} messages came late, the latest by {} to {}",
+        "{} of {messages} came late, the latest by {} to {}",
         grouped(count("late")),
         spoken("atLeastSeconds"),
         spoken("atMostSeconds")

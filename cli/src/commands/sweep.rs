@@ -4,7 +4,7 @@ use super::{Listing, Session, confirm, operation};
 use crate::cli::Sweep;
 use crate::ending::Ending;
 use crate::progress::Position;
-use crate::sheet::{Field, Format, Kind};
+use crate::sheet::{Cell, Field, Format, Kind, Sheet, counted, items};
 use crate::show::{self, Column, bytes, duration, grouped, number};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -23,6 +23,36 @@ const SWEEPS: Listing = Listing {
     ],
     nothing: "nothing was swept so far",
 };
+
+/// For pipes.
+const REPORT: &[Field] = &[
+    Field("apply", "/apply", Kind::Text),
+    Field("looked at", "/lookedAt", Kind::Count),
+    Field("bytes looked at", "/bytesLookedAt", Kind::Bytes),
+    Field("older than", "/olderThanSecs", Kind::Seconds),
+];
+const PILES: &[Field] = &[
+    Field("PILE", "/pile", Kind::Text),
+    Field("COUNT", "/count", Kind::Count),
+    Field("BYTES", "/bytes", Kind::Bytes),
+];
+const KEYS: &[Field] = &[
+    Field("PILE", "/pile", Kind::Text),
+    Field("KEY", "/key", Kind::Text),
+];
+
+/// What is taken away, and what stays: the report's member, and what it is in words.
+const TAKEN: [(&str, &str); 3] = [
+    ("orphans", "objects that nobody recorded"),
+    ("manifests", "manifests of what is no longer on record"),
+    ("uploads", "uploads that nobody will complete"),
+];
+const LEFT: [(&str, &str); 4] = [
+    ("young", "too young to tell"),
+    ("foreign", "not ours by their names"),
+    ("unknown", "of batches that the ledger doesn't know"),
+    ("ahead", "ahead of their batch's generation"),
+];
 
 pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<Ending> {
     if options.list {
@@ -44,11 +74,37 @@ pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<En
         note: "objects and manifests looked at".to_owned(),
     };
     let answer = operation::wait(session, first, ("sweeping", position)).await?;
-    match session.format {
-        Format::Json => show::print_json(&answer)?,
-        Format::People | Format::Plain => show::print(&told(&answer["operation"]["result"]))?,
+    session.show(&answer, |answer| {
+        described(&answer["operation"]["result"], session.format)
+    })
+}
+
+pub(super) fn described(report: &Value, format: Format) -> Sheet {
+    match format {
+        Format::Plain => plain(report),
+        Format::People | Format::Json => Sheet::new().line(told(report)),
     }
-    Ok(Ending::Done)
+}
+
+/// Every pile, also where nothing is on it, and all keys that the API tells.
+fn plain(report: &Value) -> Sheet {
+    let names = TAKEN.iter().chain(&LEFT).map(|(name, _)| *name);
+    let pile = |name: &'static str| {
+        let (count, bytes) = (&report[name]["count"], &report[name]["bytes"]);
+        vec![
+            Cell::text(name),
+            Cell::of(count, Kind::Count),
+            Cell::of(bytes, Kind::Bytes),
+        ]
+    };
+    let keys = |name: &'static str| {
+        let keys = items(&report[name]["keys"]).iter();
+        keys.map(move |key| vec![Cell::text(name), Cell::of(key, Kind::Text)])
+    };
+    Sheet::new()
+        .values(report, REPORT)
+        .rows(PILES, names.clone().map(pile).collect())
+        .rows(KEYS, names.flat_map(keys).collect())
 }
 
 fn told(report: &Value) -> String {
@@ -57,24 +113,20 @@ fn told(report: &Value) -> String {
     } else {
         "would be removed"
     };
-    let stays = "stay";
-    let piles = [
-        ("orphans", "objects that nobody recorded", verb),
-        ("manifests", "manifests of what is no longer on record", verb),
-        ("uploads", "uploads that nobody will complete", verb),
-        ("young", "too young to tell", stays),
-        ("foreign", "not ours by their names", stays),
-        ("unknown", "of batches that the ledger doesn't know", stays),
-        ("ahead", "ahead of their batch's generation", stays),
-    ];
+    let taken = TAKEN.into_iter().map(|(name, what)| (name, what, verb));
+    let left = LEFT.into_iter().map(|(name, what)| (name, what, "stay"));
+    let piles = taken.chain(left);
     let mut parts = vec![format!(
-        "  {} objects and manifests looked at ({}), older than {}",
-        grouped(number(&report["lookedAt"])),
+        "  {} looked at ({}), older than {}",
+        counted(
+            number(&report["lookedAt"]),
+            "object or manifest",
+            "objects and manifests"
+        ),
         bytes(number(&report["bytesLookedAt"])),
         duration(Duration::from_secs(number(&report["olderThanSecs"])))
     )];
     let found: Vec<_> = piles
-        .into_iter()
         .filter(|(name, ..)| number(&report[*name]["count"]) > 0)
         .collect();
     if found.is_empty() {
@@ -105,7 +157,7 @@ fn told(report: &Value) -> String {
 }
 
 fn keys(what: &str, pile: &Value) -> String {
-    let keys = pile["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let keys = items(&pile["keys"]);
     let shown = keys.iter().take(KEYS_SHOWN_MAX).filter_map(Value::as_str);
     let mut lines = vec![format!("  {what}:")];
     lines.extend(shown.map(|key| format!("    {key}")));

@@ -4,7 +4,7 @@ use super::{Listing, Session, confirm, operation};
 use crate::cli::Verify;
 use crate::ending::Ending;
 use crate::progress::Position;
-use crate::sheet::{Field, Format, Kind, Sheet};
+use crate::sheet::{Field, Format, Kind, Sheet, counted};
 use crate::show::{self, Column, Tone, bytes, duration, grouped, number, text, toned};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -85,9 +85,9 @@ fn position(progress: &Value) -> Position {
         done: number(&progress["percent"]),
         total: Some(100),
         note: format!(
-            "{} messages in {} hours compared",
-            grouped(number(&account["counts"]["source"])),
-            grouped(number(&account["hours"]))
+            "{} in {} compared",
+            counted(number(&account["counts"]["source"]), "message", "messages"),
+            counted(number(&account["hours"]), "hour", "hours")
         ),
     }
 }
@@ -197,12 +197,12 @@ fn three_places(report: &Value) -> String {
 }
 
 fn effort(report: &Value) -> String {
-    let count = |name: &str| grouped(number(&report[name]));
+    let count = |name: &str, one: &str, many: &str| counted(number(&report[name]), one, many);
     format!(
-        "  {} hours, {} batches, {} objects read back ({}), {} of work",
-        count("hours"),
-        count("batchesChecked"),
-        count("objectsChecked"),
+        "  {}, {}, {} read back ({}), {} of work",
+        count("hours", "hour", "hours"),
+        count("batchesChecked", "batch", "batches"),
+        count("objectsChecked", "object", "objects"),
         bytes(number(&report["bytesRead"])),
         duration(Duration::from_millis(number(&report["workedMs"])))
     )

@@ -32,19 +32,30 @@ pub(super) async fn run(session: &Session, options: &Windows) -> anyhow::Result<
         .page(&options.page)
         .of_path("/windows");
     let answer = session.api.get(&path).await?;
-    if items(&answer["days"]).is_empty() {
-        say("there is no such window");
-    }
     let ending = session.show(&answer, described)?;
-    say_whether_there_is_more(&answer);
+    if windows(&answer).next().is_none() {
+        say(&nothing(&answer));
+    } else {
+        say_whether_there_is_more(&answer);
+    }
     Ok(ending)
 }
 
 fn described(answer: &Value) -> Sheet {
-    let windows = items(&answer["days"])
-        .iter()
-        .flat_map(|day| items(&day["windows"]));
-    Sheet::new().table(windows, WINDOWS)
+    Sheet::new().table(windows(answer), WINDOWS)
+}
+
+fn windows(answer: &Value) -> impl Iterator<Item = &Value> {
+    let days = items(&answer["days"]).iter();
+    days.flat_map(|day| items(&day["windows"]))
+}
+
+/// The API looks at so many windows for a page and no more: where none of them stands so, others may.
+fn nothing(answer: &Value) -> String {
+    match answer["nextCursor"].as_str() {
+        Some(cursor) => format!("none among those looked at; go on with --cursor {cursor}"),
+        None => "there is no such window".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +63,16 @@ mod tests {
     use super::*;
     use crate::sheet::Format;
     use serde_json::json;
+
+    #[test]
+    fn nothing_among_those_looked_at_is_not_said_to_be_nothing_at_all() {
+        assert_eq!(nothing(&json!({"days": []})), "there is no such window");
+        let further = json!({"days": [], "nextCursor": "1795341600000000-7"});
+        assert_eq!(
+            nothing(&further),
+            "none among those looked at; go on with --cursor 1795341600000000-7"
+        );
+    }
 
     #[test]
     fn windows_of_all_days_are_one_table() {

@@ -5,7 +5,8 @@
 //! it isn't, it is left to the sweep, people are told, and the batch goes on with its next generation.
 //!
 //! The order is: exceptions into the ledger, object, manifest; the caller settles. So whoever comes later can check
-//! that object and exceptions together are the batch.
+//! that object and exceptions together are the batch. Who adopts an object brings the ledger's exceptions into line
+//! with it: its writer may have had messages that were gone for whoever came after.
 
 use crate::export::{Exporter, failure, ledger_failure};
 use crate::fetch::Fetched;
@@ -26,7 +27,7 @@ pub(crate) struct OnRecord {
 
 impl Exporter {
     /// Looks for an object that an earlier attempt left, so that it needn't be fetched and written again. Exceptions
-    /// were recorded before that object was written, so the ledger has them.
+    /// were recorded before that object was written, so the ledger has them, unless a later attempt found others.
     pub(crate) async fn find_earlier(
         &self,
         batch: &ClaimedBatch,
@@ -35,7 +36,7 @@ impl Exporter {
         let known: Vec<Exception> = messages.iter().filter_map(known_exception).collect();
         let key = self.object_key(batch);
         match self.read_if_ours(&key, messages, &known).await? {
-            Standing::Ours(on_record) => Ok(Some(on_record)),
+            Standing::Ours(on_record) => self.adopt(batch, on_record).await.map(Some),
             Standing::Nothing | Standing::Foreign(_) => Ok(None),
         }
     }
@@ -80,11 +81,7 @@ impl Exporter {
                     });
                 }
                 PutOutcome::AlreadyThere => match self.read_if_ours(&key, messages, &exceptions).await? {
-                    Standing::Ours(on_record) => {
-                        self.record_exceptions(batch, messages, &on_record.exceptions)
-                            .await?;
-                        return Ok(on_record);
-                    }
+                    Standing::Ours(on_record) => return self.adopt(batch, on_record).await,
                     // Deleted between the two: the next round writes it.
                     Standing::Nothing => {}
                     Standing::Foreign(reason) => self.leave_key(batch, &key, &reason).await?,
@@ -220,6 +217,16 @@ impl Exporter {
         unless_lost(renewed)
     }
 
+    /// Has the ledger say of each message what the object says. This is asked for whatever was known when the attempt
+    /// began: an object may hold a message that this attempt, or one before it, recorded as missing, because a reaped
+    /// worker's PUT landed after that.
+    async fn adopt(&self, batch: &ClaimedBatch, on_record: OnRecord) -> Result<OnRecord, Failure> {
+        unless_lost(self.ledger.record_exceptions(batch, &on_record.exceptions).await)?;
+        Ok(on_record)
+    }
+
+    /// Records what this attempt found, before its object is written. Where nothing was on record and nothing was found
+    /// there is nothing to do: under this fence nobody else writes exceptions.
     async fn record_exceptions(
         &self,
         batch: &ClaimedBatch,

@@ -1,8 +1,8 @@
 //! What to do about an answer that can't be used: whether the request, one document or the platform is to blame.
 //!
 //! A document is given up only where everything says that it is its own fault: it was asked for alone, and
-//! Elasticsearch answered everything else. 429, 503, timeouts and whatever else an outage looks like never cost a
-//! message; they defer the attempt.
+//! Elasticsearch answered everything else. 429, 503, timeouts, a proxy's page and whatever else an outage looks like never
+//! cost a message; they defer the attempt.
 
 use crate::export::Exporter;
 use crate::fetch::{ANSWER_BYTES_MAX, DOCUMENTS_UNDER_PRESSURE_MIN, document_ref};

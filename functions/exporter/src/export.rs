@@ -2,8 +2,9 @@
 //!
 //! A batch is exported if and only if its claim was won and its settlement was accepted under the same fence. How an
 //! attempt ends is decided in [`Exporter::end`]: what is the platform's fault is deferred and doesn't count, what is
-//! the batch's own fault fails and may be retried by the reaper, a lost lease ends in silence because the batch
-//! is somebody else's.
+//! the batch's own fault fails and may be retried by the reaper, a lost lease ends in silence where the batch
+//! is somebody else's. A ledger that is away at that moment is waited for as long as the batch is this worker's: an attempt
+//! whose end nobody wrote down is reaped, and counts.
 //!
 //! Dying anywhere is safe: the lease runs out, the reaper takes the batch back, and the next attempt finds and adopts
 //! whatever object was written.
@@ -23,8 +24,10 @@ use granary_ledger::{
 };
 use granary_source::Source;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+/// Between two tries to write down how an attempt ended. Each try is several requests over some seconds.
+const BEFORE_ENDING_AGAIN: Duration = Duration::from_secs(2);
 /// One for the work, one for the heartbeat.
 const CONNECTIONS_MAX: usize = 2;
 
@@ -114,8 +117,8 @@ impl Exporter {
             () = tokio::time::sleep_until(deadline.stop().into()) => Err(handed_back(Cause::Deadline)),
             () = self.shutdown.ordered() => Err(handed_back(Cause::Shutdown)),
         };
-        drop(heartbeat);
-        self.end(&batch, ended, started).await
+        self.end_while_held(&batch, &ended, heartbeat, (started, deadline))
+            .await
     }
 
     /// The work on a claimed batch, up to the settlement. It may be dropped at any point.
@@ -155,19 +158,48 @@ impl Exporter {
         self.account(batch, on_record, timings).await
     }
 
-    /// Writes down how an attempt ended.
+    /// Writes down how an attempt ended, and keeps the lease meanwhile. Where the ledger is away it is asked again until
+    /// the lease is lost, time is over or the process is to end, and then a last time: a request is fenced and
+    /// finds itself done, so it can do no harm, while an attempt without an end would count.
+    async fn end_while_held(
+        &self,
+        batch: &ClaimedBatch,
+        ended: &Result<Settlement, Failure>,
+        mut heartbeat: Heartbeat,
+        (started, deadline): (Instant, Deadline),
+    ) -> Result<(), LedgerError> {
+        let mut is_last = false;
+        loop {
+            let error = match self.end(batch, ended, started).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if is_last || !error.is_platforms() || deadline.is_near() {
+                return Err(error);
+            }
+            tracing::warn!(
+                batch = batch.id.0,
+                "the attempt's end is not on record yet, and is tried again: {error}"
+            );
+            tokio::select! {
+                _ = heartbeat.lost() => is_last = true,
+                () = self.shutdown.ordered() => is_last = true,
+                () = tokio::time::sleep(BEFORE_ENDING_AGAIN) => {}
+            }
+        }
+    }
+
+    /// Writes down how an attempt ended, once. It doesn't fail over a lost lease: so nobody waits a second time for a
+    /// heartbeat that has ended.
     async fn end(
         &self,
         batch: &ClaimedBatch,
-        ended: Result<Settlement, Failure>,
+        ended: &Result<Settlement, Failure>,
         started: Instant,
     ) -> Result<(), LedgerError> {
-        let fenced = match &ended {
+        let fenced = match ended {
             Ok(settlement) => self.ledger.settle(batch, settlement).await?,
-            Err(failure) if failure.cause == Cause::LeaseLost => {
-                self.withdraw_suspicion(batch).await;
-                Fenced::Refused
-            }
+            Err(failure) if failure.cause == Cause::LeaseLost => self.let_go(batch, failure).await,
             Err(failure) if failure.cause == Cause::Shutdown => self.ledger.hand_back(batch, failure).await?,
             Err(failure) if failure.cause.is_platforms() => {
                 let delay = self
@@ -188,8 +220,34 @@ impl Exporter {
                     .await?
             }
         };
-        log_end(batch, &ended, fenced, started);
+        log_end(batch, ended, fenced, started);
         Ok(())
+    }
+
+    /// Leaves a batch whose lease was lost, or could not be renewed in time. In the second case it may still be this
+    /// worker's, and the attempt isn't to count: the fence decides. Where the ledger says nothing for the rest of the
+    /// lease, the reaper takes the batch.
+    async fn let_go(&self, batch: &ClaimedBatch, failure: &Failure) -> Fenced {
+        let unavailable = Failure {
+            cause: Cause::LedgerUnavailable,
+            text: failure.text.clone(),
+        };
+        let delay = self
+            .deferral_delay
+            .of(unavailable.cause, batch.deferrals, rand::random());
+        let leaving = async {
+            match self.ledger.defer(batch, &unavailable, delay).await {
+                Ok(Fenced::Done) => return Fenced::Done,
+                Ok(Fenced::Refused) => {}
+                Err(error) => tracing::warn!(batch = batch.id.0, "the batch was not given back: {error}"),
+            }
+            self.withdraw_suspicion(batch).await;
+            Fenced::Refused
+        };
+        let rest = self.lease.lease.saturating_sub(self.lease.silence_max());
+        tokio::time::timeout(rest, leaving)
+            .await
+            .unwrap_or(Fenced::Refused)
     }
 
     /// Acknowledges a batch that isn't to be had. One that is pending but not due will have to be sent again.

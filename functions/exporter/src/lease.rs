@@ -2,7 +2,8 @@
 //!
 //! It runs as a task of its own, on a connection of its own. When the ledger says that the batch is somebody else's,
 //! or nothing at all for two thirds of a lease, the work is to stop before its next side effect: whoever waits on
-//! [`Heartbeat::lost`] drops it.
+//! [`Heartbeat::lost`] drops it. It goes on until the attempt's end is on record; only that is still written where the lease
+//! is lost, since the ledger decides by the fence whether it counts.
 
 use granary_domain::{Cause, Failure};
 use granary_environment::LeaseSection;

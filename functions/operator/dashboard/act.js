@@ -3,12 +3,16 @@
 import { h } from './element.js';
 import { ask } from './dialog.js';
 import { notice } from './notices.js';
-import { mayChange } from './session.js';
+import { mayChange, session } from './session.js';
 import { go } from './router.js';
 import { counted } from './format.js';
 import { outdate } from './watch.js';
 
 const LOOK_ONLY = 'Your token may look, not change. An operator’s token may.';
+const BEING_CHECKED = 'Your token is being checked.';
+
+// Nobody is taken for a viewer before the API has said so.
+const whyNot = () => (session.role ? LOOK_ONLY : BEING_CHECKED);
 
 /**
  * A button that asks `question` (see dialog.js) and then refreshes the page. `done(answer)` says what was done; a long
@@ -24,7 +28,7 @@ export function actButton(visit, { label, small, plain, done, after, disabled, w
       type: 'button',
       class: `button${small ? ' small' : ''}${plain ? ' plain' : ''}${tone}`,
       disabled: isOff,
-      title: may ? (disabled ? why : undefined) : LOOK_ONLY,
+      title: may ? (disabled ? why : undefined) : whyNot(),
       onclick: () => perform(visit, { act: label, ...question, done, after }),
     },
     label,
@@ -47,7 +51,23 @@ export async function perform(visit, { done, after, ...question }) {
 }
 
 /** What viewers are told once, instead of wondering at grey buttons. */
-export const lookOnly = () => (mayChange() ? null : h('p', { class: 'aside' }, LOOK_ONLY));
+export const lookOnly = () => (mayChange() ? null : h('p', { class: 'aside' }, whyNot()));
+
+/** What would become of what, for a dialog: [[name, before, after], …]. */
+export function foretoldChanges(all) {
+  const changes = all.filter(([, before, after]) => before !== after);
+  if (changes.length === 0) return h('p', null, 'Nothing would change.');
+  return h(
+    'ul',
+    null,
+    changes.map(([name, before, after]) => h('li', { key: name }, `${name}: ${before} → `, h('strong', null, after))),
+  );
+}
+
+/** The same for what is on or off: [[name, {wasEnabled, enabled}], …], as the API foretells switches. */
+export const foretoldSwitches = (all) =>
+  foretoldChanges(all.map(([name, { wasEnabled, enabled }]) => [name, onOrOff(wasEnabled), onOrOff(enabled)]));
+const onOrOff = (isOn) => (isOn ? 'on' : 'off');
 
 /** Batches by number, the first of many. */
 export function batchNumbers(numbers, hasMore) {

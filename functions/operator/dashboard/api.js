@@ -2,7 +2,7 @@
 //
 // Nothing is retried here: a page that refreshes asks again by itself, and a change is somebody's decision.
 
-import { session } from './session.js';
+import { learn, session } from './session.js';
 
 const TIMEOUT_MS = 29_000;
 
@@ -40,7 +40,10 @@ export async function send(method, path, { query, body, signal, token = session.
     credentials: 'omit',
     redirect: 'error',
   });
-  return read(response, method, path);
+  const answer = await read(response, method, path);
+  // Unless somebody signed out meanwhile: then it is about nobody.
+  if (token === session.token) learn(answer);
+  return answer;
 }
 
 async function reach(address, request) {

@@ -16,28 +16,35 @@ import { summary, watch } from './watch.js';
 import { pages } from './pages/pages.js';
 
 const root = document.getElementById('app');
-const desk = { visit: null, isMenuOpen: false, problem: null };
+const desk = { visit: null, isMenuOpen: false, problem: null, isChecking: false };
 const pulse = createPulse({ refresh: () => refresh(), changed: () => redraw() });
 
 function start() {
   applyTheme();
   prepareNotices();
   addEventListener('hashchange', () => enter());
-  if (session.token) check(session.token);
   enter();
 }
 
-/** Asks the API whose token it is. It says no to a wrong one; anything else is no reason to send people away. */
-async function check(token) {
+/**
+ * Asks the API whose token it is, where no answer has said so yet. It says no to a wrong one; anything else is no
+ * reason to send people away: the next refresh asks again.
+ */
+async function check() {
+  if (session.role || desk.isChecking) return;
+  const { token } = session;
+  desk.isChecking = true;
   try {
-    const health = await get('/health');
-    signIn(token, health);
+    await get('/health');
     desk.problem = null;
   } catch (problem) {
+    if (token !== session.token) return;
     if (problem.status === 401) leave(problem);
     else desk.problem = problem;
+  } finally {
+    desk.isChecking = false;
+    redraw();
   }
-  redraw();
 }
 
 function leave(problem) {
@@ -91,6 +98,7 @@ function toTop() {
 async function refresh(isAsked = false) {
   const { visit } = desk;
   if (!visit) return true;
+  check();
   if (visit.busy) {
     visit.isAskedAgain ||= isAsked;
     return true;

@@ -27,7 +27,9 @@ const TONES = {
   complete: 'done',
   exporting: 'run',
   failing: 'bad',
+  incomplete: 'bad',
   late: 'warn',
+  drifted: 'warn',
   // Operations.
   waiting: 'wait',
   running: 'run',

@@ -1,11 +1,11 @@
 // The triggers that hand messages of the queues to exporters: how they stand, and their switches.
 
-import { actButton } from './act.js';
+import { actButton, foretoldSwitches } from './act.js';
 import { h } from './element.js';
 import { badge, switchBadge } from './badge.js';
 import { at } from './clock.js';
 import { choiceField } from './field.js';
-import { count, words } from './format.js';
+import { count, counted, words } from './format.js';
 import { note, panel, problemNote } from './panel.js';
 import { segment } from './router.js';
 import { table } from './table.js';
@@ -70,6 +70,7 @@ function switches(visit) {
       path: '/queue/consumers/start',
       fields: [lane],
       body,
+      foretell: foretoldSwitch,
       done: () => 'The triggers are being switched on.',
     }),
     actButton(visit, {
@@ -85,6 +86,7 @@ function switches(visit) {
       path: '/queue/consumers/stop',
       fields: [lane],
       body,
+      foretell: foretoldSwitch,
       done: () => 'The triggers are being switched off.',
     }),
     actButton(visit, {
@@ -93,7 +95,13 @@ function switches(visit) {
       title: 'Restart the consumers?',
       explain: h('p', null, 'Off, wait until nobody works, on again.'),
       path: '/queue/consumers/restart',
+      foretell: ({ attemptsInFlight }) => h('p', null, `${counted(attemptsInFlight, 'attempt')} would be waited for.`),
       done: () => 'The consumers were restarted.',
     }),
   ];
 }
+
+const foretoldSwitch = ({ consumers, restartsEnded }) => [
+  foretoldSwitches(consumers.map((consumer) => [consumer.queue, consumer])),
+  restartsEnded.length ? h('p', null, 'The restart that is under way would end with it.') : null,
+];

@@ -2,7 +2,8 @@
 //
 // Where the API can foretell a change (`dryRun`), it is asked before anybody may confirm, and its own numbers are shown.
 // What is large, or can't be taken back, wants its name typed. A refusal is shown where the question was, and the
-// question stays open; the API decides anew at each try, so asking twice does no harm.
+// question stays open; the API decides anew at each try, so asking twice does no harm. While the deed is on its way the
+// question can't be left: what came of it would be told to nobody.
 
 import { draw, h } from './element.js';
 import { textField, valuesOf } from './field.js';
@@ -10,6 +11,7 @@ import { send } from './api.js';
 import { problemNote } from './panel.js';
 
 const REASON_MAX = 500;
+const BUSY = { foretell: 'Looking…', act: 'Working…' };
 
 /**
  * Asks, and does it. Resolves to the API's answer, or to undefined where somebody thought better of it.
@@ -25,9 +27,27 @@ const REASON_MAX = 500;
 export function ask(question) {
   const dialog = document.createElement('dialog');
   document.body.append(dialog);
-  const state = { dialog, question, values: {}, typed: '', foretold: null, problem: null, busy: false };
+  const state = {
+    dialog,
+    question,
+    values: {},
+    typed: '',
+    foretold: null,
+    problem: null,
+    // What the API is asked at the moment: `foretell` or `act`; and the fields that somebody has typed in meanwhile.
+    doing: null,
+    typedIn: new Set(),
+  };
   const answered = new Promise((resolve) => {
+    dialog.addEventListener('cancel', (event) => {
+      if (state.doing === 'act') event.preventDefault();
+    });
     dialog.addEventListener('close', () => {
+      // A browser lets nobody refuse a second Escape: the question comes back and waits for its outcome.
+      if (state.doing === 'act') {
+        dialog.showModal();
+        return;
+      }
       resolve(state.answer);
       draw(dialog);
       dialog.remove();
@@ -35,13 +55,13 @@ export function ask(question) {
   });
   show(state);
   dialog.showModal();
-  // With fields the form comes first; without any there is nothing to wait for.
-  if (question.foretell && !question.fields) foretell(state);
+  // What has to be filled in comes first; where there is nothing there is nothing to wait for.
+  if (question.foretell && !question.fields && question.reason !== 'required') foretell(state);
   return answered;
 }
 
 function show(state) {
-  const { dialog, question, busy, problem, foretold, typed } = state;
+  const { dialog, question, doing, problem, foretold, typed } = state;
   const mustForetell = question.foretell && !foretold;
   const isNamed = !question.typed || typed === question.typed;
   dialog.setAttribute('aria-labelledby', 'dialog-title');
@@ -51,7 +71,7 @@ function show(state) {
       'form',
       {
         method: 'dialog',
-        'aria-busy': busy ? 'true' : undefined,
+        'aria-busy': doing ? 'true' : undefined,
         onsubmit: (event) => submit(event, state),
         oninput: (event) => typedInto(event, state),
       },
@@ -76,12 +96,16 @@ function show(state) {
       h(
         'div',
         { class: 'acts' },
-        h('button', { type: 'button', class: 'button', onclick: () => dialog.close() }, 'Cancel'),
+        h(
+          'button',
+          { type: 'button', class: 'button', disabled: doing === 'act', onclick: () => dialog.close() },
+          'Cancel',
+        ),
         mustForetell
           ? h(
               'button',
               { key: 'foretell', type: 'submit', class: 'button main-act' },
-              busy ? 'Looking…' : 'Show what would happen',
+              BUSY[doing] ?? 'Show what would happen',
             )
           : h(
               'button',
@@ -91,14 +115,14 @@ function show(state) {
                 class: `button main-act${question.danger ? ' danger' : ''}`,
                 disabled: !isNamed,
               },
-              busy ? 'Working…' : question.act,
+              BUSY[doing] ?? question.act,
             ),
       ),
     ),
   );
 }
 
-function foretoldPart({ foretold, question, busy }) {
+function foretoldPart({ foretold, question, doing }) {
   return h(
     'div',
     { class: 'foretold', tabindex: '-1' },
@@ -107,7 +131,9 @@ function foretoldPart({ foretold, question, busy }) {
       : h(
           'p',
           { class: 'muted' },
-          busy ? 'Asking what would happen…' : 'Nothing changes before you have seen what would happen.',
+          doing === 'foretell'
+            ? 'Asking what would happen…'
+            : 'Nothing changes before you have seen what would happen.',
         ),
   );
 }
@@ -117,46 +143,52 @@ const faultOf = (problem, name) => (problem?.field === name ? problem.detail : u
 // What was foretold holds for what was asked; another question has to be foretold again.
 function typedInto(event, state) {
   const { name } = event.target;
+  state.typedIn.add(name);
   if (name === 'typed') state.typed = event.target.value.trim();
-  else if (name !== 'reason') state.foretold = null;
+  if (isAsked(name)) state.foretold = null;
   show(state);
 }
 
+// Neither a reason nor a name that is typed changes what would happen.
+const isAsked = (name) => name !== 'reason' && name !== 'typed';
+
 async function submit(event, state) {
   event.preventDefault();
-  if (state.busy) return;
+  if (state.doing) return;
   state.values = valuesOf(event.target);
   if (state.question.foretell && !state.foretold) await foretell(state);
   else await act(state);
 }
 
 async function foretell(state) {
-  await busily(state, async () => {
-    state.foretold = await request(state, { dryRun: true });
+  await busily(state, 'foretell', async () => {
+    const foretold = await request(state, { dryRun: true });
+    // Where the question was changed meanwhile, this is the answer to another one.
+    if (![...state.typedIn].some(isAsked)) state.foretold = foretold;
   });
-  // The button that was pressed is gone, and the other one mustn't be hit in its place.
-  if (state.foretold) state.dialog.querySelector('.foretold')?.focus();
+  // The button that was pressed is gone, and the other one mustn't be hit in its place. Who types isn't led away.
+  if (state.foretold && state.typedIn.size === 0) state.dialog.querySelector('.foretold')?.focus();
 }
 
 async function act(state) {
-  await busily(state, async () => {
+  await busily(state, 'act', async () => {
     state.answer = await request(state, {});
     state.dialog.close();
   });
 }
 
-async function busily(state, work) {
-  Object.assign(state, { busy: true, problem: null });
+async function busily(state, doing, work) {
+  Object.assign(state, { doing, typedIn: new Set(), problem: null });
   show(state);
   try {
     await work();
   } catch (problem) {
     state.problem = problem;
   }
-  state.busy = false;
+  state.doing = null;
   if (!state.dialog.open) return;
   show(state);
-  if (state.problem) toWhatIsWrong(state.dialog);
+  if (state.problem && state.typedIn.size === 0) toWhatIsWrong(state.dialog);
 }
 
 // The field at fault, where it has one; what was refused altogether stands at the end.

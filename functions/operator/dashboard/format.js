@@ -61,6 +61,12 @@ export function roughly(seconds) {
   return `${ONE_DIGIT.format(seconds / DAY_SECS)} d`;
 }
 
+/** When nothing will be open, or what that hangs on. `moving` is how much is open and doesn't wait for people. */
+export function outlook({ seconds, parked, moving }) {
+  if (isNumber(seconds)) return `done in ${duration(seconds)}`;
+  return parked > 0 && moving === 0 ? 'waits for people' : 'no end in sight yet';
+}
+
 export const milliseconds = (value) => (isNumber(value) ? duration(value / 1000) : NONE);
 
 function parts(whole, large, largeName, small, smallName) {

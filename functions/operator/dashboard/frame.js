@@ -90,7 +90,7 @@ export function frame({ desk, visit, summary, pulse, settings, redraw, leave, to
     h(
       'main',
       { class: 'main', id: 'main', tabindex: '-1' },
-      desk.problem ? problemNote(desk.problem, { title: 'The token could not be checked' }) : null,
+      desk.problem && !session.role ? problemNote(desk.problem, { title: 'The token could not be checked' }) : null,
       pauses(summary),
       visit ? page(visit) : loading(),
     ),

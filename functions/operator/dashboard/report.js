@@ -26,6 +26,9 @@ const REMEDIES = {
   later: 'is left to another run',
 };
 
+/** The range that a verification is about; none is told before its end. */
+export const verifiedRange = ({ scope }) => (scope ? range(scope.range.from, scope.range.to) : 'not known yet');
+
 /** A verification while it runs, or once it is over. */
 export function report(operation) {
   const account = operation.result ?? operation.progress?.account;
@@ -38,9 +41,7 @@ export function report(operation) {
       ? note(
           { tone, title: verdict },
           h('p', null, text),
-          scope
-            ? h('p', { class: 'remedy' }, range(scope.range.from, scope.range.to), scope.quick ? ', quick' : '')
-            : null,
+          scope ? h('p', { class: 'remedy' }, verifiedRange({ scope }), scope.quick ? ', quick' : '') : null,
         )
       : null,
     numbers(account.counts),

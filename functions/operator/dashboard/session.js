@@ -26,7 +26,13 @@ export function signIn(token, health) {
   } catch {
     // Kept in memory alone.
   }
-  Object.assign(session, { token, role: health.role, source: health.source, version: health.version });
+  Object.assign(session, { token });
+  learn(health);
+}
+
+/** What an answer says of whose token this is. Most say nothing. */
+export function learn({ role, source, version }) {
+  if (role) Object.assign(session, { role, source, version });
 }
 
 export function signOut() {
@@ -38,5 +44,5 @@ export function signOut() {
   Object.assign(session, { token: null, role: null });
 }
 
-/** Whether this token may change things. The API decides; this only spares people a refusal. */
+/** Whether this token may change things, as far as is known. The API decides; this only spares people a refusal. */
 export const mayChange = () => session.role === 'operator';

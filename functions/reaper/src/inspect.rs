@@ -4,11 +4,12 @@
 //! A tick looks at the batches whose attempts ended last, and at the next few of a round through all batches: some ten
 //! statements of milliseconds, and two looks into the bucket for each batch on record. A million messages in batches of
 //! a thousand take a round of an hour and a half; 20 million a little over a day. What doesn't hold is an alert, once
-//! for each invariant and subject. Nothing is repaired: whoever repairs what he doesn't understand makes it worse.
+//! for each invariant and subject; a batch that was exported anew since is another subject. Nothing is repaired: whoever
+//! repairs what he doesn't understand makes it worse.
 
 use crate::reap::{Reaper, Tick};
 use anyhow::Context;
-use granary_domain::{BatchId, Invariant, Subject, Violation};
+use granary_domain::{BatchId, Generation, Invariant, Subject, Violation};
 use granary_invariants::Depth;
 use granary_ledger::Bounds;
 use std::time::Duration;
@@ -65,7 +66,9 @@ impl Reaper {
     }
 
     async fn alarm(&self, violation: &Violation) -> anyhow::Result<()> {
-        let (invariant, subject) = (violation.invariant, subject_key(violation));
+        let invariant = violation.invariant;
+        let generation = self.generation_of(violation).await?;
+        let subject = alert_key(violation, generation);
         let text = violation.to_string();
         let is_new = self
             .ledger
@@ -76,9 +79,26 @@ impl Reaper {
         }
         Ok(())
     }
+
+    async fn generation_of(&self, violation: &Violation) -> anyhow::Result<Option<Generation>> {
+        let Subject::Batch(batch) = violation.subject else {
+            return Ok(None);
+        };
+        let row = self.ledger.batch(batch).await?;
+        Ok(row.map(|row| row.generation))
+    }
 }
 
-/// One alert for each invariant and subject.
+/// One alert for each invariant and subject, and for each export of a batch: what a repair made good may break again.
+fn alert_key(violation: &Violation, generation: Option<Generation>) -> String {
+    let subject = subject_key(violation);
+    match generation {
+        Some(generation) => format!("{subject}.{}", generation.0),
+        None => subject,
+    }
+}
+
+/// What a violation is about.
 fn subject_key(violation: &Violation) -> String {
     let invariant: Invariant = violation.invariant;
     match violation.subject {
@@ -97,11 +117,11 @@ mod tests {
     fn an_alert_is_about_one_invariant_and_one_subject() {
         let violation = |invariant, subject| Violation::new(invariant, subject, "");
         let of_batch = violation(Invariant::NoStaleCompletion, Subject::Batch(BatchId(u64::MAX)));
-        let key = subject_key(&of_batch);
-        assert_eq!(key, "no_stale_completion.batch.18446744073709551615");
+        let key = alert_key(&of_batch, Some(Generation(u32::MAX)));
+        assert_eq!(key, "no_stale_completion.batch.18446744073709551615.4294967295");
         assert!(key.len() <= 128);
         assert_eq!(
-            subject_key(&violation(Invariant::OneStanding, Subject::Released)),
+            alert_key(&violation(Invariant::OneStanding, Subject::Released), None),
             "one_standing.released"
         );
     }

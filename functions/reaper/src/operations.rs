@@ -13,7 +13,10 @@ use granary_sweep::Sweeper;
 use granary_verify::Verifier;
 use std::time::{Duration, Instant};
 
-const WORK_SECS_MAX: u64 = 40;
+/// Of a tick, when its operations come to their end: what is left of its minute is for the slice in hand.
+const TICK_SECS_MAX: u64 = 50;
+/// However long the other steps took, so that long jobs go on.
+const WORK_SECS_MIN: u64 = 5;
 
 /// The desk of this deployment.
 pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, archive: Archive) -> anyhow::Result<Desk> {
@@ -38,16 +41,37 @@ pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, archive: Archive) 
 }
 
 impl Reaper {
-    /// Works on operations, the oldest first, until none is left or time is over.
-    pub(crate) async fn work_on_operations(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
-        let until = deadline
-            .stop()
-            .min(Instant::now() + Duration::from_secs(WORK_SECS_MAX));
+    /// Works on operations, the oldest first, until none is left or time is over. `started`: when the tick began.
+    pub(crate) async fn work_on_operations(
+        &self,
+        deadline: Deadline,
+        started: Instant,
+        tick: &mut Tick,
+    ) -> anyhow::Result<()> {
         let budget = Budget {
-            until,
+            until: deadline.within(time_left(started.elapsed())).stop(),
             messages_max: u64::MAX,
         };
         tick.operation_slices += self.desk.work(&budget).await?.len() as u64;
         Ok(())
+    }
+}
+
+/// What a tick that has lasted so long has left for operations.
+fn time_left(passed: Duration) -> Duration {
+    Duration::from_secs(TICK_SECS_MAX)
+        .saturating_sub(passed)
+        .max(Duration::from_secs(WORK_SECS_MIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_have_what_the_other_steps_left_and_always_a_little() {
+        let left = |passed| time_left(Duration::from_secs(passed)).as_secs();
+        assert_eq!([left(0), left(20), left(44), left(45)], [50, 30, 6, 5]);
+        assert_eq!([left(48), left(50), left(600)], [5, 5, 5]);
     }
 }

@@ -142,7 +142,7 @@ impl Reaper {
         step("ask for a sweep", self.ask_for_sweep(&mut tick).await);
         step(
             "work on operations",
-            self.work_on_operations(deadline, &mut tick).await,
+            self.work_on_operations(deadline, started, &mut tick).await,
         );
         tracing::info!(
             sent = tick.sent,

@@ -1,7 +1,9 @@
 //! Emptying the outbox: what the ledger holds for unsent goes to its queue.
 
 use crate::{Handoff, Lane, Outgoing};
+use granary_domain::BatchId;
 use granary_ledger::{Ledger, LedgerError, Unsent};
+use std::collections::HashSet;
 use std::time::Instant;
 
 const BATCHES_PER_ROUND_MAX: u32 = 1_000;
@@ -23,7 +25,7 @@ pub async fn send_unsent(ledger: &Ledger, handoff: &Handoff, stop: Instant) -> R
     Ok(total)
 }
 
-/// Sends these batches and marks those that SQS took.
+/// Sends these batches and marks those that SQS took, unless their messages were at work before the mark.
 pub async fn send(ledger: &Ledger, handoff: &Handoff, batches: &[Unsent]) -> Result<u64, LedgerError> {
     if batches.is_empty() {
         return Ok(0);
@@ -55,6 +57,12 @@ pub async fn send(ledger: &Ledger, handoff: &Handoff, batches: &[Unsent]) -> Res
             "some batches were not sent"
         );
     }
-    ledger.mark_sent(&sent.sent).await?;
-    Ok(sent.sent.len() as u64)
+    let taken: HashSet<BatchId> = sent.sent.into_iter().collect();
+    let taken: Vec<Unsent> = batches
+        .iter()
+        .filter(|batch| taken.contains(&batch.batch_id))
+        .copied()
+        .collect();
+    ledger.mark_sent(&taken).await?;
+    Ok(taken.len() as u64)
 }

@@ -157,6 +157,22 @@ impl Ledger {
         .await
     }
 
+    /// The numbers of more alerts that nobody was told of, of the same kind and cause as this one and after it.
+    pub async fn unpublished_like(&self, alert: &AlertRow, limit: u32) -> Result<Vec<u64>, LedgerError> {
+        self.read("list unpublished alerts of one cause", |mut reader| async move {
+            reader
+                .rows(
+                    "SELECT id FROM alert WHERE published_at IS NULL AND kind = :kind AND cause = :cause AND id > :id \
+                     ORDER BY id LIMIT :limit",
+                    params! {
+                        "kind" => alert.kind.as_str(), "cause" => alert.cause.as_str(), "id" => alert.id, "limit" => limit,
+                    },
+                )
+                .await
+        })
+        .await
+    }
+
     /// Writes down that people were told.
     pub async fn mark_published(&self, alerts: &[u64]) -> Result<(), LedgerError> {
         if alerts.is_empty() {

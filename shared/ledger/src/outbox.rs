@@ -5,12 +5,14 @@
 
 use crate::error::During;
 use crate::migration::priority_of;
+use crate::probe::QueueLane;
 use crate::row::{Columns, placeholders};
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
-use granary_domain::{BatchId, MigrationId, Priority};
+use granary_domain::{BatchId, Fence, MigrationId, Priority};
 use granary_steps::Step;
 use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A batch to be sent.
@@ -22,18 +24,17 @@ pub struct Unsent {
     pub migration_id: MigrationId,
     /// How urgent it is.
     pub priority: Priority,
-}
-
-/// What the ledger believes the queue to hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Believed {
-    /// Batches that were sent and not claimed since.
-    pub queued: u64,
+    /// Its fence, as it was read: a later one says that it was claimed since.
+    pub fence: Fence,
+    /// How often it was sent before, as it was read.
+    pub sends: u32,
 }
 
 /// Not while paused: the pause of everything, or of the migration.
 pub(crate) const SENDABLE: &str = "b.status = 'pending' AND (b.not_before IS NULL OR b.not_before <= UTC_TIMESTAMP(6)) \
      AND m.paused_at IS NULL AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'export.paused')";
+
+const COLUMNS: &str = "b.id, b.migration_id, b.priority, b.fence, b.sends";
 
 /// Where SQS forgets a message at the latest.
 const QUEUE_RETENTION: Duration = Duration::from_secs(14 * 24 * 3_600);
@@ -43,38 +44,60 @@ impl Ledger {
     /// Batches that are due and not sent, the most urgent first, then the oldest.
     pub async fn unsent(&self, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
         let query = &format!(
-            "SELECT b.id, b.migration_id, b.priority FROM batch b JOIN migration m ON m.id = b.migration_id \
+            "SELECT {COLUMNS} FROM batch b JOIN migration m ON m.id = b.migration_id \
              WHERE {SENDABLE} AND b.enqueued_at IS NULL ORDER BY b.priority DESC, b.id LIMIT {limit}"
         );
         self.batches_to_send(query, Params::Empty).await
     }
 
-    /// Writes down that batches were sent. One that was claimed meanwhile is left alone.
-    pub async fn mark_sent(&self, batches: &[BatchId]) -> Result<(), LedgerError> {
+    /// Writes down that batches were sent: those that are as they were read. An exporter may have had a message in hand
+    /// before its batch is marked. Then the batch is claimed and left alone, or it has to be sent again, and stays so.
+    pub async fn mark_sent(&self, batches: &[Unsent]) -> Result<(), LedgerError> {
         if batches.is_empty() {
             return Ok(());
         }
+        let mut alike: BTreeMap<(u32, u32), Vec<BatchId>> = BTreeMap::new();
+        for batch in batches {
+            let as_read = (batch.fence.0, batch.sends);
+            alike.entry(as_read).or_default().push(batch.batch_id);
+        }
+        let are_as_read: Vec<String> = alike
+            .values()
+            .map(|ids| {
+                format!(
+                    "(fence = ? AND sends = ? AND id IN ({}))",
+                    placeholders(ids.len())
+                )
+            })
+            .collect();
         let statement = &format!(
             "UPDATE batch SET enqueued_at = UTC_TIMESTAMP(6), sends = sends + 1 \
-             WHERE status = 'pending' AND id IN ({})",
-            placeholders(batches.len())
+             WHERE status = 'pending' AND ({})",
+            are_as_read.join(" OR ")
         );
+        let mut values: Vec<Value> = Vec::new();
+        for ((fence, sends), ids) in alike {
+            values.extend([Value::from(fence), Value::from(sends)]);
+            values.extend(ids.into_iter().map(|id| Value::from(id.0)));
+        }
+        let values = &values;
         self.change(Step::MarkSent, |doing| async move {
             let mut conn = self.conn(doing).await?;
-            let ids = batches.iter().map(|id| Value::from(id.0)).collect();
-            conn.exec_drop(statement, Params::Positional(ids))
+            conn.exec_drop(statement, Params::Positional(values.clone()))
                 .await
                 .during(doing)
         })
         .await
     }
 
-    /// Writes down that a batch has to be sent (again): its message was acknowledged too early to act on it.
+    /// Writes down that a batch has to be sent (again): its message was acknowledged too early to act on it. Where that
+    /// message wasn't marked as sent yet it is counted here, so that the late mark doesn't find the batch as it was read.
     pub async fn mark_unsent(&self, batch: BatchId) -> Result<(), LedgerError> {
         self.change(Step::MarkUnsent, |doing| async move {
             let mut conn = self.conn(doing).await?;
             conn.exec_drop(
-                "UPDATE batch SET enqueued_at = NULL WHERE id = ? AND status = 'pending'",
+                "UPDATE batch SET sends = sends + (enqueued_at IS NULL), enqueued_at = NULL \
+                 WHERE id = ? AND status = 'pending'",
                 (batch.0,),
             )
             .await
@@ -83,34 +106,27 @@ impl Ledger {
         .await
     }
 
-    /// How many batches the queue should hold.
-    pub async fn believed_queued(&self) -> Result<Believed, LedgerError> {
-        self.read("count what is queued", |mut reader| async move {
-            let queued: Option<u64> = reader
-                .first(
-                    "SELECT COUNT(*) FROM batch WHERE status = 'pending' AND enqueued_at IS NOT NULL",
-                    (),
-                )
-                .await?;
-            Ok(Believed {
-                queued: queued.unwrap_or(0),
-            })
-        })
-        .await
-    }
-
-    /// Batches that were sent so long ago that their message may be lost: longer than `resend_after`, doubled for each
-    /// time it was sent before, at most 12 h.
-    pub async fn perhaps_lost(&self, resend_after: Duration, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
+    /// Batches that were sent to this queue so long ago that their message may be lost: longer than `resend_after`,
+    /// doubled for each time it was sent before, at most 12 h.
+    pub async fn perhaps_lost(
+        &self,
+        queue: QueueLane,
+        resend_after: Duration,
+        limit: u32,
+    ) -> Result<Vec<Unsent>, LedgerError> {
+        let (least, below) = queue.priorities();
         let query = &format!(
-            "SELECT b.id, b.migration_id, b.priority FROM batch b JOIN migration m ON m.id = b.migration_id \
-             WHERE {SENDABLE} AND b.enqueued_at < UTC_TIMESTAMP(6) - INTERVAL \
+            "SELECT {COLUMNS} FROM batch b JOIN migration m ON m.id = b.migration_id \
+             WHERE {SENDABLE} AND b.priority >= :least AND b.priority < :below \
+             AND b.enqueued_at < UTC_TIMESTAMP(6) - INTERVAL \
              LEAST(:most, :first * POW(2, LEAST(GREATEST(b.sends, 1) - 1, 30))) MICROSECOND \
              ORDER BY b.enqueued_at LIMIT {limit}"
         );
         self.batches_to_send(
             query,
-            params! { "most" => micros(RESEND_AFTER_MAX), "first" => micros(resend_after) },
+            params! {
+                "least" => least, "below" => below, "most" => micros(RESEND_AFTER_MAX), "first" => micros(resend_after),
+            },
         )
         .await
     }
@@ -118,7 +134,7 @@ impl Ledger {
     /// Batches whose message the queue has forgotten by now, whatever it counts.
     pub async fn surely_lost(&self, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
         let query = &format!(
-            "SELECT b.id, b.migration_id, b.priority FROM batch b JOIN migration m ON m.id = b.migration_id \
+            "SELECT {COLUMNS} FROM batch b JOIN migration m ON m.id = b.migration_id \
              WHERE {SENDABLE} AND b.enqueued_at < UTC_TIMESTAMP(6) - INTERVAL :retention MICROSECOND \
              ORDER BY b.enqueued_at LIMIT {limit}"
         );
@@ -140,6 +156,8 @@ impl Ledger {
                         batch_id: row.batch_id("id")?,
                         migration_id: row.migration_id("migration_id")?,
                         priority: priority_of(&mut row)?,
+                        fence: Fence(row.column("fence")?),
+                        sends: row.column("sends")?,
                     })
                 })
                 .collect()

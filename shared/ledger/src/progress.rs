@@ -31,6 +31,15 @@ pub struct Progress {
     pub quarantined: u64,
 }
 
+/// Batches without an attempt left: they wait for people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ParkedCount {
+    /// Batches.
+    pub batches: u64,
+    /// Messages in them.
+    pub messages: u64,
+}
+
 impl Progress {
     /// Messages that are not yet done with.
     pub fn open(&self) -> u64 {
@@ -65,6 +74,8 @@ pub struct StatusCount {
     pub messages: u64,
     /// Of the batches, those without an attempt left.
     pub parked: u64,
+    /// Messages in those.
+    pub parked_messages: u64,
     /// Bytes of their objects.
     pub bytes_stored: u64,
 }
@@ -102,6 +113,23 @@ impl Ledger {
         .await
     }
 
+    /// What is parked of the hours that a range lies in. (A count of its own: failed batches are few, and the index that
+    /// counts a range's messages has no such column.)
+    pub async fn parked_in(&self, range: TimeRange) -> Result<ParkedCount, LedgerError> {
+        self.read("count parked batches", |mut reader| async move {
+            let counted: Option<(u64, u64)> = reader
+                .first(
+                    "SELECT COUNT(*), CAST(COALESCE(SUM(message_count), 0) AS UNSIGNED) FROM batch \
+                     WHERE status = 'failed' AND parked_at IS NOT NULL AND hour_start >= :from AND hour_start < :to",
+                    params! { "from" => at(Hour::of(range.from()).start()), "to" => at(range.to()) },
+                )
+                .await?;
+            let (batches, messages) = counted.unwrap_or_default();
+            Ok(ParkedCount { batches, messages })
+        })
+        .await
+    }
+
     /// All batches, by status.
     pub async fn batches_by_status(&self) -> Result<Vec<StatusCount>, LedgerError> {
         self.read("count batches", |mut reader| async move {
@@ -109,6 +137,7 @@ impl Ledger {
                 .rows(
                     "SELECT status, COUNT(*) AS batches, CAST(SUM(message_count) AS UNSIGNED) AS messages, \
                      CAST(SUM(parked_at IS NOT NULL) AS UNSIGNED) AS parked, \
+                     CAST(SUM(IF(parked_at IS NULL, 0, message_count)) AS UNSIGNED) AS parked_messages, \
                      CAST(COALESCE(SUM(bytes_stored), 0) AS UNSIGNED) AS bytes_stored FROM batch GROUP BY status",
                     (),
                 )
@@ -120,6 +149,7 @@ impl Ledger {
                         batches: row.column("batches")?,
                         messages: row.column("messages")?,
                         parked: row.column("parked")?,
+                        parked_messages: row.column("parked_messages")?,
                         bytes_stored: row.column("bytes_stored")?,
                     })
                 })

@@ -9,12 +9,13 @@
 //! sealed hours are owned elsewhere, by the sealed row, unless their migration was allowed to export them again.
 
 use crate::connect::Doing;
+use crate::differing::forget_differences;
 use crate::error::During;
 use crate::row::{Columns, at, uuid};
 use crate::{LeasedWindow, Ledger, LedgerError, SeenMessage};
 use granary_domain::{BatchId, Hour, IdDigest, MigrationId, TimeRange};
 use granary_steps::Step;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mysql_async::{Row, Transaction, params, prelude::Queryable};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -116,11 +117,12 @@ impl Ledger {
     }
 
     /// Writes down that a full verification of everything in a range was COMPLETE: all windows that lie in it are
-    /// verified. It began at `as_of`, by the database's clock; what was settled later it may not have seen.
+    /// verified, and no hour of it differs. It began at `as_of`, by the database's clock; what was settled later it may not
+    /// have seen.
     pub async fn mark_verified(&self, range: TimeRange, as_of: Timestamp) -> Result<u64, LedgerError> {
         self.change(Step::MarkVerified, |doing| async move {
-            let mut conn = self.conn(doing).await?;
-            conn.exec_drop(
+            let mut transaction = self.begin(doing).await?;
+            transaction.exec_drop(
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.state = 'verified', w.verified_at = :as_of \
                  WHERE w.state IN ('recorded', 'verified') AND m.state <> 'cancelled' AND w.recorded_at <= :as_of \
@@ -129,7 +131,12 @@ impl Ledger {
             )
             .await
             .during(doing)?;
-            Ok(conn.affected_rows())
+            let windows = transaction.affected_rows();
+            // A message that only moved makes two hours differ, and the range as a whole is complete all the same.
+            let found_by_now = as_of + SignedDuration::from_micros(1);
+            forget_differences(&mut transaction, range, found_by_now).await.during(doing)?;
+            transaction.commit().await.during(doing)?;
+            Ok(windows)
         })
         .await
     }

@@ -5,6 +5,7 @@
 //! changed.
 
 use crate::connect::Reader;
+use crate::differing::{Difference, differing_hours_of};
 use crate::row::{Columns, at, placeholders, unreadable, uuid};
 use crate::window::tally_of;
 use crate::{Ledger, LedgerError};
@@ -61,6 +62,8 @@ pub struct WindowOnTimeline {
     pub is_old: bool,
     /// Whether rows of some of its hours were purged.
     pub is_purged: bool,
+    /// What the newest full verification of its hours found, where it found something.
+    pub difference: Option<Difference>,
     /// What became of its batches.
     pub batches: BatchesOfWindow,
 }
@@ -128,10 +131,15 @@ impl Ledger {
                 .await?;
             let mut windows = rows.into_iter().map(window_of).collect::<Result<Vec<_>, _>>()?;
             let batches = batches_of(&mut reader, &windows).await?;
-            let purged = purged_hours_of(&mut reader, &windows).await?;
+            let Some(range) = range_of(&windows) else {
+                return Ok(windows);
+            };
+            let purged = purged_hours_of(&mut reader, range).await?;
+            let differing = differing_hours_of(&mut reader, range).await?;
             for window in &mut windows {
-                let first = Hour::of(window.range.from()).start();
-                window.is_purged = purged.range(first..window.range.to()).next().is_some();
+                let hours = Hour::of(window.range.from()).start()..window.range.to();
+                window.is_purged = purged.range(hours.clone()).next().is_some();
+                window.difference = differing.range(hours).map(|(_, difference)| *difference).max();
                 window.batches = batches.get(&window.id.0).copied().unwrap_or_default();
             }
             Ok(windows)
@@ -171,21 +179,20 @@ async fn batches_of(
     Ok(counted)
 }
 
-/// The hours of these windows whose rows were purged.
-async fn purged_hours_of(
-    reader: &mut Reader,
-    windows: &[WindowOnTimeline],
-) -> Result<BTreeSet<Timestamp>, LedgerError> {
-    let first = windows.iter().map(|window| window.range.from()).min();
-    let last = windows.iter().map(|window| window.range.to()).max();
-    let Some((first, last)) = first.zip(last) else {
-        return Ok(BTreeSet::new());
-    };
+/// From the first of their instants to the last.
+fn range_of(windows: &[WindowOnTimeline]) -> Option<TimeRange> {
+    let first = windows.iter().map(|window| window.range.from()).min()?;
+    let last = windows.iter().map(|window| window.range.to()).max()?;
+    TimeRange::new(first, last).ok()
+}
+
+/// The hours of a range whose rows were purged.
+async fn purged_hours_of(reader: &mut Reader, range: TimeRange) -> Result<BTreeSet<Timestamp>, LedgerError> {
     let rows: Vec<Row> = reader
         .rows(
             "SELECT range_from FROM sealed_range WHERE range_from >= ? AND range_from < ? AND purged_at IS NOT NULL \
              ORDER BY range_from DESC LIMIT ?",
-            (at(Hour::of(first).start()), at(last), PURGED_HOURS_MAX),
+            (at(Hour::of(range.from()).start()), at(range.to()), PURGED_HOURS_MAX),
         )
         .await?;
     rows.into_iter()
@@ -239,6 +246,7 @@ fn window_of(mut row: Row) -> Result<WindowOnTimeline, LedgerError> {
         verified_at: row.instant_or_null("verified_at")?,
         is_old: row.column("is_old")?,
         is_purged: false,
+        difference: None,
         batches: BatchesOfWindow::default(),
     })
 }

@@ -185,6 +185,8 @@ macro_rules! for_each_step {
             /// Synthetic jobs are gone from the ledger.
             ForgetHistory forget_history "forget synthetic jobs",
 
+            /// The time line shows in which hours source and archive differ.
+            RecordDifference record_difference "record that an hour differs",
             /// The windows in a range that was verified as a whole are verified.
             MarkVerified mark_verified "mark windows as verified",
             /// An hour's counts and digest stand in one row: its rows may be taken away, and nobody records in it again.

@@ -72,6 +72,14 @@ const MIGRATIONS_MAX: u32 = 1_000;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 impl Verifier {
+    /// Refuses what has nothing between its two ends, before anybody works on it. The source isn't asked.
+    pub async fn refuse_empty(&self, arguments: &VerifyArguments) -> Result<(), VerifyError> {
+        if arguments.migration.is_some() || arguments.from.is_some() {
+            self.scope_of(arguments).await?;
+        }
+        Ok(())
+    }
+
     /// Fixes the scope. It never reaches beyond closed windows: what no harvest has come to yet isn't missing.
     pub(crate) async fn scope_of(&self, arguments: &VerifyArguments) -> Result<Scope, VerifyError> {
         let newest = self.newest().await?;

@@ -8,7 +8,7 @@ use crate::compare::Compared;
 use crate::look::Look;
 use crate::report::Finding;
 use crate::{FindingKind, Verifier, VerifyError};
-use granary_domain::{BatchId, CutBy, IdDigest, Part, TimeRange};
+use granary_domain::{BatchId, CutBy, Hour, IdDigest, Part, TimeRange};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,10 @@ impl HourProgress {
             archived: IdDigest::default(),
             are_sound: true,
         }
+    }
+
+    pub(crate) fn hour(&self) -> Hour {
+        Hour::of(self.range.from())
     }
 }
 

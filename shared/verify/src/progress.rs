@@ -87,7 +87,9 @@ impl Verifier {
         };
         let account = &mut progress.account;
         let mut look = Look::new(&progress.scope, hour.range, heir, account, &self.limits);
-        match self.verify_hour(&mut look, &mut hour, messages_max).await? {
+        let fit = self.verify_hour(&mut look, &mut hour, messages_max).await?;
+        self.record_difference(&mut progress, hour.hour()).await?;
+        match fit {
             Fit::TooLarge { messages } => return Ok(Step::TooLarge { messages }),
             Fit::More => progress.hour = Some(hour),
             Fit::Done => {
@@ -114,12 +116,28 @@ impl Verifier {
         Ok(next.and_then(|hour| hour.range().intersection(&rest)))
     }
 
+    /// Puts what a step found in an hour on the time line.
+    async fn record_difference(&self, progress: &mut VerifyProgress, hour: Hour) -> Result<(), VerifyError> {
+        let found = progress.account.take_difference();
+        if let (Some(difference), false, Some(began_at)) = (found, progress.scope.quick, progress.began_at) {
+            self.ledger.record_difference(hour, difference, began_at).await?;
+        }
+        Ok(())
+    }
+
     async fn conclude(&self, progress: VerifyProgress) -> Result<Report, VerifyError> {
+        let began_at = progress.began_at;
         let report = Report::new(progress.scope, progress.account);
-        if let (Verdict::Complete, None, Some(began_at)) =
-            (report.verdict, &report.scope.filter, progress.began_at)
-        {
-            self.ledger.mark_verified(report.scope.range, began_at).await?;
+        let range = report.scope.range;
+        match (report.verdict, &report.scope.filter, began_at) {
+            (Verdict::Complete, None, Some(began_at)) => {
+                self.ledger.mark_verified(range, began_at).await?;
+            }
+            (Verdict::Incomplete | Verdict::Drifted, None, Some(began_at)) => {
+                self.ledger.keep_differences(range, began_at).await?;
+            }
+            // What was looked at by a filter, or by counts alone, says nothing of whole hours.
+            (_, Some(_), _) | (_, _, None) | (Verdict::Consistent | Verdict::Inconsistent, _, _) => {}
         }
         if let (Some(migration), true, false) = (
             report.scope.migration,

@@ -2,6 +2,7 @@
 
 use crate::Scope;
 use granary_domain::{BatchId, Hour, IdDigest, MessageId, ObjectKey};
+use granary_ledger::Difference;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -77,6 +78,16 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// What the time line shows of it. What is on its way shows there by itself.
+    fn difference(self) -> Option<Difference> {
+        match self.verdict()? {
+            Verdict::Incomplete if self == Self::NotYetExported => None,
+            Verdict::Incomplete => Some(Difference::Incomplete),
+            Verdict::Drifted => Some(Difference::Drifted),
+            Verdict::Complete | Verdict::Consistent | Verdict::Inconsistent => None,
+        }
+    }
+
     /// The verdict that it leads to by itself; an orphan and a violated invariant lead to none.
     fn verdict(self) -> Option<Verdict> {
         match self {
@@ -287,14 +298,23 @@ pub struct Account {
     pub repairs: Repairs,
     /// Milliseconds of work, over all steps.
     pub worked_ms: u64,
+    /// The worst of what was found in the step at hand.
+    #[serde(skip)]
+    difference: Option<Difference>,
 }
 
 impl Account {
     pub(crate) fn find(&mut self, finding: Finding) {
         *self.findings_by_kind.entry(finding.kind).or_default() += 1;
+        self.difference = self.difference.max(finding.kind.difference());
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);
         }
+    }
+
+    /// The worst of what was found since the last call.
+    pub(crate) fn take_difference(&mut self) -> Option<Difference> {
+        self.difference.take()
     }
 
     /// Messages that only changed their event time are on record: as long as source and ledger hold the same ids in the

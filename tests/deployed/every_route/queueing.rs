@@ -32,8 +32,8 @@ pub(super) async fn fill_and_empty(desk: &Desk) {
         .await;
     triggers_are(desk, "Disabled").await;
     batches_come_back_from_purged_queues(desk).await;
-    probes_go_through_the_queue(desk).await;
     dead_letters_go_back(desk).await;
+    probes_go_through_the_queue(desk).await;
     attempts_are_counted_from_now_on(desk).await;
 }
 
@@ -103,7 +103,7 @@ async fn probes_go_through_the_queue(desk: &Desk) {
     assert!(health["checks"].is_array(), "{health}");
 }
 
-/// What nobody needs any more is acknowledged where it came from.
+/// A letter is back in the queue that it came from; what nobody needs any more is acknowledged there.
 async fn dead_letters_go_back(desk: &Desk) {
     let completed: Vec<(u64, String)> = desk
         .deployment
@@ -116,12 +116,14 @@ async fn dead_letters_go_back(desk: &Desk) {
         .queue_url(variable("DLQ_URL"))
         .message_body(body);
     sending.send().await.unwrap();
+    let before = depth(desk, "QUEUE_URL").await;
     let redriven = desk
         .ask("POST /queue/retry-dlq", &[], json!({ "reason": "a test" }))
         .await;
     assert!(redriven["found"].as_u64() >= Some(1), "{redriven}");
-    until("the dead-letter queue is empty", async || {
-        (depth(desk, "DLQ_URL").await == 0).then_some(())
+    until("the letter is in its queue again", async || {
+        let depths = (depth(desk, "DLQ_URL").await, depth(desk, "QUEUE_URL").await);
+        (depths == (0, before + 1)).then_some(())
     })
     .await;
 }
@@ -141,7 +143,7 @@ async fn attempts_are_counted_from_now_on(desk: &Desk) {
         .await;
     assert_eq!(reset["counter"]["total"], 0, "{reset}");
     let marks = desk
-        .count("SELECT COUNT(*) FROM control WHERE changed_at > UTC_TIMESTAMP(6) - INTERVAL 1 MINUTE")
+        .count("SELECT COUNT(*) FROM control WHERE name = 'workers.counter' AND changed_at > UTC_TIMESTAMP(6) - INTERVAL 1 MINUTE")
         .await;
     assert!(marks >= 1, "the ledger knows since when");
 }

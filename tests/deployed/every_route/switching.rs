@@ -30,7 +30,7 @@ async fn schedules(desk: &Desk) -> Vec<ScheduleState> {
 }
 
 /// What Lambda says of the exporter's triggers.
-async fn triggers(desk: &Desk) -> Vec<String> {
+async fn triggers(desk: &Desk) -> Vec<EventSourceMappingConfiguration> {
     let lambda = aws_sdk_lambda::Client::new(&desk.deployment.aws);
     let asking = lambda
         .list_event_source_mappings()
@@ -42,8 +42,7 @@ async fn triggers(desk: &Desk) -> Vec<String> {
         .event_source_mappings
         .unwrap_or_default();
     assert_eq!(listed.len(), 2, "one a queue");
-    let state = |mapping: EventSourceMappingConfiguration| mapping.state.expect("a trigger has a state");
-    listed.into_iter().map(state).collect()
+    listed
 }
 
 pub(super) async fn triggers_are(desk: &Desk, wanted: &str) {
@@ -51,7 +50,7 @@ pub(super) async fn triggers_are(desk: &Desk, wanted: &str) {
         triggers(desk)
             .await
             .iter()
-            .all(|state| state == wanted)
+            .all(|trigger| trigger.state.as_deref() == Some(wanted))
             .then_some(())
     })
     .await;
@@ -97,8 +96,16 @@ pub(super) async fn restart_the_consumers(desk: &Desk) {
     let foretold = desk.ask(restart, &[], json!({ "dryRun": true })).await;
     assert_eq!(foretold["consumers"].as_array().map(Vec::len), Some(2));
     let audited = desk.audited("consumers.restart").await;
+    let changed = async || {
+        let all = triggers(desk).await.into_iter();
+        all.map(|trigger| trigger.last_modified).collect::<Vec<_>>()
+    };
+    let before = changed().await;
     desk.operate(restart, &[], json!({ "reason": "a test" })).await;
     triggers_are(desk, "Enabled").await;
+    for (before, after) in before.into_iter().zip(changed().await) {
+        assert!(after > before, "it was off in between: {before:?}, {after:?}");
+    }
     assert_eq!(desk.audited("consumers.restart").await, audited + 1);
     for route in ["GET /queue/consumers/status", "GET /queue/consumer-status"] {
         assert_eq!(desk.look(route).await["status"], "running", "{route}");

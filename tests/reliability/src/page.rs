@@ -49,7 +49,7 @@ pub(crate) fn page(tests: &[Test]) -> String {
             "| {} | {} | {} |",
             step.name,
             cell(step.done),
-            crashes.join("<br>")
+            crashes.join(" | ")
         );
     }
     page

@@ -116,6 +116,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::MoveInspection => reaper(Scene::ManyBatches),
         Step::SweepObject => reaper(Scene::Orphan),
         Step::MarkVerified => reaper(Scene::VerificationOfEverything),
+        Step::RecordDifference => reaper(Scene::LostObject),
         Step::RecordFound => {
             return vec![
                 reaper(Scene::LeftOutMessage),

@@ -180,6 +180,22 @@ fn busy() -> Vec<Fault> {
     ]
 }
 
+/// What stands before Elasticsearch answers in its place, in the way of an ingress without a backend, and of one under
+/// maintenance.
+fn pages_of_a_proxy() -> Vec<Fault> {
+    let page = |status, body: &str| {
+        Fault::Refuse(Said {
+            status,
+            headers: vec![("content-type", "text/html".into())],
+            body: body.into(),
+        })
+    };
+    vec![
+        page(404, "<html>default backend - 404</html>"),
+        page(200, "<html>We'll be back soon</html>"),
+    ]
+}
+
 /// H7: each kind of trouble once, at each kind of request. It is over before the next try.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h7_trouble_that_passes_at_once_is_tried_again_within_the_request() {
@@ -205,7 +221,7 @@ async fn h7_trouble_that_lasts_defers_and_costs_no_attempt_whatever_it_is() {
     let (stage, proxy) = behind_a_proxy("lasting").await;
     let messages = harvested(&stage).await;
     let mut kinds = 0;
-    for fault in busy() {
+    for fault in busy().into_iter().chain(pages_of_a_proxy()) {
         proxy.inject(fault, FOR_EVER, |asked| is_mget(asked) || is_metadata(asked));
         let exports = stage.export_one().await;
         assert_eq!(

@@ -1,9 +1,10 @@
 //! The ledger's server fails: it becomes read-only, is full, is killed, breaks deadlocks, keeps locks.
 
-use super::{FROM, NOON, TO, assert_archived_in_peace, assert_recovered, harvested, indexed};
-use crate::stage::{Addresses, Document, Exports, MariaDb, Stage};
+use super::{FROM, NOON, TO, assert_archived_in_peace, assert_recovered, deferred, harvested, indexed};
+use crate::stage::{Addresses, Asked, Document, Exports, Fault, HttpProxy, MariaDb, Proxy, Stage};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -147,6 +148,68 @@ async fn d1_a_server_that_is_killed_and_restarted_in_mid_run_loses_and_doubles_n
         .await;
     assert_eq!(failed, [""; 0], "a dead server is nobody's failure");
     assert_archived_in_peace(&stage, &messages).await;
+    stage.finish().await;
+}
+
+/// What an exporter says when the tries within one request weren't enough.
+const TRIED_AGAIN: &str = "the attempt's end is not on record yet";
+
+fn is_manifest(asked: &Asked) -> bool {
+    asked.method == "PUT" && asked.path.contains("/_manifests/")
+}
+
+fn is_mget(asked: &Asked) -> bool {
+    asked.path.contains("_mget")
+}
+
+/// An exporter's ledger goes away the moment that another service is asked something, and comes back when the exporter has
+/// given up a whole request over it: later than all tries of that request, and within the lease.
+async fn while_the_ledger_is_away(name: &str, service: (&str, &str), applies: fn(&Asked) -> bool) -> Stage {
+    let (variable, address) = service;
+    let mut stage = Stage::new(name).await;
+    let ledger = Arc::new(Proxy::before(stage.setting("GRANARY_LEDGER_URL")).await);
+    let beside = HttpProxy::before(stage.setting(address)).await;
+    stage.tell(&[("GRANARY_LEDGER_URL", &ledger.url()), (variable, &beside.url)]);
+    let messages = harvested(&stage).await;
+    // Whoever decides about a fault sees each request before the service does. It lets all of them pass: the fault is the
+    // ledger's, and it comes once.
+    let (network, is_up) = (ledger.clone(), AtomicBool::new(true));
+    beside.inject(Fault::BreakOffAfter { bytes: 0 }, 1, move |asked| {
+        if applies(asked) && is_up.swap(false, Ordering::Relaxed) {
+            network.cut();
+        }
+        false
+    });
+    let (exports, ()) = tokio::join!(stage.export_one(), async {
+        stage.exporter(0).until_it_says(TRIED_AGAIN).await;
+        ledger.restore();
+    });
+    assert_eq!(
+        (exports.acknowledged, exports.errors.len()),
+        (1, 0),
+        "its end is on record: {exports:?}"
+    );
+    assert_recovered(&stage, &messages).await;
+    stage
+}
+
+/// D1: a failover takes longer than one request waits. The object and its manifest are written, and the batch is settled
+/// when the ledger is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_a_ledger_that_is_away_while_a_batch_is_settled_costs_no_attempt() {
+    let s3 = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL");
+    let stage = while_the_ledger_is_away("settling", s3, is_manifest).await;
+    let outcomes: Vec<String> = stage.rows("SELECT DISTINCT outcome FROM attempt").await;
+    assert_eq!(outcomes, ["completed"]);
+    stage.finish().await;
+}
+
+/// D1: the same in mid-work. The batch is deferred, and nothing in it is suspected.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_a_ledger_that_is_away_while_messages_are_fetched_defers_the_batch_and_costs_no_attempt() {
+    let elasticsearch = ("GRANARY_ES_URL", "GRANARY_ES_URL");
+    let stage = while_the_ledger_is_away("fetching", elasticsearch, is_mget).await;
+    assert_eq!(deferred(&stage, "ledger_unavailable").await, 1);
     stage.finish().await;
 }
 

@@ -30,7 +30,7 @@ export const audit = {
   view: ({ data, query }) => [
     filters(
       query,
-      filterText(query, 'action', 'Action', { placeholder: 'migrate.retry_failed' }),
+      filterText(query, 'action', 'Action', { placeholder: 'migrate.retry_failed', class: 'input wide' }),
       filterText(query, 'who', 'Who', { placeholder: 'operator' }),
       filterText(query, 'from', 'From (UTC)', { placeholder: '2026-11-22' }),
       filterText(query, 'to', 'Before (UTC)', { placeholder: '2026-11-23' }),

@@ -84,7 +84,7 @@ const standing = (one) => [
   ['Generation', String(one.generation)],
   ['Fence', String(one.fence)],
   ['Priority', String(one.priority)],
-  ['Sent', `${counted(one.sends, 'time')}${one.enqueuedAt ? '' : ', to be sent again'}`],
+  ['Sent', sent(one)],
   ['Last sent', one.enqueuedAt ? at(one.enqueuedAt) : undefined],
   ['Worker', one.worker ? h('span', { class: 'mono' }, one.worker) : undefined],
   ['Lease until', one.leaseUntil ? since(one.leaseUntil) : undefined],
@@ -95,6 +95,11 @@ const standing = (one) => [
   ['Recorded', at(one.createdAt)],
   ['Settled', one.settledAt ? at(one.settledAt) : undefined],
 ];
+
+function sent({ sends, status, enqueuedAt }) {
+  if (!sends) return 'not sent yet';
+  return `${counted(sends, 'time')}${status === 'pending' && !enqueuedAt ? ', to be sent again' : ''}`;
+}
 
 const object = (one) => [
   ['Exported', count(one.exported)],
@@ -181,6 +186,7 @@ function exportAgain(visit) {
     ),
     path: '/migrate/reset-pending',
     body: { batchIds: [one.id] },
+    foretell: foretoldExport,
     reason: 'required',
     danger: true,
     typed: one.status === 'success' ? String(one.id) : undefined,
@@ -188,4 +194,16 @@ function exportAgain(visit) {
     why: 'Only a completed or parked batch can be exported again.',
     done: ({ result }) => `${counted(result?.asked, 'batch', 'batches')} will be exported again.`,
   });
+}
+
+const foretoldExport = (answer) => h('p', null, foretoldOutcome(answer));
+
+// It is looked for at the source and read back from the bucket, which may take longer than an answer.
+function foretoldOutcome({ result, message }) {
+  if (!result) return `${message} The page of long jobs has what it comes to.`;
+  const [lost] = result.wouldLose;
+  if (lost) return `It would be left alone: the source no longer has ${counted(lost.messages, 'message')} of it.`;
+  if (!result.asked) return 'It would be left alone: it is sealed, or neither completed nor parked any more.';
+  const replaced = result.bytesStored ? ` Its object of ${bytes(result.bytesStored)} would be replaced.` : '';
+  return `${counted(result.messages, 'message')} would be exported again.${replaced}`;
 }

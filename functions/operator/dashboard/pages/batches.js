@@ -6,7 +6,7 @@ import { batchBadge } from '../badge.js';
 import { since } from '../clock.js';
 import { filterChoice, filterText, filters, instantOf, noneFound } from '../field.js';
 import { CAUSES } from '../causes.js';
-import { bytes, count, milliseconds, shortId, time, words } from '../format.js';
+import { bytes, count, counted, milliseconds, shortId, time, words } from '../format.js';
 import { panel } from '../panel.js';
 import { segment } from '../router.js';
 import { pager, table } from '../table.js';
@@ -84,9 +84,14 @@ const batchTable = (rows, query) =>
     ],
   });
 
-// How often it was tried, by people besides, and how long the last one took.
-const attempts = ({ attempts: number, retryCount, processingDuration: took }) =>
-  `${number}${retryCount ? ` +${retryCount}` : ''}${took === null ? '' : ` · ${milliseconds(took)}`}`;
+// How often it was tried, how long the last attempt took or has taken so far, and how often people gave it new ones.
+const attempts = ({ attempts: number, retryCount, processingDuration: took, status }) => [
+  count(number),
+  took === null
+    ? null
+    : h('p', { class: 'aside' }, `${status === 'processing' ? 'for' : 'last:'} ${milliseconds(took)}`),
+  retryCount ? h('p', { class: 'aside' }, `after ${counted(retryCount, 'retry', 'retries')}`) : null,
+];
 
 function settledOr({ status, settledAt, notBefore }) {
   if (settledAt) return since(settledAt);

@@ -1,7 +1,7 @@
 // Controls: what runs and what doesn't, the live settings, and the things people start by hand.
 
 import { get } from '../api.js';
-import { actButton, batchNumbers, lookOnly, perform } from '../act.js';
+import { actButton, batchNumbers, foretoldChanges, foretoldSwitches, lookOnly, perform } from '../act.js';
 import { backfill } from '../backfill.js';
 import { consumersPart } from '../consumers.js';
 import { h } from '../element.js';
@@ -98,6 +98,7 @@ const pause = (visit, stage, name, stops) =>
     explain: h('p', null, stops),
     path: '/pause',
     body: { stage },
+    foretell: foretoldSteering,
     danger: true,
     act: 'Pause',
     done: () => `${name} is paused.`,
@@ -109,9 +110,13 @@ const resume = (visit, stage, name) =>
     explain: h('p', null, 'It goes on where it was.'),
     path: '/resume',
     body: { stage },
+    foretell: foretoldSteering,
     act: 'Resume',
     done: () => `${name} goes on.`,
   });
+
+const foretoldSteering = ({ stages: meant, before, after }) =>
+  foretoldChanges(meant.map((stage) => [capital(stage), before[stage], after[stage]]));
 
 function byHand(visit) {
   return panel(
@@ -232,30 +237,36 @@ function settings(visit) {
         {
           name: 'Setting',
           head: true,
+          kind: 'text',
           cell: (setting) => [
             h('span', null, settingName(setting)),
             h('p', { class: 'aside small' }, setting.appliesTo),
           ],
         },
         { name: 'Value', kind: 'number', cell: (setting) => `${count(setting.value)} ${setting.unit ?? ''}` },
-        {
-          name: 'From',
-          cell: (setting) => (setting.source === 'tuned' ? badge('tuned', 'run') : badge(setting.source, 'off')),
-        },
-        { name: 'Without tuning', kind: 'number', cell: (setting) => count(setting.environment ?? setting.default) },
+        { name: 'From', cell: origin },
         {
           name: 'Possible',
           cell: (setting) => h('span', { class: 'nowrap' }, `${count(setting.min)} to ${count(setting.max)}`),
         },
         {
           name: 'Changed',
-          cell: (setting) => (setting.changedAt ? [at(setting.changedAt), ` by ${setting.changedBy}`] : '–'),
+          cell: (setting) =>
+            setting.changedAt
+              ? [at(setting.changedAt), h('p', { class: 'aside nowrap' }, `by ${setting.changedBy}`)]
+              : '–',
         },
         { name: 'Acts', cell: (setting) => h('div', { class: 'row' }, change(visit, setting), reset(visit, setting)) },
       ],
     }),
   );
 }
+
+// What holds without tuning is worth a word only where something was tuned.
+const origin = ({ source, environment }) =>
+  source === 'tuned'
+    ? [badge('tuned', 'run'), h('p', { class: 'aside nowrap' }, `else ${count(environment)}`)]
+    : badge(source, 'off');
 
 // The unit stands beside the value, so the name can do without.
 const settingName = ({ name }) => capital(label(name.replace(/(Ms|Seconds)$/, '')));
@@ -312,20 +323,7 @@ const reset = (visit, setting) =>
     : null;
 
 const foretoldChange = ({ changes }) =>
-  changes.length
-    ? h(
-        'ul',
-        null,
-        changes.map((one) =>
-          h(
-            'li',
-            { key: one.name },
-            `${settingName(one)}: ${count(one.before)} → `,
-            h('strong', null, count(one.after)),
-          ),
-        ),
-      )
-    : h('p', null, 'Nothing would change.');
+  foretoldChanges(changes.map((one) => [settingName(one), count(one.before), count(one.after)]));
 
 function schedules(visit) {
   const { scheduler } = visit.data;
@@ -340,6 +338,7 @@ function schedules(visit) {
       options: [['', 'both'], ...scheduler.schedules.map((one) => [one.schedule, one.schedule])],
     });
   const body = ({ schedule }) => ({ schedule });
+  const foretell = ({ schedules: all }) => foretoldSwitches(all.map((one) => [capital(one.schedule), one]));
   return panel(
     {
       title: 'Scheduler',
@@ -354,6 +353,7 @@ function schedules(visit) {
           path: '/migrate/scheduler/start',
           fields: [which],
           body,
+          foretell,
           done: ({ message }) => message ?? 'The scheduler runs.',
         }),
         actButton(visit, {
@@ -369,6 +369,7 @@ function schedules(visit) {
           path: '/migrate/scheduler/stop',
           fields: [which],
           body,
+          foretell,
           typed: 'scheduler',
           done: ({ message }) => message ?? 'The scheduler is stopped.',
         }),

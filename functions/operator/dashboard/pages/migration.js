@@ -7,12 +7,15 @@ import { stateBadge } from '../badge.js';
 import { byMinute, throughputChart } from '../chart.js';
 import { at, range, since } from '../clock.js';
 import { facts, tile, tiles } from '../facts.js';
-import { capital, count, counted, duration, percent, rate, shortId, words } from '../format.js';
+import { capital, count, counted, outlook, percent, rate, shortId, words } from '../format.js';
 import { progressBar, statuses } from '../meter.js';
 import { note, panel } from '../panel.js';
 import { link, segment } from '../router.js';
 import { table } from '../table.js';
 import { verifyQuestion } from '../verifying.js';
+
+// The API counts the batches of these hours, whichever migration they belong to.
+const HOURS_OF_RANGE = 'Archived in the hours of its range';
 
 export const migration = {
   path: '/migrations/:id',
@@ -29,8 +32,8 @@ export const migration = {
     h('a', { class: 'button', href: link('/batches', { parentJobId: visit.params.id }) }, 'Its batches'),
     actButton(visit, {
       ...retryOf(visit.params.id),
-      disabled: !visit.data.progress.failed,
-      why: 'Nothing of it has failed.',
+      disabled: !visit.data.parked,
+      why: 'Nothing of it is parked.',
     }),
     actButton(visit, verifyQuestion({ migrationId: visit.params.id })),
     cancelButton(visit),
@@ -49,7 +52,7 @@ export const migration = {
         tile({
           name: 'Left',
           figure: count(data.open),
-          beside: data.open ? `done in ${duration(data.pace?.etaSeconds)}` : 'nothing waits',
+          beside: data.open ? endOf(data) : 'nothing waits',
         }),
         tile({
           name: 'Rate',
@@ -98,8 +101,8 @@ export const migration = {
       ),
       data.pace
         ? panel(
-            { title: 'Throughput', aside: `archived, last ${data.pace.minutes} minutes` },
-            throughputChart(byMinute(data.pace, data.timestamp), 'Throughput of this migration', visit),
+            { title: HOURS_OF_RANGE, aside: `whoever asked for it, last ${data.pace.minutes} minutes` },
+            throughputChart(byMinute(data.pace, data.timestamp), HOURS_OF_RANGE, visit),
           )
         : null,
       held(data.deferrals),
@@ -107,6 +110,10 @@ export const migration = {
     ];
   },
 };
+
+/** When nothing of a migration will be open, by the answer about how far it is. */
+export const endOf = ({ pace, open, parked, parkedMessages }) =>
+  outlook({ seconds: pace?.etaSeconds, parked, moving: Math.max(0, open - parkedMessages) });
 
 // A migration that was completed has open messages again where batches of it are exported once more.
 function standing({ migration: one, nothingOpen, open }) {
@@ -133,19 +140,21 @@ function standing({ migration: one, nothingOpen, open }) {
 }
 
 const retryOf = (migrationId) => ({
-  label: 'Retry what failed',
-  title: 'Retry what failed of this migration?',
+  label: 'Retry what is parked',
+  title: 'Retry what is parked of this migration?',
   explain: h('p', null, 'Parked batches get their attempts again; the reaper sends them at its next tick.'),
   path: '/migrate/retry-failed',
   body: { migrationId },
-  foretell: ({ found, hasMore }) =>
-    h(
-      'p',
-      null,
-      `${counted(found, 'batch', 'batches')} would be tried again${hasMore ? '; there are more, for another time' : ''}.`,
-    ),
+  foretell: (answer) => h('p', null, foretoldRetry(answer)),
   done: ({ retried }) => `${counted(retried, 'batch', 'batches')} will be tried again.`,
 });
+
+// Parked batches are counted in the hours of its range, whoever owns them; its own are retried.
+function foretoldRetry({ found, hasMore }) {
+  if (!found) return 'None: what is parked in its range belongs to other migrations. The page of failures has it.';
+  const more = hasMore ? '; there are more, for another time' : '';
+  return `${counted(found, 'batch', 'batches')} would be tried again${more}.`;
+}
 
 function cancelButton(visit) {
   const { migration: one } = visit.data;

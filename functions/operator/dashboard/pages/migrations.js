@@ -7,12 +7,13 @@ import { h } from '../element.js';
 import { stateBadge } from '../badge.js';
 import { range, since } from '../clock.js';
 import { filterChoice, filters, noneFound } from '../field.js';
-import { count, duration, percent, rate, shortId } from '../format.js';
+import { count, percent, rate, shortId } from '../format.js';
 import { progressBar } from '../meter.js';
 import { panel } from '../panel.js';
 import { segment } from '../router.js';
 import { allowed } from '../slow.js';
 import { pager, table } from '../table.js';
+import { endOf } from './migration.js';
 
 // Each costs a count over its range: enough for those that a person watches at once.
 const WATCHED_MAX = 8;
@@ -65,7 +66,7 @@ function howFar(one, status) {
     progress: status.progress,
     open: status.open,
     perSecond: status.pace?.messagesPerSecond,
-    etaSeconds: status.pace?.etaSeconds ?? undefined,
+    end: endOf(status),
   };
 }
 
@@ -89,8 +90,7 @@ const list = (rows, query) =>
       { name: 'State', cell: (one) => stateBadge(one.state) },
       { name: 'Archived', cell: (one) => progress(one) },
       { name: 'Left', kind: 'number', cell: (one) => (one.open === undefined ? '–' : count(one.open)) },
-      { name: 'Rate', kind: 'number', cell: (one) => (one.open ? rate(one.perSecond) : '–') },
-      { name: 'Done in', kind: 'number', cell: (one) => (one.open ? duration(one.etaSeconds) : '–') },
+      { name: 'Pace', kind: 'number', cell: (one) => (one.open ? pace(one) : '–') },
       { name: 'Range', cell: (one) => range(one.from, one.to) },
       {
         name: 'Made',
@@ -99,6 +99,8 @@ const list = (rows, query) =>
       { name: 'Verdict', cell: (one) => (one.verdict ? stateBadge(one.verdict) : '–') },
     ],
   });
+
+const pace = ({ perSecond, end }) => [rate(perSecond), h('p', { class: 'aside' }, end)];
 
 function progress(one) {
   if (one.percentage === undefined) return '–';

@@ -5,7 +5,7 @@ import { h } from '../element.js';
 import { stateBadge } from '../badge.js';
 import { at, range, since } from '../clock.js';
 import { facts } from '../facts.js';
-import { filterChoice, filterText, filters, noneFound } from '../field.js';
+import { filterChoice, filters, noneFound } from '../field.js';
 import { between, capital, count, duration, label, percent } from '../format.js';
 import { progressBar } from '../meter.js';
 import { note, panel } from '../panel.js';
@@ -14,6 +14,8 @@ import { pager, table } from '../table.js';
 import { report } from '../report.js';
 
 const STATES = ['waiting', 'running', 'succeeded', 'failed'];
+// The jobs of `shared/operations`, and the restart of the consumers, which is the operator's own.
+const KINDS = ['verify', 'sweep', 'purge', 're_export', 'bulk', 'adopt', 'seed', 'clear', 'consumers.restart'];
 const LOOK_MS = 2_000;
 
 export const operations = {
@@ -27,7 +29,7 @@ export const operations = {
     filters(
       query,
       filterChoice(query, 'state', 'State', [['', 'any'], ...STATES.map((state) => [state, state])]),
-      filterText(query, 'kind', 'Kind', { placeholder: 'verify' }),
+      filterChoice(query, 'kind', 'Kind', [['', 'any'], ...KINDS.map((kind) => [kind, label(kind)])]),
     ),
     panel(
       { title: 'Jobs', aside: 'the newest first', flush: true },

@@ -4,11 +4,12 @@ import { get } from '../api.js';
 import { h } from '../element.js';
 import { badge, stateBadge } from '../badge.js';
 import { throughputChart } from '../chart.js';
-import { at, range, since } from '../clock.js';
+import { at, since } from '../clock.js';
 import { tile, tiles } from '../facts.js';
-import { ago, bytes, count, counted, duration, label, rate, roughly, short, words } from '../format.js';
+import { ago, bytes, count, counted, label, outlook, rate, roughly, short, words } from '../format.js';
 import { statuses } from '../meter.js';
 import { empty, note, panel } from '../panel.js';
+import { verifiedRange } from '../report.js';
 import { link, segment } from '../router.js';
 import { seldom } from '../slow.js';
 import { table } from '../table.js';
@@ -17,6 +18,7 @@ import { keep } from '../watch.js';
 // Health asks every service, schedules and triggers are AWS': none of them changes with each breath.
 const HEALTH_EVERY_MS = 30_000;
 const OLD_SECS = 3 * 3_600;
+const MINUTE_SECS = 60;
 
 export const overview = {
   path: '/',
@@ -87,18 +89,18 @@ function illness({ health }) {
 
 function numbers(data) {
   const oldest = data.oldestUnexported;
-  const perMinute = data.rate.last15Minutes;
+  const perSecond = ({ messagesPerMinute }) => rate(messagesPerMinute / MINUTE_SECS);
   return tiles(
     tile({
       name: 'Backlog',
       figure: short(data.backlog.messages),
-      beside: `${counted(data.backlog.batches, 'batch', 'batches')}${data.eta ? `, done in ${duration(data.eta.seconds)}` : ''}`,
+      beside: `${counted(data.backlog.batches, 'batch', 'batches')}${data.backlog.batches ? ` · ${endOf(data)}` : ''}`,
       href: '#/batches?status=pending',
     }),
     tile({
       name: 'Rate',
-      figure: rate(perMinute.messagesPerMinute / 60),
-      beside: `${short(Math.round(data.rate.last60Minutes.messagesPerMinute))} a minute over the last hour`,
+      figure: perSecond(data.rate.last15Minutes),
+      beside: `${perSecond(data.rate.last60Minutes)} over the last hour`,
     }),
     tile({
       name: 'Oldest unexported',
@@ -133,6 +135,9 @@ function numbers(data) {
     }),
   );
 }
+
+const endOf = ({ eta, batches, parked }) =>
+  outlook({ seconds: eta?.seconds, parked, moving: batches.pending + batches.processing + batches.failed - parked });
 
 function running({ scheduler, pauses, consumers }) {
   const paused = (stage) => (pauses ?? []).find((pause) => pause.stage === stage);
@@ -245,9 +250,6 @@ function verdicts({ verdicts: found }) {
         ),
   );
 }
-
-// Without a range of its own a verification is about everything up to where the harvest was.
-const verifiedRange = ({ from, to }) => (from || to ? range(from, to) : 'everything on record');
 
 function alertsPart({ alerts }) {
   if (!alerts?.length) return null;

@@ -14,6 +14,8 @@ import { allowed, forget, seldom } from '../slow.js';
 import { pager, table } from '../table.js';
 import { consumersPart } from '../consumers.js';
 
+const PROBES_SHOWN = 20;
+
 const SLOW_EVERY_MS = 15_000;
 const MINUTE_SECS = 60;
 const NAMES = {
@@ -252,6 +254,8 @@ function workersPart(visit) {
           title: 'Count attempts from now on?',
           explain: h('p', null, 'Only this counter begins anew; the attempts stay on record.'),
           path: '/queue/workers/reset-counter',
+          foretell: ({ before }) =>
+            h('p', null, `${counted(before.total, 'attempt')} since `, at(before.since), ' would be left out.'),
           done: () => 'The counter begins anew.',
         }),
       ],
@@ -337,7 +341,7 @@ function probes(visit) {
     },
     table({
       caption: 'The newest probes',
-      rows: visit.data.monitoring.probes ?? [],
+      rows: (visit.data.monitoring.probes ?? []).slice(0, PROBES_SHOWN),
       key: (probe) => probe.probeId,
       nothing: empty('No probe was sent lately', 'A probe shows whether queue, trigger and exporter hang together.'),
       columns: [

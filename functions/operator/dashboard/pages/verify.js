@@ -4,9 +4,10 @@ import { get } from '../api.js';
 import { actButton } from '../act.js';
 import { h } from '../element.js';
 import { stateBadge } from '../badge.js';
-import { range, since } from '../clock.js';
+import { since } from '../clock.js';
 import { between, count, duration } from '../format.js';
 import { empty, panel } from '../panel.js';
+import { verifiedRange } from '../report.js';
 import { segment } from '../router.js';
 import { table } from '../table.js';
 import { verifyQuestion } from '../verifying.js';
@@ -33,12 +34,7 @@ export const verifications = {
           {
             name: 'Range',
             head: true,
-            cell: (one) =>
-              h(
-                'a',
-                { href: `#/operations/${segment(one.operationId)}` },
-                one.scope ? range(one.scope.range?.from, one.scope.range?.to) : 'not known yet',
-              ),
+            cell: (one) => h('a', { href: `#/operations/${segment(one.operationId)}` }, verifiedRange(one)),
           },
           { name: 'Verdict', cell: (one) => stateBadge(one.verdict ?? one.state) },
           { name: 'At the source', kind: 'number', cell: (one) => count(one.counts?.source) },

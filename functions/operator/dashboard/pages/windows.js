@@ -5,9 +5,9 @@ import { h } from '../element.js';
 import { stateBadge } from '../badge.js';
 import { at, range } from '../clock.js';
 import { facts } from '../facts.js';
-import { count, shortId, time, words, zoneName } from '../format.js';
+import { capital, count, shortId, time, words, zoneName } from '../format.js';
 import { filterChoice, filterText, filters, instantOf, noneFound } from '../field.js';
-import { note, panel } from '../panel.js';
+import { empty, note, panel } from '../panel.js';
 import { link, segment } from '../router.js';
 import { pager } from '../table.js';
 
@@ -16,13 +16,17 @@ const HOURS = 24;
 // More windows of one hour than this get smaller cells.
 const TALL_MAX = 3;
 
-// What stands in a cell, so that its colour is not all there is.
+// What stands in a cell, so that its colour is not all there is. The states are the API's and stand as there, the best
+// first; a test holds them to its document.
 const SIGNS = {
-  verified: ['good', '✓', 'verified: archive and source hold the same'],
-  complete: ['done', '●', 'archived, not yet verified'],
-  exporting: ['run', '↑', 'being exported'],
-  open: ['wait', '…', 'its ids are being read'],
+  verified: ['good', '✓', 'archive and source hold the same'],
+  complete: ['done', '●', 'archived, not yet compared with the source'],
+  cancelled: ['off', '–', 'its migration was given up'],
+  exporting: ['run', '↑', 'some of it is on its way to the archive'],
+  open: ['wait', '…', 'its ids are being read, or will be'],
+  drifted: ['warn', '≈', 'the archive has messages that the source no longer shows'],
   late: ['warn', '!', 'waits for longer than it should'],
+  incomplete: ['bad', '≠', 'a verification found that source and archive differ here'],
   failing: ['bad', '✕', 'a part of it fails'],
 };
 
@@ -61,14 +65,18 @@ export const windows = {
       chosen ? details(chosen) : query.window ? note({ title: 'That window is not on this page' }) : null,
       panel(
         { title: 'By day', flush: true },
-        all.length === 0
-          ? noneFound(query, 'No windows', 'The harvester opens one for each hour that is due.')
-          : [legend(), calendar(all, query)],
+        all.length === 0 ? noWindows(data, query) : [legend(), calendar(all, query)],
         pager(data.nextCursor, all.length),
       ),
     ];
   },
 };
+
+// A state is no column of the ledger: the API looks at so many windows for a page, whether or not one is in it.
+const noWindows = ({ nextCursor }, query) =>
+  nextCursor
+    ? empty('No windows', 'None among those looked at; there are more on the next page.')
+    : noneFound(query, 'No windows', 'The harvester opens one for each hour that is due.');
 
 const legend = () =>
   h(
@@ -80,7 +88,7 @@ const legend = () =>
         { key: state },
         h('span', { class: `cell key ${tone}`, 'aria-hidden': 'true' }, sign),
         h('strong', null, words(state)),
-        said,
+        `— ${said}`,
       ),
     ),
   );
@@ -133,8 +141,8 @@ function hourOf(date, hour, inHour, { query, first }) {
 }
 
 function cellOf(one, query, isEntry) {
-  const [tone, sign, said] = SIGNS[one.state] ?? ['wait', '?', words(one.state)];
-  const text = `${time(one.from).slice(0, 16)}, ${one.kind}: ${said}; ${count(one.found)} found`;
+  const [tone, sign, said] = SIGNS[one.state] ?? ['wait', '?', 'this page is older than the API'];
+  const text = `${time(one.from).slice(0, 16)}, ${one.kind}: ${words(one.state)} — ${said}; ${count(one.found)} found`;
   return h(
     'a',
     {
@@ -195,7 +203,7 @@ function byDay(all) {
   return [...days].map(([date, hours]) => ({ date, hours })).sort((one, other) => other.date.localeCompare(one.date));
 }
 
-const WORST_FIRST = ['failing', 'late', 'open', 'exporting', 'complete', 'verified'];
+const WORST_FIRST = Object.keys(SIGNS).reverse();
 const worst = (all) => WORST_FIRST.find((state) => all.some((one) => one.state === state));
 
 function details(one) {
@@ -206,6 +214,7 @@ function details(one) {
       acts: [h('a', { class: 'button small', href: link('/batches', { from: one.from, to: one.to }) }, 'Its batches')],
     },
     one.error ? note({ tone: 'warn', title: 'The last reading was broken off' }, h('p', null, one.error)) : null,
+    differing(one),
     facts([
       ['State', stateBadge(one.state)],
       ['Harvest', stateBadge(one.harvest)],
@@ -234,4 +243,13 @@ function details(one) {
       ['Verified at', at(one.verifiedAt)],
     ]),
   );
+}
+
+// Which messages they are is in the report; a window only knows that there are some.
+function differing({ state }) {
+  if (state !== 'incomplete' && state !== 'drifted') return null;
+  const [tone, , said] = SIGNS[state];
+  const acts = h('a', { class: 'button small', href: '#/verify' }, 'Verifications');
+  const title = `${capital(words(state))} — ${said}`;
+  return note({ tone, title, acts }, h('p', null, 'The report names the messages.'));
 }

@@ -15,10 +15,9 @@ use crate::web::fields::QueryFields;
 use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
-use granary_domain::{BatchStatus, Cause, MigrationKind};
+use granary_domain::{BatchStatus, Cause};
 use granary_ledger::{
-    AlertEntry, AlertFilter, Deferral, Ledger, LedgerError, MigrationFilter, OldestOpen, OperationBrief,
-    OperationFilter, OperationState, PausedStage, Settled, Stage, StatusCount, Throughput, VerdictBrief,
+    Deferral, FirstPage, OldestOpen, PausedStage, Settled, StatusCount, Throughput, VerdictBrief,
 };
 use granary_operations::Job;
 use jiff::{SignedDuration, Timestamp};
@@ -33,12 +32,6 @@ use shown::{
     ShownPeople, ShownVerdict, ShownWork, ThroughputChart, ThroughputStretch,
 };
 
-const BUCKET: Duration = Duration::from_secs(900);
-/// A day of them.
-const BUCKETS: u32 = 96;
-const ALERTS_MAX: u32 = 10;
-const OPERATIONS_MAX: u32 = 20;
-const VERDICTS_MAX: u32 = 5;
 /// What AWS says later than this is left out: the page asks again in some seconds.
 const SCHEDULES_MILLIS_MAX: u64 = 80;
 const HOUR_MINUTES: u32 = 60;
@@ -59,138 +52,70 @@ pub(crate) async fn overview(
         Duration::from_millis(SCHEDULES_MILLIS_MAX),
         scheduler::look(&services),
     );
-    let (work, people, schedules) = tokio::join!(Work::look(ledger), People::look(ledger), schedules);
-    let (work, people) = (work?, people?);
+    let (page, schedules) = tokio::join!(ledger.first_page(Job::VERIFY), schedules);
+    let page = page?;
     let schedules = schedules.ok().and_then(Result::ok);
     Ok(Answer::ok(Overview {
         source: services.config.archive.source_name.to_string(),
         version: env!("CARGO_PKG_VERSION"),
         role: role.as_str(),
-        work: work.shown(),
-        people: people.shown(),
+        work: work(&page),
+        people: people(page),
         schedules: schedules.map(|all| all.iter().map(ShownSchedule::from).collect()),
     }))
 }
 
-/// What is to be done, and how fast it goes.
-struct Work {
-    counts: Vec<StatusCount>,
-    throughput: Throughput,
-    oldest: Option<OldestOpen>,
-    deferrals: Vec<Deferral>,
-    harvested_to: Option<Timestamp>,
+/// Batches and messages that are to be exported.
+fn backlog(counts: &[StatusCount]) -> Backlog {
+    let open = counts.iter().filter(|count| {
+        matches!(
+            count.status,
+            BatchStatus::Pending | BatchStatus::InProgress | BatchStatus::Failed
+        )
+    });
+    let (batches, messages) = open.fold((0, 0), |(batches, messages), count| {
+        (batches + count.batches, messages + count.messages)
+    });
+    Backlog { batches, messages }
 }
 
-impl Work {
-    async fn look(ledger: &Ledger) -> Result<Self, LedgerError> {
-        let continuous = MigrationFilter {
-            kind: Some(MigrationKind::Continuous),
-            limit: 1,
-            ..MigrationFilter::default()
-        };
-        let (counts, throughput, oldest, deferrals, continuous) = tokio::try_join!(
-            ledger.batches_by_status(),
-            ledger.throughput(BUCKET, BUCKETS),
-            ledger.oldest_open(),
-            ledger.deferrals(),
-            ledger.migrations(continuous),
-        )?;
-        Ok(Self {
-            counts,
-            throughput,
-            oldest,
-            deferrals,
-            harvested_to: continuous.first().map(|migration| migration.harvested_to),
-        })
-    }
-
-    /// Batches and messages that are to be exported.
-    fn backlog(&self) -> Backlog {
-        let open = self.counts.iter().filter(|count| {
-            matches!(
-                count.status,
-                BatchStatus::Pending | BatchStatus::InProgress | BatchStatus::Failed
-            )
-        });
-        let (batches, messages) = open.fold((0, 0), |(batches, messages), count| {
-            (batches + count.batches, messages + count.messages)
-        });
-        Backlog { batches, messages }
-    }
-
-    fn shown(&self) -> ShownWork {
-        let backlog = self.backlog();
-        let now = self.throughput.now;
-        let oldest = self.oldest.as_ref();
-        ShownWork {
-            now,
-            batches: by_status(&self.counts, |count| count.batches),
-            messages: by_status(&self.counts, |count| count.messages),
-            parked: self.counts.iter().map(|count| count.parked).sum(),
-            bytes_stored: self.counts.iter().map(|count| count.bytes_stored).sum(),
-            backlog,
-            rate: RecentRates {
-                last_15_minutes: per_minute(self.throughput.quarter_of_an_hour, QUARTER_MINUTES),
-                last_60_minutes: per_minute(self.throughput.hour, HOUR_MINUTES),
-            },
-            eta: eta(backlog.messages, &self.throughput),
-            oldest_unexported: oldest.map(|oldest| shown_oldest(oldest, now)),
-            harvested_to: self.harvested_to,
-            deferrals: self.deferrals.iter().map(shown_deferral).collect(),
-            throughput: chart(&self.throughput),
-        }
+fn work(page: &FirstPage) -> ShownWork {
+    let FirstPage {
+        counts, throughput, ..
+    } = page;
+    let backlog = backlog(counts);
+    let parked_messages: u64 = counts.iter().map(|count| count.parked_messages).sum();
+    let now = throughput.now;
+    ShownWork {
+        now,
+        batches: by_status(counts, |count| count.batches),
+        messages: by_status(counts, |count| count.messages),
+        parked: counts.iter().map(|count| count.parked).sum(),
+        bytes_stored: counts.iter().map(|count| count.bytes_stored).sum(),
+        backlog,
+        rate: RecentRates {
+            last_15_minutes: per_minute(throughput.quarter_of_an_hour, QUARTER_MINUTES),
+            last_60_minutes: per_minute(throughput.hour, HOUR_MINUTES),
+        },
+        eta: eta(backlog.messages.saturating_sub(parked_messages), throughput),
+        oldest_unexported: page.oldest.as_ref().map(|oldest| shown_oldest(oldest, now)),
+        harvested_to: page.continuous.as_ref().map(|migration| migration.harvested_to),
+        deferrals: page.deferrals.iter().map(shown_deferral).collect(),
+        throughput: chart(throughput),
     }
 }
 
-/// What people did, and what they are told.
-struct People {
-    pauses: Vec<(&'static str, PausedStage)>,
-    alerts: Vec<AlertEntry>,
-    open_alerts: u64,
-    operations: Vec<OperationBrief>,
-    verdicts: Vec<VerdictBrief>,
-}
-
-impl People {
-    async fn look(ledger: &Ledger) -> Result<Self, LedgerError> {
-        let newest = AlertFilter {
-            limit: ALERTS_MAX,
-            ..AlertFilter::default()
-        };
-        let under_way = OperationFilter {
-            states: vec![OperationState::Waiting, OperationState::Running],
-            limit: OPERATIONS_MAX,
-            ..OperationFilter::default()
-        };
-        let (harvest, export, alerts, open_alerts, operations, verdicts) = tokio::try_join!(
-            ledger.pause_of(Stage::Harvest),
-            ledger.pause_of(Stage::Export),
-            ledger.alerts(&newest),
-            ledger.open_alerts(),
-            ledger.operations_by(&under_way),
-            ledger.verdicts(Job::VERIFY, VERDICTS_MAX),
-        )?;
-        let pauses = [("harvest", harvest), ("export", export)];
-        Ok(Self {
-            pauses: pauses
-                .into_iter()
-                .filter_map(|(stage, paused)| Some((stage, paused?)))
-                .collect(),
-            alerts,
-            open_alerts,
-            operations,
-            verdicts,
-        })
-    }
-
-    fn shown(self) -> ShownPeople {
-        ShownPeople {
-            pauses: self.pauses.into_iter().map(shown_pause).collect(),
-            alerts: self.alerts.iter().map(alerts::shown).collect(),
-            open_alerts: self.open_alerts,
-            operations: self.operations.iter().map(operations_list::shown).collect(),
-            verdicts: self.verdicts.into_iter().map(shown_verdict).collect(),
-        }
+fn people(page: FirstPage) -> ShownPeople {
+    let pauses = [("harvest", page.harvest_paused), ("export", page.export_paused)];
+    let pauses = pauses
+        .into_iter()
+        .filter_map(|(stage, paused)| Some((stage, paused?)));
+    ShownPeople {
+        pauses: pauses.map(shown_pause).collect(),
+        alerts: page.alerts.iter().map(alerts::shown).collect(),
+        open_alerts: page.open_alerts,
+        operations: page.operations.iter().map(operations_list::shown).collect(),
+        verdicts: page.verdicts.into_iter().map(shown_verdict).collect(),
     }
 }
 
@@ -215,7 +140,7 @@ fn per_minute(settled: Settled, minutes: u32) -> Rate {
 fn chart(throughput: &Throughput) -> ThroughputChart {
     let buckets = &throughput.buckets;
     ThroughputChart {
-        bucket_seconds: BUCKET.as_secs(),
+        bucket_seconds: FirstPage::BUCKET.as_secs(),
         from: buckets.first().map(|bucket| bucket.at),
         to: throughput.now,
         buckets: buckets
@@ -230,8 +155,8 @@ fn chart(throughput: &Throughput) -> ThroughputChart {
     }
 }
 
-/// When nothing would be left at the pace of the last quarter of an hour, or of the last hour where that stood still. `None`:
-/// nothing waits, or nothing moves.
+/// When nothing would be left of what doesn't wait for people, at the pace of the last quarter of an hour, or of the last hour
+/// where that stood still. `None`: nothing else waits, or nothing moves.
 fn eta(backlog: u64, throughput: &Throughput) -> Option<Eta> {
     let paces = [
         ("last15Minutes", throughput.quarter_of_an_hour, QUARTER_MINUTES),

@@ -1,16 +1,17 @@
 //! `GET /windows`: the time line, day by day: what was read, what is archived, and where something is wrong.
 //!
-//! A window stands on the day on which it begins. Its state is a colour: what somebody sees at a glance. What a verification
-//! found is in `GET /verify`; nothing is changed here.
+//! A window stands on the day on which it begins. Its state is a colour: what somebody sees at a glance, the newest verdicts
+//! included. What exactly a verification found is in `GET /verify`; nothing is changed here.
 
+use crate::looking::colour::Colour;
 use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::fields::{Fields, QueryFields};
 use crate::web::page::Page;
 use crate::web::problem::Problem;
 use axum::extract::State;
-use granary_domain::{MigrationState, TimeRange, WindowId, WindowState};
-use granary_ledger::{TimelineFilter, WindowOnTimeline};
+use granary_domain::{TimeRange, WindowId};
+use granary_ledger::{Ledger, LedgerError, TimelineFilter, WindowOnTimeline};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -20,78 +21,11 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 const WINDOWS_DEFAULT: u32 = 200;
+/// With `state`: how many windows are looked at for one page. More than a year of hours.
+const LOOKED_AT_MAX: u32 = 10_000;
+const LOOKED_AT_ONCE: u32 = 500;
 /// What the ledger can write down of time.
 const YEARS: RangeInclusive<i16> = 1_000..=9_999;
-
-/// How things stand with a window, the best first: a day is as its worst window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Colour {
-    /// Compared with the source and the archive, and equal.
-    Verified,
-    /// Everything it found is exported, missing or quarantined.
-    Complete,
-    /// Its migration was given up before it came to that.
-    Cancelled,
-    /// Everything it found is on record, and some of it is on its way.
-    Exporting,
-    /// Its ids are being read, or will be.
-    Open,
-    /// It should have come further by now.
-    Late,
-    /// Something of it has failed.
-    Failing,
-}
-
-impl Colour {
-    const ALL: [Self; 7] = [
-        Self::Verified,
-        Self::Complete,
-        Self::Cancelled,
-        Self::Exporting,
-        Self::Open,
-        Self::Late,
-        Self::Failing,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Verified => "verified",
-            Self::Complete => "complete",
-            Self::Cancelled => "cancelled",
-            Self::Exporting => "exporting",
-            Self::Open => "open",
-            Self::Late => "late",
-            Self::Failing => "failing",
-        }
-    }
-
-    fn of(window: &WindowOnTimeline) -> Self {
-        let is_read = match window.state {
-            WindowState::Open | WindowState::Harvesting => false,
-            WindowState::Recorded | WindowState::Verified => true,
-        };
-        let broke_off = !is_read && window.error.is_some();
-        let is_done = is_read && !window.batches.are_open();
-        let is_given_up =
-            window.migration_state == MigrationState::Cancelled && (!is_read || window.batches.cancelled > 0);
-        if window.batches.failed > 0 || (broke_off && !is_given_up) {
-            Self::Failing
-        } else if is_given_up {
-            Self::Cancelled
-        } else if is_done && window.state == WindowState::Verified {
-            Self::Verified
-        } else if is_done {
-            Self::Complete
-        } else if window.is_old {
-            Self::Late
-        } else if is_read {
-            Self::Exporting
-        } else {
-            Self::Open
-        }
-    }
-}
 
 /// Which windows.
 #[derive(IntoParams)]
@@ -106,7 +40,7 @@ pub(crate) struct WindowQuery {
     to: Option<Timestamp>,
     /// Only those of this migration.
     migration_id: Option<Uuid>,
-    /// Only those in this state. A page may then have fewer windows than `limit` though there are more.
+    /// Only those in this state. 10,000 windows are looked at for a page: it may have fewer than `limit` though there are more.
     #[param(inline)]
     state: Option<Colour>,
     /// How many at most.
@@ -122,7 +56,7 @@ pub(crate) struct WindowQuery {
 pub(crate) struct WindowList {
     /// The newest first.
     days: Vec<Day>,
-    /// Windows on this page. With `state` they may be fewer than were asked for, though there are more.
+    /// Windows on this page. With `state` they may be fewer than were asked for, even none, though there are more.
     count: usize,
     /// The `cursor` of the next page; `null`: there are no more.
     next_cursor: Option<String>,
@@ -236,15 +170,51 @@ pub(crate) async fn list(
     if let (Some(from), Some(to)) = (filter.from, filter.to) {
         TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
     }
-    let mut windows = services.ledger().await?.timeline(&filter).await?;
-    let next = page.cut(&mut windows).map(cursor_of);
-    // The colour is no column: a page may have fewer windows than were asked for, and the cursor goes on behind all.
-    windows.retain(|window| colour.is_none_or(|colour| colour == Colour::of(window)));
+    let ledger = services.ledger().await?;
+    let (windows, next) = match colour {
+        None => {
+            let mut windows = ledger.timeline(&filter).await?;
+            let next = page.cut(&mut windows).map(cursor_of);
+            (windows, next)
+        }
+        Some(colour) => of_colour(ledger, filter, colour, page).await?,
+    };
     Ok(Answer::ok(WindowList {
         days: days(&windows),
         count: windows.len(),
         next_cursor: next,
     }))
+}
+
+/// The colour is no column: windows are read on until the page is full, there are no more, or enough were looked at. The
+/// cursor goes on behind the last that was.
+async fn of_colour(
+    ledger: &Ledger,
+    mut filter: TimelineFilter,
+    colour: Colour,
+    page: Page,
+) -> Result<(Vec<WindowOnTimeline>, Option<String>), LedgerError> {
+    let mut found = Vec::new();
+    filter.limit = LOOKED_AT_ONCE;
+    for _ in 0..LOOKED_AT_MAX / LOOKED_AT_ONCE {
+        let windows = ledger.timeline(&filter).await?;
+        let are_all = windows.len() < LOOKED_AT_ONCE as usize;
+        for window in windows {
+            filter.before = Some((window.range.from(), window.id));
+            if Colour::of(&window) == colour {
+                found.push(window);
+            }
+            if let Some(last) = page.cut(&mut found) {
+                let next = cursor_of(last);
+                return Ok((found, Some(next)));
+            }
+        }
+        if are_all {
+            return Ok((found, None));
+        }
+    }
+    let next = filter.before.map(|(begins, id)| cursor_at(begins, id));
+    Ok((found, next))
 }
 
 fn colour(query: &Fields) -> Result<Option<Colour>, Problem> {
@@ -265,7 +235,11 @@ fn colour(query: &Fields) -> Result<Option<Colour>, Problem> {
 
 /// The last window of a page: its beginning in microseconds, and its number.
 fn cursor_of(window: &WindowOnTimeline) -> String {
-    format!("{}-{}", window.range.from().as_microsecond(), window.id)
+    cursor_at(window.range.from(), window.id)
+}
+
+fn cursor_at(begins: Timestamp, id: WindowId) -> String {
+    format!("{}-{id}", begins.as_microsecond())
 }
 
 fn cursor(text: &str) -> Result<(Timestamp, WindowId), Problem> {
@@ -343,75 +317,9 @@ fn shown(window: &WindowOnTimeline) -> ShownWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use granary_domain::{MigrationId, MigrationKind, Tally};
+    use crate::looking::colour::tests::{NOTHING, window};
+    use granary_domain::WindowState;
     use granary_ledger::BatchesOfWindow;
-
-    fn window(from: &str, state: WindowState, batches: BatchesOfWindow) -> WindowOnTimeline {
-        let from: Timestamp = from.parse().unwrap();
-        let to = from + jiff::SignedDuration::from_hours(1);
-        WindowOnTimeline {
-            id: WindowId(7),
-            migration_id: MigrationId::new(),
-            kind: MigrationKind::Continuous,
-            migration_state: MigrationState::Open,
-            range: TimeRange::new(from, to).unwrap(),
-            state,
-            tally: Tally::default(),
-            late: 0,
-            error: None,
-            created_at: to,
-            recorded_at: None,
-            verified_at: None,
-            is_old: false,
-            is_purged: false,
-            batches,
-        }
-    }
-
-    const NOTHING: BatchesOfWindow = BatchesOfWindow {
-        all: 0,
-        pending: 0,
-        processing: 0,
-        completed: 0,
-        failed: 0,
-        parked: 0,
-        cancelled: 0,
-        open_messages: 0,
-        exported: 0,
-        missing: 0,
-        quarantined: 0,
-    };
-
-    #[test]
-    fn a_window_is_complete_only_when_nothing_of_it_is_open() {
-        let at = "2026-11-22T10:00:00Z";
-        let pending = BatchesOfWindow {
-            pending: 1,
-            ..NOTHING
-        };
-        let failed = BatchesOfWindow { failed: 1, ..NOTHING };
-        let colour = |state, batches| Colour::of(&window(at, state, batches));
-        assert_eq!(colour(WindowState::Open, NOTHING), Colour::Open);
-        assert_eq!(colour(WindowState::Recorded, pending), Colour::Exporting);
-        assert_eq!(colour(WindowState::Recorded, NOTHING), Colour::Complete);
-        assert_eq!(colour(WindowState::Verified, NOTHING), Colour::Verified);
-        assert_eq!(colour(WindowState::Verified, failed), Colour::Failing);
-        let late = WindowOnTimeline {
-            is_old: true,
-            ..window(at, WindowState::Recorded, pending)
-        };
-        assert_eq!(Colour::of(&late), Colour::Late);
-        let broken_off = WindowOnTimeline {
-            error: Some("refused".into()),
-            ..window(at, WindowState::Open, NOTHING)
-        };
-        assert_eq!(Colour::of(&broken_off), Colour::Failing);
-        let given_up = WindowOnTimeline {
-            migration_state: MigrationState::Cancelled,
-            ..broken_off
-        };
-        assert_eq!(Colour::of(&given_up), Colour::Cancelled);
-    }
 
     #[test]
     fn a_day_is_as_its_worst_window() {

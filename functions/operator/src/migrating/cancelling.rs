@@ -94,7 +94,10 @@ pub(crate) async fn cancel(
             effect,
         })
         .await?;
-    ledger.cancel_migration(id).await?;
+    if !ledger.cancel_migration(id).await? {
+        // It may have been completed meanwhile.
+        refuse_to_cancel(&migration(ledger, id).await?)?;
+    }
     let until = Instant::now() + Duration::from_secs(RELEASE_SECS_MAX);
     let (released, is_complete) = release(ledger, until).await?;
     Ok(Answer::ok(MigrationCancelled {

@@ -18,7 +18,7 @@ use crate::web::page::{Page, PageQuery};
 use crate::web::problem::Problem;
 use axum::extract::{Path, State};
 use granary_domain::{BatchId, MigrationId, MigrationKind, MigrationState, TimeRange};
-use granary_ledger::{Migration, MigrationFilter, Progress};
+use granary_ledger::{Migration, MigrationFilter, ParkedCount, Progress};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -76,6 +76,10 @@ pub(crate) struct MigrationStatus {
     progress: ShownProgress,
     /// Messages of them that aren't done with.
     open: u64,
+    /// Batches of the hours of its range without an attempt left: these wait for people.
+    parked: u64,
+    /// Messages in them.
+    parked_messages: u64,
     /// How much of what is known is done with, in percent, rounded down.
     #[schema(minimum = 0, maximum = 100, examples(99.9))]
     percentage: f64,
@@ -151,20 +155,23 @@ async fn status_of(services: &Services, id: MigrationId) -> Result<MigrationStat
     // A continuous migration has no end: it is as far as its windows are.
     let end = migration.to.unwrap_or(migration.harvested_to);
     let range = TimeRange::new(migration.from, end).ok();
-    let (progress, pace) = match range {
+    let (progress, parked, pace) = match range {
         Some(range) => (
             ledger.progress_of(range).await?,
+            ledger.parked_in(range).await?,
             Some(ledger.pace_of(range, pace::SHOWN_MINUTES).await?),
         ),
-        None => (Progress::default(), None),
+        None => (Progress::default(), ParkedCount::default(), None),
     };
     let deferrals = ledger.deferrals_of(id, range).await?;
     let is_read = windows.unfinished() == 0 && migration.harvested_to >= end;
     Ok(MigrationStatus {
         open: progress.open(),
+        parked: parked.batches,
+        parked_messages: parked.messages,
         percentage: percentage(&progress, is_read),
         ids_percentage: ids_percentage(&migration, is_read),
-        pace: pace.map(|pace| pace::shown(&pace, progress.open())),
+        pace: pace.map(|pace| pace::shown(&pace, progress.open().saturating_sub(parked.messages))),
         windows: windows.into(),
         deferrals: deferrals.iter().map(ShownDeferral::from).collect(),
         lateness: source::shown(lateness, services.harvest().await?.lag),

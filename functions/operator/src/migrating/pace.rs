@@ -1,7 +1,7 @@
 //! How fast a migration goes, and when nothing of it would be open at that pace.
 //!
-//! By what was settled of its range lately, whoever owns it, as its progress is counted. It is no promise: where
-//! something waits for people, or for a service that is down, it says nothing.
+//! By what was settled in the hours of its range lately, whoever owns it, as its progress is counted. It is no promise: what
+//! waits for people has no end that could be foretold, and is left out.
 
 use granary_ledger::RangePace;
 use jiff::{SignedDuration, Timestamp};
@@ -16,15 +16,16 @@ const RATE_MINUTES: i64 = 15;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ShownPace {
-    /// Messages of its range that were archived in a second, in the last 15 minutes.
+    /// Messages of the hours of its range that were archived in a second, in the last 15 minutes.
     #[schema(examples(10.0))]
     messages_per_second: f64,
-    /// Seconds until nothing of it is open at that pace; `null`: nothing moved lately, or nothing is open.
+    /// Seconds until nothing of it is open at that pace, but for parked batches; `null`: nothing moved lately, or nothing else
+    /// is open.
     #[schema(examples(100.0))]
     eta_seconds: Option<f64>,
     /// Minutes that the throughput looks back.
     minutes: u32,
-    /// Minutes in which something of its range was archived, the oldest first.
+    /// Minutes in which something of the hours of its range was archived, the oldest first.
     throughput: Vec<ShownMinute>,
 }
 
@@ -39,7 +40,7 @@ pub(crate) struct ShownMinute {
     messages: u64,
 }
 
-/// The pace, and what follows from it for so many open messages.
+/// The pace, and what follows from it for so many open messages that don't wait for people.
 pub(crate) fn shown(pace: &RangePace, open: u64) -> ShownPace {
     let since = pace.now.checked_sub(SignedDuration::from_mins(RATE_MINUTES)).ok();
     let lately: u64 = pace

@@ -406,14 +406,20 @@ async fn job_of(services: &Services, role: Role, wish: Wish) -> Result<Job, Prob
     }
 }
 
+pub(crate) async fn verifier(services: &Services) -> Result<Verifier, Problem> {
+    let ledger = services.ledger().await?.clone();
+    let (source, archive) = (services.source.clone(), services.archive.clone());
+    Ok(Verifier::new(
+        ledger,
+        source,
+        archive,
+        services.config.harvest.lag,
+    ))
+}
+
 async fn desk(services: &Services) -> Result<Desk, Problem> {
     let ledger = services.ledger().await?.clone();
-    let verifier = Verifier::new(
-        ledger.clone(),
-        services.source.clone(),
-        services.archive.clone(),
-        services.config.harvest.lag,
-    );
+    let verifier = verifier(services).await?;
     // A target that can't be seeded keeps nobody from verifying.
     let seeder = seeder(services).await.ok();
     let sweeper = Sweeper::new(ledger.clone(), services.archive.clone(), services.config.sweep);

@@ -6,13 +6,13 @@ use crate::web::answer::Answer;
 use crate::web::auth::Role;
 use crate::web::change::{ReasonBody, reason};
 use crate::web::fields::{BodyFields, Fields, QueryFields};
-use crate::web::problem::Problem;
+use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::TimeRange;
 use granary_ledger::Operation;
 use granary_operations::Job;
-use granary_verify::{Repair, VerifyArguments};
+use granary_verify::{Repair, VerifyArguments, VerifyError};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -79,6 +79,8 @@ pub(crate) async fn start(
     if let Some(id) = arguments.migration {
         crate::migrating::migrate::migration(services.ledger().await?, id).await?;
     }
+    let verifier = operations::verifier(&services).await?;
+    verifier.refuse_empty(&arguments).await.map_err(refused)?;
     operations::ask(&services, role, Wish::Verify(arguments), reason).await
 }
 
@@ -144,6 +146,16 @@ fn refuse_the_future(arguments: &VerifyArguments, horizon: Timestamp) -> Result<
                 format!("`from` is {from}, but only messages before {horizon} have settled at the source.");
             Err(Problem::invalid("from", detail))
         }
+    }
+}
+
+fn refused(error: VerifyError) -> Problem {
+    match error {
+        VerifyError::Ledger(error) => error.into(),
+        VerifyError::Source(error) => error.into(),
+        VerifyError::EmptyRange(_) => Problem::invalid("from", format!("{error}.")),
+        VerifyError::UnknownMigration(_) => Problem::new(Kind::NotFound, format!("{error}.")),
+        VerifyError::Archive(_) | VerifyError::ShortScan { .. } => anyhow::Error::from(error).into(),
     }
 }
 

@@ -18,7 +18,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 const MINUTES: u32 = 60;
-const PROBES_SHOWN: u32 = 20;
+/// So that two people who send as many as they may see all of theirs.
+const PROBES_SHOWN: u32 = 200;
 /// A probe that was sent longer ago should have arrived.
 const PROBE_OVERDUE_AFTER: Duration = Duration::from_secs(60);
 
@@ -34,7 +35,7 @@ pub(crate) struct Monitoring {
     rates: Rates,
     /// The batch that has been waiting longest to be sent; `null`: none waits.
     oldest_unsent: Option<UnsentBatch>,
-    /// The 20 probes that were sent last, the newest first.
+    /// The 200 probes that were sent last, the newest first.
     probes: Vec<ShownProbe>,
     /// A restart of the consumers that is under way; `null`: none is.
     restart: Option<RestartUnderWay>,

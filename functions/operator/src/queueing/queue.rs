@@ -176,6 +176,7 @@ mod tests {
             batches: 3,
             messages: 1_200,
             parked: 0,
+            parked_messages: 0,
             bytes_stored: 9,
         };
         assert_eq!(

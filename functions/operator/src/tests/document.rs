@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use lambda_http::tower::ServiceExt;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -204,8 +204,22 @@ async fn what_a_route_takes_is_what_the_document_says_that_it_takes() {
         assert_taken(operation, answered.as_ref(), &documented);
     }
 
-    let changes = guarded().filter(|operation| operation.method != "GET");
-    let asked = changes.map(|operation| {
+    let changes = || guarded().filter(|operation| operation.method != "GET");
+    let asked = changes().map(|operation| {
+        let line = format!("{}?dryRun=true", operation.line_with(""));
+        (operation, request(&line, Some(OPERATOR), ""))
+    });
+    for (operation, answered) in api.ask_all(asked.collect()).await {
+        let line = operation.line();
+        let answered = answered.unwrap_or_else(|| panic!("{line} takes no notice of its query"));
+        assert_eq!(
+            (answered.status.as_u16(), &answered.body["field"]),
+            (400, &json!("dryRun")),
+            "{line}"
+        );
+    }
+
+    let asked = changes().map(|operation| {
         let body = format!(r#"{{"{NOBODYS}":1}}"#);
         (operation, request(&operation.line_with(""), Some(OPERATOR), body))
     });

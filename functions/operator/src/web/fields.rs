@@ -4,6 +4,7 @@
 //! without a zone: guessing would do something else than was meant.
 
 use crate::web::problem::{Kind, Problem};
+use axum::RequestExt;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
@@ -35,8 +36,22 @@ pub(crate) struct Fields {
 impl<S: Send + Sync> FromRequest<S> for BodyFields {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
+        let QueryFields(query) = request.extract_parts_with_state(state).await?;
+        refuse_query(&query)?;
         Fields::of_json(&body_of(request, state).await?).map(Self)
+    }
+}
+
+/// A change whose `?dryRun=true` were passed over would be made in earnest.
+fn refuse_query(query: &Fields) -> Result<(), Problem> {
+    match query.values.keys().next() {
+        None => Ok(()),
+        Some(name) => {
+            let detail =
+                format!("`{name}` stands in the query; what a change takes is read from its JSON body.");
+            Err(Problem::invalid(name, detail))
+        }
     }
 }
 

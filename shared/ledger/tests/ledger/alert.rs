@@ -26,6 +26,33 @@ async fn an_alert_about_one_subject_is_written_once() {
 }
 
 #[tokio::test]
+async fn alerts_that_did_not_fit_are_found_by_their_cause() {
+    let stage = Stage::new().await;
+    for (subject, cause) in [("1", "one"), ("2", "one"), ("3", "another"), ("4", "one")] {
+        stage
+            .ledger
+            .raise_alert("parked", subject, cause, "text")
+            .await
+            .unwrap();
+    }
+    let alerts = stage.ledger.unpublished_alerts(10).await.unwrap();
+    let subjects: Vec<&str> = alerts.iter().map(|alert| alert.subject_key.as_str()).collect();
+    assert_eq!(subjects, ["3", "1", "2", "4"]);
+    let like = async |place: usize, limit| {
+        stage
+            .ledger
+            .unpublished_like(&alerts[place], limit)
+            .await
+            .unwrap()
+    };
+    assert!(like(0, 10).await.is_empty());
+    assert_eq!(like(1, 10).await, [alerts[2].id, alerts[3].id]);
+    assert_eq!(like(1, 1).await, [alerts[2].id]);
+    stage.ledger.mark_published(&[alerts[2].id]).await.unwrap();
+    assert_eq!(like(1, 10).await, [alerts[3].id]);
+}
+
+#[tokio::test]
 async fn a1_a_storm_alerts_once_and_says_when_it_is_over() {
     let stage = Stage::new().await;
     let ledger = &stage.ledger;

@@ -99,7 +99,7 @@ async fn what_is_due_is_told_apart_from_what_waits_and_what_people_must_send() {
     stage.claim(held, "worker").await;
     stage.batch(&["unsent"]).await;
     let sent = stage.batch(&["sent"]).await;
-    stage.ledger.mark_sent(&[sent]).await.unwrap();
+    stage.mark_sent(&[sent]).await;
     let due = DueWork {
         unsent: 1,
         dead_workers: 1,

@@ -1,14 +1,33 @@
 //! The outbox: what has to be sent, and what was sent and got lost.
 
-use crate::stage::Stage;
-use granary_domain::BatchId;
-use granary_ledger::{Stage as JourneyStage, Unsent};
+use crate::stage::{Stage, failure};
+use granary_domain::{BatchId, Fence, MigrationId, Priority};
+use granary_ledger::{QueueLane, Stage as JourneyStage, Unsent};
 use std::time::Duration;
 
 const RESEND_AFTER: Duration = Duration::from_secs(600);
 
 fn numbers(batches: &[Unsent]) -> Vec<BatchId> {
     batches.iter().map(|batch| batch.batch_id).collect()
+}
+
+impl Stage {
+    /// Marks batches as sent that are as they were read.
+    pub(crate) async fn mark_sent(&self, batches: &[BatchId]) {
+        let mut sent = Vec::new();
+        for batch in batches {
+            let query = format!("SELECT fence, sends FROM batch WHERE id = {batch}");
+            let (fence, sends): (u32, u32) = self.database.row(&query).await;
+            sent.push(Unsent {
+                batch_id: *batch,
+                migration_id: MigrationId::new(),
+                priority: Priority::NORMAL,
+                fence: Fence(fence),
+                sends,
+            });
+        }
+        self.ledger.mark_sent(&sent).await.unwrap();
+    }
 }
 
 async fn sent_minutes_ago(stage: &Stage, minutes: u32, sends: u32) {
@@ -24,10 +43,10 @@ async fn what_is_recorded_is_unsent_until_it_is_marked() {
     let (first, second) = (stage.batch(&["m1"]).await, stage.batch(&["m2"]).await);
     assert_eq!(numbers(&stage.ledger.unsent(10).await.unwrap()), [first, second]);
     assert_eq!(numbers(&stage.ledger.unsent(1).await.unwrap()), [first]);
-    stage.ledger.mark_sent(&[first]).await.unwrap();
-    stage.ledger.mark_sent(&[]).await.unwrap();
+    stage.mark_sent(&[first]).await;
+    stage.mark_sent(&[]).await;
     assert_eq!(numbers(&stage.ledger.unsent(10).await.unwrap()), [second]);
-    assert_eq!(stage.ledger.believed_queued().await.unwrap().queued, 1);
+    assert_eq!(stage.ledger.believed_in(QueueLane::Normal).await.unwrap(), 1);
     stage.ledger.mark_unsent(first).await.unwrap();
     assert_eq!(numbers(&stage.ledger.unsent(10).await.unwrap()), [first, second]);
 }
@@ -47,10 +66,50 @@ async fn the_most_urgent_batch_is_sent_first() {
 async fn a_batch_that_was_claimed_before_it_was_marked_stays_claimed() {
     let stage = Stage::new().await;
     let batch = stage.claimed().await;
-    stage.ledger.mark_sent(&[batch.id]).await.unwrap();
+    stage.mark_sent(&[batch.id]).await;
     stage.ledger.mark_unsent(batch.id).await.unwrap();
     assert_eq!(stage.status_of(batch.id).await, "in_progress");
-    assert_eq!(stage.ledger.believed_queued().await.unwrap().queued, 0);
+    assert_eq!(stage.ledger.believed_in(QueueLane::Normal).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_batch_that_was_handed_back_before_it_was_marked_stays_unsent() {
+    let stage = Stage::new().await;
+    let (quick, calm) = (stage.batch(&["m1"]).await, stage.batch(&["m2"]).await);
+    let read = stage.ledger.unsent(10).await.unwrap();
+    let claimed = stage.claim(quick, "shuts down").await;
+    stage.ledger.hand_back(&claimed, &failure()).await.unwrap();
+    stage.ledger.mark_sent(&read).await.unwrap();
+    let unsent = stage.ledger.unsent(10).await.unwrap();
+    assert_eq!(numbers(&unsent), [quick], "the other one, {calm}, is sent");
+    stage.ledger.mark_sent(&unsent).await.unwrap();
+    assert!(stage.ledger.unsent(10).await.unwrap().is_empty());
+    assert_eq!(stage.ledger.believed_in(QueueLane::Normal).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_whose_message_came_too_early_before_it_was_marked_stays_unsent() {
+    let stage = Stage::new().await;
+    let batch = stage.batch(&["m"]).await;
+    let read = stage.ledger.unsent(10).await.unwrap();
+    stage.ledger.mark_unsent(batch).await.unwrap();
+    stage.ledger.mark_sent(&read).await.unwrap();
+    let unsent = stage.ledger.unsent(10).await.unwrap();
+    assert_eq!((numbers(&unsent), unsent[0].sends), (vec![batch], 1));
+    stage.ledger.mark_sent(&unsent).await.unwrap();
+    stage.ledger.mark_unsent(batch).await.unwrap();
+    let unsent = stage.ledger.unsent(10).await.unwrap();
+    assert_eq!(unsent[0].sends, 2, "marked in time, it was counted already");
+}
+
+#[tokio::test]
+async fn a_batch_is_marked_once_though_two_sent_it() {
+    let stage = Stage::new().await;
+    stage.batch(&["m"]).await;
+    let read = stage.ledger.unsent(10).await.unwrap();
+    stage.ledger.mark_sent(&read).await.unwrap();
+    stage.ledger.mark_sent(&read).await.unwrap();
+    assert_eq!(stage.database.row::<u32>("SELECT sends FROM batch").await, 1);
 }
 
 #[tokio::test]
@@ -60,7 +119,11 @@ async fn q3_nothing_is_sent_while_it_is_paused() {
     let sendable = async || {
         let ledger = &stage.ledger;
         let unsent = ledger.unsent(10).await.unwrap().len();
-        let perhaps = ledger.perhaps_lost(RESEND_AFTER, 10).await.unwrap().len();
+        let perhaps = ledger
+            .perhaps_lost(QueueLane::Normal, RESEND_AFTER, 10)
+            .await
+            .unwrap()
+            .len();
         (unsent, perhaps, ledger.surely_lost(10).await.unwrap().len())
     };
     stage.ledger.pause(JourneyStage::Export, "test").await.unwrap();
@@ -86,7 +149,7 @@ async fn q3_a_message_is_perhaps_lost_later_each_time_it_was_sent() {
     let perhaps_lost = async || {
         !stage
             .ledger
-            .perhaps_lost(RESEND_AFTER, 10)
+            .perhaps_lost(QueueLane::Normal, RESEND_AFTER, 10)
             .await
             .unwrap()
             .is_empty()
@@ -107,6 +170,21 @@ async fn q3_a_message_is_perhaps_lost_later_each_time_it_was_sent() {
             lost,
             "sent {sends} times, {minutes} minutes ago"
         );
+    }
+}
+
+#[tokio::test]
+async fn q3_each_queue_has_its_own_lost_messages() {
+    let stage = Stage::new().await;
+    let (calm, urgent) = (stage.batch(&["m1"]).await, stage.batch(&["m2"]).await);
+    stage
+        .database
+        .sql(&format!("UPDATE batch SET priority = 9 WHERE id = {urgent}"))
+        .await;
+    sent_minutes_ago(&stage, 11, 1).await;
+    for (queue, batch) in [(QueueLane::Normal, calm), (QueueLane::Priority, urgent)] {
+        let lost = stage.ledger.perhaps_lost(queue, RESEND_AFTER, 1).await.unwrap();
+        assert_eq!(numbers(&lost), [batch]);
     }
 }
 

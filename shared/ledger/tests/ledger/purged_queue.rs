@@ -11,7 +11,7 @@ async fn two_sent_batches(stage: &Stage) -> (BatchId, BatchId) {
         .database
         .sql(&format!("UPDATE batch SET priority = 5 WHERE id = {urgent}"))
         .await;
-    stage.ledger.mark_sent(&[normal, urgent]).await.unwrap();
+    stage.mark_sent(&[normal, urgent]).await;
     (normal, urgent)
 }
 
@@ -64,7 +64,7 @@ async fn what_is_sent_while_a_queue_is_purged_is_put_back_and_what_is_sent_later
     let stage = Stage::new().await;
     let (meanwhile, later) = (stage.batch(&["m1"]).await, stage.batch(&["m2"]).await);
     let note = note(&stage, QueueLane::Normal).await;
-    stage.ledger.mark_sent(&[meanwhile, later]).await.unwrap();
+    stage.mark_sent(&[meanwhile, later]).await;
     for (batch, seconds) in [(meanwhile, 100), (later, 140)] {
         stage
             .database
@@ -82,7 +82,7 @@ async fn what_is_sent_while_a_queue_is_purged_is_put_back_and_what_is_sent_later
 async fn a_batch_in_a_workers_hands_is_not_put_back() {
     let stage = Stage::new().await;
     let claimed = stage.claimed().await;
-    stage.ledger.mark_sent(&[claimed.id]).await.unwrap();
+    stage.mark_sent(&[claimed.id]).await;
     let note = note(&stage, QueueLane::Normal).await;
     assert_eq!(stage.ledger.put_back(&note).await.unwrap(), 0);
     assert_eq!(stage.ledger.put_back_batches(&[claimed.id]).await.unwrap(), 0);

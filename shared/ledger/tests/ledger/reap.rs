@@ -73,7 +73,7 @@ async fn a_reaped_batch_waits_no_longer_than_its_backoff() {
 async fn a_failed_batch_is_retried_when_it_is_due_and_not_before() {
     let stage = Stage::new().await;
     let sent = stage.batch(&["m"]).await;
-    stage.ledger.mark_sent(&[sent]).await.unwrap();
+    stage.mark_sent(&[sent]).await;
     let batch = stage.claim(sent, "the first").await;
     stage
         .ledger

@@ -139,7 +139,7 @@ async fn a_settlement_that_does_not_add_up_is_an_error_and_the_batch_stays_held(
 async fn a_deferred_batch_burns_no_attempt_and_waits() {
     let stage = Stage::new().await;
     let batch = stage.claimed().await;
-    stage.ledger.mark_sent(&[batch.id]).await.unwrap();
+    stage.mark_sent(&[batch.id]).await;
     stage.ledger.defer(&batch, &failure(), DELAY).await.unwrap();
     assert!(stage.ledger.unsent(10).await.unwrap().is_empty(), "it isn't due");
     stage.let_delays_end().await;

@@ -1,8 +1,8 @@
 //! Windows along the time line, with what became of their batches.
 
 use crate::stage::{Stage, a_day, failure, instant, seen_at, whole};
-use granary_domain::{BatchId, TimeRange, WindowState};
-use granary_ledger::{TimelineFilter, WindowOnTimeline};
+use granary_domain::{BatchId, Hour, TimeRange, WindowState};
+use granary_ledger::{Difference, TimelineFilter, WindowOnTimeline};
 use jiff::SignedDuration;
 use std::time::Duration;
 
@@ -106,9 +106,100 @@ async fn a_window_counts_its_batches_as_they_are_now() {
         (WindowState::Recorded, 8, false)
     );
     assert!(counted.are_open() && !window.is_purged);
+    let parked = stage.ledger.parked_in(a_day()).await.unwrap();
+    assert_eq!((parked.batches, parked.messages), (1, 2));
     stage
         .database
         .sql("UPDATE harvest_window SET created_at = UTC_TIMESTAMP(6) - INTERVAL 61 MINUTE")
         .await;
     assert!(stage.ledger.timeline(&newest(1)).await.unwrap()[0].is_old);
+}
+
+#[tokio::test]
+async fn a_difference_stands_until_a_later_verification_finds_none() {
+    let stage = Stage::new().await;
+    hours(&stage, 3).await;
+    let hour = |number| Hour::of(a_day().from() + SignedDuration::from_hours(number));
+    let first = stage.ledger.now().await.unwrap();
+    let (second, third) = (
+        first + SignedDuration::from_secs(1),
+        first + SignedDuration::from_secs(2),
+    );
+    let ledger = &stage.ledger;
+    let differences = async || {
+        let windows = ledger.timeline(&newest(10)).await.unwrap();
+        let of = |window: WindowOnTimeline| window.difference;
+        windows.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let record = async |number, difference, as_of| {
+        ledger
+            .record_difference(hour(number), difference, as_of)
+            .await
+            .unwrap();
+    };
+    record(0, Difference::Incomplete, first).await;
+    record(2, Difference::Drifted, second).await;
+    // The worse of what one verification found in an hour, and nothing older.
+    record(2, Difference::Incomplete, second).await;
+    record(2, Difference::Drifted, second).await;
+    record(2, Difference::Drifted, first).await;
+    let (incomplete, drifted) = (Some(Difference::Incomplete), Some(Difference::Drifted));
+    assert_eq!(differences().await, [incomplete, None, incomplete]);
+
+    ledger.keep_differences(a_day(), second).await.unwrap();
+    assert_eq!(differences().await, [incomplete, None, None]);
+    record(2, Difference::Drifted, third).await;
+    assert_eq!(differences().await, [drifted, None, None], "a newer one decides");
+
+    let part = TimeRange::new(a_day().from(), hour(2).start() + SignedDuration::from_mins(30)).unwrap();
+    ledger.mark_verified(part, third).await.unwrap();
+    assert_eq!(
+        differences().await,
+        [drifted, None, None],
+        "half of an hour says nothing of it"
+    );
+    ledger.mark_verified(a_day(), second).await.unwrap();
+    assert_eq!(
+        differences().await,
+        [drifted, None, None],
+        "an older one says nothing"
+    );
+    ledger.mark_verified(a_day(), third).await.unwrap();
+    assert_eq!(differences().await, [None, None, None]);
+}
+
+#[tokio::test]
+async fn a_window_in_which_something_is_missing_is_verified_no_more() {
+    let stage = Stage::new().await;
+    let window = stage.window(2).await;
+    stage.ledger.finish_window(&window).await.unwrap();
+    let before = stage.ledger.now().await.unwrap();
+    assert_eq!(stage.ledger.mark_verified(a_day(), before).await.unwrap(), 1);
+    let now = before + SignedDuration::from_secs(1);
+    let noon = Hour::of(instant("2026-01-01T12:00:00Z"));
+    let state = async || stage.ledger.timeline(&newest(1)).await.unwrap()[0].state;
+
+    stage
+        .ledger
+        .record_difference(noon, Difference::Drifted, now)
+        .await
+        .unwrap();
+    assert_eq!(
+        state().await,
+        WindowState::Verified,
+        "what the source deleted is archived"
+    );
+    let earlier = before - SignedDuration::from_secs(1);
+    stage
+        .ledger
+        .record_difference(noon, Difference::Incomplete, earlier)
+        .await
+        .unwrap();
+    assert_eq!(state().await, WindowState::Verified, "it was verified since");
+    stage
+        .ledger
+        .record_difference(noon, Difference::Incomplete, now)
+        .await
+        .unwrap();
+    assert_eq!(state().await, WindowState::Recorded);
 }

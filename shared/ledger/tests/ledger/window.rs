@@ -182,7 +182,7 @@ async fn h4_a_window_that_is_read_again_counts_its_own_messages_once() {
 async fn an_urgent_window_lifts_the_batches_that_own_its_messages() {
     let stage = Stage::new().await;
     let batch = stage.batch(&["m"]).await;
-    stage.ledger.mark_sent(&[batch]).await.unwrap();
+    stage.mark_sent(&[batch]).await;
     stage.urgent_backfill(a_day(), 1_000, 7).await;
     let mut urgent = stage.take_window().await;
     let tally = stage

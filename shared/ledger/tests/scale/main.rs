@@ -17,7 +17,7 @@ mod batches;
 use granary_domain::{Backoff, BatchId, Hour, MigrationKind, ObjectKey, Part, Priority, TimeRange};
 use granary_ledger::{
     Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages,
-    Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
+    QueueLane, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
 };
 use jiff::SignedDuration;
 use measure::{Measures, WARM_UPS};
@@ -68,7 +68,7 @@ async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms()
     evidence(&mut measures, &ledger, &synthetic).await;
     lookups(&mut measures, &ledger, &synthetic).await;
     journey(&mut measures, &ledger, &synthetic).await;
-    reaping(&mut measures, &ledger).await;
+    reaping(&mut measures, &ledger, &server).await;
     recording(&mut measures, &ledger, &synthetic).await;
     releasing(&mut measures, &ledger).await;
     purging(&mut measures, &server, &ledger, &synthetic).await;
@@ -97,8 +97,8 @@ async fn counts(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic)
         })
         .await;
     measures
-        .of("believed_queued", || async {
-            ledger.believed_queued().await.unwrap()
+        .of("believed_in a queue", || async {
+            ledger.believed_in(QueueLane::Normal).await.unwrap()
         })
         .await;
     measures
@@ -163,7 +163,11 @@ async fn queues(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic)
         .await;
     measures
         .of("perhaps_lost", || async {
-            ledger.perhaps_lost(Duration::from_secs(600), 100).await.unwrap()
+            let lane = QueueLane::Normal;
+            ledger
+                .perhaps_lost(lane, Duration::from_secs(600), 100)
+                .await
+                .unwrap()
         })
         .await;
     measures
@@ -280,7 +284,6 @@ async fn journey(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic
     measures
         .of("mark_sent, 10", || async {
             let unsent = ledger.unsent(10).await.unwrap();
-            let unsent: Vec<BatchId> = unsent.iter().map(|unsent| unsent.batch_id).collect();
             ledger.mark_sent(&unsent).await.unwrap();
         })
         .await;
@@ -312,15 +315,43 @@ async fn journey(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic
         .await;
 }
 
-async fn reaping(measures: &mut Measures, ledger: &Ledger) {
-    // The first time takes back what is dead; what is measured besides is the tick that finds nothing.
+/// Forty workers die, again and again.
+async fn reaping(measures: &mut Measures, ledger: &Ledger, server: &Server) {
+    let failed_are_due = "UPDATE batch SET not_before = NULL WHERE status = 'failed' AND parked_at IS NULL";
+    let workers_die = async || {
+        server.sql(failed_are_due).await;
+        ledger.retry_failed().await.unwrap();
+        server
+            .sql("UPDATE batch SET enqueued_at = NULL, not_before = NULL WHERE status = 'pending'")
+            .await;
+        for batch in ledger.unsent(40).await.unwrap() {
+            claim(ledger, batch.batch_id).await;
+        }
+        let leases_end = "UPDATE batch SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE status = 'in_progress'";
+        server.sql(leases_end).await;
+    };
+    let reap = async || {
+        ledger
+            .reap_dead(BACKOFF, ATTEMPTS_MAX)
+            .await
+            .unwrap()
+            .batches
+            .len()
+    };
     measures
-        .of("reap_dead", || async {
-            ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap()
+        .of_prepared("reap_dead, 40 of them", &workers_die, || async {
+            assert!(reap().await >= 40);
         })
         .await;
+    let batches_failed = async || {
+        workers_die().await;
+        reap().await;
+        server.sql(failed_are_due).await;
+    };
     measures
-        .of("retry_failed", || async { ledger.retry_failed().await.unwrap() })
+        .of_prepared("retry_failed", &batches_failed, || async {
+            assert!(ledger.retry_failed().await.unwrap() > 0);
+        })
         .await;
 }
 

@@ -21,11 +21,23 @@ impl Measures {
         name: &'static str,
         work: impl Fn() -> Fut,
     ) {
+        self.of_prepared(name, &async || {}, work).await;
+    }
+
+    /// The same, where each time needs something to be there first, which isn't measured.
+    pub(crate) async fn of_prepared<T, Fut: Future<Output = T>>(
+        &mut self,
+        name: &'static str,
+        prepare: &impl AsyncFn(),
+        work: impl Fn() -> Fut,
+    ) {
         for _ in 0..WARM_UPS {
+            prepare().await;
             work().await;
         }
         let mut times = Vec::with_capacity(ROUNDS);
         for _ in 0..ROUNDS {
+            prepare().await;
             let began = Instant::now();
             work().await;
             times.push(began.elapsed());

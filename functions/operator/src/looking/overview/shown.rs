@@ -52,7 +52,7 @@ pub(crate) struct ShownWork {
     pub(super) backlog: Backlog,
     /// How much was settled lately.
     pub(super) rate: RecentRates,
-    /// When the backlog would be exported at this pace; `null`: nothing waits, or nothing moves.
+    /// When the backlog but for parked batches would be exported at this pace; `null`: nothing else waits, or nothing moves.
     pub(super) eta: Option<Eta>,
     /// What has waited longest; `null`: nothing waits.
     pub(super) oldest_unexported: Option<OldestUnexported>,
@@ -113,7 +113,7 @@ pub(crate) struct Rate {
     pub(super) bytes_per_minute: f64,
 }
 
-/// When the backlog would be exported.
+/// When the backlog would be exported, but for what waits for people.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Eta {
     /// Seconds from now.

@@ -29,6 +29,7 @@ async fn counts(asking: &mut Asking<'_>, ledger: &Ledger) {
     let cut = granary_domain::TimeRange::new(all.from() + off, all.to() - off).unwrap();
     ask!(asking, ledger.progress_of(all));
     ask!(asking, ledger.progress_of(cut));
+    ask!(asking, ledger.parked_in(cut));
     ask!(asking, ledger.batches_by_status());
     ask!(asking, ledger.window_counts(id));
     ask!(asking, ledger.windows_of(id, None, 100));
@@ -60,8 +61,9 @@ async fn counts(asking: &mut Asking<'_>, ledger: &Ledger) {
 
 async fn queues(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.unsent(100));
-    ask!(asking, ledger.believed_queued());
-    ask!(asking, ledger.perhaps_lost(HOUR, 100));
+    for queue in QueueLane::ALL {
+        ask!(asking, ledger.perhaps_lost(queue, HOUR, 100));
+    }
     ask!(asking, ledger.surely_lost(100));
     ask!(asking, ledger.believed_in(QueueLane::Normal));
     ask!(asking, ledger.noted_purges());
@@ -192,6 +194,7 @@ async fn desk(asking: &mut Asking<'_>, ledger: &Ledger) {
 }
 
 async fn people(asking: &mut Asking<'_>, ledger: &Ledger) {
+    ask!(asking, ledger.first_page("verify"));
     desk(asking, ledger).await;
     ask!(asking, ledger.unpublished_alerts(100));
     ask!(asking, ledger.operations("verify", 20));

@@ -5,11 +5,13 @@ use super::asking::{Asking, ask};
 use crate::server::Server;
 use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, seen_at, whole};
 use crate::synthetic::Synthetic;
-use granary_domain::{BatchId, Cause, MessageId, MigrationId, MigrationKind, Outcome, Priority, Setting};
+use granary_domain::{
+    BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, Outcome, Priority, Setting,
+};
 use granary_ledger::{
-    Audit, Claim, ClaimedBatch, Exception, LeasedWindow, Ledger, NewMigration, NewOperation, PageOfMessages,
-    QueueLane, ReExport, Recorded, RepairMigration, RescanRules, Seal, SealIntent, SeenMessage,
-    SettingChange, Stage,
+    Audit, Claim, ClaimedBatch, Difference, Exception, LeasedWindow, Ledger, NewMigration, NewOperation,
+    PageOfMessages, QueueLane, ReExport, Recorded, RepairMigration, RescanRules, Seal, SealIntent,
+    SeenMessage, SettingChange, Stage,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -91,6 +93,12 @@ async fn harvest(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.record_verdict(new.id, "COMPLETE", a_day()));
     let now = ledger.now().await.unwrap();
     ask!(asking, ledger.mark_verified(a_day(), now));
+    let hour = Hour::of(a_day().from());
+    ask!(
+        asking,
+        ledger.record_difference(hour, Difference::Incomplete, now)
+    );
+    ask!(asking, ledger.keep_differences(a_day(), now));
     ask!(asking, ledger.record_without_time((3, 1)));
 }
 
@@ -116,7 +124,7 @@ async fn rescan(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
 async fn send(asking: &mut Asking<'_>, ledger: &Ledger) {
     let unsent = ledger.unsent(10).await.unwrap();
     let batches: Vec<BatchId> = unsent.iter().map(|unsent| unsent.batch_id).collect();
-    ask!(asking, ledger.mark_sent(&batches));
+    ask!(asking, ledger.mark_sent(&unsent));
     ask!(asking, ledger.mark_unsent(batches[0]));
     ask!(asking, ledger.put_back_batches(&batches));
     ask!(asking, ledger.note_purge(QueueLane::Priority, "test"));
@@ -239,6 +247,7 @@ async fn alerts(asking: &mut Asking<'_>, ledger: &Ledger) {
     let lasting = ledger.lasting_deferrals().await.unwrap();
     ask!(asking, ledger.end_deferral(&lasting[0], "text"));
     let alerts = ledger.unpublished_alerts(10).await.unwrap();
+    ask!(asking, ledger.unpublished_like(&alerts[0], 100));
     let alerts: Vec<u64> = alerts.iter().map(|alert| alert.id).collect();
     ask!(asking, ledger.mark_published(&alerts));
     let audit = Audit {
