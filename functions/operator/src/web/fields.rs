@@ -111,11 +111,12 @@ impl Fields {
         }
     }
 
-    /// Refuses every field that isn't one of these, naming them all.
+    /// Refuses every field that isn't one of these, naming them all, also where nothing stands in it.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         let unknown: Vec<&str> = self
             .values
             .keys()
+            .chain(&self.nulls)
             .map(String::as_str)
             .filter(|name| !known.contains(name))
             .collect();
@@ -334,6 +335,8 @@ mod tests {
             problem.detail(),
             "Unknown: batchsize, dry. Possible here: batchSize."
         );
+        let of_nothing = fields(r#"{"batchSize":null,"dry":null}"#).only(&["batchSize"]);
+        assert_eq!(of_nothing.unwrap_err().field(), Some("dry"));
     }
 
     #[test]
