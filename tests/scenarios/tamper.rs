@@ -269,6 +269,12 @@ async fn e13_whatever_is_tampered_with_is_named_and_a_repair_makes_it_good() {
     assert_eq!(colours.get("incomplete"), None, "{colours:?}");
     let counts = report.account.counts;
     assert_eq!((counts.source, counts.archive, counts.tombstones), (101, 101, 1));
+    let newest = stage.look_at("/verify?state=succeeded&limit=2").await;
+    let cursor = newest["nextCursor"].as_str().unwrap();
+    let older = stage.look_at(&format!("/verify?limit=100&cursor={cursor}")).await;
+    assert_eq!((&newest["count"], &older["count"]), (&json!(2), &json!(3)));
+    assert_eq!(newest["verifications"][0]["verdict"], "COMPLETE");
+    assert_eq!(stage.look_at("/verify?to=2020-01-01T00:00:00Z").await["count"], 0);
     stage.bucket.delete(&tampering.foreign).await;
     for key in &tampering.ownerless {
         stage.bucket.delete(key).await;

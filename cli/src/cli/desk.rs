@@ -203,6 +203,8 @@ pub(crate) struct Alerts {
     #[arg(long)]
     pub(crate) kind: Option<String>,
     #[command(flatten)]
+    pub(crate) span: Span,
+    #[command(flatten)]
     pub(crate) page: Page,
 }
 
@@ -238,6 +240,8 @@ pub(crate) struct Operations {
     /// Only those in this state.
     #[arg(long, value_parser = OPERATION_STATES)]
     pub(crate) state: Option<String>,
+    #[command(flatten)]
+    pub(crate) span: Span,
     #[command(flatten)]
     pub(crate) page: Page,
 }

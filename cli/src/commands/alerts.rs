@@ -24,6 +24,7 @@ pub(super) async fn run(session: &Session, options: &Alerts) -> anyhow::Result<E
     let path = Wish::new()
         .with("open", options.open.then_some("true"))
         .with_text("kind", options.kind.as_ref())
+        .span(&options.span)
         .page(&options.page)
         .of_path("/alerts");
     session.list(&path, ALERTS).await

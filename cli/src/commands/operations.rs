@@ -40,6 +40,7 @@ pub(super) async fn run(session: &Session, options: Operations) -> anyhow::Resul
             let path = Wish::new()
                 .with_text("kind", options.kind.as_ref())
                 .with_text("state", options.state.as_ref())
+                .span(&options.span)
                 .page(&options.page)
                 .of_path("/operations");
             session.list(&path, OPERATIONS).await

@@ -4,7 +4,7 @@
 //! does. One alert for each restart. Where this step fails, the next tick does the same again.
 
 use crate::reap::Reaper;
-use granary_ledger::{CONSUMERS_RESTART, OperationState};
+use granary_ledger::{CONSUMERS_RESTART, OperationFilter, OperationState};
 
 /// An exporter's three minutes, and what AWS takes to switch.
 const RESTART_SECS_MAX: i64 = 5 * 60;
@@ -15,7 +15,10 @@ const KIND: &str = "consumers_off";
 impl Reaper {
     /// Looks for restarts that have lasted too long, or were given up, and writes down what is to be told.
     pub(crate) async fn watch_restarts(&self) -> anyhow::Result<()> {
-        let restarts = self.ledger.operations(CONSUMERS_RESTART, RESTARTS_MAX).await?;
+        let restarts = self
+            .ledger
+            .operations(&OperationFilter::newest(CONSUMERS_RESTART, RESTARTS_MAX))
+            .await?;
         // One that was given up never switched them on.
         let is_done = |state| state == OperationState::Succeeded;
         if restarts.iter().all(|restart| is_done(restart.state)) {

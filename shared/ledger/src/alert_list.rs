@@ -3,10 +3,10 @@
 //! An alert is open if it is about a condition that isn't over, or about a batch that is still parked as it was then.
 //! Anything else is something that happened once. Writing and publishing them is `alert.rs`.
 
-use crate::row::Columns;
+use crate::row::{Columns, at};
 use crate::{Ledger, LedgerError};
 use jiff::Timestamp;
-use mysql_async::{Row, params};
+use mysql_async::{Row, Value, params};
 
 /// An alert as it stands on record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,10 @@ pub struct AlertFilter {
     pub kind: Option<String>,
     /// Only those that are open, or only those that aren't.
     pub open: Option<bool>,
+    /// Only those that were written down from then on.
+    pub from: Option<Timestamp>,
+    /// Only those that were written down before then.
+    pub to: Option<Timestamp>,
     /// Only those before this one (the list is newest first): the cursor.
     pub before: Option<u64>,
     /// How many at most.
@@ -62,6 +66,7 @@ impl Ledger {
         let query = &format!(
             "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at, a.published_at, a.over_at, \
              {is_open} AS is_open FROM alert a WHERE a.id < :before AND (:kind IS NULL OR a.kind = :kind) \
+             AND (:from IS NULL OR a.created_at >= :from) AND (:to IS NULL OR a.created_at < :to) \
              AND (:open IS NULL OR {is_open} = :open) ORDER BY a.id DESC LIMIT :limit"
         );
         self.read("list alerts", |mut reader| async move {
@@ -71,6 +76,7 @@ impl Ledger {
                     params! {
                         "before" => filter.before.unwrap_or(u64::MAX), "kind" => filter.kind.as_deref(),
                         "open" => filter.open, "limit" => filter.limit,
+                        "from" => filter.from.map_or(Value::NULL, at), "to" => filter.to.map_or(Value::NULL, at),
                     },
                 )
                 .await?;

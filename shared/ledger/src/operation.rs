@@ -113,7 +113,7 @@ pub struct OperationSlice {
     pub fence: Fence,
 }
 
-const COLUMNS: &str = "id, kind, state, arguments, progress, result, error_text, requested_by, fence, created_at, \
+pub(crate) const COLUMNS: &str = "id, kind, state, arguments, progress, result, error_text, requested_by, fence, created_at, \
                        updated_at, finished_at, failures";
 /// In a row, without any progress between them. A slice whose worker died counts as failed.
 const SLICES_FAILED_MAX: u32 = 10;
@@ -152,17 +152,6 @@ impl Ledger {
             let query = &format!("SELECT {COLUMNS} FROM operation WHERE id = ?");
             let row: Option<Row> = reader.first(query, (bytes(id),)).await?;
             row.map(operation_of).transpose()
-        })
-        .await
-    }
-
-    /// Operations of a kind, the newest first.
-    pub async fn operations(&self, kind: &str, limit: u32) -> Result<Vec<Operation>, LedgerError> {
-        self.read("list operations", |mut reader| async move {
-            let query =
-                format!("SELECT {COLUMNS} FROM operation WHERE kind = ? ORDER BY created_at DESC LIMIT ?");
-            let rows: Vec<Row> = reader.rows(query, (kind, limit)).await?;
-            rows.into_iter().map(operation_of).collect()
         })
         .await
     }
@@ -334,7 +323,7 @@ pub(crate) fn bytes(id: Uuid) -> Value {
     Value::Bytes(id.as_bytes().to_vec())
 }
 
-fn operation_of(mut row: Row) -> Result<Operation, LedgerError> {
+pub(crate) fn operation_of(mut row: Row) -> Result<Operation, LedgerError> {
     let id: Vec<u8> = row.column("id")?;
     let state: String = row.column("state")?;
     Ok(Operation {

@@ -3,11 +3,11 @@
 //! What an operation is and how it is worked on is `operation.rs`. Ids begin with the time at which they were made, so their
 //! order is the operations'.
 
-use crate::operation::{OperationState, bytes};
-use crate::row::{Columns, unreadable};
+use crate::operation::{COLUMNS, Operation, OperationState, bytes, operation_of};
+use crate::row::{Columns, at, unreadable};
 use crate::{Ledger, LedgerError};
 use jiff::Timestamp;
-use mysql_async::{Row, Value, params};
+use mysql_async::{Params, Row, Value, params};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -52,16 +52,28 @@ pub struct OperationFilter {
     pub kind: Option<String>,
     /// Only in one of these states; none named: in any.
     pub states: Vec<OperationState>,
+    /// Only those that were asked for from then on.
+    pub from: Option<Timestamp>,
+    /// Only those that were asked for before then.
+    pub to: Option<Timestamp>,
     /// Only those before this one (the list is newest first): the cursor.
     pub before: Option<Uuid>,
     /// How many at most.
     pub limit: u32,
 }
 
-impl Ledger {
-    /// Operations, the newest first.
-    pub async fn operations_by(&self, filter: &OperationFilter) -> Result<Vec<OperationBrief>, LedgerError> {
-        let states: Vec<String> = filter
+impl OperationFilter {
+    /// The newest of a kind.
+    pub fn newest(kind: &str, limit: u32) -> Self {
+        Self {
+            kind: Some(kind.to_owned()),
+            limit,
+            ..Self::default()
+        }
+    }
+
+    fn wanted(&self) -> String {
+        let states: Vec<String> = self
             .states
             .iter()
             .map(|state| format!("'{}'", state.as_str()))
@@ -71,22 +83,42 @@ impl Ledger {
         } else {
             format!("state IN ({})", states.join(", "))
         };
-        let query = &format!(
-            "SELECT id, kind, state, error_text, requested_by, created_at, updated_at, finished_at FROM operation \
-             WHERE {in_state} AND (:kind IS NULL OR kind = :kind) AND (:before IS NULL OR id < :before) \
+        format!(
+            "WHERE {in_state} AND (:kind IS NULL OR kind = :kind) AND (:before IS NULL OR id < :before) \
+             AND (:from IS NULL OR created_at >= :from) AND (:to IS NULL OR created_at < :to) \
              ORDER BY id DESC LIMIT :limit"
+        )
+    }
+
+    fn params(&self) -> Params {
+        params! {
+            "kind" => self.kind.as_deref(), "before" => self.before.map_or(Value::NULL, bytes),
+            "from" => self.from.map_or(Value::NULL, at), "to" => self.to.map_or(Value::NULL, at),
+            "limit" => self.limit,
+        }
+    }
+}
+
+impl Ledger {
+    /// Operations, the newest first.
+    pub async fn operations_by(&self, filter: &OperationFilter) -> Result<Vec<OperationBrief>, LedgerError> {
+        let query = &format!(
+            "SELECT id, kind, state, error_text, requested_by, created_at, updated_at, finished_at FROM operation {}",
+            filter.wanted()
         );
         self.read("list operations of any kind", |mut reader| async move {
-            let rows: Vec<Row> = reader
-                .rows(
-                    query,
-                    params! {
-                        "kind" => filter.kind.as_deref(), "before" => filter.before.map_or(Value::NULL, bytes),
-                        "limit" => filter.limit,
-                    },
-                )
-                .await?;
+            let rows: Vec<Row> = reader.rows(query, filter.params()).await?;
             rows.into_iter().map(brief_of).collect()
+        })
+        .await
+    }
+
+    /// Operations, the newest first, with their arguments and results, which may be megabytes long.
+    pub async fn operations(&self, filter: &OperationFilter) -> Result<Vec<Operation>, LedgerError> {
+        let query = &format!("SELECT {COLUMNS} FROM operation {}", filter.wanted());
+        self.read("list operations", |mut reader| async move {
+            let rows: Vec<Row> = reader.rows(query, filter.params()).await?;
+            rows.into_iter().map(operation_of).collect()
         })
         .await
     }

@@ -28,6 +28,12 @@ pub(crate) struct AlertQuery {
     kind: Option<String>,
     /// Only those whose trouble lasts (`true`), or is over (`false`).
     open: Option<bool>,
+    /// Only those that were written down from then on.
+    #[param(example = "2026-11-22T00:00:00Z")]
+    from: Option<Timestamp>,
+    /// Only those that were written down before then.
+    #[param(example = "2026-11-23T00:00:00Z")]
+    to: Option<Timestamp>,
 }
 
 /// Alerts, the newest first.
@@ -80,7 +86,7 @@ pub(crate) async fn list(
     State(services): State<Arc<Services>>,
     QueryFields(query): QueryFields,
 ) -> Result<Answer<AlertList>, Problem> {
-    query.only(&["kind", "open", "cursor", "limit"])?;
+    query.only(&["kind", "open", "from", "to", "cursor", "limit"])?;
     let page = Page::read(&query)?;
     let open = match query.value("open") {
         Some(_) => Some(query.switch("open")?),
@@ -89,6 +95,8 @@ pub(crate) async fn list(
     let filter = AlertFilter {
         kind: query.text("kind")?.map(kind).transpose()?,
         open,
+        from: query.instant("from")?,
+        to: query.instant("to")?,
         before: query.number("cursor", 1..=u64::MAX)?,
         limit: page.rows_to_read(),
     };

@@ -3,6 +3,7 @@
 //! What is done within some seconds is answered with its result; anything else with 202 and the address under which
 //! `GET /operations/{id}` tells how far it is. A job that was put on record is never lost by what happens after.
 
+use crate::operating::operations_list;
 use crate::operating::purge::PurgeWish;
 use crate::seeding::seeder::seeder;
 use crate::services::{Done, Services};
@@ -10,6 +11,7 @@ use crate::switching::restart;
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
 use crate::web::fields::Fields;
+use crate::web::page::Page;
 use crate::web::problem::{Kind, Problem};
 use axum::extract::{Path, State};
 use granary_ledger::{Operation, OperationState};
@@ -264,21 +266,41 @@ pub(crate) async fn status(
     }))
 }
 
-/// How many.
+/// Which of the operations of a kind.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "what `list` reads, for the document")]
 pub(crate) struct NewestQuery {
+    /// Only in this state.
+    #[param(inline)]
+    state: Option<ShownState>,
+    /// Only those that were asked for from then on.
+    #[param(example = "2026-11-22T00:00:00Z")]
+    from: Option<Timestamp>,
+    /// Only those that were asked for before then.
+    #[param(example = "2026-11-23T00:00:00Z")]
+    to: Option<Timestamp>,
     /// How many at most.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u32>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
 }
 
-/// The newest operations of a kind, up to the `limit` that is asked for.
-pub(crate) async fn list(services: &Services, query: &Fields, kind: &str) -> Result<Vec<Operation>, Problem> {
-    query.only(&["limit"])?;
-    let limit = query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT);
-    Ok(services.ledger().await?.operations(kind, limit).await?)
+/// The newest operations of a kind, up to the `limit` that is asked for, and the cursor of the next page.
+pub(crate) async fn list(
+    services: &Services,
+    query: &Fields,
+    kind: &str,
+) -> Result<(Vec<Operation>, Option<String>), Problem> {
+    query.only(&["state", "from", "to", "limit", "cursor"])?;
+    let page = Page::of(query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT));
+    let filter = operations_list::filter(query, Some(kind.to_owned()), page)?;
+    let mut operations = services.ledger().await?.operations(&filter).await?;
+    let next = page
+        .cut(&mut operations)
+        .map(|last| operations_list::cursor_of(last.id));
+    Ok((operations, next))
 }
 
 impl From<OperationState> for ShownState {

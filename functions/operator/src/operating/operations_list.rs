@@ -30,6 +30,12 @@ pub(crate) struct OperationQuery {
     /// Only in this state.
     #[param(inline)]
     state: Option<ShownState>,
+    /// Only those that were asked for from then on.
+    #[param(example = "2026-11-22T00:00:00Z")]
+    from: Option<Timestamp>,
+    /// Only those that were asked for before then.
+    #[param(example = "2026-11-23T00:00:00Z")]
+    to: Option<Timestamp>,
 }
 
 /// Long jobs, the newest first.
@@ -78,21 +84,33 @@ pub(crate) async fn list(
     State(services): State<Arc<Services>>,
     QueryFields(query): QueryFields,
 ) -> Result<Answer<OperationList>, Problem> {
-    query.only(&["kind", "state", "cursor", "limit"])?;
+    query.only(&["kind", "state", "from", "to", "cursor", "limit"])?;
     let page = Page::read(&query)?;
-    let filter = OperationFilter {
-        kind: query.text("kind")?.map(kind).transpose()?,
-        states: state(&query)?.into_iter().collect(),
-        before: query.parsed("cursor")?,
-        limit: page.rows_to_read(),
-    };
+    let filter = filter(&query, query.text("kind")?.map(kind).transpose()?, page)?;
     let mut operations = services.ledger().await?.operations_by(&filter).await?;
-    let next = page.cut(&mut operations).map(|last| last.id.simple().to_string());
+    let next = page.cut(&mut operations).map(|last| cursor_of(last.id));
     Ok(Answer::ok(OperationList {
         operations: operations.iter().map(shown).collect(),
         count: operations.len(),
         next_cursor: next,
     }))
+}
+
+/// Which operations a query means, of a kind or of any.
+pub(crate) fn filter(query: &Fields, kind: Option<String>, page: Page) -> Result<OperationFilter, Problem> {
+    Ok(OperationFilter {
+        kind,
+        states: state(query)?.into_iter().collect(),
+        from: query.instant("from")?,
+        to: query.instant("to")?,
+        before: query.parsed("cursor")?,
+        limit: page.rows_to_read(),
+    })
+}
+
+/// The cursor behind an operation.
+pub(crate) fn cursor_of(last: Uuid) -> String {
+    last.simple().to_string()
 }
 
 /// What a list shows of an operation.

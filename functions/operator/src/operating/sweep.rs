@@ -41,9 +41,14 @@ pub(crate) struct SweepBody {
 
 /// The newest sweeps.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct SweepList {
     /// The newest first.
     sweeps: Vec<SweepLine>,
+    /// How many these are.
+    count: usize,
+    /// The `cursor` of the next page; `null`: there are no more.
+    next_cursor: Option<String>,
 }
 
 /// A sweep with its counts; `GET /operations/{id}` has the keys.
@@ -81,9 +86,11 @@ pub(crate) async fn list(
     State(services): State<Arc<Services>>,
     QueryFields(query): QueryFields,
 ) -> Result<Answer<SweepList>, Problem> {
-    let sweeps = operations::list(&services, &query, Job::SWEEP).await?;
+    let (sweeps, next_cursor) = operations::list(&services, &query, Job::SWEEP).await?;
     Ok(Answer::ok(SweepList {
         sweeps: sweeps.iter().map(SweepLine::from).collect(),
+        count: sweeps.len(),
+        next_cursor,
     }))
 }
 

@@ -46,9 +46,14 @@ pub(crate) struct VerifyBody {
 
 /// The newest verifications.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct VerifyList {
     /// The newest first.
     verifications: Vec<VerifyLine>,
+    /// How many these are.
+    count: usize,
+    /// The `cursor` of the next page; `null`: there are no more.
+    next_cursor: Option<String>,
 }
 
 /// A verification without its findings, which may be many; `GET /operations/{id}` has them.
@@ -90,9 +95,11 @@ pub(crate) async fn list(
     State(services): State<Arc<Services>>,
     QueryFields(query): QueryFields,
 ) -> Result<Answer<VerifyList>, Problem> {
-    let verifications = operations::list(&services, &query, Job::VERIFY).await?;
+    let (verifications, next_cursor) = operations::list(&services, &query, Job::VERIFY).await?;
     Ok(Answer::ok(VerifyList {
         verifications: verifications.iter().map(VerifyLine::from).collect(),
+        count: verifications.len(),
+        next_cursor,
     }))
 }
 

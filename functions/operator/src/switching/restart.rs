@@ -18,7 +18,9 @@ use crate::web::fields::BodyFields;
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
-use granary_ledger::{CONSUMERS_RESTART, Fenced, Ledger, NewOperation, Operation, OperationSlice};
+use granary_ledger::{
+    CONSUMERS_RESTART, Fenced, Ledger, NewOperation, Operation, OperationFilter, OperationSlice,
+};
 use granary_switchboard::{Standing, Switch, SwitchError};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -284,7 +286,9 @@ pub(crate) async fn give_back(services: &Services, taken: &[OperationSlice]) {
 }
 
 async fn unfinished(ledger: &Ledger) -> Result<Vec<Operation>, Problem> {
-    let mut restarts = ledger.operations(CONSUMERS_RESTART, UNDER_WAY_MAX).await?;
+    let mut restarts = ledger
+        .operations(&OperationFilter::newest(CONSUMERS_RESTART, UNDER_WAY_MAX))
+        .await?;
     restarts.retain(|restart| !restart.state.is_over());
     Ok(restarts)
 }

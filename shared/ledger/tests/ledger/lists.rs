@@ -2,6 +2,7 @@
 
 use crate::stage::{Stage, failure};
 use granary_ledger::{AlertFilter, NewOperation, OperationFilter, OperationState};
+use jiff::SignedDuration;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -77,6 +78,15 @@ async fn alerts_come_newest_first_page_by_page_and_by_kind() {
         ..alerts(10)
     };
     assert_eq!(subjects(odd).await, ["3", "1"]);
+    let now = stage.ledger.now().await.unwrap();
+    let hours = SignedDuration::from_hours;
+    let lately = |from, to| AlertFilter {
+        from: Some(now + from),
+        to: Some(now + to),
+        ..alerts(10)
+    };
+    assert!(subjects(lately(hours(1), hours(2))).await.is_empty());
+    assert_eq!(subjects(lately(hours(-1), hours(1))).await.len(), 4);
 }
 
 #[tokio::test]
@@ -121,9 +131,21 @@ async fn operations_of_any_kind_are_listed_by_state_and_page_by_page() {
     let verifications = OperationFilter {
         kind: Some("verify".into()),
         before: Some(ids[2]),
-        ..all
+        ..all.clone()
     };
     assert_eq!(found(verifications).await, [ids[0]]);
+    let now = stage.ledger.now().await.unwrap();
+    let later = OperationFilter {
+        from: Some(now + SignedDuration::from_hours(1)),
+        ..all.clone()
+    };
+    assert!(found(later).await.is_empty());
+    let earlier = OperationFilter {
+        from: Some(now - SignedDuration::from_hours(1)),
+        to: Some(now + SignedDuration::from_hours(1)),
+        ..all
+    };
+    assert_eq!(found(earlier).await.len(), 3);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Operations: worked on in slices by one at a time, and given up after enough failures.
 
 use crate::stage::{LEASE, Stage};
-use granary_ledger::{Fenced, NewOperation, OperationState};
+use granary_ledger::{Fenced, NewOperation, OperationFilter, OperationState};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -178,8 +178,19 @@ async fn progress_forgives_earlier_failures() {
 async fn operations_of_a_kind_are_listed_newest_first() {
     let stage = Stage::new().await;
     let (first, second) = (an_operation(&stage).await, an_operation(&stage).await);
-    let listed = stage.ledger.operations("verify", 10).await.unwrap();
+    let listed = stage
+        .ledger
+        .operations(&OperationFilter::newest("verify", 10))
+        .await
+        .unwrap();
     let ids: Vec<_> = listed.iter().map(|operation| operation.id).collect();
     assert_eq!(ids, [second, first]);
-    assert!(stage.ledger.operations("seed", 10).await.unwrap().is_empty());
+    assert!(
+        stage
+            .ledger
+            .operations(&OperationFilter::newest("seed", 10))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -165,6 +165,8 @@ async fn desk(asking: &mut Asking<'_>, ledger: &Ledger) {
     let alerts = AlertFilter {
         kind: Some("parked".into()),
         open: Some(true),
+        from: Some(SYNTHETIC.range().from()),
+        to: Some(SYNTHETIC.range().to()),
         before: Some(1_000),
         limit: 50,
     };
@@ -174,6 +176,8 @@ async fn desk(asking: &mut Asking<'_>, ledger: &Ledger) {
         kind: Some("verify".into()),
         states: vec![OperationState::Waiting],
         before: Some(uuid::Uuid::from_bytes(*b"granaryoperation")),
+        from: Some(SYNTHETIC.range().from()),
+        to: Some(SYNTHETIC.range().to()),
         limit: 50,
     };
     ask!(asking, ledger.operations_by(&operations));
@@ -197,7 +201,7 @@ async fn people(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.first_page("verify"));
     desk(asking, ledger).await;
     ask!(asking, ledger.unpublished_alerts(100));
-    ask!(asking, ledger.operations("verify", 20));
+    ask!(asking, ledger.operations(&OperationFilter::newest("verify", 20)));
     ask!(
         asking,
         ledger.operation(uuid::Uuid::from_bytes(*b"granaryoperation"))
