@@ -86,7 +86,7 @@ async fn alerts_come_newest_first_page_by_page_and_by_kind() {
         ..alerts(10)
     };
     assert!(subjects(lately(hours(1), hours(2))).await.is_empty());
-    assert_eq!(subjects(lately(hours(-1), hours(1))).await.len(), 4);
+    assert_eq!(subjects(lately(hours(-1), hours(1))).await.len(), 5);
 }
 
 #[tokio::test]
