@@ -68,8 +68,13 @@ async fn ledger(stage: &Stage) -> BTreeMap<String, String> {
         .await;
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     for (table, column) in columns {
-        let query = format!("SELECT COALESCE(CONVERT(`{column}` USING utf8mb4), '') FROM `{table}`");
-        let values: Vec<String> = stage.rows(&query).await;
+        // As bytes: a checksum is no text, whatever the server makes of it.
+        let query = format!("SELECT COALESCE(CAST(`{column}` AS BINARY), '') FROM `{table}`");
+        let values: Vec<Vec<u8>> = stage.rows(&query).await;
+        let values: Vec<_> = values
+            .iter()
+            .map(|value| String::from_utf8_lossy(value))
+            .collect();
         texts
             .entry(table)
             .or_default()
