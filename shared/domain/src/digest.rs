@@ -1,8 +1,8 @@
 //! A digest of a multiset of ids that doesn't depend on their order.
 //!
 //! The first 128 bits of each id's SHA-1 are read as two 64-bit numbers and each half is summed, wrapping. SHA-1 because
-//! the database can compute the same (`SHA1()`, and several times faster than `MD5()`), so a window of the ledger is
-//! digested where it lies; sums, not XOR, so that an id
+//! the database has it as well (`SHA1()`, and computes it several times faster than `MD5()`): it keeps both halves with
+//! each id, so a window of the ledger is digested where it lies; sums, not XOR, so that an id
 //! that is there twice doesn't vanish. It guards against loss and faults, not against an adversary who
 //! chooses ids.
 

@@ -10,9 +10,6 @@ use granary_domain::{Cut, CutBy, Hour, IdDigest, MessageId, Part, TimeRange};
 use mysql_async::{Params, Row, params};
 use std::collections::HashMap;
 
-/// The upper half of an id's hash.
-const UPPER_HASH: &str = "CAST(CONV(SUBSTR(SHA1(m.message_id), 1, 16), 16, 10) AS UNSIGNED)";
-
 /// The digests of a piece's ids, by standing.
 pub type Digests = HashMap<Standing, IdDigest>;
 
@@ -34,7 +31,7 @@ impl Ledger {
     /// The digest of a part's message ids, by standing.
     pub async fn digests_of_part(&self, part: &Part) -> Result<Digests, LedgerError> {
         let query = &format!(
-            "SELECT SQL_BIG_RESULT {STANDING} AS standing, {DIGEST} FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
+            "SELECT {STANDING} AS standing, {DIGEST} FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
              WHERE {} GROUP BY standing",
             is_in(part)
         );
@@ -114,7 +111,7 @@ fn times_of(part: &Part) -> Params {
 fn is_in(part: &Part) -> String {
     let times = "m.event_time >= :from AND m.event_time < :to";
     match part.hashes() {
-        Some((first, last)) => format!("{times} AND {UPPER_HASH} BETWEEN {first} AND {last}"),
+        Some((first, last)) => format!("{times} AND m.hash_high BETWEEN {first} AND {last}"),
         None => times.to_owned(),
     }
 }
@@ -129,7 +126,7 @@ fn piece_of(cut: &Cut) -> String {
         }
         CutBy::Hash { width } => {
             let first = part.hashes().map_or(0, |(first, _)| first);
-            format!("({UPPER_HASH} - {first}) DIV {width}")
+            format!("(m.hash_high - {first}) DIV {width}")
         }
     }
 }

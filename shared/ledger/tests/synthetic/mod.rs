@@ -105,8 +105,8 @@ impl Synthetic {
             "UPDATE message SET outcome = NULL WHERE batch_id >= {} AND outcome IS NOT NULL",
             self.first_open()
         );
-        let indices = "ALTER TABLE message ADD INDEX message_batch (batch_id, outcome), \
-                       ADD INDEX message_event_time (event_time, batch_id, outcome)";
+        let indices = "ALTER TABLE message ADD INDEX message_batch (batch_id, outcome, hash_high, hash_low), \
+                       ADD INDEX message_event_time (event_time, batch_id, outcome, hash_high, hash_low)";
         sql(conn, indices).await;
         sql(conn, &open).await;
         sql(
