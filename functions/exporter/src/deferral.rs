@@ -33,14 +33,7 @@ impl DeferralDelay {
             let until = Instant::now() + (*rest).min(BACKOFF.ceiling);
             *self.rests_until() = Some(until);
         }
-        // A proxy's page (404 "default backend", a maintenance page with 200) is an outage of what stands behind it, and
-        // no message's fault. A wrong address looks the same: it waits as well, and after half an hour people are told.
-        let cause = if matches!(error, SourceError::NotElasticsearch { .. }) {
-            Cause::SourceUnavailable
-        } else {
-            error.cause()
-        };
-        Failure::new(cause, error)
+        Failure::new(error.cause(), error)
     }
 
     /// The delay of a batch that was deferred so often in a row before, `random` being in `0.0..1.0`.
@@ -105,22 +98,6 @@ mod tests {
         );
         delay.source_failure(&throttled(Duration::from_secs(86_400)));
         assert!(delay.of(Cause::SourceUnavailable, 5, 1.0) <= TEN_MINUTES);
-    }
-
-    #[test]
-    fn h7_the_page_of_a_proxy_is_the_platforms_fault_and_a_refusal_is_not() {
-        let delay = DeferralDelay::default();
-        let operation = "read documents";
-        for status in [200, 404] {
-            let page = SourceError::NotElasticsearch { operation, status };
-            assert_eq!(delay.source_failure(&page).cause, Cause::SourceUnavailable);
-        }
-        let refusal = SourceError::Refused {
-            operation,
-            status: 400,
-            reason: "parsing_exception".into(),
-        };
-        assert_eq!(delay.source_failure(&refusal).cause, Cause::SourceRefused);
     }
 
     #[test]

@@ -108,12 +108,17 @@ pub enum SourceError {
 
 impl SourceError {
     /// Whether the platform is at fault: the same request may succeed later, and the attempt doesn't count.
+    ///
+    /// A proxy's page (404 "default backend", a maintenance page with 200) is an outage of what stands behind it. A wrong
+    /// address looks the same: what waits for it is told after half an hour.
     pub fn is_platforms(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::BrokeOff { .. } | Self::PitLost => true,
+            Self::Unavailable { .. }
+            | Self::BrokeOff { .. }
+            | Self::PitLost
+            | Self::NotElasticsearch { .. } => true,
             Self::TooLarge { .. }
             | Self::Refused { .. }
-            | Self::NotElasticsearch { .. }
             | Self::Malformed { .. }
             | Self::NotJson { .. }
             | Self::Misconfigured { .. } => false,
@@ -369,6 +374,11 @@ mod tests {
                 .iter()
                 .all(|status| answer(*status, json!("busy")).is_platforms())
         );
+        let operation = "read documents";
+        for status in [200, 404] {
+            let page = SourceError::NotElasticsearch { operation, status };
+            assert_eq!(page.cause(), Cause::SourceUnavailable);
+        }
         assert!(
             !answer(
                 400,

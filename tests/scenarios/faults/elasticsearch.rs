@@ -239,6 +239,36 @@ async fn h7_trouble_that_lasts_defers_and_costs_no_attempt_whatever_it_is() {
     stage.finish().await;
 }
 
+/// H7, where ids are read: a proxy's page is no refusal, neither of a window nor of the search for the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h7_the_page_of_a_proxy_makes_the_harvest_wait_and_fails_no_tick() {
+    let (stage, proxy) = behind_a_proxy("pages-of-a-proxy").await;
+    let messages = indexed(&stage).await;
+    let migration = stage.backfill(FROM, TO).await;
+    let waits = async |windows| -> Vec<(String, u64)> {
+        let waits =
+            format!("SELECT DISTINCT cause, deferrals FROM harvest_deferral WHERE window_id {windows}");
+        stage.rows(&waits).await
+    };
+    let twice = [("source_unavailable".to_owned(), 2)];
+    for page in pages_of_a_proxy() {
+        proxy.inject(page, FOR_EVER, |_| true);
+        assert_eq!(stage.harvest().await["windows_unfinished"], 0);
+        proxy.restore();
+    }
+    assert_eq!(waits("= 0").await, twice);
+    open_window(&stage, migration).await;
+    for page in pages_of_a_proxy() {
+        proxy.inject(page, FOR_EVER, |_| true);
+        assert_eq!(stage.harvest().await["windows_unfinished"], 1);
+        proxy.restore();
+        stage.let_delays_end().await;
+    }
+    assert_eq!(waits("> 0").await, twice);
+    assert_recovered(&stage, &messages).await;
+    stage.finish().await;
+}
+
 /// When requests of a kind came.
 fn moments(proxy: &HttpProxy, applies: fn(&Asked) -> bool) -> Vec<Instant> {
     let asked = proxy.asked();
