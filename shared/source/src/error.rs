@@ -379,13 +379,12 @@ mod tests {
             let page = SourceError::NotElasticsearch { operation, status };
             assert_eq!(page.cause(), Cause::SourceUnavailable);
         }
-        assert!(
-            !answer(
-                400,
-                json!({"type": "parsing_exception", "reason": "unknown query"})
-            )
-            .is_platforms()
+        let refusal = answer(
+            400,
+            json!({"type": "parsing_exception", "reason": "unknown query"}),
         );
+        assert!(!refusal.is_platforms());
+        assert_eq!(refusal.cause(), Cause::SourceRefused);
     }
 
     #[test]
