@@ -21,6 +21,7 @@ use granary_verify::Verdict;
 use serde_json::json;
 use stage::{Document, Proxy, Stage};
 use std::time::Duration;
+use tokio::time::{Instant, interval_at};
 
 const FROM: &str = "2026-03-01T10:00:00Z";
 const TO: &str = "2026-03-01T11:00:00Z";
@@ -54,6 +55,35 @@ async fn h1_a_million_messages_of_one_millisecond_are_archived_once_each() {
     assert_eq!(exported, u64::from(MILLION));
     let report = stage.verify(FROM, TO).await;
     assert_eq!(report.verdict, Verdict::Complete, "{:?}", report.account.findings);
+    stage.finish().await;
+}
+
+/// Q3: nothing is hurried. The worker dies just after a tick, which comes once a minute, and the queue hides the message
+/// for its 18 minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn q3_a_batch_whose_worker_died_before_its_claim_is_exported_within_three_minutes() {
+    let stage = Stage::new("hidden-for-real").await;
+    let messages = Document::many(10, 10..11);
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, TO).await;
+    stage.reap().await;
+    stage.harvest().await;
+    let dying = stage.another("exporter", &[(granary_steps::VARIABLE, "claim_batch:before")]);
+    assert_eq!(stage.export_all_by(&dying).await.errors.len(), 1);
+    let killed = Instant::now();
+    let mut clock = interval_at(killed + Duration::from_secs(59), Duration::from_secs(60));
+    while stage.export_all().await.acknowledged == 0 {
+        clock.tick().await;
+        stage.reap().await;
+        assert!(
+            killed.elapsed() < Duration::from_secs(180),
+            "{:?}",
+            killed.elapsed()
+        );
+    }
+    println!("exported {:?} after its worker was killed", killed.elapsed());
+    stage.run_until_quiet().await;
+    stage.assert_archived(&messages, FROM, TO).await;
     stage.finish().await;
 }
 

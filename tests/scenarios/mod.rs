@@ -16,6 +16,7 @@ mod outage;
 mod deferral;
 mod a_killed_worker;
 mod reaping;
+mod hidden;
 mod faithful;
 mod quarantine;
 mod careful;

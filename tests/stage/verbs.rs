@@ -104,6 +104,19 @@ impl Stage {
         self.sql("UPDATE harvest_window SET not_before = NULL").await;
     }
 
+    /// Lets time pass for what was sent and for what the reaper saw of the queues: `2 MINUTE`.
+    pub(crate) async fn let_the_queues_idle(&self, interval: &str) {
+        let sent = "enqueued_at IS NOT NULL AND status = 'pending'";
+        self.sql(&format!(
+            "UPDATE batch SET enqueued_at = enqueued_at - INTERVAL {interval} WHERE {sent}"
+        ))
+        .await;
+        self.sql(&format!(
+            "UPDATE control SET changed_at = changed_at - INTERVAL {interval} WHERE name LIKE 'idle.%'"
+        ))
+        .await;
+    }
+
     /// Lets every lease be over, whoever holds it.
     pub(crate) async fn let_leases_end(&self) {
         let past = "lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND";

@@ -40,7 +40,7 @@ pub(crate) struct Tick {
     pub(crate) tuning: Tuning,
     /// Pending batches that were sent for the first time, or after they became pending again.
     pub(crate) sent: u64,
-    /// Pending batches whose message got lost, sent again.
+    /// Pending batches whose message is lost or hidden, resent.
     pub(crate) resent: u64,
     /// Batches whose messages went with a purge of their queue, put back to unsent.
     pub(crate) put_back: u64,

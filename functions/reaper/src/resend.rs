@@ -1,13 +1,19 @@
-//! Sending again what was sent and got lost.
+//! Resending batches whose messages are lost or hidden.
 //!
-//! A batch that was sent and not claimed for long is either still waiting in the queue, behind a backlog, or its
-//! message is gone (purged, expired, swallowed). Sending all of them again every tick would multiply the backlog; sending
-//! none would lose a batch for ever. So each queue is asked: only where it holds clearly fewer messages than the ledger
-//! believes are its old batches sent again. Each for itself, since a backlog in one would hide that the other was emptied.
-//! What is older than the queues' retention is sent whatever they say.
+//! A batch that was sent and not claimed for long waits in the queue behind a backlog, or its message is lost (purged,
+//! expired, swallowed), or the queue hides it: its worker died between delivery and claim. Resending all of them every tick
+//! would multiply the backlog; resending none would lose a batch for ever. So each queue is asked for itself, since a backlog
+//! in one doesn't show that the other was emptied:
+//!
+//! - Lost: where a queue holds clearly fewer messages than the ledger believes, its old batches are resent. What is older
+//!   than the queues' retention is resent in any case.
+//! - Hidden: where a queue has shown no visible message for two minutes, the oldest batches are resent, at most as many as
+//!   it hides beyond the batches in progress. A second message is harmless: its claim is lost.
+//!
+//! When a queue or the ledger doesn't answer, nothing is resent; the next tick asks again.
 
 use crate::reap::Reaper;
-use granary_handoff::{Lane, send};
+use granary_handoff::{Lane, QueueDepth, send};
 use granary_ledger::Unsent;
 use std::time::Duration;
 
@@ -17,38 +23,71 @@ const BATCHES_PER_QUEUE_MAX: u32 = 1_000;
 const DIFFERENCE_MIN: u64 = 1;
 
 impl Reaper {
-    /// Sends again what is lost. Says how many.
+    /// Resends what is lost or hidden. Says how many.
     pub(crate) async fn resend_lost(&self) -> anyhow::Result<u64> {
-        let mut lost = self.ledger.surely_lost(BATCHES_PER_QUEUE_MAX).await?;
-        if lost.is_empty() {
-            for lane in Lane::ALL {
-                lost.extend(self.lost_from(lane).await?);
-            }
+        let lost = self.ledger.surely_lost(BATCHES_PER_QUEUE_MAX).await?;
+        if !lost.is_empty() {
+            return self.resend(&lost, "their messages are lost").await;
         }
-        if lost.is_empty() {
+        let mut resent = 0;
+        for lane in Lane::ALL {
+            resent += self.resend_to(lane).await?;
+        }
+        Ok(resent)
+    }
+
+    /// Resends batches of one queue. It is observed even where nothing waits in it by the ledger's account, so that two
+    /// idle minutes may be over when something does; then its silence is no error.
+    async fn resend_to(&self, lane: Lane) -> anyhow::Result<u64> {
+        let believed = self.ledger.believed_in(lane.into()).await?;
+        let depth = match self.handoff.depth_of(lane).await {
+            Ok(depth) => depth,
+            Err(error) if believed == 0 => {
+                tracing::debug!(%error, "an idle queue is not observed");
+                return Ok(0);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.ledger.observe_queue(lane.into(), depth.visible).await?;
+        if believed == 0 {
             return Ok(0);
         }
-        let sent = send(&self.ledger, &self.handoff, &lost).await?;
-        tracing::warn!(batches = sent, "sent again: their messages got lost");
-        Ok(sent)
+        if clearly_fewer(depth.held(), believed) {
+            let lost = self
+                .ledger
+                .perhaps_lost(lane.into(), RESEND_AFTER, BATCHES_PER_QUEUE_MAX)
+                .await?;
+            if !lost.is_empty() {
+                return self.resend(&lost, "their messages are lost").await;
+            }
+        }
+        let hidden = self.hidden_in(lane, depth).await?;
+        self.resend(&hidden, "the queue hides their messages").await
     }
 
-    /// Old batches of one queue, if it lacks messages.
-    async fn lost_from(&self, lane: Lane) -> anyhow::Result<Vec<Unsent>> {
-        let candidates = self
-            .ledger
-            .perhaps_lost(lane.into(), RESEND_AFTER, BATCHES_PER_QUEUE_MAX)
-            .await?;
-        if candidates.is_empty() || !self.lacks_messages(lane).await? {
+    /// The oldest batches of an idle queue, as many as it hides beyond those in progress.
+    async fn hidden_in(&self, lane: Lane, depth: QueueDepth) -> anyhow::Result<Vec<Unsent>> {
+        if depth.visible > 0 || depth.in_flight == 0 {
             return Ok(Vec::new());
         }
-        Ok(candidates)
+        let in_progress = self.ledger.in_progress_from(lane.into()).await?;
+        let hidden = depth.in_flight.saturating_sub(in_progress);
+        let most = u32::try_from(hidden)
+            .unwrap_or(u32::MAX)
+            .min(BATCHES_PER_QUEUE_MAX);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(self.ledger.perhaps_hidden(lane.into(), most).await?)
     }
 
-    async fn lacks_messages(&self, lane: Lane) -> anyhow::Result<bool> {
-        let believed = self.ledger.believed_in(lane.into()).await?;
-        let held = self.handoff.depth_of(lane).await?.held();
-        Ok(clearly_fewer(held, believed))
+    async fn resend(&self, batches: &[Unsent], why: &'static str) -> anyhow::Result<u64> {
+        if batches.is_empty() {
+            return Ok(0);
+        }
+        let sent = send(&self.ledger, &self.handoff, batches).await?;
+        tracing::warn!(batches = sent, why, "batches resent");
+        Ok(sent)
     }
 }
 

@@ -94,7 +94,7 @@ impl Ledger {
             .exec_drop(
                 "UPDATE batch b JOIN migration m ON m.id = b.migration_id \
                  SET b.status = 'in_progress', b.attempts = b.attempts + 1, b.fence = b.fence + 1, \
-                 b.holder = :worker, b.claimed_at = UTC_TIMESTAMP(6), \
+                 b.sends = 0, b.holder = :worker, b.claimed_at = UTC_TIMESTAMP(6), \
                  b.lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND \
                  WHERE b.id = :id AND b.status = 'pending' AND (m.state <> 'cancelled' OR b.settled_at IS NOT NULL) AND m.paused_at IS NULL \
                  AND (b.not_before IS NULL OR b.not_before <= UTC_TIMESTAMP(6)) \

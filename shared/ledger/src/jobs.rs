@@ -80,7 +80,7 @@ pub struct BatchRow {
     pub not_before: Option<Timestamp>,
     /// When it was sent; `None`: it is to be sent, where it is pending.
     pub enqueued_at: Option<Timestamp>,
-    /// How often it was sent.
+    /// How often it was sent since it was last claimed.
     pub sends: u32,
     /// How often in a row the platform broke it off.
     pub deferrals: u32,

@@ -22,6 +22,7 @@ mod record;
 mod account;
 mod plan;
 mod outbox;
+mod hidden;
 mod probe;
 mod purged_queue;
 mod claim;

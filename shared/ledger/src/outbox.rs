@@ -26,7 +26,7 @@ pub struct Unsent {
     pub priority: Priority,
     /// Its fence, as it was read: a later one says that it was claimed since.
     pub fence: Fence,
-    /// How often it was sent before, as it was read.
+    /// How often it was sent since it was last claimed, as it was read.
     pub sends: u32,
 }
 
@@ -34,17 +34,17 @@ pub struct Unsent {
 pub(crate) const SENDABLE: &str = "b.status = 'pending' AND (b.not_before IS NULL OR b.not_before <= UTC_TIMESTAMP(6)) \
      AND m.paused_at IS NULL AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'export.paused')";
 
-const COLUMNS: &str = "b.id, b.migration_id, b.priority, b.fence, b.sends";
+pub(crate) const BATCH_TO_SEND: &str = "b.id, b.migration_id, b.priority, b.fence, b.sends";
 
 /// Where SQS forgets a message at the latest.
 const QUEUE_RETENTION: Duration = Duration::from_secs(14 * 24 * 3_600);
-const RESEND_AFTER_MAX: Duration = Duration::from_secs(12 * 3_600);
+pub(crate) const RESEND_AFTER_MAX: Duration = Duration::from_secs(12 * 3_600);
 
 impl Ledger {
     /// Batches that are due and not sent, the most urgent first, then the oldest.
     pub async fn unsent(&self, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
         let query = &format!(
-            "SELECT {COLUMNS} FROM batch b JOIN migration m ON m.id = b.migration_id \
+            "SELECT {BATCH_TO_SEND} FROM batch b JOIN migration m ON m.id = b.migration_id \
              WHERE {SENDABLE} AND b.enqueued_at IS NULL ORDER BY b.priority DESC, b.id LIMIT {limit}"
         );
         self.batches_to_send(query, Params::Empty).await
@@ -107,7 +107,7 @@ impl Ledger {
     }
 
     /// Batches that were sent to this queue so long ago that their message may be lost: longer than `resend_after`,
-    /// doubled for each time it was sent before, at most 12 h.
+    /// doubled for each time it was sent since it was last claimed, at most 12 h.
     pub async fn perhaps_lost(
         &self,
         queue: QueueLane,
@@ -116,7 +116,7 @@ impl Ledger {
     ) -> Result<Vec<Unsent>, LedgerError> {
         let (least, below) = queue.priorities();
         let query = &format!(
-            "SELECT {COLUMNS} FROM batch b JOIN migration m ON m.id = b.migration_id \
+            "SELECT {BATCH_TO_SEND} FROM batch b JOIN migration m ON m.id = b.migration_id \
              WHERE {SENDABLE} AND b.priority >= :least AND b.priority < :below \
              AND b.enqueued_at < UTC_TIMESTAMP(6) - INTERVAL \
              LEAST(:most, :first * POW(2, LEAST(GREATEST(b.sends, 1) - 1, 30))) MICROSECOND \
@@ -134,7 +134,7 @@ impl Ledger {
     /// Batches whose message the queue has forgotten by now, whatever it counts.
     pub async fn surely_lost(&self, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
         let query = &format!(
-            "SELECT {COLUMNS} FROM batch b JOIN migration m ON m.id = b.migration_id \
+            "SELECT {BATCH_TO_SEND} FROM batch b JOIN migration m ON m.id = b.migration_id \
              WHERE {SENDABLE} AND b.enqueued_at < UTC_TIMESTAMP(6) - INTERVAL :retention MICROSECOND \
              ORDER BY b.enqueued_at LIMIT {limit}"
         );
@@ -142,7 +142,7 @@ impl Ledger {
             .await
     }
 
-    async fn batches_to_send(
+    pub(crate) async fn batches_to_send(
         &self,
         query: &str,
         params: impl Into<Params>,

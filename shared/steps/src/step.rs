@@ -37,6 +37,8 @@ macro_rules! for_each_step {
             MarkSent mark_sent "mark batches as sent",
             /// A batch waits to be sent again.
             MarkUnsent mark_unsent "mark a batch as unsent",
+            /// It is on record since when a queue has shown no visible message.
+            ObserveQueue observe_queue "observe a queue",
             /// A message that is returned as failed comes back soon.
             PostponeMessage postpone_message "postpone a message",
 

@@ -163,7 +163,7 @@ const QUEUE_LEDGER_PEOPLE: [(&str, &str); 11] = [
     ),
     (
         "Q3",
-        "purge while batches are out; pause longer than SQS retention; a message lost after it was sent; a backlog of 100,000 batches is not sent again every tick",
+        "purge while batches are out; pause longer than SQS retention; a message lost after it was sent; a message hidden by a worker that died before its claim; a backlog of 100,000 batches is not sent again every tick",
     ),
     ("Q4", "partial `SendMessageBatch` failures (`Failed[]`)"),
     (

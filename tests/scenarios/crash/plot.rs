@@ -83,6 +83,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
             ];
         }
         Step::MarkUnsent => exporter(Scene::TooEarly),
+        Step::ObserveQueue => reaper(Scene::HiddenMessage),
         Step::PostponeMessage => exporter(Scene::UnreadableMessage),
         Step::RaiseAlert => {
             return vec![exporter(Scene::UnreadableMessage), exporter(Scene::ForeignObject)];

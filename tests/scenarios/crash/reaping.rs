@@ -22,6 +22,15 @@ pub(super) async fn lost_message(stage: &Stage) -> Prepared {
     sent_in_vain(stage, "UTC_TIMESTAMP(6) - INTERVAL 1 HOUR").await
 }
 
+pub(super) async fn hidden_message(stage: &Stage) -> Prepared {
+    let prepared = exporting::handed_off(stage).await;
+    let received = stage.receive_all().await;
+    assert!(!received.is_empty(), "a batch was sent");
+    stage.reap().await;
+    stage.let_the_queues_idle("2 MINUTE").await;
+    prepared
+}
+
 pub(super) async fn dead_worker(stage: &Stage) -> Prepared {
     let prepared = exporting::handed_off(stage).await;
     let dying = stage.another("exporter", &[(granary_steps::VARIABLE, "claim_batch:after")]);

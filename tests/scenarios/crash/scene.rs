@@ -31,6 +31,8 @@ pub(super) enum Scene {
     Unsent,
     /// A batch was sent long ago, and its message is gone.
     LostMessage,
+    /// A worker received a batch's message and died before its claim, two minutes ago.
+    HiddenMessage,
     /// A batch waits in the queue.
     HandedOff,
     /// It isn't due yet.
@@ -245,6 +247,7 @@ impl Scene {
             Self::NoTimeLeft => exporting::no_time_left(stage).await,
             Self::Unsent => reaping::unsent(stage).await,
             Self::LostMessage => reaping::lost_message(stage).await,
+            Self::HiddenMessage => reaping::hidden_message(stage).await,
             Self::DeadWorker => reaping::dead_worker(stage).await,
             Self::FailedBatch => reaping::failed_batch(stage).await,
             Self::ParkedBatch => reaping::parked_batch(stage).await,

@@ -59,7 +59,7 @@ pub(crate) struct ShownBatch {
     /// The path under which it is told with its attempts.
     #[schema(examples("/migrate/batch/7"))]
     status_url: String,
-    /// How often it was sent to its queue.
+    /// How often it was sent to its queue since it was last claimed.
     sends: u32,
     /// Who holds it: a worker's request id.
     worker: Option<String>,

@@ -173,6 +173,59 @@ async fn q3_a_message_is_perhaps_lost_later_each_time_it_was_sent() {
     }
 }
 
+/// A batch that was deferred often is resent as soon as any other.
+#[tokio::test]
+async fn q3_a_claim_starts_the_count_of_sends_again() {
+    let stage = Stage::new().await;
+    let batch = stage.batch(&["m"]).await;
+    stage.mark_sent(&[batch]).await;
+    let claimed = stage.claim(batch, "shuts down").await;
+    stage.ledger.hand_back(&claimed, &failure()).await.unwrap();
+    stage.mark_sent(&[batch]).await;
+    assert_eq!(stage.database.row::<u32>("SELECT sends FROM batch").await, 1);
+}
+
+/// The queue is idle since the first observation in a row, and a gap between two observations starts it again.
+#[tokio::test]
+async fn q3_batches_are_hidden_only_after_two_minutes_of_observations_without_a_visible_message() {
+    let stage = Stage::new().await;
+    let batch = stage.batch(&["m"]).await;
+    sent_minutes_ago(&stage, 5, 1).await;
+    let (ledger, queue) = (&stage.ledger, QueueLane::Normal);
+    let hidden = async || numbers(&ledger.perhaps_hidden(queue, 10).await.unwrap());
+    let pass = async |minutes: u32, of: &str| {
+        let statement =
+            format!("UPDATE control SET {of} = {of} - INTERVAL {minutes} MINUTE WHERE name LIKE 'idle.%'");
+        stage.database.sql(&statement).await;
+    };
+    assert_eq!(hidden().await, [], "nobody has looked");
+    ledger.observe_queue(queue, 0).await.unwrap();
+    pass(1, "changed_at").await;
+    ledger.observe_queue(queue, 0).await.unwrap();
+    assert_eq!(hidden().await, [], "one minute");
+    pass(1, "changed_at").await;
+    assert_eq!(hidden().await, [batch]);
+    assert_eq!(
+        ledger
+            .perhaps_hidden(QueueLane::Priority, 10)
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+    sent_minutes_ago(&stage, 3, 2).await;
+    assert_eq!(hidden().await, [], "sent twice: after four minutes");
+    sent_minutes_ago(&stage, 5, 2).await;
+
+    pass(3, "setting").await;
+    ledger.observe_queue(queue, 0).await.unwrap();
+    assert_eq!(hidden().await, [], "nobody has looked for three minutes");
+    pass(2, "changed_at").await;
+    assert_eq!(hidden().await, [batch]);
+    ledger.observe_queue(queue, 1).await.unwrap();
+    assert_eq!(hidden().await, [], "a message is visible");
+}
+
 #[tokio::test]
 async fn q3_each_queue_has_its_own_lost_messages() {
     let stage = Stage::new().await;

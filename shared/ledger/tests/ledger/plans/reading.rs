@@ -63,6 +63,8 @@ async fn queues(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.unsent(100));
     for queue in QueueLane::ALL {
         ask!(asking, ledger.perhaps_lost(queue, HOUR, 100));
+        ask!(asking, ledger.perhaps_hidden(queue, 100));
+        ask!(asking, ledger.in_progress_from(queue));
     }
     ask!(asking, ledger.surely_lost(100));
     ask!(asking, ledger.believed_in(QueueLane::Normal));

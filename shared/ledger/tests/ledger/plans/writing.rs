@@ -126,6 +126,7 @@ async fn send(asking: &mut Asking<'_>, ledger: &Ledger) {
     let batches: Vec<BatchId> = unsent.iter().map(|unsent| unsent.batch_id).collect();
     ask!(asking, ledger.mark_sent(&unsent));
     ask!(asking, ledger.mark_unsent(batches[0]));
+    ask!(asking, ledger.observe_queue(QueueLane::Normal, 0));
     ask!(asking, ledger.put_back_batches(&batches));
     ask!(asking, ledger.note_purge(QueueLane::Priority, "test"));
     let note = ledger.noted_purges().await.unwrap()[0];
