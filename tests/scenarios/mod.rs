@@ -28,6 +28,7 @@ mod purging;
 mod invariants;
 mod tamper;
 mod repair;
+mod unreadable;
 mod forms;
 mod configuration;
 mod kills;

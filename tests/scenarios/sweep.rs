@@ -7,7 +7,7 @@ use granary_sweep::SweepArguments;
 use serde_json::{Value, json};
 
 /// All is old enough for the functions of a stage that is told so.
-const AT_ONCE: (&str, &str) = ("GRANARY_SWEEP_AGE_SECONDS", "0");
+pub(super) const AT_ONCE: (&str, &str) = ("GRANARY_SWEEP_AGE_SECONDS", "0");
 const FORM: (Format, Compression) = (Format::Ndjson, Compression::Zstd);
 
 fn hour(of_day: usize) -> Hour {
@@ -15,7 +15,7 @@ fn hour(of_day: usize) -> Hour {
 }
 
 /// The key of a generation of the only batch of an hour.
-async fn key_of(stage: &Stage, of_day: usize, generation: u32) -> ObjectKey {
+pub(super) async fn key_of(stage: &Stage, of_day: usize, generation: u32) -> ObjectKey {
     let query = format!("SELECT id FROM batch WHERE HOUR(hour_start) = {of_day}");
     let batch = BatchId(stage.row(&query).await);
     let layout = stage.bucket.archive.layout();
@@ -23,7 +23,7 @@ async fn key_of(stage: &Stage, of_day: usize, generation: u32) -> ObjectKey {
 }
 
 /// `POST /sweep`, as an operator asks for it; its answer's operation.
-async fn post_sweep(stage: &Stage, body: Value) -> Value {
+pub(super) async fn post_sweep(stage: &Stage, body: Value) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../events/operator.sweep.json")).unwrap();
     event["headers"]["authorization"] = json!("Bearer operator-token");
     event["body"] = json!(body.to_string());

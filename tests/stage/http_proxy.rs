@@ -65,6 +65,16 @@ impl Said {
         }
     }
 
+    /// As S3 refuses to give an object that lies in cold storage.
+    pub(crate) fn by_s3_of(storage_class: &str) -> Self {
+        let text = "The operation is not valid for the object's storage class";
+        let mut said = Self::by_s3(403, "InvalidObjectState");
+        said.body = format!(
+            "<Error><Code>InvalidObjectState</Code><Message>{text}</Message><StorageClass>{storage_class}</StorageClass></Error>"
+        );
+        said
+    }
+
     /// As Elasticsearch words an error.
     pub(crate) fn by_elasticsearch(status: u16, kind: &str) -> Self {
         let error = serde_json::json!({"type": kind, "reason": "said by the proxy"});

@@ -47,11 +47,12 @@ const TAKEN: [(&str, &str); 3] = [
     ("manifests", "manifests of what is no longer on record"),
     ("uploads", "uploads that nobody will complete"),
 ];
-const LEFT: [(&str, &str); 4] = [
+const LEFT: [(&str, &str); 5] = [
     ("young", "too young to tell"),
     ("foreign", "not ours by their names"),
     ("unknown", "of batches that the ledger doesn't know"),
     ("ahead", "ahead of their batch's generation"),
+    ("refused", "S3 refuses to remove them"),
 ];
 
 pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<Ending> {

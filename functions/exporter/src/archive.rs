@@ -10,7 +10,7 @@
 
 use crate::export::{Exporter, failure, ledger_failure};
 use crate::fetch::Fetched;
-use granary_archive::{ArchiveError, Contents, PutOutcome, PutSettings};
+use granary_archive::{ArchiveError, Contents, ObjectFault, PutOutcome, PutSettings};
 use granary_domain::{Cause, Failure, Manifest, ManifestException, MessageId, ObjectKey};
 use granary_ledger::{ClaimedBatch, Exception, Fenced, LedgerError, OwnedMessage, Settlement};
 use std::collections::{HashMap, HashSet};
@@ -150,8 +150,15 @@ impl Exporter {
         let contents = match read {
             Ok(Some(contents)) => contents,
             Ok(None) => return Ok(Standing::Nothing),
-            Err(ArchiveError::Corrupt { reason, .. }) => return Ok(Standing::Foreign(reason)),
-            Err(error) => return Err(archive_failure(error)),
+            Err(error) => {
+                return match error.fault_of_object() {
+                    Some(ObjectFault::Corrupt(reason) | ObjectFault::Locked(reason)) => {
+                        Ok(Standing::Foreign(reason))
+                    }
+                    // A role that may not read would double every object that it should have adopted.
+                    Some(ObjectFault::Denied(_)) | None => Err(archive_failure(error)),
+                };
+            }
         };
         if foreign > 0 {
             return Ok(Standing::Foreign(format!(

@@ -1,5 +1,6 @@
 //! What can go wrong, by whose fault it is.
 
+use crate::refusal::{NO_ANSWER, Refusal, remedy_for};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use granary_domain::{Cause, MessageId, ObjectKey};
 use std::io;
@@ -29,6 +30,18 @@ pub enum ArchiveError {
         code: String,
         /// What a person can do.
         remedy: &'static str,
+        /// What S3 said.
+        source: BoxError,
+    },
+    /// S3 answers, and refuses this one object: no permission on it, a disabled key, cold storage. Others aren't affected.
+    #[error("S3 refused to {operation} {key}: {refusal}")]
+    ObjectRefused {
+        /// What was tried.
+        operation: &'static str,
+        /// The key.
+        key: ObjectKey,
+        /// Why.
+        refusal: Refusal,
         /// What S3 said.
         source: BoxError,
     },
@@ -116,7 +129,7 @@ impl ArchiveError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::Unavailable { .. } => Cause::ArchiveUnavailable,
-            Self::Refused { .. } => Cause::ArchiveRefused,
+            Self::Refused { .. } | Self::ObjectRefused { .. } => Cause::ArchiveRefused,
             Self::Corrupt { .. } => Cause::ArchiveConflict,
             Self::Spool(_) => Cause::Spool,
         }
@@ -136,7 +149,7 @@ impl ArchiveError {
         let name = name.to_owned();
         let status = status_of(&error);
         let code = error.code().map_or_else(
-            || status.map_or("no answer".to_owned(), |status| status.to_string()),
+            || status.map_or(NO_ANSWER.to_owned(), |status| status.to_string()),
             str::to_owned,
         );
         if may_pass(&error, status, &code) {
@@ -176,29 +189,9 @@ fn may_pass<E>(error: &SdkError<E>, status: Option<u16>, code: &str) -> bool {
                 code,
                 "SlowDown" | "RequestTimeout" | "InternalError" | "OperationAborted"
             );
-            is_overload || matches!(status, Some(408 | 429 | 500..))
+            is_overload || code.contains("Throttl") || matches!(status, Some(408 | 429 | 500..))
         }
         // No answer, half an answer, and what later versions of the SDK may add.
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) | _ => true,
-    }
-}
-
-fn remedy_for(status: Option<u16>, code: &str) -> &'static str {
-    match (code, status) {
-        ("NoSuchBucket", _) | ("NotFound" | "404", Some(404)) => {
-            "create the bucket, or correct GRANARY_BUCKET"
-        }
-        ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) | (_, Some(301)) => {
-            "the bucket is in another region: set AWS_REGION to the bucket's"
-        }
-        ("BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch", _) => {
-            "the bytes changed on their way; try again"
-        }
-        (_, Some(401 | 403)) => {
-            "allow the role s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on the prefix, \
-             s3:ListBucket and s3:ListBucketMultipartUploads on the bucket"
-        }
-        (_, None) => "the request could not be built: check the region and the credentials",
-        _ => "look the code up among the error codes of the S3 API",
     }
 }

@@ -24,6 +24,7 @@ mod quarantine;
 mod listing;
 mod look;
 mod remove;
+mod refusal;
 mod error;
 
 pub use contents::{Contents, Sha256Sum};
@@ -34,6 +35,7 @@ pub use listing::{ObjectPage, StoredObject, UnfinishedUpload};
 pub use look::Seen;
 pub use put::{PutOutcome, PutSettings};
 pub use quarantine::{Kept, QUARANTINE_BYTES_MAX};
+pub use refusal::{ObjectFault, Refusal};
 pub use remove::Removal;
 pub use spool::{SealedSpool, Spool, sweep_leftovers};
 pub use store::Archive;

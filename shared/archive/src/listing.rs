@@ -85,7 +85,7 @@ impl Archive {
         let answer = perform(Step::DeleteObject, || delete.clone().send()).await;
         answer
             .map(drop)
-            .map_err(|error| ArchiveError::of(Step::DeleteObject.operation(), key.as_str(), error))
+            .map_err(|error| ArchiveError::of_object(Step::DeleteObject.operation(), key, error))
     }
 
     /// Up to 1,000 uploads of the source that have no end. Those that are still being written are among them: only
@@ -132,11 +132,7 @@ impl Archive {
             {
                 Ok(())
             }
-            Err(error) => Err(ArchiveError::of(
-                Step::AbortUpload.operation(),
-                key.as_str(),
-                error,
-            )),
+            Err(error) => Err(ArchiveError::of_object(Step::AbortUpload.operation(), key, error)),
         }
     }
 }

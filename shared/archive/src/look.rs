@@ -29,7 +29,7 @@ impl Archive {
                     .and_then(|mut metadata| metadata.remove(SHA256_METADATA)),
             })),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
-            Err(error) => Err(ArchiveError::of("look at", key.as_str(), error)),
+            Err(error) => Err(ArchiveError::of_object("look at", key, error)),
         }
     }
 }

@@ -45,7 +45,7 @@ impl Archive {
             {
                 return Ok(None);
             }
-            Err(error) => return Err(ArchiveError::of(operation, key.as_str(), error)),
+            Err(error) => return Err(ArchiveError::of_object(operation, key, error)),
         };
         if answer
             .content_length

@@ -82,7 +82,7 @@ impl Archive {
             {
                 return Ok(None);
             }
-            Err(error) => return Err(ArchiveError::of("read the object", key.as_str(), error)),
+            Err(error) => return Err(ArchiveError::of_object("read the object", key, error)),
         };
         let bytes = length_of(&answer);
         let sha256_noted = answer
@@ -163,7 +163,7 @@ impl Download<'_> {
             }
             Ok(_) => Err(self.replaced()),
             Err(error) if matches!(status_of(&error), Some(404 | 412 | 416)) => Err(self.replaced()),
-            Err(error) => Err(ArchiveError::of("read the object", self.key.as_str(), error)),
+            Err(error) => Err(ArchiveError::of_object("read the object", self.key, error)),
         }
     }
 

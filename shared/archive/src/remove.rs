@@ -40,7 +40,11 @@ impl Archive {
             Err(error) if status_of(&error) == Some(404) => Ok(Removal::WasGone),
             // 409: somebody writes there at this very moment.
             Err(error) if matches!(status_of(&error), Some(409 | 412)) => Ok(Removal::Changed),
-            Err(error) => Err(ArchiveError::of(Step::SweepObject.operation(), key, error)),
+            Err(error) => Err(ArchiveError::of_object(
+                Step::SweepObject.operation(),
+                &object.key,
+                error,
+            )),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::{InspectError, Inspector};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use granary_archive::ArchiveError;
 use granary_domain::{BatchId, IdDigest, Invariant, Subject, Violation};
 use granary_ledger::{BatchSlice, ObjectOnRecord};
 
@@ -40,8 +39,10 @@ impl Inspector {
             ),
             // Said by the look from outside.
             Ok(None) => return Ok(None),
-            Err(ArchiveError::Corrupt { reason, .. }) => format!("its object {key} can't be read: {reason}"),
-            Err(error) => return Err(error.into()),
+            Err(error) => match error.fault_of_object() {
+                Some(fault) => format!("its object {key} can't be read: {}", fault.into_reason()),
+                None => return Err(error.into()),
+            },
         };
         let subject = Subject::Batch(batch.batch_id);
         Ok(Some(Violation::new(Invariant::IdsAreTheSources, subject, text)))

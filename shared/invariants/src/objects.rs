@@ -3,7 +3,7 @@
 
 use crate::{InspectError, Inspector};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use granary_archive::Seen;
+use granary_archive::{ArchiveError, Seen};
 use granary_domain::{Generation, Invariant, Place, Subject, Violation};
 use granary_ledger::{BatchSlice, ObjectOnRecord};
 
@@ -32,7 +32,18 @@ impl Inspector {
         Ok((now == [batch]).then_some(violation))
     }
 
+    /// What S3 refuses to show is amiss with that batch alone: the others of the slice are looked at all the same.
     async fn what_is_amiss(&self, batch: &ObjectOnRecord) -> Result<Option<String>, InspectError> {
+        match self.look_from_outside(batch).await {
+            Ok(text) => Ok(text),
+            Err(error) => match error.fault_of_object() {
+                Some(_) => Ok(Some(error.to_string())),
+                None => Err(error.into()),
+            },
+        }
+    }
+
+    async fn look_from_outside(&self, batch: &ObjectOnRecord) -> Result<Option<String>, ArchiveError> {
         if let Some(key) = &batch.object {
             let seen = self.archive.look_at(key).await?;
             if let Some(difference) = difference(batch, seen) {

@@ -7,6 +7,7 @@
 use crate::indices::seeded;
 use crate::{SeedError, Seeder};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use granary_archive::ArchiveError;
 use granary_domain::{BatchId, MessageId, QUARANTINE};
 use granary_ledger::SeededBatch;
 use serde::{Deserialize, Serialize};
@@ -120,7 +121,14 @@ impl Seeder {
         if !self.is_seeded_throughout(&batch).await? {
             return Ok(ClearedBatch::Left(batch.batch_id));
         }
-        let objects = self.delete_objects(&batch).await?;
+        let objects = match self.delete_objects(&batch).await {
+            Ok(objects) => objects,
+            // The batch stays on record as long as S3 refuses to remove one of its objects.
+            Err(error) if error.fault_of_object().is_some() => {
+                return Ok(ClearedBatch::Left(batch.batch_id));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let messages = self.ledger.forget_batch(batch.batch_id).await?;
         Ok(ClearedBatch::Gone { messages, objects })
     }
@@ -145,7 +153,7 @@ impl Seeder {
 
     /// Deletes a batch's objects and manifests of every generation, whether they are on record or not, and what was kept
     /// of its quarantined messages.
-    async fn delete_objects(&self, batch: &SeededBatch) -> Result<u64, SeedError> {
+    async fn delete_objects(&self, batch: &SeededBatch) -> Result<u64, ArchiveError> {
         let (date, hour, id) = (batch.hour.date(), batch.hour.hour_of_day(), batch.batch_id);
         let mut deleted = 0;
         for under in [

@@ -116,6 +116,10 @@ impl Sweeper {
                     tracing::info!(key = %object.key, ?outcome, "what was to be swept isn't what it was");
                     report.overtaken += 1;
                 }
+                Err(error) if error.fault_of_object().is_some() => {
+                    tracing::warn!(key = %object.key, "{error}");
+                    report.refused.add(&object.key, object.bytes);
+                }
                 Err(error) => {
                     outcome = Err(error.into());
                     break;

@@ -54,6 +54,8 @@ pub struct SweepReport {
     pub unknown: Pile,
     /// What stands at a generation that its completed batch hasn't come to. It stays.
     pub ahead: Pile,
+    /// What was to be taken away and S3 refuses to remove. It stays.
+    pub refused: Pile,
     /// What was to be taken away and changed, or vanished, at the same moment.
     pub overtaken: u64,
 }

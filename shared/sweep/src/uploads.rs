@@ -31,7 +31,7 @@ impl Sweeper {
             .map(|(batch, known)| (batch, known.is_held))
             .collect();
         let mut ended = 0;
-        let (mut foreign, mut young) = (Vec::new(), Vec::new());
+        let (mut foreign, mut young, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for upload in &uploads {
             let Some(batch) = self.batch_of(upload) else {
                 foreign.push(&upload.key);
@@ -43,7 +43,14 @@ impl Sweeper {
                 continue;
             }
             if arguments.apply {
-                self.archive.abort_upload(&upload.key, &upload.upload_id).await?;
+                if let Err(error) = self.archive.abort_upload(&upload.key, &upload.upload_id).await {
+                    if error.fault_of_object().is_none() {
+                        return Err(error.into());
+                    }
+                    tracing::warn!(key = %upload.key, "{error}");
+                    refused.push(&upload.key);
+                    continue;
+                }
                 tracing::info!(key = %upload.key, upload_id = upload.upload_id, "ended an upload that nobody completed");
                 ended += 1;
             }
@@ -55,6 +62,7 @@ impl Sweeper {
         // Named once, when nothing else is left on the page.
         foreign.into_iter().for_each(|key| report.foreign.add(key, 0));
         young.into_iter().for_each(|key| report.young.add(key, 0));
+        refused.into_iter().for_each(|key| report.refused.add(key, 0));
         Ok(AreLeft::No)
     }
 

@@ -38,6 +38,7 @@ pub use report::{Account, Counts, Digests, Finding, FindingKind, Remedy, Repairs
 use granary_archive::Archive;
 use granary_ledger::Ledger;
 use granary_source::Source;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Compares source, ledger and archive of one deployment. Cheap to clone.
@@ -48,6 +49,7 @@ pub struct Verifier {
     archive: Archive,
     lag: Duration,
     limits: Limits,
+    round: Arc<superseded::Round>,
 }
 
 impl Verifier {
@@ -59,6 +61,7 @@ impl Verifier {
             archive,
             lag,
             limits: Limits::default(),
+            round: Arc::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::repair::Replacing;
 use crate::report::Finding;
 use crate::{FindingKind, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
-use granary_archive::{ArchiveError, Contents};
+use granary_archive::{ArchiveError, Contents, ObjectFault};
 use granary_domain::{BatchId, Generation, Hour, IdDigest, Manifest, ObjectKey, Place};
 use granary_ledger::ObjectOnRecord;
 
@@ -76,6 +76,7 @@ impl Verifier {
         account.objects_checked += u64::from(checked.was_read);
         account.bytes_read += checked.bytes_read;
         let replacing = match checked.findings.first() {
+            Some(worst) if worst.kind.waits_for_access() => Replacing::NotWanted,
             Some(worst) => self.replace(look, &checked.batch, worst.kind).await?,
             None => return Ok(()),
         };
@@ -160,8 +161,10 @@ impl Verifier {
                 FindingKind::ObjectMissing,
                 Some("it isn't there".to_owned()),
             ),
-            Err(ArchiveError::Corrupt { reason, .. }) => (None, FindingKind::ObjectCorrupt, Some(reason)),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let (kind, reason) = unreadable_object(error)?;
+                (None, kind, Some(reason))
+            }
         };
         checked.was_read = contents.is_some();
         checked.bytes_read = contents.as_ref().map_or(0, |contents| contents.bytes_stored);
@@ -197,8 +200,7 @@ impl Verifier {
                 None => return Ok(None),
             },
             Ok(None) => (FindingKind::ManifestMissing, "it isn't there".to_owned()),
-            Err(ArchiveError::Corrupt { reason, .. }) => (FindingKind::ManifestCorrupt, reason),
-            Err(error) => return Err(error.into()),
+            Err(error) => unreadable_manifest(error)?,
         };
         Ok(Some(finding_of(batch, kind, &key, text)))
     }
@@ -213,6 +215,28 @@ impl Verifier {
             Place::Object { generation, .. } => Some(generation),
             Place::Manifest { .. } | Place::Quarantine => None,
         }
+    }
+}
+
+/// What a failed reading says of the one object; an outage stays an error.
+pub(crate) fn unreadable_object(error: ArchiveError) -> Result<(FindingKind, String), VerifyError> {
+    match error.fault_of_object() {
+        Some(ObjectFault::Corrupt(reason)) => Ok((FindingKind::ObjectCorrupt, reason)),
+        Some(ObjectFault::Denied(reason) | ObjectFault::Locked(reason)) => {
+            Ok((FindingKind::ObjectUnreadable, reason))
+        }
+        None => Err(error.into()),
+    }
+}
+
+/// The same of a manifest.
+pub(crate) fn unreadable_manifest(error: ArchiveError) -> Result<(FindingKind, String), VerifyError> {
+    match error.fault_of_object() {
+        Some(ObjectFault::Corrupt(reason)) => Ok((FindingKind::ManifestCorrupt, reason)),
+        Some(ObjectFault::Denied(reason) | ObjectFault::Locked(reason)) => {
+            Ok((FindingKind::ManifestUnreadable, reason))
+        }
+        None => Err(error.into()),
     }
 }
 

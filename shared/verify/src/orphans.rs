@@ -7,8 +7,8 @@ use granary_ledger::BatchObjects;
 use std::collections::HashMap;
 
 const ORPHAN: &str = "no batch names it: queries over the bucket show its messages besides those on record";
-const KEPT: &str = "it was replaced, and is kept because it holds messages that are on record nowhere else: people have to \
-     decide which of the two is to stay";
+const KEPT: &str = "it was replaced and is kept: it holds messages that are on record nowhere else, or S3 refuses to give or remove \
+     it. The alert replaced_object_kept says which; decide which of the two stays";
 
 impl Verifier {
     /// Names what the bucket lists under an hour and what is neither on record nor what a worker is making. The ledger is

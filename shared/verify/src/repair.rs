@@ -11,7 +11,7 @@
 use crate::look::Look;
 use crate::report::Remedy;
 use crate::{FindingKind, Repair, Verifier, VerifyError};
-use granary_archive::ArchiveError;
+use granary_archive::ObjectFault;
 use granary_domain::{BatchId, Fence, MessageId, ObjectKey};
 use granary_ledger::{FoundAgain, ObjectOnRecord, ReExport, ReExported, SeenMessage};
 use granary_source::{DocumentRef, Hit};
@@ -109,7 +109,8 @@ impl Verifier {
             .map(Replacing::Done)
     }
 
-    /// The messages of a batch that its object holds, if that is sound, and that the source no longer has.
+    /// The messages of a batch that its object holds, if that is whole, and that the source no longer has. Where S3
+    /// refuses to give the object, it counts as holding what the ledger has on record for it.
     pub(crate) async fn only_archived(
         &self,
         batch: BatchId,
@@ -122,13 +123,23 @@ impl Verifier {
         let hold = |id: &MessageId| {
             held.insert(id.clone());
         };
-        match self.archive.read_ids(key, hold).await {
-            Ok(Some(_)) => {}
-            Ok(None) | Err(ArchiveError::Corrupt { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        }
+        let is_read = match self.archive.read_ids(key, hold).await {
+            Ok(Some(_)) => true,
+            Ok(None) => return Ok(Vec::new()),
+            Err(error) => match error.fault_of_object() {
+                Some(ObjectFault::Corrupt(_)) => return Ok(Vec::new()),
+                Some(ObjectFault::Denied(_) | ObjectFault::Locked(_)) => false,
+                None => return Err(error.into()),
+            },
+        };
         let mut owned = self.ledger.messages_of(batch).await?;
-        owned.retain(|message| held.contains(&message.message_id));
+        owned.retain(|message| {
+            if is_read {
+                held.contains(&message.message_id)
+            } else {
+                message.exception.is_none()
+            }
+        });
         let wanted: Vec<DocumentRef<'_>> = owned
             .iter()
             .map(|message| DocumentRef {

@@ -54,12 +54,16 @@ pub enum FindingKind {
     ObjectMissing,
     /// An object on record can't be read to its end: torn, damaged, foreign.
     ObjectCorrupt,
+    /// S3 refuses to give an object on record: a permission, a disabled key, cold storage. What it holds is unknown.
+    ObjectUnreadable,
     /// An object on record is sound, but not the one that was recorded.
     ObjectDiffers,
     /// A batch on record has no manifest.
     ManifestMissing,
     /// What stands in a manifest's place is none.
     ManifestCorrupt,
+    /// S3 refuses to give a manifest.
+    ManifestUnreadable,
     /// A manifest says something else than the ledger.
     ManifestDiffers,
     /// The ids of an hour's objects are not the ids that the ledger has on record.
@@ -96,6 +100,8 @@ impl FindingKind {
             | Self::Quarantined
             | Self::ObjectMissing
             | Self::ObjectCorrupt
+            | Self::ObjectUnreadable
+            | Self::ManifestUnreadable
             | Self::ObjectDiffers
             | Self::ManifestMissing
             | Self::ManifestCorrupt
@@ -108,11 +114,19 @@ impl FindingKind {
         }
     }
 
+    /// Whether access is what is lacking. A new export mends nothing then: a person gives access, and the next
+    /// verification tells what the object holds.
+    pub(crate) fn waits_for_access(self) -> bool {
+        matches!(self, Self::ObjectUnreadable | Self::ManifestUnreadable)
+    }
+
     /// Why an object's batch is exported again.
     pub(crate) fn complaint(self) -> &'static str {
         match self {
             Self::ObjectMissing => "its object isn't there",
             Self::ObjectCorrupt => "its object is torn or damaged",
+            Self::ObjectUnreadable => "S3 refuses to give its object",
+            Self::ManifestUnreadable => "S3 refuses to give its manifest",
             Self::ObjectDiffers => "its object isn't what the ledger says",
             Self::ManifestMissing => "its manifest isn't there",
             Self::ManifestCorrupt => "its manifest is damaged",

@@ -9,11 +9,12 @@
 
 use crate::hour::{Fit, HourProgress};
 use crate::look::Look;
+use crate::objects::{unreadable_manifest, unreadable_object};
 use crate::report::Finding;
 use crate::scan::{Pages, TRIES_MAX, is_worth_another_try};
 use crate::{Account, FindingKind, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
-use granary_archive::{ArchiveError, Contents, StoredObject};
+use granary_archive::{Contents, StoredObject};
 use granary_domain::{BatchId, Hour, IdDigest, MessageId, ObjectKey, Place};
 use granary_ledger::{SealedRange, Standing};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -209,13 +210,11 @@ impl Verifier {
                     .push(finding(FindingKind::ObjectMissing, &key, text));
                 return Ok(checked);
             }
-            Err(ArchiveError::Corrupt { reason, .. }) => {
-                checked
-                    .findings
-                    .push(finding(FindingKind::ObjectCorrupt, &key, reason));
+            Err(error) => {
+                let (kind, reason) = unreadable_object(error)?;
+                checked.findings.push(finding(kind, &key, reason));
                 return Ok(checked);
             }
-            Err(error) => return Err(error.into()),
         };
         checked.bytes_read = contents.bytes_stored;
         checked.hashes = hashes;
@@ -241,8 +240,7 @@ impl Verifier {
                 (!is_its).then(|| (FindingKind::ManifestDiffers, "it isn't the object's".to_owned()))
             }
             Ok(None) => Some((FindingKind::ManifestMissing, "it isn't there".to_owned())),
-            Err(ArchiveError::Corrupt { reason, .. }) => Some((FindingKind::ManifestCorrupt, reason)),
-            Err(error) => return Err(error.into()),
+            Err(error) => Some(unreadable_manifest(error)?),
         })
     }
 

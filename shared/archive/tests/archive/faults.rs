@@ -2,7 +2,7 @@
 
 use crate::stand::{BATCH, IN_PARTS, Message, Stand, WHOLE, config_at, endpoint, incompressible, key};
 use crate::wire::{Fault, FaultyWire};
-use granary_archive::{Archive, ArchiveError, PutOutcome};
+use granary_archive::{Archive, ArchiveError, ObjectFault, PutOutcome};
 use granary_domain::{Cause, Compression, Failure, Format};
 
 const PLAIN: (Format, Compression) = (Format::Ndjson, Compression::None);
@@ -210,5 +210,56 @@ async fn a_bucket_that_is_not_there_is_refused_with_a_remedy() {
                 .contains("create the bucket, or correct GRANARY_BUCKET"),
             "{error}"
         );
+    }
+}
+
+/// What S3 says of one object, of everything, and what passes, in the shapes that it has.
+#[tokio::test]
+async fn e13_a_refusal_of_one_object_is_told_from_a_refusal_of_everything_and_from_an_outage() {
+    let stand = Stand::new().await;
+    let spool = stand.spool(PLAIN, &[Message::new("a", "{}")]);
+    let key = key(PLAIN, 1);
+    stand.archive.put(&key, BATCH, &spool, WHOLE).await.unwrap();
+    let denied = |fault: &ObjectFault| matches!(fault, ObjectFault::Denied(_));
+    let locked = |fault: &ObjectFault| matches!(fault, ObjectFault::Locked(_));
+    type Expected = fn(&ObjectFault) -> bool;
+    let of_one: [(&str, &str, Expected); 4] = [
+        ("403 Forbidden", "AccessDenied", denied),
+        ("403 Forbidden", "InvalidObjectState", locked),
+        ("400 Bad Request", "KMS.DisabledException", locked),
+        ("400 Bad Request", "KMS.KMSInvalidStateException", locked),
+    ];
+    for (status, code, is_expected) in of_one {
+        let wire = FaultyWire::to(&endpoint(), "GET /", 1, Fault::Answer(status, code)).await;
+        let error = stand
+            .archive_at(&wire.address)
+            .await
+            .read_back(&key)
+            .await
+            .unwrap_err();
+        let fault = error.fault_of_object().expect(code);
+        assert!(is_expected(&fault), "{code}: {fault:?}");
+        assert!(
+            error.to_string().contains(code) && error.to_string().contains(key.as_str()),
+            "{error}"
+        );
+        assert!(!error.is_platforms());
+    }
+    for (status, code) in [
+        ("403 Forbidden", "InvalidAccessKeyId"),
+        ("301 Moved Permanently", "PermanentRedirect"),
+        ("404 Not Found", "NoSuchBucket"),
+        ("503 Slow Down", "SlowDown"),
+        ("400 Bad Request", "ThrottlingException"),
+        ("500 Internal Server Error", "KMS.InternalException"),
+    ] {
+        let wire = FaultyWire::to(&endpoint(), "GET /", 100, Fault::Answer(status, code)).await;
+        let error = stand
+            .archive_at(&wire.address)
+            .await
+            .read_back(&key)
+            .await
+            .unwrap_err();
+        assert_eq!(error.fault_of_object(), None, "{code}: {error}");
     }
 }
