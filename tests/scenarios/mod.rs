@@ -29,6 +29,7 @@ mod invariants;
 mod tamper;
 mod repair;
 mod unreadable;
+mod recalling;
 mod forms;
 mod configuration;
 mod kills;

@@ -81,10 +81,10 @@ pub(crate) enum FailuresCommand {
     Retry(RetryFailed),
 }
 
-/// Give parked batches all their attempts again.
+/// Give parked batches all their attempts again, and missing and quarantined messages another export.
 #[derive(Debug, Args)]
 pub(crate) struct RetryFailed {
-    /// Only those that failed for this cause, as `granary failures` names it.
+    /// Only what `granary failures` names so: a cause, `missing` or `quarantined`.
     #[arg(long)]
     pub(crate) cause: Option<String>,
     /// Only batches of this migration.

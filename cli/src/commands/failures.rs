@@ -91,7 +91,7 @@ fn paragraph(failure: &Value) -> String {
         ));
     }
     lines.push(format!("  → {}", text(&failure["remedy"])));
-    if number(&failure["parked"]["batches"]) > 0 {
+    if number(&failure["parked"]["batches"]) > 0 || failure["kind"] == "exception" {
         lines.push(format!(
             "  → once it is done: granary failures retry --cause {}",
             text(&failure["cause"])
@@ -142,6 +142,7 @@ mod tests {
           first seen 2026-11-22 10:00:00Z, last 2026-11-22 10:00:00Z
           message m-1: gone at the source
           → Nothing.
+          → once it is done: granary failures retry --cause missing
         ");
         let plain = Sheet::new().table(items(&answer["failures"]), CAUSES);
         insta::assert_snapshot!(plain.render(Format::Plain).replace('\t', "|"), @r"

@@ -12,8 +12,15 @@ use crate::wish::Wish;
 use serde_json::Value;
 
 const RETRIED: &[Field] = &[
-    Field("found", "/found", Kind::Count),
-    Field("retried", "/retried", Kind::Count),
+    Field("parked batches found", "/found", Kind::Count),
+    Field("batches retried", "/retried", Kind::Count),
+    Field("missing messages found", "/exceptions/missing", Kind::Count),
+    Field(
+        "quarantined messages found",
+        "/exceptions/quarantined",
+        Kind::Count,
+    ),
+    Field("messages recalled", "/exceptions/recalled", Kind::Count),
 ];
 const TAKEN_BACK: &[Field] = &[
     Field("found", "/found", Kind::Count),
@@ -48,7 +55,7 @@ pub(super) async fn retry(session: &Session, options: &RetryFailed) -> anyhow::R
     let answer = session.api.post("/migrate/retry-failed", &body).await?;
     session.say_what_became(&answer);
     if answer["hasMore"] == true {
-        say("there are more: ask again once these have come through");
+        say("there are more: repeat the command once these are exported");
     }
     session.show(&answer, |answer| {
         jobs::named(Sheet::new().values(answer, RETRIED), answer)

@@ -117,9 +117,23 @@ fn batches(queue: &Value) -> String {
     if parked > 0 {
         lines.push(format!(" parked: {parked}, out of attempts"));
     }
+    lines.extend(exceptions(queue).map(|line| format!(" {line}")));
     lines.extend(deferral::lines(queue).into_iter().map(|line| format!(" {line}")));
     lines.push(format!(" stored: {}", bytes(number(&queue["bytesStored"]))));
     lines.join("\n")
+}
+
+/// Messages of completed batches that are in no object.
+fn exceptions(queue: &Value) -> Option<String> {
+    let count = |outcome: &str| number(&queue["exceptions"][outcome]);
+    let (missing, quarantined) = (count("missing"), count("quarantined"));
+    (missing + quarantined > 0).then(|| {
+        format!(
+            "exceptions: {} missing, {} quarantined; see granary failures",
+            grouped(missing),
+            grouped(quarantined)
+        )
+    })
 }
 
 fn queues(queue: &Value) -> String {

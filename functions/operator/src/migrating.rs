@@ -13,6 +13,7 @@ pub(crate) mod jobs;
 pub(crate) mod batch_shown;
 pub(crate) mod by_status;
 pub(crate) mod retrying;
+pub(crate) mod recalling;
 pub(crate) mod catching_up;
 pub(crate) mod reset_pending;
 pub(crate) mod bulk;

@@ -68,11 +68,12 @@ impl Outcome {
         match self {
             Self::Missing => {
                 "nothing, if it was meant to be deleted: it was gone at the source when it was to be exported. Deletions by \
-                 a retention rule mean that exports come too late for it."
+                 a retention rule mean that exports come too late for it. Where it is back at the source: granary failures \
+                 retry --cause missing."
             }
             Self::Quarantined => {
-                "read the reason, mend the document at the source, then export its batch again (POST /migrate/reset-pending); \
-                 what Elasticsearch gave of it is kept under _quarantine in the bucket."
+                "read the reason, mend the document at the source, then granary failures retry --cause quarantined: it gets \
+                 a batch of its own. What Elasticsearch gave of it is kept under _quarantine in the bucket."
             }
         }
     }
@@ -82,6 +83,7 @@ impl Outcome {
 pub fn alert_headline(kind: &str) -> &str {
     match kind {
         "parked" => "batches are parked",
+        "exceptions" => "batches are completed without some of their messages",
         "failure_rate" => "too many attempts fail",
         "failure_rate_over" => "attempts succeed again",
         "deferred" => "work has been waiting for 30 minutes",
@@ -108,6 +110,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
                 "read the cause above, remove it, then POST /migrate/retry-failed; nothing is lost meanwhile. {cause}: {remedy}"
             );
         }
+        "exceptions" => return exceptions_remedy(cause),
         "failure_rate" => {
             "look at the causes in the exporter's log or at GET /failures; failed batches are retried by themselves."
         }
@@ -145,9 +148,28 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
     text.to_owned()
 }
 
+/// Of an alert about messages of one outcome. A cause that isn't an outcome is a later version's.
+fn exceptions_remedy(cause: &str) -> String {
+    let remedy = cause.parse().map_or(LOOK, Outcome::remedy);
+    format!(
+        "{cause}: {remedy} GET /failures counts and names such messages; verify --repair retries what the source shows."
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn e8_an_alert_about_exceptions_says_how_they_are_retried() {
+        for cause in ["missing", "quarantined"] {
+            let text = alert_remedy("exceptions", cause);
+            assert!(
+                text.contains(&format!("granary failures retry --cause {cause}")),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn e9_people_are_told_what_to_do_about_batches_that_do_not_fit() {

@@ -85,6 +85,8 @@ pub struct ObjectOnRecord {
     pub message_count: u32,
     /// Messages in the object.
     pub exported: u32,
+    /// Exceptions that its manifest names and that left for a batch of their own.
+    pub recalled: u32,
 }
 
 /// The objects that a batch accounts for, whatever its status.
@@ -260,7 +262,7 @@ impl Ledger {
 /// What [`object_of`] reads.
 pub(crate) const OBJECT: &str = "id, migration_id, window_id, hour_start, fence, generation, status, object_key, \
      LOWER(HEX(sha256)) AS sha256, COALESCE(bytes_stored, 0) AS bytes_stored, message_count, \
-     COALESCE(exported, 0) AS exported";
+     COALESCE(exported, 0) AS exported, recalled";
 /// A batch that has something on record, also while it is exported again.
 pub(crate) const HAS_RECORD: &str = "settled_at IS NOT NULL AND status <> 'cancelled'";
 
@@ -280,6 +282,7 @@ pub(crate) fn object_of(mut row: Row) -> Result<ObjectOnRecord, LedgerError> {
         bytes_stored: row.column("bytes_stored")?,
         message_count: row.column("message_count")?,
         exported: row.column("exported")?,
+        recalled: row.column("recalled")?,
     })
 }
 

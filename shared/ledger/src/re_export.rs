@@ -57,28 +57,11 @@ impl Ledger {
             transaction.rollback().await.during(doing)?;
             return Ok(standing);
         }
-        if !inherit(&mut transaction, doing, wanted).await? {
+        if !inherit(&mut transaction, doing, wanted.batch, wanted.heir).await? {
             transaction.rollback().await.during(doing)?;
             return Ok(ReExported::Changed);
         }
-        transaction
-            .exec_drop(
-                "INSERT INTO superseded_object (batch_id, fence, generation, hour_start, object_key, exported, reason, asked_at) \
-                 SELECT id, fence, generation, hour_start, object_key, COALESCE(exported, 0), ?, UTC_TIMESTAMP(6) FROM batch WHERE id = ?",
-                (shortened(wanted.reason), wanted.batch.0),
-            )
-            .await
-            .during(doing)?;
-        transaction
-            .exec_drop(
-                "UPDATE batch SET status = 'pending', attempts = 0, generation = generation + 1, parked_at = NULL, \
-                 enqueued_at = NULL, sends = 0, not_before = NULL, deferrals = 0, deferred_since = NULL, \
-                 error_code = NULL, error_text = NULL, \
-                 message_count = (SELECT COUNT(*) FROM message WHERE message.batch_id = :id) WHERE id = :id",
-                params! { "id" => wanted.batch.0 },
-            )
-            .await
-            .during(doing)?;
+        re_export_locked(&mut transaction, doing, wanted).await?;
         transaction.commit().await.during(doing)?;
         Ok(ReExported::Asked)
     }
@@ -168,30 +151,57 @@ async fn standing_of(
     })
 }
 
-/// A batch of a cancelled migration would be given up as soon as it is pending: it goes to the heir. `false`: the heir is
-/// cancelled, too.
-async fn inherit(
+/// Re-exports a batch whose row is locked and which can be re-exported.
+pub(crate) async fn re_export_locked(
     transaction: &mut Transaction<'_>,
     doing: Doing,
     wanted: &ReExport<'_>,
+) -> Result<(), LedgerError> {
+    transaction
+        .exec_drop(
+            "INSERT INTO superseded_object (batch_id, fence, generation, hour_start, object_key, exported, reason, asked_at) \
+             SELECT id, fence, generation, hour_start, object_key, COALESCE(exported, 0), ?, UTC_TIMESTAMP(6) FROM batch WHERE id = ?",
+            (shortened(wanted.reason), wanted.batch.0),
+        )
+        .await
+        .during(doing)?;
+    transaction
+        .exec_drop(
+            "UPDATE batch SET status = 'pending', attempts = 0, generation = generation + 1, parked_at = NULL, \
+             enqueued_at = NULL, sends = 0, not_before = NULL, deferrals = 0, deferred_since = NULL, \
+             error_code = NULL, error_text = NULL, \
+             message_count = (SELECT COUNT(*) FROM message WHERE message.batch_id = :id) WHERE id = :id",
+            params! { "id" => wanted.batch.0 },
+        )
+        .await
+        .during(doing)
+}
+
+/// A batch of a cancelled migration would be given up as soon as it is pending: it goes to the heir. `false`: the heir is
+/// cancelled, too.
+pub(crate) async fn inherit(
+    transaction: &mut Transaction<'_>,
+    doing: Doing,
+    batch: BatchId,
+    heir: &RepairMigration,
 ) -> Result<bool, LedgerError> {
     let state: Option<String> = transaction
         .exec_first(
             "SELECT m.state FROM batch b JOIN migration m ON m.id = b.migration_id WHERE b.id = ?",
-            (wanted.batch.0,),
+            (batch.0,),
         )
         .await
         .during(doing)?;
     if state.as_deref() != Some(MigrationState::Cancelled.as_str()) {
         return Ok(true);
     }
-    if !ensure_migration(transaction, doing, wanted.heir).await? {
+    if !ensure_migration(transaction, doing, heir).await? {
         return Ok(false);
     }
     transaction
         .exec_drop(
             "UPDATE batch SET migration_id = ? WHERE id = ?",
-            (uuid(wanted.heir.id), wanted.batch.0),
+            (uuid(heir.id), batch.0),
         )
         .await
         .during(doing)?;

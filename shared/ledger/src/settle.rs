@@ -3,6 +3,7 @@
 
 use crate::connect::Doing;
 use crate::error::During;
+use crate::excepted::raise_exceptions;
 use crate::row::{ROWS_PER_STATEMENT_MAX, placeholders};
 use crate::window::micros;
 use crate::{ClaimedBatch, Ledger, LedgerError};
@@ -135,14 +136,15 @@ impl Ledger {
         Ok(Fenced::Done)
     }
 
-    /// Completes a batch: from now on its object is on record.
+    /// Completes a batch: from now on its object is on record. One that ends with exceptions raises an alert in the same
+    /// transaction.
     pub async fn settle(&self, batch: &ClaimedBatch, settlement: &Settlement) -> Result<Fenced, LedgerError> {
         let has_object = settlement.object.is_some();
         self.end_attempt(
                 Step::SettleBatch,
                 batch,
                 "completed",
-                "b.status = 'completed', b.settled_at = UTC_TIMESTAMP(6), b.object_key = :key, b.sha256 = :sha256, \
+                "b.recalled = 0, b.status = 'completed', b.settled_at = UTC_TIMESTAMP(6), b.object_key = :key, b.sha256 = :sha256, \
                  b.bytes_raw = :bytes_raw, b.bytes_stored = :bytes_stored, b.exported = :exported, \
                  b.missing = :missing, b.quarantined = :quarantined, b.deferrals = 0, b.deferred_since = NULL, \
                  b.error_code = NULL, b.error_text = NULL, a.timings = :timings",
@@ -288,18 +290,26 @@ impl Ledger {
         );
         let params = &params;
         self.change(step, |doing| async move {
-            let mut conn = self.conn(doing).await?;
-            conn.exec_drop(statement, params.clone()).await.during(doing)?;
-            if conn.affected_rows() > 0 {
+            let mut transaction = self.begin(doing).await?;
+            transaction
+                .exec_drop(statement, params.clone())
+                .await
+                .during(doing)?;
+            if transaction.affected_rows() > 0 {
+                if step == Step::SettleBatch {
+                    raise_exceptions(&mut transaction, doing, batch.id).await?;
+                }
+                transaction.commit().await.during(doing)?;
                 return Ok(Fenced::Done);
             }
-            let ended: Option<u8> = conn
+            let ended: Option<u8> = transaction
                 .exec_first(
                     "SELECT 1 FROM attempt WHERE batch_id = ? AND number = ? AND outcome = ?",
                     (batch.id.0, batch.fence.0, outcome),
                 )
                 .await
                 .during(doing)?;
+            transaction.rollback().await.during(doing)?;
             Ok(if ended.is_some() {
                 Fenced::Done
             } else {

@@ -167,6 +167,8 @@ macro_rules! for_each_step {
             RecordFound record_found "record what was missing",
             /// A batch waits to be sent, under its next generation.
             ReExportBatch re_export_batch "export a batch again",
+            /// Exceptions of a completed batch are in a batch of their own that waits to be sent.
+            RecallExceptions recall_exceptions "recall exceptions",
             /// Parked batches wait to be sent, with all their attempts.
             UnparkBatches unpark_batches "unpark batches",
             /// A superseded object isn't looked for any more.

@@ -65,17 +65,15 @@ impl Named {
     }
 }
 
-const GONE_AND_LEFT: &str = "were gone when they were to be exported, and are there again; others of their batches are gone \
-     meanwhile, so these are not exported again: people have to decide";
 const GONE_AND_BACK: &str = "were gone when they were to be exported, and are there again";
 
 fn remedy_of(finding: &Finding) -> Option<Remedy> {
-    if finding.kind != FindingKind::MissingFromArchive || finding.text == GONE_AND_LEFT {
-        None
-    } else if finding.text == GONE_AND_BACK {
+    if finding.kind == FindingKind::Quarantined || finding.text == GONE_AND_BACK {
         Some(Remedy::ReExport)
-    } else {
+    } else if finding.kind == FindingKind::MissingFromArchive {
         Some(Remedy::Harvest)
+    } else {
+        None
     }
 }
 
@@ -139,7 +137,7 @@ impl Verifier {
         let ids: Vec<&MessageId> = hits.iter().filter_map(|hit| hit.message_id.as_ref()).collect();
         let known: HashMap<MessageId, Standing> =
             self.ledger.standings_of_ids(&ids).await?.into_iter().collect();
-        let (mut nobodys, mut gone): (Vec<Hit>, Vec<MessageId>) = (Vec::new(), Vec::new());
+        let (mut nobodys, mut excepted): (Vec<Hit>, Vec<MessageId>) = (Vec::new(), Vec::new());
         for hit in hits {
             let Some(id) = hit.message_id.clone() else {
                 continue;
@@ -150,27 +148,17 @@ impl Verifier {
                 continue;
             }
             match reason_for(standing) {
-                Some(_) if standing == Some(Standing::Missing) => {}
                 None => named.elsewhere += 1,
                 Some((kind, text)) => named.add(look, kind, text, &id),
             }
             match standing {
                 None | Some(Standing::Released) => nobodys.push(hit),
-                Some(Standing::Missing) => gone.push(id),
-                Some(Standing::OnRecord | Standing::Open | Standing::Quarantined) => {}
+                Some(Standing::Missing | Standing::Quarantined) => excepted.push(id),
+                Some(Standing::OnRecord | Standing::Open) => {}
             }
         }
         self.harvest_again(look, nobodys).await?;
-        let left = self.export_owners_again(look, &gone).await?;
-        for id in &gone {
-            let text = if left.contains(id) {
-                GONE_AND_LEFT
-            } else {
-                GONE_AND_BACK
-            };
-            named.add(look, FindingKind::MissingFromArchive, text, id);
-        }
-        Ok(())
+        self.recall_exceptions(look, &excepted).await
     }
 
     /// A document with several event times may be filed under one whose hour is sealed, and so has no row any more.

@@ -1,5 +1,6 @@
-//! The remedies: messages that nobody owns are harvested again, batches whose object or manifest isn't sound are
-//! exported again. What is drifted, foreign or quarantined is named, and left to people.
+//! The remedies: messages that nobody owns are harvested again, missing and quarantined messages that the source shows are
+//! recalled into a batch of their own, batches whose object or manifest isn't sound are re-exported. What is drifted or
+//! foreign is named, and left to people.
 //!
 //! Nothing is written in S3 here: the ledger is told what is to be done, and the functions do it, as they do everything.
 //! A batch is exported again from what the source has now. Where its object is sound and holds messages that the source
@@ -13,7 +14,9 @@ use crate::report::Remedy;
 use crate::{FindingKind, Repair, Verifier, VerifyError};
 use granary_archive::ObjectFault;
 use granary_domain::{BatchId, Fence, MessageId, ObjectKey};
-use granary_ledger::{FoundAgain, ObjectOnRecord, ReExport, ReExported, SeenMessage};
+use granary_ledger::{
+    FoundAgain, ObjectOnRecord, ReExport, ReExported, Recall, Recalled, SeenMessage, WhichExceptions,
+};
 use granary_source::{DocumentRef, Hit};
 use std::collections::HashSet;
 
@@ -56,32 +59,40 @@ impl Verifier {
         Ok(())
     }
 
-    /// Has batches exported again whose messages were gone and are there again. Says which of these messages are left
-    /// to people, since a new object of their batch would lack others.
-    pub(crate) async fn export_owners_again(
+    /// Recalls exceptions that the source shows: they leave their batches, which stay as they are, for batches of their own.
+    pub(crate) async fn recall_exceptions(
         &self,
         look: &mut Look<'_>,
         ids: &[MessageId],
-    ) -> Result<HashSet<MessageId>, VerifyError> {
-        let mut left = HashSet::new();
+    ) -> Result<(), VerifyError> {
         if look.repair() == Repair::Off {
-            return Ok(left);
+            return Ok(());
         }
         for ids in ids.chunks(IDS_PER_QUESTION_MAX) {
             for (batch, fence) in self.ledger.completed_owners_of(ids).await? {
-                let objects = self.ledger.objects_of_batches(&[batch]).await?;
-                let object = objects.get(&batch).and_then(|objects| objects.named.as_ref());
-                if !self.only_archived(batch, object).await?.is_empty() {
-                    let owned = self.ledger.messages_of(batch).await?.into_iter();
-                    let owned: HashSet<MessageId> = owned.map(|message| message.message_id).collect();
-                    left.extend(ids.iter().filter(|id| owned.contains(id)).cloned());
+                if !look.allow_batch() {
                     continue;
                 }
-                let reason = "messages that were gone are at the source again";
-                self.export_again(look, (batch, fence), reason).await?;
+                if look.repair() == Repair::DryRun {
+                    look.count(Remedy::ReExport, 1);
+                    continue;
+                }
+                let wanted = Recall {
+                    batch,
+                    fence,
+                    which: WhichExceptions::These(ids),
+                    reason: "the source shows them",
+                    heir: &look.heir,
+                };
+                match self.ledger.recall(&wanted).await? {
+                    Recalled::Asked { .. } => look.count(Remedy::ReExport, 1),
+                    Recalled::NothingLeft => look.count(Remedy::UnderWay, 1),
+                    // The next verification sees what it is.
+                    Recalled::Changed => look.account.repairs.left_batches += 1,
+                }
             }
         }
-        Ok(left)
+        Ok(())
     }
 
     /// Has a batch exported again whose object or manifest isn't what it should be, unless its object is sound and holds

@@ -76,6 +76,33 @@ pub(super) async fn lost_object(stage: &Stage) -> Prepared {
     prepared
 }
 
+/// A message that was gone when its batch was exported is at the source again.
+async fn with_an_exception_that_is_back(stage: &Stage) -> Prepared {
+    let messages = Document::many(20, 10..12);
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    let gone = &messages[..1];
+    stage
+        .indices
+        .delete(&stage.indices.messages, &gone[0].doc_id)
+        .await;
+    stage.run_until_quiet().await;
+    stage.index_messages(gone).await;
+    Prepared::of(messages)
+}
+
+pub(super) async fn exception_is_back(stage: &Stage) -> Prepared {
+    let prepared = with_an_exception_that_is_back(stage).await;
+    ask_for_repair(stage).await;
+    prepared
+}
+
+pub(super) async fn recall_asked_for(stage: &Stage) -> Prepared {
+    let prepared = with_an_exception_that_is_back(stage).await;
+    prepared.asked(request("POST", "/migrate/retry-failed", ""))
+}
+
 pub(super) async fn verification_without_answer(stage: &Stage) -> Prepared {
     let network = Network::without_answers(stage).await;
     verification_asked_for(stage)

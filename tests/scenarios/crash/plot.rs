@@ -126,6 +126,9 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
             ];
         }
         Step::ReExportBatch => return vec![reaper(Scene::LostObject), operator(Scene::ResetAskedFor)],
+        Step::RecallExceptions => {
+            return vec![reaper(Scene::ExceptionIsBack), operator(Scene::RecallAskedFor)];
+        }
         Step::ForgetSuperseded => reaper(Scene::ReplacedObject),
         Step::DeleteObject => {
             return vec![reaper(Scene::ReplacedObject), reaper(Scene::SeededAndExported)];

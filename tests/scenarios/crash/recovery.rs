@@ -86,6 +86,7 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
             | Scene::PauseAskedFor
             | Scene::ResumeAskedFor
             | Scene::RetryAskedFor
+            | Scene::RecallAskedFor
             | Scene::TuningAskedFor
             | Scene::HistoryAskedFor
             | Scene::FixAskedFor

@@ -87,6 +87,10 @@ pub(super) enum Scene {
     LeftOutMessage,
     /// Somebody wants repaired that an object is gone.
     LostObject,
+    /// Somebody wants repaired that a message was gone when its batch was exported, and is at the source again.
+    ExceptionIsBack,
+    /// Somebody retries such a message.
+    RecallAskedFor,
     /// Elasticsearch is down while there is something to verify.
     VerificationWithoutSource,
     /// Elasticsearch doesn't answer the verification.
@@ -263,6 +267,8 @@ impl Scene {
             Self::VerificationOfEverything => operating::verification_of_everything(stage).await,
             Self::LeftOutMessage => operating::left_out_message(stage).await,
             Self::LostObject => operating::lost_object(stage).await,
+            Self::ExceptionIsBack => operating::exception_is_back(stage).await,
+            Self::RecallAskedFor => operating::recall_asked_for(stage).await,
             Self::VerificationWithoutSource => {
                 let prepared = operating::verification_asked_for(stage).await;
                 prepared.told("GRANARY_ES_URL", NOWHERE)

@@ -103,7 +103,7 @@ function sent({ sends, status, enqueuedAt }) {
 
 const object = (one) => [
   ['Exported', count(one.exported)],
-  ['Gone at the source', count(one.missing)],
+  ['Missing', count(one.missing)],
   ['Quarantined', count(one.quarantined)],
   ['Raw', bytes(one.object.bytesRaw)],
   ['Stored', bytes(one.object.bytesStored)],

@@ -47,9 +47,10 @@ export const failures = {
           beside: 'batches, for a service’s sake',
         }),
         tile({
-          name: 'Gone at the source',
+          name: 'Missing',
           figure: count(totals.missingMessages),
-          beside: 'messages: tombstones in manifests',
+          tone: totals.missingMessages ? 'warn' : undefined,
+          beside: 'messages, missing from the archive',
         }),
         tile({
           name: 'Quarantined',
@@ -109,7 +110,7 @@ function group(visit, failure) {
     ]),
     failure.samples?.length ? samples(failure) : null,
     failure.messageSamples?.length ? messageSamples(failure) : null,
-    h('p', { class: 'small' }, h('a', { href: link('/batches', { cause }) }, 'All batches of this cause')),
+    h('p', { class: 'small' }, failure.kind === 'exception' ? null : h('a', { href: link('/batches', { cause }) }, 'All batches of this cause')),
   );
 }
 
@@ -154,8 +155,48 @@ const messageSamples = ({ cause, messageSamples: some }) =>
     ],
   });
 
-function retryButton(visit, { cause, kind, parked }) {
-  if (kind === 'exception') return null;
+function recallButton(visit, { cause, batches }) {
+  return actButton(visit, {
+    label: 'Retry',
+    small: true,
+    title: `Retry ${words(cause)} messages?`,
+    explain: h(
+      'p',
+      null,
+      'They leave their batches, which stay as they are, for batches of their own. A message that is still gone, or still can’t be exported, ends as before.',
+    ),
+    path: '/migrate/retry-failed',
+    body: ({ limit }) => ({ cause, limit }),
+    fields: [limitField(batches)],
+    foretell: ({ exceptions }) => [
+      h(
+        'p',
+        null,
+        `${counted(exceptions.missing + exceptions.quarantined, 'message')} of ${counted(exceptions.foundBatches, 'batch', 'batches')} would be exported again.`,
+      ),
+    ],
+    act: 'Retry them',
+    danger: batches > LARGE_BATCHES,
+    typed: batches > LARGE_BATCHES ? cause : undefined,
+    done: ({ exceptions }) => `${counted(exceptions.recalled, 'message')} will be exported again within a minute.`,
+  });
+}
+
+const limitField =
+  (batches) =>
+  ({ fault }) =>
+    textField({
+      name: 'limit',
+      label: 'At most so many batches',
+      place: 'dialog',
+      inputmode: 'numeric',
+      value: String(Math.min(batches || LIMIT_MAX, LIMIT_MAX)),
+      fault: fault('limit'),
+    });
+
+function retryButton(visit, failure) {
+  const { cause, kind, parked } = failure;
+  if (kind === 'exception') return recallButton(visit, failure);
   return actButton(visit, {
     label: 'Retry',
     small: true,
@@ -167,17 +208,7 @@ function retryButton(visit, { cause, kind, parked }) {
     ),
     path: '/migrate/retry-failed',
     body: ({ limit }) => ({ cause, limit }),
-    fields: [
-      ({ fault }) =>
-        textField({
-          name: 'limit',
-          label: 'At most so many batches',
-          place: 'dialog',
-          inputmode: 'numeric',
-          value: String(Math.min(parked?.batches || LIMIT_MAX, LIMIT_MAX)),
-          fault: fault('limit'),
-        }),
-    ],
+    fields: [limitField(parked?.batches)],
     foretell: ({ found, batches, hasMore }) => [
       h('p', null, `${counted(found, 'batch', 'batches')} would get ${found === 1 ? 'its' : 'their'} attempts again.`),
       batchNumbers(batches, hasMore),

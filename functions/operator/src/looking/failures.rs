@@ -2,7 +2,7 @@
 //!
 //! A cause has batches that failed (parked ones wait for people, others are tried again), batches that the platform broke
 //! off (tried again without end), ranges whose ids can't be read, or messages that are in no object. What to do is what the
-//! alerts say. Nothing is changed here: `POST /migrate/retry-failed` takes a cause.
+//! alerts say. Nothing is changed here: `POST /migrate/retry-failed` takes a cause, `missing` and `quarantined` included.
 
 use crate::migrating::status_name::name_of;
 use crate::services::Services;

@@ -1,8 +1,10 @@
-//! `POST /migrate/retry-failed`: giving parked batches all their attempts again.
+//! `POST /migrate/retry-failed`: giving parked batches all their attempts again, and exceptions another export
+//! (`recalling.rs`).
 //!
 //! Failed batches with an attempt left are retried without being asked for. What was asked for is done when the answer
 //! comes, and asking twice is asking once; the reaper sends the batches at its next tick.
 
+use crate::migrating::recalling::{Asker, Excepted, RecalledExceptions, outcome_in};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
@@ -12,7 +14,7 @@ use crate::web::page::Page;
 use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
-use granary_domain::{BatchId, BatchStatus, TimeRange};
+use granary_domain::{BatchId, BatchStatus, Outcome, TimeRange};
 use granary_ledger::{BatchFilter, Ledger, Parked};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -40,46 +42,49 @@ impl Retried {
     }
 }
 
-/// Which parked batches are to be tried again. Nothing said means all of them.
+/// Which parked batches and exceptions are to be retried. Nothing said means all of them.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "what `read_filter` takes, for the document")]
 pub(crate) struct RetryBody {
     /// Those of this migration.
     migration_id: Option<Uuid>,
-    /// Those whose newest error has this cause, as `GET /failures` names it.
+    /// Those of this cause, as `GET /failures` names it: a batch's newest error, or `missing` or `quarantined` messages.
     #[schema(examples("spool"))]
     cause: Option<String>,
     /// Those from the hour of event time on in which this instant lies.
     from: Option<Timestamp>,
     /// Those of hours of event time that begin before this instant.
     to: Option<Timestamp>,
-    /// How many batches at most.
+    /// How many parked batches at most, and how many batches with exceptions.
     #[schema(minimum = 1, maximum = 1_000, default = 1_000)]
     limit: Option<u32>,
     #[serde(flatten)]
     change: ChangeBody,
 }
 
-/// What became of parked batches.
+/// What became of parked batches and exceptions.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RetriedBatches {
-    /// Whether it was only foretold: then nothing was changed.
+    /// Whether it was a dry run: then nothing was changed.
     dry_run: bool,
-    /// Batches that were found, as many as `limit` allows.
+    /// Parked batches that were found, as many as `limit` allows.
     found: usize,
     /// Batches that have all their attempts again; the reaper sends them within a minute.
     retried: u64,
     /// The numbers of those that were found.
     batches: Vec<u64>,
+    /// Missing and quarantined messages of completed batches: they are recalled into batches of their own.
+    exceptions: RecalledExceptions,
     /// Whether there are more.
     has_more: bool,
 }
 
-/// Send parked batches again
+/// Retry parked batches, missing and quarantined messages
 ///
-/// They get all their attempts again. Failed batches with an attempt left are retried without being asked for.
+/// Parked batches get all their attempts again. Missing and quarantined messages leave their completed batches for batches
+/// of their own, which wait to be exported. Failed batches with an attempt left are retried without being asked for.
 #[utoipa::path(post, path = "/migrate/retry-failed", request_body = RetryBody)]
 pub(crate) async fn retry_failed(
     State(services): State<Arc<Services>>,
@@ -88,16 +93,19 @@ pub(crate) async fn retry_failed(
 ) -> Result<Answer<RetriedBatches>, Problem> {
     fields.only(&["migrationId", "cause", "from", "to", "limit", "dryRun", "reason"])?;
     let change = Change::read(&fields)?;
-    let filter = read_filter(&fields)?;
+    let wanted = Wanted::read(&fields)?;
     let limit = fields
         .number("limit", 1..=BATCHES_PER_REQUEST_MAX)?
         .unwrap_or(BATCHES_PER_REQUEST_MAX);
     let ledger = services.ledger().await?;
-    let mut retried = retry(ledger, &change.foretold(), &filter, limit).await?;
+    let (mut retried, mut excepted) = wanted.find(ledger, &change, limit).await?;
+    let mut exceptions = excepted.foretold();
     if !change.is_dry_run {
         // Who wants it is written down first: nothing is done that nobody answers for.
+        let filter = &wanted.filter;
         let arguments = json!({
-            "migrationId": filter.migration, "cause": filter.cause, "from": filter.from, "to": filter.to, "limit": limit,
+            "migrationId": filter.migration, "cause": fields.text("cause")?, "from": filter.from, "to": filter.to,
+            "limit": limit,
         });
         let found = retried.found.len();
         services
@@ -106,19 +114,81 @@ pub(crate) async fn retry_failed(
                 action: "migrate.retry_failed",
                 arguments: change.with_reason(arguments),
                 effect: json!({
-                    "before": { "parked": found }, "after": { "pending": found }, "batches": retried.numbers(),
+                    "before": { "parked": found, "exceptions": exceptions }, "after": { "pending": found },
+                    "batches": retried.numbers(),
                 }),
             })
             .await?;
         retried.retried = ledger.unpark(&retried.found).await?;
+        let asker = Asker {
+            by: role.to_string(),
+            reason: change.reason().map(str::to_owned),
+        };
+        exceptions = excepted.recall(ledger, &asker).await?;
     }
     Ok(Answer::ok(RetriedBatches {
         dry_run: change.is_dry_run,
         found: retried.found.len(),
         retried: retried.retried,
         batches: retried.numbers(),
-        has_more: retried.has_more,
+        exceptions,
+        has_more: retried.has_more || excepted.has_more,
     }))
+}
+
+/// What is to be retried.
+struct Wanted {
+    /// Parked batches; exceptions are meant within the same migration and hours.
+    filter: BatchFilter,
+    which: Which,
+}
+
+/// Of parked batches and exceptions.
+enum Which {
+    /// Both.
+    Both,
+    /// Parked batches: the filter names their cause.
+    Parked,
+    /// Messages of one outcome.
+    Excepted(Outcome),
+}
+
+impl Wanted {
+    fn read(fields: &Fields) -> Result<Self, Problem> {
+        let outcome = outcome_in(fields)?;
+        let filter = match outcome {
+            Some(_) => BatchFilter {
+                migration: fields.parsed("migrationId")?,
+                ..parked_in(fields)?
+            },
+            None => read_filter(fields)?,
+        };
+        let which = match (outcome, filter.cause) {
+            (Some(outcome), _) => Which::Excepted(outcome),
+            (None, Some(_)) => Which::Parked,
+            (None, None) => Which::Both,
+        };
+        Ok(Self { filter, which })
+    }
+
+    /// Looks for both; nothing is changed.
+    async fn find(
+        &self,
+        ledger: &Ledger,
+        change: &Change,
+        limit: u32,
+    ) -> Result<(Retried, Excepted), Problem> {
+        let parked = match self.which {
+            Which::Excepted(_) => Retried::default(),
+            Which::Both | Which::Parked => retry(ledger, &change.foretold(), &self.filter, limit).await?,
+        };
+        let excepted = match self.which {
+            Which::Parked => Excepted::default(),
+            Which::Both => Excepted::find(ledger, None, &self.filter, limit).await?,
+            Which::Excepted(outcome) => Excepted::find(ledger, Some(outcome), &self.filter, limit).await?,
+        };
+        Ok((parked, excepted))
+    }
 }
 
 /// Gives parked batches their attempts again, or only finds them.

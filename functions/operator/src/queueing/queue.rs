@@ -4,9 +4,9 @@ use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::problem::Problem;
 use axum::extract::State;
-use granary_domain::BatchStatus;
+use granary_domain::{BatchStatus, Outcome};
 use granary_handoff::{Depth, QueueDepth};
-use granary_ledger::{Deferral, StatusCount};
+use granary_ledger::{Deferral, ExceptionGroup, StatusCount};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,10 +25,22 @@ pub(crate) struct QueueStats {
     parked: u64,
     /// Bytes of all objects on record, as they are stored.
     bytes_stored: u64,
+    /// Messages of completed batches that are not in their objects.
+    exceptions: ShownExceptions,
     /// What waits because a service is away, by cause.
     deferrals: Vec<ShownDeferral>,
     /// What the queues hold, by SQS's count.
     queues: QueueDepths,
+}
+
+/// Messages of completed batches that are not in their objects. `GET /failures` says why.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownExceptions {
+    /// They were gone at the source.
+    missing: u64,
+    /// They can't be exported.
+    quarantined: u64,
 }
 
 /// What waits because a service is away.
@@ -84,6 +96,7 @@ pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answe
     let ledger = services.ledger().await?;
     let counts = ledger.batches_by_status().await?;
     let deferrals = ledger.deferrals().await?;
+    let exceptions = ledger.exceptions().await?;
     let depth = services.handoff.depth().await?;
     let dead_letters = match &services.dead_letters {
         Some(queues) => Some(queues.depth().await?),
@@ -94,6 +107,7 @@ pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answe
         messages: by_status(&counts, |count| count.messages),
         parked: counts.iter().map(|count| count.parked).sum(),
         bytes_stored: counts.iter().map(|count| count.bytes_stored).sum(),
+        exceptions: ShownExceptions::of(&exceptions),
         deferrals: deferrals.iter().map(ShownDeferral::from).collect(),
         queues: QueueDepths::of(depth, dead_letters),
     }))
@@ -127,6 +141,19 @@ pub(crate) fn by_status(counts: &[StatusCount], number: fn(&StatusCount) -> u64)
         success: of(BatchStatus::Completed),
         failed: of(BatchStatus::Failed),
         cancelled: of(BatchStatus::Cancelled),
+    }
+}
+
+impl ShownExceptions {
+    fn of(groups: &[ExceptionGroup]) -> Self {
+        let messages = |outcome: Outcome| {
+            let of_outcome = groups.iter().filter(|group| group.outcome == outcome);
+            of_outcome.map(|group| group.messages).sum()
+        };
+        Self {
+            missing: messages(Outcome::Missing),
+            quarantined: messages(Outcome::Quarantined),
+        }
     }
 }
 

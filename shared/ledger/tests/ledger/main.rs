@@ -35,6 +35,7 @@ mod evidence;
 mod parts;
 mod repair;
 mod re_export;
+mod recall;
 mod unowned;
 mod invariants;
 mod operation;

@@ -6,8 +6,8 @@ use crate::stage::ATTEMPTS_MAX;
 use crate::synthetic::Synthetic;
 use granary_domain::{BatchId, Fence, MessageId, MigrationKind, MigrationState, Outcome, Part, WindowId};
 use granary_ledger::{
-    AlertFilter, AuditFilter, BatchSlice, Bounds, Ledger, MigrationFilter, OperationFilter, OperationState,
-    QueueLane, RescanRules, Stage, TimelineFilter,
+    AlertFilter, AuditFilter, BatchSlice, Bounds, ExceptionFilter, Ledger, MigrationFilter, OperationFilter,
+    OperationState, QueueLane, RescanRules, Stage, TimelineFilter,
 };
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -159,6 +159,10 @@ async fn desk(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.failed_by_cause());
     ask!(asking, ledger.failure_samples(5));
     ask!(asking, ledger.exceptions());
+    ask!(
+        asking,
+        ledger.batches_with_exceptions(&ExceptionFilter::default(), BatchId(7), 10)
+    );
     ask!(asking, ledger.exception_samples(Outcome::Missing, 10));
     ask!(asking, ledger.exception_samples(Outcome::Quarantined, 10));
     ask!(asking, ledger.message(&Synthetic::id(99).try_into().unwrap()));

@@ -9,9 +9,9 @@ use granary_domain::{
     BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, Outcome, Priority, Setting,
 };
 use granary_ledger::{
-    Audit, Claim, ClaimedBatch, Difference, Exception, LeasedWindow, Ledger, NewMigration, NewOperation,
-    PageOfMessages, QueueLane, ReExport, Recorded, RepairMigration, RescanRules, Seal, SealIntent,
-    SeenMessage, SettingChange, Stage,
+    Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger, NewMigration,
+    NewOperation, PageOfMessages, QueueLane, ReExport, Recall, Recorded, RepairMigration, RescanRules, Seal,
+    SealIntent, SeenMessage, SettingChange, Stage, WhichExceptions,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -216,6 +216,25 @@ async fn repair(asking: &mut Asking<'_>, ledger: &Ledger) {
         reason: "test",
         heir: &heir,
     };
+    let with_exceptions = ledger
+        .batches_with_exceptions(&ExceptionFilter::default(), batch, 2)
+        .await
+        .unwrap();
+    let ids: Vec<MessageId> = (1..=500)
+        .map(|place| Synthetic::id(place * 199).try_into().unwrap())
+        .collect();
+    for which in [WhichExceptions::These(&ids), WhichExceptions::All] {
+        for found in &with_exceptions {
+            let recall = Recall {
+                batch: found.batch,
+                fence: found.fence,
+                which,
+                reason: "test",
+                heir: &heir,
+            };
+            ask!(asking, ledger.recall(&recall));
+        }
+    }
     ask!(asking, ledger.re_export(&wanted));
     ask!(asking, ledger.forget_superseded(batch, fence));
     ask!(asking, ledger.keep_superseded(batch, fence));
