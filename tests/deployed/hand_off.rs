@@ -27,7 +27,7 @@ async fn q2_a_completed_batch_that_is_sent_again_by_hand_stays_as_it_is() {
     }
     let of_batch = format!("\"batch\":{number},");
     until("both messages were taken and refused", async || {
-        let texts = ["the batch is not to be had", "Completed", &of_batch];
+        let texts = ["batch not claimed", "Completed", &of_batch];
         let refused = deployment.log("exporter", since, &texts).await;
         (refused.len() >= 2).then_some(())
     })

@@ -4,12 +4,12 @@
 //! Elasticsearch answered everything else. 429, 503, timeouts, a proxy's page and whatever else an outage looks like never
 //! cost a message; they defer the attempt.
 
-use crate::export::Exporter;
-use crate::fetch::{ANSWER_BYTES_MAX, DOCUMENTS_UNDER_PRESSURE_MIN, document_ref};
-use futures::{StreamExt, TryStreamExt, stream};
+use crate::fetch::{BatchFetch, Fetcher, document_ref};
+use crate::request_size::{ANSWER_BYTES_MAX, Portion};
 use granary_domain::{Failure, MessageId};
-use granary_ledger::{ClaimedBatch, OwnedMessage};
-use granary_source::{Document, DocumentRef, Metadata, SourceError};
+use granary_ledger::OwnedMessage;
+use granary_source::{ByteAllowance, Document, DocumentRef, SourceError};
+use std::ops::Range;
 
 /// Connections that break off are the platform's fault, until it has had so many chances to mend.
 const BLAMED_FROM_DEFERRAL: u32 = 2;
@@ -22,45 +22,49 @@ const NOBODY: &str = "-1";
 
 /// What may help.
 pub(crate) enum Remedy {
+    /// Requests as the request size has just learnt that they should be.
+    Smaller,
+    /// Half of the documents, to find the one that makes the answer unreadable.
     Halve,
+    /// The same document again.
     Again,
     /// It will never be had, for this reason.
     GiveUp(String),
 }
 
-impl Exporter {
-    /// What may help where some messages could not be had together, or one alone for the `tries`th time. An error: it
+impl BatchFetch<'_> {
+    /// What may help where some messages could not be had together, or one alone on try number `tries`. An error: it
     /// isn't theirs.
     pub(crate) async fn remedy_for(
         &self,
-        batch: &ClaimedBatch,
-        wanted: &[OwnedMessage],
+        range: Range<usize>,
+        portion: Portion,
         tries: u32,
         error: &SourceError,
     ) -> Result<Remedy, Failure> {
-        let is_alone = wanted.len() == 1;
+        let (wanted, size) = (&self.messages[range], &self.fetcher.size);
+        let is_single = wanted.len() == 1;
         match error {
-            SourceError::TooLarge { .. } if !is_alone => {
-                self.request_size.learn(wanted.len(), ANSWER_BYTES_MAX);
-                Ok(Remedy::Halve)
+            SourceError::TooLarge { bytes, .. } if !is_single || !portion.is_alone() => {
+                size.was_too_large(wanted.len(), *bytes);
+                Ok(Remedy::Smaller)
             }
-            SourceError::NotJson { .. } if !is_alone => Ok(Remedy::Halve),
+            SourceError::NotJson { .. } if !is_single => Ok(Remedy::Halve),
             SourceError::TooLarge { byte_limit, .. } => Ok(Remedy::GiveUp(format!(
                 "larger than {byte_limit} bytes with its metadata"
             ))),
             SourceError::NotJson { .. } => Ok(Remedy::GiveUp(format!(
                 "its document or metadata is no valid JSON: {error}"
             ))),
-            SourceError::Unavailable { .. }
-                if error.is_too_heavy() && wanted.len() > DOCUMENTS_UNDER_PRESSURE_MIN =>
-            {
-                self.request_size.learn(wanted.len(), ANSWER_BYTES_MAX);
-                Ok(Remedy::Halve)
+            SourceError::TooHeavy { .. } | SourceError::OverLimit { .. } if !is_single => {
+                size.was_refused(wanted.len());
+                Ok(Remedy::Smaller)
             }
             SourceError::BrokeOff { .. }
-                if batch.deferrals >= BLAMED_FROM_DEFERRAL && self.answers_beside(&wanted[0]).await =>
+                if self.batch.deferrals >= BLAMED_FROM_DEFERRAL
+                    && self.fetcher.answers_beside(&wanted[0]).await =>
             {
-                Ok(if !is_alone {
+                Ok(if !is_single {
                     Remedy::Halve
                 } else if tries < TRIES_ALONE_MAX {
                     Remedy::Again
@@ -71,15 +75,19 @@ impl Exporter {
                 })
             }
             SourceError::Unavailable { .. }
+            | SourceError::TooHeavy { .. }
+            | SourceError::OverLimit { .. }
             | SourceError::BrokeOff { .. }
             | SourceError::PitLost
             | SourceError::Refused { .. }
             | SourceError::NotElasticsearch { .. }
             | SourceError::Malformed { .. }
-            | SourceError::Misconfigured { .. } => Err(self.deferral_delay.source_failure(error)),
+            | SourceError::Misconfigured { .. } => Err(self.fetcher.deferral_delay.source_failure(error)),
         }
     }
+}
 
+impl Fetcher {
     /// Whether Elasticsearch answers, at this moment and about nothing, what it would not answer about a message.
     pub(crate) async fn answers_beside(&self, message: &OwnedMessage) -> bool {
         // In the message's own shard: where that is damaged, none of its messages is to blame.
@@ -97,13 +105,12 @@ impl Exporter {
         let Ok(nobody) = MessageId::try_from(NOBODY.to_owned()) else {
             return false;
         };
-        let nobody = [&nobody];
-        let metadata = stream::iter(&self.metadata)
-            .map(|from| self.source.metadata(from, &nobody, ANSWER_BYTES_MAX))
-            .buffered(self.metadata.len().max(1))
-            .try_collect::<Vec<Metadata>>();
-        let wanted = [nothing];
-        let answers = futures::try_join!(self.source.documents(&wanted, ANSWER_BYTES_MAX), metadata);
+        let allowance = ByteAllowance::new(ANSWER_BYTES_MAX);
+        let (wanted, nobody) = ([nothing], [&nobody]);
+        let answers = futures::try_join!(
+            self.source.documents(&wanted, &allowance),
+            self.metadata_of(&nobody, &allowance)
+        );
         match answers {
             Ok((documents, _)) => documents
                 .iter()

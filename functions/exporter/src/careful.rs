@@ -13,44 +13,47 @@
 //!
 //! From there on one message is in memory at a time. The lines are written by the same functions as in any other attempt.
 
-use crate::archive::unless_lost;
-use crate::export::{Exporter, ledger_failure};
-use crate::fetch::{Part, Written};
+use crate::failure::{ledger_failure, unless_lost};
+use crate::fetch::BatchFetch;
 use granary_domain::{Cause, Failure, Fence, MessageId, Outcome};
-use granary_ledger::{CarefulRecord, ClaimedBatch, OwnedMessage};
+use granary_ledger::{CarefulRecord, ClaimedBatch, Ledger, OwnedMessage};
 use std::collections::HashMap;
 
 /// One death may be the platform's, and so may be two; but a third attempt that only repeats them is wasted.
 const CAREFUL_FROM_ATTEMPT: u32 = 3;
+
+/// What earlier careful workers of a batch have left. A first claim has none, and asks nobody.
+pub(crate) async fn record_of(ledger: &Ledger, batch: &ClaimedBatch) -> Result<CarefulRecord, Failure> {
+    if batch.fence == Fence(1) {
+        return Ok(CarefulRecord::default());
+    }
+    ledger.careful_record_of(batch).await.map_err(ledger_failure)
+}
 
 /// Whether the messages of a batch are to be fetched one by one.
 pub(crate) fn is_called_for(batch: &ClaimedBatch, earlier: &CarefulRecord) -> bool {
     batch.attempts >= CAREFUL_FROM_ATTEMPT || !earlier.suspects.is_empty()
 }
 
-/// What came of asking for one message.
-enum Asked {
-    Answered(Vec<Part>),
-    Refused(Failure),
+/// A worker that lost its batch but is alive takes its suspicion back. Where it can't, the next one quarantines the
+/// message, and people see it.
+pub(crate) async fn withdraw_suspicion(ledger: &Ledger, batch: &ClaimedBatch) {
+    if batch.fence == Fence(1) {
+        return;
+    }
+    if let Err(error) = ledger.clear_suspect(batch).await {
+        tracing::warn!(batch = batch.id.0, "a suspicion can't be taken back: {error}");
+    }
 }
 
-impl Exporter {
-    /// What earlier careful workers of this batch have left. A first claim has none, and asks nobody.
-    pub(crate) async fn careful_record_of(&self, batch: &ClaimedBatch) -> Result<CarefulRecord, Failure> {
-        if batch.fence == Fence(1) {
-            return Ok(CarefulRecord::default());
-        }
-        self.ledger.careful_record_of(batch).await.map_err(ledger_failure)
-    }
-
+impl BatchFetch<'_> {
     /// Fetches the messages of a batch one by one, all but the suspects and what is known to do no harm.
     pub(crate) async fn fetch_carefully(
-        &self,
-        batch: &ClaimedBatch,
-        messages: &[OwnedMessage],
+        &mut self,
+        ledger: &Ledger,
         earlier: &CarefulRecord,
-        written: &mut Written,
     ) -> Result<(), Failure> {
+        let (batch, messages) = (self.batch, self.messages);
         let harmless = reached(messages, earlier);
         tracing::warn!(
             batch = batch.id.0,
@@ -68,73 +71,49 @@ impl Exporter {
         let mut place = 0;
         while let Some(message) = messages.get(place) {
             if let Some(attempt) = deaths.get(&message.message_id) {
-                written.except(message, Outcome::Quarantined, died_over(*attempt));
+                self.draft
+                    .except(message, Outcome::Quarantined, died_over(*attempt));
                 place += 1;
                 continue;
             }
             if place < harmless {
                 let end = (place..harmless).find(is_suspect).unwrap_or(harmless);
-                self.fetch_in_parts(batch, messages, place..end, written).await?;
+                self.fetch(place..end).await?;
                 answered += end - place;
                 place = end;
                 continue;
             }
-            self.name_suspect(batch, message).await?;
-            match self.ask_for(batch, messages, place).await? {
-                Asked::Answered(parts) => {
-                    answered += 1;
-                    self.write_parts(batch, messages, parts, written).await?;
-                }
-                Asked::Refused(failure) => refused.push((place, failure)),
+            unless_lost(ledger.suspect(batch, &message.message_id).await)?;
+            match self.refusal_of(place).await? {
+                None => answered += 1,
+                Some(failure) => refused.push((place, failure)),
             }
             place += 1;
         }
-        self.ledger.clear_suspect(batch).await.map_err(ledger_failure)?;
+        ledger.clear_suspect(batch).await.map_err(ledger_failure)?;
         if refused.len() > answered
             && let Some((_, failure)) = refused.pop()
         {
             return Err(failure);
         }
         for (place, failure) in refused {
-            let part = self
-                .give_up(batch, &messages[place], place..place + 1, &failure.text, None)
-                .await?;
-            self.write_parts(batch, messages, vec![part], written).await?;
+            self.give_up(place, &failure.text, None).await?;
         }
         Ok(())
     }
 
-    /// Fetches one message. A refusal counts as its own only where Elasticsearch answers the same questions about
-    /// nothing.
-    async fn ask_for(
-        &self,
-        batch: &ClaimedBatch,
-        messages: &[OwnedMessage],
-        place: usize,
-    ) -> Result<Asked, Failure> {
-        match self.fetch_range(batch, messages, place..place + 1).await {
-            Ok(parts) => Ok(Asked::Answered(parts)),
+    /// Fetches one message, or says why it was refused. A refusal counts as its own only where Elasticsearch answers the
+    /// same questions about nothing.
+    async fn refusal_of(&mut self, place: usize) -> Result<Option<Failure>, Failure> {
+        match self.fetch(place..place + 1).await {
+            Ok(()) => Ok(None),
             Err(failure)
-                if failure.cause == Cause::SourceRefused && self.answers_beside(&messages[place]).await =>
+                if failure.cause == Cause::SourceRefused
+                    && self.fetcher.answers_beside(&self.messages[place]).await =>
             {
-                Ok(Asked::Refused(failure))
+                Ok(Some(failure))
             }
             Err(failure) => Err(failure),
-        }
-    }
-
-    async fn name_suspect(&self, batch: &ClaimedBatch, message: &OwnedMessage) -> Result<(), Failure> {
-        unless_lost(self.ledger.suspect(batch, &message.message_id).await)
-    }
-
-    /// A worker that lost its batch but is alive takes its suspicion back. Where it can't, the message is set aside by
-    /// the next one, and a person sees it.
-    pub(crate) async fn withdraw_suspicion(&self, batch: &ClaimedBatch) {
-        if batch.fence == Fence(1) {
-            return;
-        }
-        if let Err(error) = self.ledger.clear_suspect(batch).await {
-            tracing::warn!(batch = batch.id.0, "a suspicion can't be taken back: {error}");
         }
     }
 }

@@ -28,6 +28,10 @@ impl DeferralDelay {
         if let SourceError::Unavailable {
             retry_after: Some(rest),
             ..
+        }
+        | SourceError::TooHeavy {
+            retry_after: Some(rest),
+            ..
         } = error
         {
             let until = Instant::now() + (*rest).min(BACKOFF.ceiling);

@@ -9,21 +9,25 @@
 //! Dying anywhere is safe: the lease runs out, the reaper takes the batch back, and the next attempt finds and adopts
 //! whatever object was written.
 
-use crate::archive::OnRecord;
+use crate::careful;
 use crate::config::Config;
 use crate::deferral::DeferralDelay;
+use crate::draft::Fetched;
+use crate::failure::{failure, handed_back, ledger_failure};
+use crate::fetch::{BatchFetch, Fetcher};
 use crate::lease::Heartbeat;
 use crate::request_size::RequestSize;
 use crate::shutdown::Shutdown;
+use crate::writer::Writer;
 use granary_archive::{Archive, sweep_leftovers};
-use granary_domain::{BatchId, Cause, Compression, Failure, Format, MetadataSource};
+use granary_domain::{BatchId, Cause, Failure};
 use granary_environment::{Deadline, LeaseSection, RetrySection, aws};
 use granary_handoff::{Handoff, QueueUrls};
 use granary_ledger::{
-    Claim, ClaimedBatch, Fenced, Ledger, LedgerError, LedgerSettings, NotClaimed, Settlement,
+    Claim, ClaimedBatch, Fenced, Ledger, LedgerError, LedgerSettings, NotClaimed, OwnedMessage, Settlement,
 };
 use granary_source::Source;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Between two tries to write down how an attempt ended. Each try is several requests over some seconds.
@@ -34,16 +38,11 @@ const CONNECTIONS_MAX: usize = 2;
 /// What the exporter works with. Made once at cold start.
 pub(crate) struct Exporter {
     pub(crate) ledger: Ledger,
-    pub(crate) source: Source,
-    pub(crate) archive: Archive,
     pub(crate) handoff: Handoff,
-    pub(crate) metadata: Vec<MetadataSource>,
-    pub(crate) source_name: String,
-    pub(crate) form: (Format, Compression),
-    pub(crate) temp_dir: PathBuf,
-    pub(crate) request_size: RequestSize,
-    pub(crate) lease: LeaseSection,
-    pub(crate) deferral_delay: DeferralDelay,
+    fetcher: Fetcher,
+    writer: Writer,
+    lease: LeaseSection,
+    deferral_delay: Arc<DeferralDelay>,
     retry: RetrySection,
     shutdown: Shutdown,
 }
@@ -74,19 +73,30 @@ impl Exporter {
         if leftovers > 0 {
             tracing::info!(leftovers, "spools of an earlier process were removed");
         }
+        let ledger = Ledger::connect(&settings).await?;
+        let archive = Archive::new(&aws, config.archive.bucket, config.archive.layout);
+        let deferral_delay = Arc::new(DeferralDelay::default());
         Ok(Self {
-            ledger: Ledger::connect(&settings).await?,
-            source: Source::new(config.source.into())?,
-            archive: Archive::new(&aws, config.archive.bucket, config.archive.layout),
             handoff: Handoff::new(&aws, urls),
-            metadata: config.metadata.sources,
-            source_name: config.archive.source_name,
-            form: (config.archive.format, config.archive.compression),
-            temp_dir,
-            request_size: RequestSize::default(),
-            retry: config.retry,
+            fetcher: Fetcher {
+                source: Source::new(config.source.into())?,
+                metadata: config.metadata.sources,
+                archive: archive.clone(),
+                size: RequestSize::default(),
+                deferral_delay: Arc::clone(&deferral_delay),
+            },
+            writer: Writer {
+                archive,
+                ledger: ledger.clone(),
+                source_name: config.archive.source_name,
+                form: (config.archive.format, config.archive.compression),
+                temp_dir,
+                lease: config.lease,
+            },
+            ledger,
             lease: config.lease,
-            deferral_delay: DeferralDelay::default(),
+            deferral_delay,
+            retry: config.retry,
             shutdown,
         })
     }
@@ -140,22 +150,35 @@ impl Exporter {
         timings.ledger = millis(clock);
         let earlier = match batch.fence.0 {
             1 => None,
-            _ => self.find_earlier(batch, &messages).await?,
+            _ => self.writer.find_earlier(batch, &messages).await?,
         };
-        let on_record: OnRecord = match earlier {
-            Some(on_record) => on_record,
+        let stored = match earlier {
+            Some(stored) => stored,
             None => {
                 let clock = Instant::now();
                 let fetched = self.fetch(batch, &messages).await?;
                 timings.fetch = millis(clock);
                 let clock = Instant::now();
-                let on_record = self.put_on_record(batch, &messages, fetched).await?;
+                let stored = self.writer.store_object(batch, &messages, fetched).await?;
                 timings.archive = millis(clock);
-                on_record
+                stored
             }
         };
+        self.writer.write_manifest(batch, &stored).await?;
         let timings = serde_json::to_string(&timings).map_err(|error| failure(Cause::Unexpected, &error))?;
-        self.account(batch, on_record, timings).await
+        Ok(stored.settlement(timings))
+    }
+
+    /// Fetches all messages of a batch, a few requests at a time or, where it failed before, message by message.
+    async fn fetch(&self, batch: &ClaimedBatch, messages: &[OwnedMessage]) -> Result<Fetched, Failure> {
+        let earlier = careful::record_of(&self.ledger, batch).await?;
+        let mut fetch = BatchFetch::begin(&self.fetcher, batch, messages, self.writer.draft()?);
+        if careful::is_called_for(batch, &earlier) {
+            fetch.fetch_carefully(&self.ledger, &earlier).await?;
+        } else {
+            fetch.fetch(0..messages.len()).await?;
+        }
+        fetch.draft.seal()
     }
 
     /// Writes down how an attempt ended, and keeps the lease meanwhile. Where the ledger is away it is asked again until
@@ -241,7 +264,7 @@ impl Exporter {
                 Ok(Fenced::Refused) => {}
                 Err(error) => tracing::warn!(batch = batch.id.0, "the batch was not given back: {error}"),
             }
-            self.withdraw_suspicion(batch).await;
+            careful::withdraw_suspicion(&self.ledger, batch).await;
             Fenced::Refused
         };
         let rest = self.lease.lease.saturating_sub(self.lease.silence_max());
@@ -250,12 +273,12 @@ impl Exporter {
             .unwrap_or(Fenced::Refused)
     }
 
-    /// Acknowledges a batch that isn't to be had. One that is pending but not due will have to be sent again.
+    /// Acknowledges a batch that was not claimed. One that is pending but not due will have to be sent again.
     async fn leave(&self, id: BatchId, reason: NotClaimed) -> Result<(), LedgerError> {
         if reason == NotClaimed::NotDue {
             self.ledger.mark_unsent(id).await?;
         }
-        tracing::info!(batch = id.0, ?reason, "the batch is not to be had");
+        tracing::info!(batch = id.0, ?reason, "batch not claimed");
         Ok(())
     }
 }
@@ -276,37 +299,11 @@ fn log_end(batch: &ClaimedBatch, ended: &Result<Settlement, Failure>, fenced: Fe
             timings = settlement.timings,
             "exported"
         ),
-        Ok(_) => tracing::warn!(batch = id, %migration, attempt, millis, "settled by somebody else"),
+        Ok(_) => tracing::warn!(batch = id, %migration, attempt, millis, "settled by another worker"),
         Err(failure) => {
             let cause = failure.cause.as_str();
             tracing::warn!(batch = id, %migration, attempt, millis, cause, reason = failure.text, "not exported");
         }
-    }
-}
-
-pub(crate) fn failure(cause: Cause, error: &dyn std::error::Error) -> Failure {
-    Failure::new(cause, error)
-}
-
-/// A ledger that contradicts itself is a defect, and must not look like one that is down.
-pub(crate) fn ledger_failure(error: LedgerError) -> Failure {
-    let cause = if error.is_platforms() {
-        Cause::LedgerUnavailable
-    } else {
-        Cause::Unexpected
-    };
-    failure(cause, &error)
-}
-
-fn handed_back(cause: Cause) -> Failure {
-    let text = if cause == Cause::Shutdown {
-        "the function is being shut down"
-    } else {
-        "the function's time is nearly over"
-    };
-    Failure {
-        cause,
-        text: text.to_owned(),
     }
 }
 

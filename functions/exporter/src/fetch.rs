@@ -1,184 +1,194 @@
-//! Fetching: the documents of a batch with their metadata, in ledger order, into the spool.
+//! Fetching: the documents of a batch with their metadata, in ledger order, into the draft.
 //!
-//! A few requests are on their way at the same time, and their answers are written down in order, so memory is bounded
-//! by requests, never by the batch. An answer beyond the byte limit is abandoned and asked for in halves; a single
-//! document beyond it is asked for alone with a larger limit, and quarantined beyond that. An answer that is too heavy for a busy
-//! node is asked for in halves as well, down to a few documents.
+//! A few requests are in flight, and each answer is written and freed before the next one is looked at, so memory is
+//! bounded by requests, never by the batch (`request_size.rs`). Where an answer can't be used, everything behind it is
+//! dropped as well and asked for again, in smaller requests where that may help.
 //!
-//! Documents that Elasticsearch could not give for the moment are asked for again here, a few times; then the attempt is
+//! Documents that Elasticsearch could not give for the moment are retried here, a few times; then the attempt is
 //! deferred. One that it will never give, or that is no valid JSON, is quarantined, and the rest of the batch ships.
 
 use crate::blame::Remedy;
-use crate::careful;
-use crate::export::{Exporter, failure};
+use crate::deferral::DeferralDelay;
+use crate::draft::Draft;
+use crate::failure::spool_failure;
+use crate::request_size::{REQUESTS_IN_FLIGHT_MAX, RequestSize};
 use bytes::Bytes;
+use futures::stream::FuturesOrdered;
 use futures::{StreamExt, TryStreamExt, stream};
-use granary_archive::{Line, MetadataValue, SealedSpool, Spool, SpoolError};
-use granary_domain::{Backoff, Cause, Failure, MessageId, MetadataName, MetadataSource, Outcome};
-use granary_ledger::{ClaimedBatch, Exception, OwnedMessage};
-use granary_source::{Document, DocumentRef, Metadata, SourceError};
+use granary_archive::{Archive, Line, MetadataValue, SpoolError};
+use granary_domain::{Backoff, Failure, MessageId, MetadataName, MetadataSource, Outcome};
+use granary_ledger::{ClaimedBatch, OwnedMessage};
+use granary_source::{ByteAllowance, Document, DocumentRef, Metadata, Source, SourceError};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-const REQUESTS_IN_FLIGHT_MAX: usize = 3;
-/// Of one answer. Several are in memory at the same time.
-pub(crate) const ANSWER_BYTES_MAX: u64 = 12 * 1024 * 1024;
-/// Of one document, which is then the only one in memory.
-pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// A node that has no memory for so few documents has none at all: the batch is deferred.
-pub(crate) const DOCUMENTS_UNDER_PRESSURE_MIN: usize = 25;
 const DOCUMENT_TRIES_MAX: u32 = 4;
 const DOCUMENT_BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(500),
     ceiling: Duration::from_secs(5),
 };
 
-/// A batch as it was fetched.
-pub(crate) struct Fetched {
-    pub(crate) spool: SealedSpool,
-    /// Messages that are not in it, each with its reason.
-    pub(crate) exceptions: Vec<Exception>,
+/// What fetches. Made once at cold start.
+pub(crate) struct Fetcher {
+    pub(crate) source: Source,
+    pub(crate) metadata: Vec<MetadataSource>,
+    /// For the raw bytes of what is quarantined.
+    pub(crate) archive: Archive,
+    pub(crate) size: RequestSize,
+    pub(crate) deferral_delay: Arc<DeferralDelay>,
 }
 
-/// A batch as far as it is written down.
-pub(crate) struct Written {
-    spool: Spool,
-    exceptions: Vec<Exception>,
-}
-
-impl Written {
-    pub(crate) fn except(&mut self, message: &OwnedMessage, outcome: Outcome, reason: String) {
-        self.exceptions.push(Exception {
-            message_id: message.message_id.clone(),
-            outcome,
-            reason,
-        });
-    }
+/// One batch that is being fetched.
+pub(crate) struct BatchFetch<'a> {
+    pub(crate) fetcher: &'a Fetcher,
+    pub(crate) batch: &'a ClaimedBatch,
+    pub(crate) messages: &'a [OwnedMessage],
+    pub(crate) draft: Draft,
+    /// Messages that Elasticsearch has answered.
+    answered: usize,
 }
 
 /// The answers to one request, message by message.
-pub(crate) struct Part {
-    pub(crate) messages: Range<usize>,
-    pub(crate) documents: Vec<Document>,
+struct Answers {
+    documents: Vec<Document>,
     /// For each metadata source, in their order.
-    pub(crate) metadata: Vec<Metadata>,
+    metadata: Vec<Metadata>,
 }
 
-impl Exporter {
-    /// Fetches all messages of a batch, a few requests at a time or, where it failed before, message by message.
-    pub(crate) async fn fetch(
-        &self,
-        batch: &ClaimedBatch,
-        messages: &[OwnedMessage],
-    ) -> Result<Fetched, Failure> {
-        let earlier = self.careful_record_of(batch).await?;
-        let (format, compression) = self.form;
-        let mut written = Written {
-            spool: Spool::create(&self.temp_dir, format, compression).map_err(spool_failure)?,
-            exceptions: Vec::new(),
-        };
-        if careful::is_called_for(batch, &earlier) {
-            self.fetch_carefully(batch, messages, &earlier, &mut written)
-                .await?;
-        } else {
-            self.fetch_in_parts(batch, messages, 0..messages.len(), &mut written)
-                .await?;
+impl<'a> BatchFetch<'a> {
+    pub(crate) fn begin(
+        fetcher: &'a Fetcher,
+        batch: &'a ClaimedBatch,
+        messages: &'a [OwnedMessage],
+        draft: Draft,
+    ) -> Self {
+        Self {
+            fetcher,
+            batch,
+            messages,
+            draft,
+            answered: 0,
         }
-        let spool = written.spool.seal().map_err(spool_failure)?;
-        Ok(Fetched {
-            spool,
-            exceptions: written.exceptions,
-        })
     }
 
-    /// Fetches a stretch of the messages, a few requests at a time.
-    pub(crate) async fn fetch_in_parts(
-        &self,
-        batch: &ClaimedBatch,
-        messages: &[OwnedMessage],
-        stretch: Range<usize>,
-        written: &mut Written,
-    ) -> Result<(), Failure> {
-        let size = self.request_size.documents();
-        let starts = stretch.clone().step_by(size);
-        let ranges = starts.map(|start| start..stretch.end.min(start + size));
-        let parts = stream::iter(ranges)
-            .map(|range| self.fetch_range(batch, messages, range))
-            .buffered(REQUESTS_IN_FLIGHT_MAX);
-        let mut parts = std::pin::pin!(parts);
-        while let Some(parts) = parts.try_next().await? {
-            self.write_parts(batch, messages, parts, written).await?;
-        }
-        Ok(())
-    }
-
-    /// Fetches a range of messages by one request, or by more where the answer is too large or one of its documents
-    /// makes it unreadable.
-    pub(crate) async fn fetch_range(
-        &self,
-        batch: &ClaimedBatch,
-        messages: &[OwnedMessage],
-        range: Range<usize>,
-    ) -> Result<Vec<Part>, Failure> {
-        let mut parts = Vec::new();
-        let mut open = vec![(range, 1)];
-        while let Some((range, tries)) = open.pop() {
-            let wanted = &messages[range.clone()];
-            let error = match self.fetch_part(wanted, range.clone()).await {
-                Ok(part) => {
-                    parts.push(part);
+    /// Fetches a stretch of the messages, a few requests at a time, and writes them.
+    pub(crate) async fn fetch(&mut self, stretch: Range<usize>) -> Result<(), Failure> {
+        let (fetcher, messages) = (self.fetcher, self.messages);
+        let (mut written, mut next) = (stretch.start, stretch.start);
+        // How many documents may be asked for together, where one among them makes an answer unreadable.
+        let mut together_max = usize::MAX;
+        let mut tries = 1;
+        let mut in_flight = FuturesOrdered::new();
+        loop {
+            while next < stretch.end
+                && in_flight.len() < REQUESTS_IN_FLIGHT_MAX
+                && let Some(portion) = fetcher.size.portion(self.answered, next - written)
+            {
+                let end = stretch.end.min(next + portion.documents.min(together_max));
+                let range = next..end;
+                in_flight.push_back(async move {
+                    let answers = fetcher.ask(&messages[range.clone()], portion.bytes_max).await;
+                    (range, portion, answers)
+                });
+                next = end;
+            }
+            let Some((range, portion, answers)) = in_flight.next().await else {
+                return Ok(());
+            };
+            let error = match answers {
+                Ok(answers) => {
+                    self.write(range.clone(), answers).await?;
+                    self.answered += range.len();
+                    (written, tries) = (range.end, 1);
+                    together_max = together_max.saturating_mul(2);
                     continue;
                 }
                 Err(error) => error,
             };
-            match self.remedy_for(batch, wanted, tries, &error).await? {
-                Remedy::Halve => {
-                    let middle = range.start + range.len() / 2;
-                    open.extend([(middle..range.end, 1), (range.start..middle, 1)]);
-                }
-                Remedy::Again => open.push((range, tries + 1)),
+            in_flight = FuturesOrdered::new();
+            match self.remedy_for(range.clone(), portion, tries, &error).await? {
+                Remedy::Smaller => {}
+                Remedy::Halve => together_max = range.len() / 2,
+                Remedy::Again => (together_max, tries) = (1, tries + 1),
                 Remedy::GiveUp(reason) => {
-                    let part = self
-                        .give_up(batch, &wanted[0], range, &reason, Some(&error))
-                        .await?;
-                    parts.push(part);
+                    self.give_up(range.start, &reason, Some(error)).await?;
+                    (written, tries) = (range.end, 1);
+                }
+            }
+            next = written;
+        }
+    }
+
+    /// Writes answers down. Their memory is free when this returns.
+    async fn write(&mut self, range: Range<usize>, answers: Answers) -> Result<(), Failure> {
+        for (place, document) in answers.documents.iter().enumerate() {
+            let message = &self.messages[range.start + place];
+            match document {
+                Document::Found { version, source } => {
+                    let lists = metadata_lists(&self.fetcher.metadata, &answers.metadata, place);
+                    let outcome = self.draft.write(&Line {
+                        message_id: &message.message_id,
+                        index: &message.index,
+                        version: i64::try_from(*version).unwrap_or(i64::MAX),
+                        message: source,
+                        metadata: &metadata_values(&self.fetcher.metadata, &lists),
+                    });
+                    match outcome {
+                        Ok(()) => {}
+                        Err(error @ SpoolError::LineTooLong { .. }) => {
+                            let raw = vec![source.clone()];
+                            self.quarantine(range.start + place, &error.to_string(), raw)
+                                .await?;
+                        }
+                        Err(error) => return Err(spool_failure(error)),
+                    }
+                }
+                Document::Missing => {
+                    let reason = "gone at the source before it was exported".to_owned();
+                    self.draft.except(message, Outcome::Missing, reason);
+                }
+                Document::Failed { reason, .. } => {
+                    self.draft.except(message, Outcome::Quarantined, reason.clone());
                 }
             }
         }
-        Ok(parts)
+        Ok(())
     }
+}
 
-    async fn fetch_part(&self, wanted: &[OwnedMessage], range: Range<usize>) -> Result<Part, SourceError> {
-        let limit = if range.len() == 1 {
-            DOCUMENT_BYTES_MAX
-        } else {
-            ANSWER_BYTES_MAX
-        };
+impl Fetcher {
+    /// Asks for documents with their metadata, which may have so many bytes in all.
+    async fn ask(&self, wanted: &[OwnedMessage], bytes_max: u64) -> Result<Answers, SourceError> {
+        let allowance = ByteAllowance::new(bytes_max);
         let ids: Vec<&MessageId> = wanted.iter().map(|message| &message.message_id).collect();
-        let metadata = stream::iter(&self.metadata)
-            .map(|from| self.source.metadata(from, &ids, limit))
-            .buffered(self.metadata.len().max(1))
-            .try_collect();
-        let (documents, metadata): (_, Vec<Metadata>) =
-            futures::try_join!(self.fetch_documents(wanted, limit), metadata)?;
-        let bytes = documents.iter().map(document_bytes).sum::<u64>()
-            + metadata.iter().map(metadata_bytes).sum::<u64>();
-        self.request_size.learn(range.len(), bytes);
-        Ok(Part {
-            messages: range,
-            documents,
-            metadata,
-        })
+        let metadata = self.metadata_of(&ids, &allowance);
+        let (documents, metadata) = futures::try_join!(self.documents_of(wanted, &allowance), metadata)?;
+        self.size.learn(wanted.len(), bytes_max - allowance.left());
+        Ok(Answers { documents, metadata })
     }
 
-    /// Fetches documents, and those again that Elasticsearch could not give for the moment.
-    async fn fetch_documents(
+    /// What each metadata source has for messages, in the order of the sources.
+    pub(crate) async fn metadata_of(
+        &self,
+        ids: &[&MessageId],
+        allowance: &ByteAllowance,
+    ) -> Result<Vec<Metadata>, SourceError> {
+        stream::iter(&self.metadata)
+            .map(|from| self.source.metadata(from, ids, allowance))
+            .buffered(self.metadata.len().max(1))
+            .try_collect()
+            .await
+    }
+
+    /// Fetches documents, and retries those that Elasticsearch could not give for the moment.
+    async fn documents_of(
         &self,
         wanted: &[OwnedMessage],
-        limit: u64,
+        allowance: &ByteAllowance,
     ) -> Result<Vec<Document>, SourceError> {
         let refs: Vec<DocumentRef<'_>> = wanted.iter().map(document_ref).collect();
-        let mut documents = self.source.documents(&refs, limit).await?;
+        let mut documents = self.source.documents(&refs, allowance).await?;
         for tries in 1.. {
             let failed: Vec<usize> = (0..refs.len())
                 .filter(|place| is_transient(&documents[*place]).is_some())
@@ -187,81 +197,17 @@ impl Exporter {
                 break;
             };
             if tries == DOCUMENT_TRIES_MAX {
-                let reason = format!("{} documents, for instance: {reason}", failed.len());
-                return Err(SourceError::Unavailable {
-                    operation: "read documents",
-                    status: None,
-                    retry_after: None,
-                    reason,
-                });
+                return Err(not_had("read documents", failed.len(), reason));
             }
             tokio::time::sleep(DOCUMENT_BACKOFF.delay(tries, rand::random())).await;
             let again: Vec<DocumentRef<'_>> = failed.iter().map(|place| refs[*place]).collect();
-            let answers = self.source.documents(&again, limit).await?;
+            let answers = self.source.documents(&again, allowance).await?;
             failed
                 .into_iter()
                 .zip(answers)
                 .for_each(|(place, answer)| documents[place] = answer);
         }
         Ok(documents)
-    }
-
-    /// Writes down what was fetched, each part's memory being free before the next is looked at.
-    pub(crate) async fn write_parts(
-        &self,
-        batch: &ClaimedBatch,
-        messages: &[OwnedMessage],
-        parts: Vec<Part>,
-        written: &mut Written,
-    ) -> Result<(), Failure> {
-        for part in parts {
-            self.write_part(batch, &messages[part.messages.clone()], part, written)
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn write_part(
-        &self,
-        batch: &ClaimedBatch,
-        messages: &[OwnedMessage],
-        part: Part,
-        written: &mut Written,
-    ) -> Result<(), Failure> {
-        for (place, (message, document)) in messages.iter().zip(&part.documents).enumerate() {
-            let (version, source) = match document {
-                Document::Found { version, source } => (*version, source),
-                Document::Missing => {
-                    let reason = "gone at the source before it was exported".to_owned();
-                    written.except(message, Outcome::Missing, reason);
-                    continue;
-                }
-                Document::Failed { reason, .. } => {
-                    written.except(message, Outcome::Quarantined, reason.clone());
-                    continue;
-                }
-            };
-            let outcome = {
-                let lists = metadata_lists(&self.metadata, &part.metadata, place);
-                written.spool.write(&Line {
-                    message_id: &message.message_id,
-                    index: &message.index,
-                    version: i64::try_from(version).unwrap_or(i64::MAX),
-                    message: source,
-                    metadata: &metadata_values(&self.metadata, &lists),
-                })
-            };
-            match outcome {
-                Ok(()) => {}
-                Err(error @ SpoolError::LineTooLong { .. }) => {
-                    let raw = vec![source.clone()];
-                    let reason = self.keep_raw(batch, message, &error.to_string(), raw).await?;
-                    written.except(message, Outcome::Quarantined, reason);
-                }
-                Err(error) => return Err(spool_failure(error)),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -284,17 +230,23 @@ fn is_transient(document: &Document) -> Option<&str> {
     }
 }
 
-fn document_bytes(document: &Document) -> u64 {
-    match document {
-        Document::Found { source, .. } => source.len() as u64,
-        Document::Missing | Document::Failed { .. } => 0,
+/// Documents that stayed out of reach. A breaker of another node refuses them one by one, in an answer of status 200.
+fn not_had(operation: &'static str, documents: usize, example: &str) -> SourceError {
+    let is_too_heavy = example.starts_with("circuit_breaking_exception");
+    let reason = format!("{documents} documents, for instance: {example}");
+    if is_too_heavy {
+        return SourceError::TooHeavy {
+            operation,
+            status: None,
+            retry_after: None,
+            reason,
+        };
     }
-}
-
-fn metadata_bytes(metadata: &Metadata) -> u64 {
-    match metadata {
-        Metadata::IndexMissing => 0,
-        Metadata::Found(entries) => entries.iter().flatten().map(|entry| entry.len() as u64).sum(),
+    SourceError::Unavailable {
+        operation,
+        status: None,
+        retry_after: None,
+        reason,
     }
 }
 
@@ -334,9 +286,4 @@ fn metadata_values<'a>(
         (&source.name, value)
     };
     sources.iter().zip(lists).map(value).collect()
-}
-
-/// The temp directory failed, which is this machine's fault: another one may have room.
-fn spool_failure(error: SpoolError) -> Failure {
-    failure(Cause::Spool, &error)
 }

@@ -6,12 +6,14 @@ mod event;
 mod export;
 mod deferral;
 mod lease;
-mod fetch;
-mod blame;
 mod careful;
-mod quarantine;
+mod fetch;
 mod request_size;
-mod archive;
+mod blame;
+mod quarantine;
+mod draft;
+mod writer;
+mod failure;
 mod shutdown;
 
 use crate::export::Exporter;

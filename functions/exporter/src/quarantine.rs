@@ -1,80 +1,74 @@
-//! Setting a message aside: the reason for people, and its raw bytes as far as they can be had.
+//! Quarantine: the reason for people, and the raw bytes of a message as far as they can be had.
 //!
 //! The rest of the batch ships without it. The reason goes into the ledger and the manifest; the bytes go under
 //! `_quarantine/` in the archive. Only S3 can fail here, and that defers the attempt.
 
-use crate::archive::archive_failure;
-use crate::export::Exporter;
-use crate::fetch::{DOCUMENT_BYTES_MAX, Part, document_ref};
+use crate::failure::archive_failure;
+use crate::fetch::{BatchFetch, document_ref};
+use crate::request_size::DOCUMENT_BYTES_MAX;
 use bytes::{Bytes, BytesMut};
 use granary_archive::{Kept, QUARANTINE_BYTES_MAX};
-use granary_domain::Failure;
-use granary_ledger::{ClaimedBatch, OwnedMessage};
-use granary_source::{Document, Metadata, RawAnswer, SourceError};
-use std::ops::Range;
+use granary_domain::{Failure, Outcome};
+use granary_source::{ByteAllowance, Document, RawAnswer, SourceError};
 
 /// Of a reason, so that there is room for where the bytes are.
 const REASON_CHARS_MAX: usize = 250;
 
-impl Exporter {
-    /// The one message of a range, which can't be had by any request.
+impl BatchFetch<'_> {
+    /// Quarantines the message at `place`, which no request brings. Nothing else may be in flight: it is asked for once
+    /// more, alone.
     pub(crate) async fn give_up(
-        &self,
-        batch: &ClaimedBatch,
-        message: &OwnedMessage,
-        range: Range<usize>,
+        &mut self,
+        place: usize,
         reason: &str,
-        error: Option<&SourceError>,
-    ) -> Result<Part, Failure> {
-        let raw = self.salvage(message, error).await;
-        let reason = self.keep_raw(batch, message, reason, raw).await?;
-        Ok(Part {
-            messages: range,
-            documents: vec![Document::Failed {
-                reason,
-                transient: false,
-            }],
-            metadata: self.metadata.iter().map(|_| Metadata::IndexMissing).collect(),
-        })
+        error: Option<SourceError>,
+    ) -> Result<(), Failure> {
+        let raw = self.salvage(place, error.and_then(raw_of)).await;
+        self.quarantine(place, reason, raw).await
     }
 
-    /// What can be had of a message: its document, and the answer that could not be used.
-    async fn salvage(&self, message: &OwnedMessage, error: Option<&SourceError>) -> Vec<Bytes> {
-        let wanted = [document_ref(message)];
-        let document = self.source.documents(&wanted, DOCUMENT_BYTES_MAX).await;
-        match (document, error) {
-            (
-                Err(SourceError::NotJson {
-                    answer: RawAnswer(raw),
-                    ..
-                }),
-                _,
-            ) => vec![raw],
-            (Ok(documents), error) => {
+    /// Quarantines the message at `place`, and keeps these raw bytes of it.
+    pub(crate) async fn quarantine(
+        &mut self,
+        place: usize,
+        reason: &str,
+        raw: Vec<Bytes>,
+    ) -> Result<(), Failure> {
+        let reason = self.keep_raw(place, reason, raw).await?;
+        self.draft
+            .except(&self.messages[place], Outcome::Quarantined, reason);
+        Ok(())
+    }
+
+    /// What can be had of a message: its document, and the answer that could not be used. Both have room in the memory
+    /// of one document.
+    async fn salvage(&self, place: usize, unusable: Option<Bytes>) -> Vec<Bytes> {
+        let held = unusable.as_ref().map_or(0, |raw| raw.len() as u64);
+        let allowance = ByteAllowance::new(DOCUMENT_BYTES_MAX.saturating_sub(held));
+        let wanted = [document_ref(&self.messages[place])];
+        match self.fetcher.source.documents(&wanted, &allowance).await {
+            Ok(documents) => {
                 let document = documents.into_iter().next().and_then(source_of);
-                document.into_iter().chain(error.and_then(raw_of)).collect()
+                document.into_iter().chain(unusable).collect()
             }
-            (Err(_), error) => error.and_then(raw_of).into_iter().collect(),
+            Err(SourceError::NotJson {
+                answer: RawAnswer(raw),
+                ..
+            }) => vec![raw],
+            Err(_) => unusable.into_iter().collect(),
         }
     }
 
     /// Keeps raw bytes, the more important first and as many as there is room for, and adds to the reason where they are.
-    pub(crate) async fn keep_raw(
-        &self,
-        batch: &ClaimedBatch,
-        message: &OwnedMessage,
-        reason: &str,
-        raw: Vec<Bytes>,
-    ) -> Result<String, Failure> {
+    async fn keep_raw(&self, place: usize, reason: &str, raw: Vec<Bytes>) -> Result<String, Failure> {
         let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
         if raw.is_empty() {
             return Ok(format!("{reason}; its raw bytes can't be had"));
         }
-        let key = self
-            .archive
-            .layout()
-            .quarantine(batch.hour, batch.id, &message.message_id);
-        let kept = self.archive.quarantine(&key, batch.id, joined(raw)).await;
+        let (archive, batch) = (&self.fetcher.archive, self.batch);
+        let message_id = &self.messages[place].message_id;
+        let key = archive.layout().quarantine(batch.hour, batch.id, message_id);
+        let kept = archive.quarantine(&key, batch.id, joined(raw)).await;
         Ok(match kept.map_err(archive_failure)? {
             Kept::Whole => format!("{reason}; its raw bytes are kept at {key}"),
             Kept::TooLarge => {
@@ -91,10 +85,12 @@ fn source_of(document: Document) -> Option<Bytes> {
     }
 }
 
-fn raw_of(error: &SourceError) -> Option<Bytes> {
+fn raw_of(error: SourceError) -> Option<Bytes> {
     match error {
-        SourceError::NotJson { answer, .. } => Some(answer.0.clone()),
+        SourceError::NotJson { answer, .. } => Some(answer.0),
         SourceError::Unavailable { .. }
+        | SourceError::TooHeavy { .. }
+        | SourceError::OverLimit { .. }
         | SourceError::BrokeOff { .. }
         | SourceError::PitLost
         | SourceError::TooLarge { .. }

@@ -8,7 +8,7 @@ const IDS_PER_PAGE_MAX: u32 = 10_000;
 /// Smaller pages wouldn't get through either.
 const IDS_PER_PAGE_MIN: u32 = 500;
 
-/// Halves when a page is too heavy, doubles when a window was read to its end.
+/// A quarter of it when a page is too heavy, since each try may cost a whole request's time limit; doubles when a window was read to its end.
 #[derive(Debug)]
 pub(crate) struct PageSize {
     ids: AtomicU32,
@@ -36,7 +36,7 @@ impl PageSize {
     /// After a page that was too heavy. Says whether a smaller one is worth trying.
     pub(crate) fn shrink(&self) -> bool {
         let ids = self.ids.load(Ordering::Relaxed);
-        self.ids.store((ids / 2).max(IDS_PER_PAGE_MIN), Ordering::Relaxed);
+        self.ids.store((ids / 4).max(IDS_PER_PAGE_MIN), Ordering::Relaxed);
         ids > IDS_PER_PAGE_MIN
     }
 
@@ -59,11 +59,11 @@ mod tests {
             (10_000, 9_800, 10_000)
         );
         assert!(size.shrink());
-        assert_eq!((size.ids(1_000), size.ids(7_000)), (5_000, 5_000));
+        assert_eq!((size.ids(1_000), size.ids(7_000)), (2_000, 2_500));
         let tries = std::iter::repeat_with(|| size.shrink())
             .take_while(|again| *again)
             .count();
-        assert_eq!((tries, size.ids(100)), (4, IDS_PER_PAGE_MIN));
+        assert_eq!((tries, size.ids(100)), (2, IDS_PER_PAGE_MIN));
         (0..5).for_each(|_| size.grow());
         assert_eq!(size.ids(1_000), IDS_PER_PAGE_MAX);
     }

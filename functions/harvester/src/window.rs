@@ -210,7 +210,7 @@ impl Harvester {
                 size: self.page_size.ids(window.batch_size),
             };
             match self.source.page(&request).await {
-                Err(error) if error.is_too_heavy() && self.page_size.shrink() => {
+                Err(error) if error.wants_less() && self.page_size.shrink() => {
                     tracing::warn!(
                         window = window.id.0,
                         ids = request.size,
@@ -264,10 +264,16 @@ fn failure_of(error: &anyhow::Error) -> Failure {
 /// As long as Elasticsearch asks to be left alone, and any part of a bound that grows; `random` is in `0.0..1.0`.
 fn delay_after(error: &anyhow::Error, attempts: u32, random: f64) -> Duration {
     let rest = match error.downcast_ref() {
-        Some(SourceError::Unavailable {
-            retry_after: Some(asked),
-            ..
-        }) => *asked,
+        Some(
+            SourceError::Unavailable {
+                retry_after: Some(asked),
+                ..
+            }
+            | SourceError::TooHeavy {
+                retry_after: Some(asked),
+                ..
+            },
+        ) => *asked,
         _ => Duration::ZERO,
     };
     (rest + BACKOFF.delay(attempts, random)).min(RETRY_AFTER_MAX)

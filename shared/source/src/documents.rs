@@ -1,6 +1,7 @@
 //! Full documents, by their ids: what an export reads. `_source` keeps every byte.
 
 use crate::Source;
+use crate::allowance::ByteAllowance;
 use crate::error::{SourceError, is_transient, reason_of, types_of};
 use crate::wire::{Call, CallBody};
 use bytes::Bytes;
@@ -102,7 +103,7 @@ struct RoutedHit {
 }
 
 impl Source {
-    /// Reads documents, in the order in which they were asked for. An answer of more than `byte_limit` bytes is
+    /// Reads documents, in the order in which they were asked for. Answers that do not fit into the allowance are
     /// abandoned: ask for fewer documents then.
     ///
     /// Where hits are read without their routing, a document that isn't found is looked for by a search before it
@@ -110,9 +111,9 @@ impl Source {
     pub async fn documents(
         &self,
         wanted: &[DocumentRef<'_>],
-        byte_limit: u64,
+        allowance: &ByteAllowance,
     ) -> Result<Vec<Document>, SourceError> {
-        self.look_for(wanted, byte_limit, Extent::Whole).await
+        self.look_for(wanted, allowance, Extent::Whole).await
     }
 
     /// Which documents an export would find now, in the order in which they were asked for. One that can't be had for the
@@ -121,7 +122,11 @@ impl Source {
         let mut are_there = Vec::with_capacity(wanted.len());
         for wanted in wanted.chunks(LOOKED_FOR_MAX) {
             let documents = self
-                .look_for(wanted, LOOKED_FOR_BYTES_MAX, Extent::Presence)
+                .look_for(
+                    wanted,
+                    &ByteAllowance::new(LOOKED_FOR_BYTES_MAX),
+                    Extent::Presence,
+                )
                 .await?;
             are_there.extend(
                 documents
@@ -135,7 +140,11 @@ impl Source {
     /// What an export would find now of one document, without its `_source`.
     pub async fn presence_of(&self, wanted: DocumentRef<'_>) -> Result<Document, SourceError> {
         let documents = self
-            .look_for(&[wanted], LOOKED_FOR_BYTES_MAX, Extent::Presence)
+            .look_for(
+                &[wanted],
+                &ByteAllowance::new(LOOKED_FOR_BYTES_MAX),
+                Extent::Presence,
+            )
             .await?;
         Ok(documents.into_iter().next().unwrap_or(Document::Missing))
     }
@@ -143,10 +152,10 @@ impl Source {
     async fn look_for(
         &self,
         wanted: &[DocumentRef<'_>],
-        byte_limit: u64,
+        allowance: &ByteAllowance,
         extent: Extent,
     ) -> Result<Vec<Document>, SourceError> {
-        let mut documents = self.get_documents(wanted, byte_limit, extent).await?;
+        let mut documents = self.get_documents(wanted, allowance, extent).await?;
         if !self.settings().hits_are_bare() {
             return Ok(documents);
         }
@@ -169,7 +178,7 @@ impl Source {
                     ))
                 })
                 .unzip();
-            let found = self.get_documents(&routed, byte_limit, extent).await?;
+            let found = self.get_documents(&routed, allowance, extent).await?;
             places
                 .into_iter()
                 .zip(found)
@@ -181,7 +190,7 @@ impl Source {
     async fn get_documents(
         &self,
         wanted: &[DocumentRef<'_>],
-        byte_limit: u64,
+        allowance: &ByteAllowance,
         extent: Extent,
     ) -> Result<Vec<Document>, SourceError> {
         if wanted.is_empty() {
@@ -198,7 +207,7 @@ impl Source {
             },
             body,
         };
-        let bytes = self.wire().ask_at_most(&call, byte_limit).await?;
+        let bytes = self.wire().ask_within(&call, allowance).await?;
         let answer: Answer<'_> = serde_json::from_slice(&bytes)
             .map_err(|error| SourceError::malformed(READ, &error).carrying(&bytes))?;
         if answer.docs.len() != wanted.len() {

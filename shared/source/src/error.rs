@@ -35,6 +35,29 @@ pub enum SourceError {
         /// Its error, or how the connection failed.
         reason: String,
     },
+    /// A node had no memory or no time for so much at once: the platform's fault. The call has tried several times
+    /// already; a smaller request may pass.
+    #[error("Elasticsearch is overloaded: could not {operation}: {reason}")]
+    TooHeavy {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// The status, where there was an answer.
+        status: Option<u16>,
+        /// How long Elasticsearch asks to be left alone.
+        retry_after: Option<Duration>,
+        /// Its error, or how the connection failed.
+        reason: String,
+    },
+    /// A setting of the cluster, or a proxy, limits requests to less than this one. A smaller one passes.
+    #[error("could not {operation} ({status}): the request is over a limit: {reason}")]
+    OverLimit {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// The status.
+        status: u16,
+        /// Its error: type and reason.
+        reason: String,
+    },
     /// The connection broke off before the answer was whole, or a bare 500 or 502 was all of it: the platform's fault, in
     /// general. But a document that Elasticsearch can't write out as JSON ends each request for it in this way.
     #[error(
@@ -58,6 +81,8 @@ pub enum SourceError {
         operation: &'static str,
         /// The caller's limit.
         byte_limit: u64,
+        /// The size of the answer, where it was announced.
+        bytes: Option<u64>,
     },
     /// Elasticsearch understood the request and won't do it: mapping, permission, syntax, an absent index.
     #[error("Elasticsearch refused to {operation} ({status}): {reason}")]
@@ -114,10 +139,12 @@ impl SourceError {
     pub fn is_platforms(&self) -> bool {
         match self {
             Self::Unavailable { .. }
+            | Self::TooHeavy { .. }
             | Self::BrokeOff { .. }
             | Self::PitLost
             | Self::NotElasticsearch { .. } => true,
             Self::TooLarge { .. }
+            | Self::OverLimit { .. }
             | Self::Refused { .. }
             | Self::Malformed { .. }
             | Self::NotJson { .. }
@@ -125,9 +152,12 @@ impl SourceError {
         }
     }
 
-    /// Whether a node refused because of what the answer would weigh: the same in smaller portions may pass.
-    pub fn is_too_heavy(&self) -> bool {
-        matches!(self, Self::Unavailable { reason, .. } if reason.starts_with("circuit_breaking_exception"))
+    /// Whether a request for less may pass where this one did not.
+    pub fn wants_less(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. } | Self::TooHeavy { .. } | Self::OverLimit { .. }
+        )
     }
 
     /// The cause under which an attempt that ended so is recorded.
@@ -178,6 +208,14 @@ impl SourceError {
                 reason,
             };
         }
+        if is_timeout(error) {
+            return Self::TooHeavy {
+                operation,
+                status: None,
+                retry_after: None,
+                reason,
+            };
+        }
         Self::Unavailable {
             operation,
             status: None,
@@ -202,7 +240,21 @@ impl SourceError {
         }
         let transient = types.iter().any(|name| is_transient(name));
         let reason = reason_of(&error).unwrap_or_else(|| format!("status {status}"));
+        if status == 413 || is_over_limit(&reason) {
+            return Self::OverLimit {
+                operation,
+                status,
+                reason,
+            };
+        }
+        let too_heavy = types.iter().any(|name| is_too_heavy(name)) || matches!(status, 408 | 504);
         match status {
+            _ if too_heavy => Self::TooHeavy {
+                operation,
+                status: Some(status),
+                retry_after,
+                reason,
+            },
             _ if transient => Self::Unavailable {
                 operation,
                 status: Some(status),
@@ -214,7 +266,7 @@ impl SourceError {
                 status: Some(status),
                 reason,
             },
-            408 | 429 | 500.. => Self::Unavailable {
+            429 | 500.. => Self::Unavailable {
                 operation,
                 status: Some(status),
                 retry_after,
@@ -232,6 +284,22 @@ impl SourceError {
     pub(crate) fn is_unknown_index(&self) -> bool {
         matches!(self, Self::Refused { status: 404, reason, .. } if reason.starts_with("index_not_found_exception"))
     }
+}
+
+/// Whether an error type says that a node has no memory or no time for so much at once.
+pub(crate) fn is_too_heavy(error_type: &str) -> bool {
+    matches!(error_type, "circuit_breaking_exception" | "timeout_exception")
+}
+
+/// The refusals that a smaller request avoids, by how their reasons begin: `index.max_result_window` and
+/// `index.max_terms_count`.
+const OVER_LIMIT: [&str; 2] = [
+    "illegal_argument_exception: Result window is too large",
+    "illegal_argument_exception: The number of terms [",
+];
+
+fn is_over_limit(reason: &str) -> bool {
+    OVER_LIMIT.iter().any(|beginning| reason.starts_with(beginning))
 }
 
 /// Whether an error type says that a node is busy or that a shard or index can't be read for the moment.
@@ -317,16 +385,26 @@ fn connection_reason(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// Whether there was a connection and somebody ended it, rather than nobody answering.
+/// Whether a connection was there and no answer came in time.
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    http_error(error).is_some_and(|http| http.is_timeout() && !http.is_connect())
+}
+
+/// Whether there was a connection and the other side ended it.
 fn is_broken_off(error: &(dyn Error + 'static)) -> bool {
+    http_error(error).is_some_and(|http| !http.is_timeout() && !http.is_connect())
+}
+
+/// The HTTP client's error in a chain of causes.
+fn http_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a reqwest::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(http) = error.downcast_ref::<reqwest::Error>() {
-            return !http.is_timeout() && !http.is_connect();
+        if let Some(http) = error.downcast_ref() {
+            return Some(http);
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 fn kind_of(error: &reqwest::Error) -> &'static str {
@@ -393,7 +471,16 @@ mod tests {
         assert_eq!([500, 502].map(is_bare), [true; 2]);
         assert_eq!([429, 503, 504].map(is_bare), [false; 3]);
         let breaker = json!({"type": "circuit_breaking_exception", "reason": "Data too large"});
-        assert!(matches!(answer(500, breaker), SourceError::Unavailable { .. }));
+        assert!(matches!(answer(500, breaker), SourceError::TooHeavy { .. }));
+    }
+
+    #[test]
+    fn e7_what_a_smaller_request_avoids_is_told_apart() {
+        let window = json!({"type": "illegal_argument_exception", "reason": "Result window is too large, from + size"});
+        assert!(matches!(answer(400, window), SourceError::OverLimit { .. }));
+        assert!(matches!(answer(413, json!("x")), SourceError::OverLimit { .. }));
+        assert!(matches!(answer(504, json!("x")), SourceError::TooHeavy { .. }));
+        assert!(!answer(503, json!("x")).wants_less());
     }
 
     #[test]

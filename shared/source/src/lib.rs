@@ -11,12 +11,14 @@
 
 mod settings;
 mod error;
+mod allowance;
 mod wire;
 mod fields;
 mod problem;
 mod check;
 mod version;
 mod query;
+mod hits_max;
 mod search;
 mod pit;
 mod page;
@@ -29,6 +31,7 @@ mod lookup;
 mod metadata;
 mod write;
 
+pub use allowance::ByteAllowance;
 pub use documents::{Document, DocumentRef};
 pub use error::{RawAnswer, SourceError};
 pub use lookup::ShownMessage;
@@ -41,6 +44,7 @@ pub use settings::{DocId, SourceCredentials, SourceSettings};
 pub use without_time::WithoutTime;
 pub use write::{BulkFailure, BulkSummary, IndexWriter};
 
+use hits_max::HitsMax;
 use std::sync::Arc;
 use wire::Wire;
 
@@ -53,6 +57,7 @@ pub struct Source {
 struct Inner {
     settings: SourceSettings,
     wire: Wire,
+    hits_max: HitsMax,
 }
 
 impl Source {
@@ -64,12 +69,20 @@ impl Source {
             settings.request_timeout,
         )?;
         Ok(Self {
-            inner: Arc::new(Inner { settings, wire }),
+            inner: Arc::new(Inner {
+                settings,
+                wire,
+                hits_max: HitsMax::default(),
+            }),
         })
     }
 
     fn settings(&self) -> &SourceSettings {
         &self.inner.settings
+    }
+
+    fn hits_max(&self) -> &HitsMax {
+        &self.inner.hits_max
     }
 
     fn wire(&self) -> &Wire {

@@ -4,6 +4,7 @@
 //! read twice, and counted at the end.
 
 use crate::Source;
+use crate::allowance::ByteAllowance;
 use crate::error::SourceError;
 use crate::page::{OnlyField, text_of};
 use crate::pit::{self, KEEP_ALIVE};
@@ -20,8 +21,6 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 const OPERATION: &str = "read metadata";
-/// Elasticsearch's own limit for the hits of one search.
-const PAGE_SIZE: u32 = 10_000;
 
 /// The entries that one metadata source has for some messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,35 +92,37 @@ struct Collected<'a> {
     is_keyed_by_doc_id: bool,
     many: bool,
     read: u64,
-    bytes_left: u64,
 }
 
 impl Source {
-    /// Reads what a metadata source has for messages (distinct ids). Answers of more than `byte_limit` bytes in all
-    /// are abandoned: ask for fewer messages then.
+    /// Reads what a metadata source has for messages (distinct ids). Answers that do not fit into the
+    /// allowance are abandoned: ask for fewer messages then.
     pub async fn metadata(
         &self,
         from: &MetadataSource,
         ids: &[&MessageId],
-        byte_limit: u64,
+        allowance: &ByteAllowance,
     ) -> Result<Metadata, SourceError> {
         let query = json!({"bool": {"filter": [{"terms": {&from.key: ids}}]}});
         let path = SearchParts::Index(&[&from.index]).url();
-        let mut collected = Collected::new(from, ids, byte_limit);
-        let first = self
-            .search_metadata(&path, &search(from, &query), &collected)
-            .await;
-        let answer = match first {
+        let mut collected = Collected::new(from, ids);
+        let mut first = search(from, &query);
+        let answer = match self.search_metadata(&path, &mut first, allowance).await {
             Err(error) if error.is_unknown_index() => return Ok(Metadata::IndexMissing),
             answer => answer?,
         };
-        match collected.add_only_page(&answer)? {
+        match collected.add_only_page(&answer, first.size)? {
             OnlyPage::OfNoIndex => return Ok(Metadata::IndexMissing),
             OnlyPage::Whole { total } => return collected.all_of(total),
-            OnlyPage::TooMany => drop(answer),
+            OnlyPage::TooMany => {
+                allowance.give_back(answer.len() as u64);
+                drop(answer);
+            }
         }
         let pit_id = pit::open(self.wire(), &from.index).await?;
-        let (pit_id, collected) = self.page_metadata(pit_id, from, &query, collected).await;
+        let (pit_id, collected) = self
+            .page_metadata(pit_id, from, (&query, allowance), collected)
+            .await;
         let closed = pit::close(self.wire(), &pit_id).await;
         if let Err(error) = closed {
             tracing::debug!(%error, "a point in time is left to expire");
@@ -134,7 +135,7 @@ impl Source {
         &self,
         mut pit_id: String,
         from: &MetadataSource,
-        query: &Value,
+        (query, allowance): (&Value, &ByteAllowance),
         mut collected: Collected<'_>,
     ) -> (String, Result<Metadata, SourceError>) {
         let mut after: Option<Box<RawValue>> = None;
@@ -145,7 +146,7 @@ impl Source {
                 tie_break.push(json!({"_shard_doc": "asc"}));
             }
             search.search_after = after.as_deref();
-            let step = match self.search_metadata("/_search", &search, &collected).await {
+            let step = match self.search_metadata("/_search", &mut search, allowance).await {
                 Ok(answer) => collected.add_page(&answer, &mut pit_id),
                 Err(error) => Err(error),
             };
@@ -160,18 +161,23 @@ impl Source {
     async fn search_metadata(
         &self,
         path: &str,
-        search: &Search<'_>,
-        collected: &Collected<'_>,
+        search: &mut Search<'_>,
+        allowance: &ByteAllowance,
     ) -> Result<Bytes, SourceError> {
-        let body = CallBody::json(OPERATION, search)?;
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Post,
-            path,
-            query: &ALL_SHARDS,
-            body,
-        };
-        self.wire().ask_at_most(&call, collected.bytes_left).await
+        loop {
+            search.size = self.hits_max().hits();
+            let call = Call {
+                operation: OPERATION,
+                method: Method::Post,
+                path,
+                query: &ALL_SHARDS,
+                body: CallBody::json(OPERATION, search)?,
+            };
+            match self.wire().ask_within(&call, allowance).await {
+                Err(error) if self.hits_max().shrinks_after(&error, search.size) => {}
+                answer => return answer,
+            }
+        }
     }
 }
 
@@ -189,7 +195,7 @@ enum Step {
 }
 
 impl<'a> Collected<'a> {
-    fn new(from: &MetadataSource, ids: &[&'a MessageId], byte_limit: u64) -> Self {
+    fn new(from: &MetadataSource, ids: &[&'a MessageId]) -> Self {
         Self {
             places: ids
                 .iter()
@@ -200,18 +206,17 @@ impl<'a> Collected<'a> {
             is_keyed_by_doc_id: from.key == DOC_ID_FIELD,
             many: from.many,
             read: 0,
-            bytes_left: byte_limit,
         }
     }
 
     /// Takes the entries if they are all there are.
-    fn add_only_page(&mut self, answer: &Bytes) -> Result<OnlyPage, SourceError> {
+    fn add_only_page(&mut self, answer: &Bytes, size: u32) -> Result<OnlyPage, SourceError> {
         let page = read(answer)?;
         if page.completeness.is_of_nothing() {
             return Ok(OnlyPage::OfNoIndex);
         }
         let total = page.total();
-        if total > u64::from(PAGE_SIZE) {
+        if total > u64::from(size) {
             return Ok(OnlyPage::TooMany);
         }
         self.add(&page, answer)?;
@@ -233,7 +238,6 @@ impl<'a> Collected<'a> {
 
     fn add(&mut self, page: &Answer<'_>, answer: &Bytes) -> Result<(), SourceError> {
         page.completeness.require(OPERATION)?;
-        self.bytes_left = self.bytes_left.saturating_sub(answer.len() as u64);
         for entry in &page.hits.hits {
             self.read += 1;
             let Some(source) = entry.source else {
@@ -293,7 +297,7 @@ fn search<'a>(from: &'a MetadataSource, query: &'a Value) -> Search<'a> {
         vec![from.key.as_str()]
     };
     Search {
-        size: PAGE_SIZE,
+        size: 0,
         query,
         sort,
         track_total_hits: true,

@@ -31,7 +31,7 @@ pub struct PageRequest<'a> {
     pub filter: Option<&'a Value>,
     /// Where the page begins.
     pub position: &'a Position,
-    /// How many hits it has at most: 1 to 10,000.
+    /// How many hits it has at most: 1 to 10,000, or fewer where `index.max_result_window` is smaller.
     pub size: u32,
 }
 
@@ -85,12 +85,12 @@ impl Source {
             Position::Start => None,
         };
         let by_time = query::by_time(settings, request.pit.resolution, Order::Asc);
-        let body = SearchBody {
+        let mut body = SearchBody {
             pit: Some(PitBody {
                 id: &request.pit.id,
                 keep_alive: KEEP_ALIVE,
             }),
-            size: request.size,
+            size: request.size.min(self.hits_max().hits()),
             sort: json!([by_time, {"_shard_doc": "asc"}]),
             search_after: search_after.as_deref(),
             stored_fields: settings.hits_are_bare().then_some("_none_"),
@@ -101,7 +101,14 @@ impl Source {
                 request.filter,
             ))
         };
-        let answer = self.search_view(READ_PAGE, &body).await?;
+        let answer = loop {
+            match self.search_view(READ_PAGE, &body).await {
+                Err(error) if self.hits_max().shrinks_after(&error, body.size) => {
+                    body.size = self.hits_max().hits();
+                }
+                answer => break answer?,
+            }
+        };
         read_page(&answer, settings, request.pit)
     }
 

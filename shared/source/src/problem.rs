@@ -119,6 +119,9 @@ impl SourceProblem {
             SourceError::Unavailable {
                 status: None, reason, ..
             }
+            | SourceError::TooHeavy {
+                status: None, reason, ..
+            }
             | SourceError::BrokeOff {
                 status: None, reason, ..
             } => Self::Unreachable { reason },
@@ -129,6 +132,8 @@ impl SourceProblem {
                 ..
             } => Self::Denied { status, reason },
             SourceError::Unavailable { .. }
+            | SourceError::TooHeavy { .. }
+            | SourceError::OverLimit { .. }
             | SourceError::BrokeOff { .. }
             | SourceError::PitLost
             | SourceError::TooLarge { .. }

@@ -97,11 +97,15 @@ impl Completeness {
             .and_then(|failure| reason_of(&failure["reason"]))
             .unwrap_or_default();
         let Shards { total, failed, .. } = self.shards;
-        let reason = if self.timed_out {
-            "the search ran out of time".to_owned()
-        } else {
-            format!("{failed} of {total} shards failed: {cause}")
-        };
+        if self.timed_out {
+            return Err(SourceError::TooHeavy {
+                operation,
+                status: Some(200),
+                retry_after: None,
+                reason: "the search ran out of time".to_owned(),
+            });
+        }
+        let reason = format!("{failed} of {total} shards failed: {cause}");
         Err(SourceError::Unavailable {
             operation,
             status: Some(200),

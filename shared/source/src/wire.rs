@@ -4,6 +4,7 @@
 //! hands out whole answers, so documents are read through a plain HTTP client, chunk by chunk, and left unread
 //! past the caller's limit.
 
+use crate::allowance::ByteAllowance;
 use crate::error::SourceError;
 use crate::settings::SourceCredentials;
 use bytes::{Bytes, BytesMut};
@@ -68,11 +69,11 @@ impl CallBody {
 
 /// How much of an answer is wanted.
 #[derive(Clone, Copy)]
-enum AnswerSize {
+enum AnswerSize<'a> {
     /// It is small by nature.
     Small,
-    /// It is abandoned past so many bytes.
-    AtMost(u64),
+    /// It is abandoned where it does not fit into what is left.
+    Within(&'a ByteAllowance),
 }
 
 /// The connections to one Elasticsearch.
@@ -124,15 +125,19 @@ impl Wire {
         self.ask_until_answered(call, AnswerSize::Small).await
     }
 
-    /// The same for an answer that may be larger than memory: it is abandoned past `byte_limit`.
-    pub(crate) async fn ask_at_most(&self, call: &Call<'_>, byte_limit: u64) -> Result<Bytes, SourceError> {
-        self.ask_until_answered(call, AnswerSize::AtMost(byte_limit))
-            .await
+    /// The same for an answer that may be larger than memory: it is abandoned where it does not fit into the allowance,
+    /// and takes its bytes from it where it does.
+    pub(crate) async fn ask_within(
+        &self,
+        call: &Call<'_>,
+        allowance: &ByteAllowance,
+    ) -> Result<Bytes, SourceError> {
+        self.ask_until_answered(call, AnswerSize::Within(allowance)).await
     }
 
     /// Tries again what may pass by itself: at most 4 tries, 200 ms doubling up to 5 s with full jitter or as long as
     /// Retry-After says, and never beyond 20 s, or what one request may take. What lasts longer is for the caller, which knows its own deadline.
-    async fn ask_until_answered(&self, call: &Call<'_>, size: AnswerSize) -> Result<Bytes, SourceError> {
+    async fn ask_until_answered(&self, call: &Call<'_>, size: AnswerSize<'_>) -> Result<Bytes, SourceError> {
         let begun = Instant::now();
         let mut tries = 0;
         loop {
@@ -151,10 +156,10 @@ impl Wire {
         }
     }
 
-    async fn ask_once(&self, call: &Call<'_>, size: AnswerSize) -> Result<Bytes, SourceError> {
+    async fn ask_once(&self, call: &Call<'_>, size: AnswerSize<'_>) -> Result<Bytes, SourceError> {
         match size {
             AnswerSize::Small => self.ask_officially(call).await,
-            AnswerSize::AtMost(byte_limit) => self.ask_in_chunks(call, byte_limit).await,
+            AnswerSize::Within(allowance) => self.ask_in_chunks(call, allowance).await,
         }
     }
 
@@ -177,36 +182,38 @@ impl Wire {
         accept(call.operation, status, &headers, body)
     }
 
-    async fn ask_in_chunks(&self, call: &Call<'_>, byte_limit: u64) -> Result<Bytes, SourceError> {
+    async fn ask_in_chunks(&self, call: &Call<'_>, allowance: &ByteAllowance) -> Result<Bytes, SourceError> {
         let operation = call.operation;
-        let too_large = SourceError::TooLarge {
+        let too_large = |bytes| SourceError::TooLarge {
             operation,
-            byte_limit,
+            byte_limit: allowance.bytes_max(),
+            bytes,
         };
         let mut response = self
             .plain_request(call)?
             .send()
             .await
             .map_err(|error| SourceError::disconnected(operation, &error))?;
-        if response
-            .content_length()
-            .is_some_and(|length| length > byte_limit)
-        {
-            return Err(too_large);
+        let announced = response.content_length();
+        if announced.is_some_and(|bytes| bytes > allowance.left()) {
+            return Err(too_large(announced));
         }
         let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = BytesMut::with_capacity(response.content_length().unwrap_or_default() as usize);
+        let mut body = BytesMut::with_capacity(announced.unwrap_or_default() as usize);
+        let mut taken = allowance.begin();
         while let Some(chunk) = response
             .chunk()
             .await
             .map_err(|error| SourceError::disconnected(operation, &error))?
         {
-            if (body.len() + chunk.len()) as u64 > byte_limit {
-                return Err(too_large);
+            if !taken.take(chunk.len() as u64) {
+                return Err(too_large(None));
             }
             body.extend_from_slice(&chunk);
         }
-        accept(operation, status, &headers, body.freeze())
+        let body = accept(operation, status, &headers, body.freeze())?;
+        taken.keep();
+        Ok(body)
     }
 
     fn plain_request(&self, call: &Call<'_>) -> Result<reqwest::RequestBuilder, SourceError> {
@@ -229,7 +236,9 @@ impl Wire {
 
 /// `None`: not again, because it wouldn't help or there is no time left.
 fn pause_before_retry(error: &SourceError, tries: u32, left: Duration) -> Option<Duration> {
-    let retry_after = if let SourceError::Unavailable { retry_after, .. } = error {
+    let retry_after = if let SourceError::Unavailable { retry_after, .. }
+    | SourceError::TooHeavy { retry_after, .. } = error
+    {
         *retry_after
     } else if let SourceError::BrokeOff { .. } = error {
         None

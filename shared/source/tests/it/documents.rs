@@ -1,10 +1,12 @@
 //! Full documents by id.
 
 use crate::stage::{Stage, plain_mapping, read_all, settings, source};
-use granary_source::{DocId, Document, DocumentRef, Source, SourceError, SourceSettings};
+use granary_source::{ByteAllowance, DocId, Document, DocumentRef, Source, SourceError, SourceSettings};
 use serde_json::json;
 
-const ENOUGH: u64 = 100_000_000;
+fn enough() -> ByteAllowance {
+    ByteAllowance::new(100_000_000)
+}
 
 fn reference<'a>(index: &'a str, doc_id: &'a str) -> DocumentRef<'a> {
     DocumentRef {
@@ -42,7 +44,7 @@ async fn e6_source_is_byte_exact() {
         .collect();
     stage.write(&index, &documents).await;
     let wanted: Vec<_> = ids.iter().map(|id| reference(&index, id)).collect();
-    let found = source(&index).documents(&wanted, ENOUGH).await.unwrap();
+    let found = source(&index).documents(&wanted, &enough()).await.unwrap();
     assert_eq!(found.iter().map(text).collect::<Vec<_>>(), sources);
     stage.finish(&["a"]).await;
 }
@@ -74,7 +76,7 @@ async fn e1_e2_each_document_has_an_answer_of_its_own_in_order() {
         reference(&unkept, "there"),
     ];
     let source = source(&index);
-    let found = source.documents(&wanted, ENOUGH).await.unwrap();
+    let found = source.documents(&wanted, &enough()).await.unwrap();
     assert_eq!(found[..2], [Document::Missing, Document::Missing]);
     assert_eq!(
         found[2],
@@ -89,7 +91,7 @@ async fn e1_e2_each_document_has_an_answer_of_its_own_in_order() {
             .all(|failed| matches!(failed, Document::Failed { transient: false, .. })),
         "{found:?}"
     );
-    assert_eq!(source.documents(&[], ENOUGH).await.unwrap(), []);
+    assert_eq!(source.documents(&[], &enough()).await.unwrap(), []);
     stage.finish(&["a", "required", "unkept"]).await;
 }
 
@@ -126,7 +128,7 @@ async fn e3_routed_documents_are_found_behind_an_alias() {
             routing: hit.routing.as_deref(),
         })
         .collect();
-    let found = source(&alias).documents(&wanted, ENOUGH).await.unwrap();
+    let found = source(&alias).documents(&wanted, &enough()).await.unwrap();
     assert!(
         wanted
             .iter()
@@ -148,7 +150,7 @@ async fn e3_routed_documents_are_found_behind_an_alias() {
         })
         .collect();
     unrouted.push(reference(&indices[0], "gone"));
-    let found = bare.documents(&unrouted, ENOUGH).await.unwrap();
+    let found = bare.documents(&unrouted, &enough()).await.unwrap();
     let (gone, found) = found.split_last().unwrap();
     assert_eq!(gone, &Document::Missing);
     assert!(
@@ -169,7 +171,10 @@ async fn e7_an_answer_past_the_limit_is_abandoned() {
         .write(&index, &[(json!({"_id": "large"}), large.clone())])
         .await;
     let (source, wanted) = (source(&index), [reference(&index, "large")]);
-    let error = source.documents(&wanted, 1_000_000).await.unwrap_err();
+    let error = source
+        .documents(&wanted, &ByteAllowance::new(1_000_000))
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             error,
@@ -180,6 +185,9 @@ async fn e7_an_answer_past_the_limit_is_abandoned() {
         ),
         "{error}"
     );
-    assert_eq!(text(&source.documents(&wanted, ENOUGH).await.unwrap()[0]), large);
+    assert_eq!(
+        text(&source.documents(&wanted, &enough()).await.unwrap()[0]),
+        large
+    );
     stage.finish(&["a"]).await;
 }

@@ -3,10 +3,12 @@
 use crate::stage::{Stage, source};
 use bytes::Bytes;
 use granary_domain::{MessageId, MetadataSource};
-use granary_source::{Metadata, SourceError};
+use granary_source::{ByteAllowance, Metadata, SourceError};
 use serde_json::{Value, json};
 
-const ENOUGH: u64 = 100_000_000;
+fn enough() -> ByteAllowance {
+    ByteAllowance::new(100_000_000)
+}
 
 fn mapping() -> Value {
     let fields = json!({"message_id": {"type": "keyword"}, "at": {"type": "date"}});
@@ -48,7 +50,7 @@ async fn e5_more_entries_than_one_search_may_show_are_all_there_in_order() {
     let (calm, busy, silent) = (id("calm"), id("busy"), id("silent"));
     let wanted = [&calm, &busy, &silent];
     let found = source(&index)
-        .metadata(&from(&index, true), &wanted, ENOUGH)
+        .metadata(&from(&index, true), &wanted, &enough())
         .await
         .unwrap();
     let Metadata::Found(found) = found else {
@@ -59,7 +61,7 @@ async fn e5_more_entries_than_one_search_may_show_are_all_there_in_order() {
     assert_eq!(found[1], expected);
 
     let one = source(&index)
-        .metadata(&from(&index, false), &wanted, ENOUGH)
+        .metadata(&from(&index, false), &wanted, &enough())
         .await
         .unwrap();
     let first = |message, n| vec![Bytes::from(entry(message, n).1)];
@@ -69,7 +71,7 @@ async fn e5_more_entries_than_one_search_may_show_are_all_there_in_order() {
     );
 
     let error = source(&index)
-        .metadata(&from(&index, true), &wanted, 10_000)
+        .metadata(&from(&index, true), &wanted, &ByteAllowance::new(10_000))
         .await
         .unwrap_err();
     assert!(matches!(error, SourceError::TooLarge { .. }), "{error}");
@@ -84,13 +86,13 @@ async fn e5_an_absent_index_and_an_empty_one_are_told_apart() {
     let source = source(&empty);
     for absent in [stage.name("absent"), stage.name("absent-*")] {
         let found = source
-            .metadata(&from(&absent, true), &[&message], ENOUGH)
+            .metadata(&from(&absent, true), &[&message], &enough())
             .await
             .unwrap();
         assert_eq!(found, Metadata::IndexMissing, "{absent}");
     }
     let found = source
-        .metadata(&from(&empty, true), &[&message], ENOUGH)
+        .metadata(&from(&empty, true), &[&message], &enough())
         .await
         .unwrap();
     assert_eq!(found, Metadata::Found(vec![Vec::new()]));
@@ -108,7 +110,7 @@ async fn metadata_may_be_joined_by_its_own_doc_id_and_belong_to_several_messages
     let (a, b) = (id("a"), id("b"));
     let source = source(&index);
     let found = source
-        .metadata(&from(&index, false), &[&a, &b], ENOUGH)
+        .metadata(&from(&index, false), &[&a, &b], &enough())
         .await
         .unwrap();
     assert_eq!(
@@ -120,7 +122,7 @@ async fn metadata_may_be_joined_by_its_own_doc_id_and_belong_to_several_messages
         sort: None,
         ..from(&index, false)
     };
-    let found = source.metadata(&by_doc_id, &[&a, &b], ENOUGH).await.unwrap();
+    let found = source.metadata(&by_doc_id, &[&a, &b], &enough()).await.unwrap();
     assert_eq!(found, Metadata::Found(vec![Vec::new(), vec![shared.into()]]));
     stage.finish(&["status"]).await;
 }

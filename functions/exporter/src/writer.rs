@@ -1,53 +1,96 @@
-//! Putting a batch on record in S3: one object for each generation, whoever writes it.
+//! Writing a batch to S3: one object for each generation, whoever writes it. It is on record only once the caller has
+//! settled it in the ledger.
 //!
 //! The object is written only where nothing stands at its key. Where something does (this attempt's own PUT whose
 //! answer was lost, an earlier attempt's, a reaped worker's), it is read back and adopted if it is this batch. If
-//! it isn't, it is left to the sweep, people are told, and the batch goes on with its next generation.
+//! it isn't, it is left to the sweep, an alert is raised, and the batch continues with its next generation.
 //!
 //! The order is: exceptions into the ledger, object, manifest; the caller settles. So whoever comes later can check
 //! that object and exceptions together are the batch. Who adopts an object brings the ledger's exceptions into line
 //! with it: its writer may have had messages that were gone for whoever came after.
 
-use crate::export::{Exporter, failure, ledger_failure};
-use crate::fetch::Fetched;
-use granary_archive::{ArchiveError, Contents, ObjectFault, PutOutcome, PutSettings};
-use granary_domain::{Cause, Failure, Manifest, ManifestException, MessageId, ObjectKey};
-use granary_ledger::{ClaimedBatch, Exception, Fenced, LedgerError, OwnedMessage, Settlement};
+use crate::draft::{Draft, Fetched};
+use crate::failure::{archive_failure, lease_lost, ledger_failure, unless_lost};
+use granary_archive::{Archive, Contents, ObjectFault, PutOutcome, PutSettings};
+use granary_domain::{
+    Cause, Compression, Failure, Format, Manifest, ManifestException, MessageId, ObjectKey, Outcome,
+};
+use granary_environment::LeaseSection;
+use granary_ledger::{ClaimedBatch, Exception, Ledger, OwnedMessage, Settlement};
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 const GENERATIONS_PER_ATTEMPT_MAX: u32 = 3;
 const MANIFEST_VERSION: u32 = 1;
 
-/// What stands on record for a batch.
-pub(crate) struct OnRecord {
+/// What writes objects and manifests. Made once at cold start.
+pub(crate) struct Writer {
+    pub(crate) archive: Archive,
+    pub(crate) ledger: Ledger,
+    pub(crate) source_name: String,
+    pub(crate) form: (Format, Compression),
+    pub(crate) temp_dir: PathBuf,
+    pub(crate) lease: LeaseSection,
+}
+
+/// A batch as it is stored in S3, not yet on record.
+pub(crate) struct StoredObject {
     /// The object and what it holds; `None` where no message was left to write.
     object: Option<(ObjectKey, Contents)>,
     exceptions: Vec<Exception>,
 }
 
-impl Exporter {
+impl StoredObject {
+    /// What the ledger is to be told.
+    pub(crate) fn settlement(self, timings: String) -> Settlement {
+        let Self { object, exceptions } = self;
+        let count = |outcome| {
+            let counted = exceptions.iter().filter(|exception| exception.outcome == outcome);
+            counted.count() as u32
+        };
+        let (missing, quarantined) = (count(Outcome::Missing), count(Outcome::Quarantined));
+        let contents = object.as_ref().map(|(_, contents)| contents);
+        Settlement {
+            sha256: contents.map(|contents| contents.sha256.0),
+            bytes_raw: contents.map_or(0, |contents| contents.bytes_raw),
+            bytes_stored: contents.map_or(0, |contents| contents.bytes_stored),
+            exported: contents.map_or(0, |contents| contents.exported) as u32,
+            missing,
+            quarantined,
+            object: object.map(|(key, _)| key),
+            timings,
+        }
+    }
+}
+
+impl Writer {
+    /// Begins a batch in the temp directory.
+    pub(crate) fn draft(&self) -> Result<Draft, Failure> {
+        Draft::create(&self.temp_dir, self.form)
+    }
+
     /// Looks for an object that an earlier attempt left, so that it needn't be fetched and written again. Exceptions
     /// were recorded before that object was written, so the ledger has them, unless a later attempt found others.
     pub(crate) async fn find_earlier(
         &self,
         batch: &ClaimedBatch,
         messages: &[OwnedMessage],
-    ) -> Result<Option<OnRecord>, Failure> {
+    ) -> Result<Option<StoredObject>, Failure> {
         let known: Vec<Exception> = messages.iter().filter_map(known_exception).collect();
         let key = self.object_key(batch);
         match self.read_if_ours(&key, messages, &known).await? {
-            Standing::Ours(on_record) => self.adopt(batch, on_record).await.map(Some),
+            Standing::Ours(stored) => self.adopt(batch, stored).await.map(Some),
             Standing::Nothing | Standing::Foreign(_) => Ok(None),
         }
     }
 
-    /// Writes a fetched batch down in S3.
-    pub(crate) async fn put_on_record(
+    /// Writes the object of a fetched batch.
+    pub(crate) async fn store_object(
         &self,
         batch: &mut ClaimedBatch,
         messages: &[OwnedMessage],
         fetched: Fetched,
-    ) -> Result<OnRecord, Failure> {
+    ) -> Result<StoredObject, Failure> {
         let Fetched { spool, exceptions } = fetched;
         let accounted = spool.contents.exported + exceptions.len() as u64;
         if accounted != messages.len() as u64 {
@@ -62,7 +105,7 @@ impl Exporter {
         }
         self.record_exceptions(batch, messages, &exceptions).await?;
         if spool.contents.exported == 0 {
-            return Ok(OnRecord {
+            return Ok(StoredObject {
                 object: None,
                 exceptions,
             });
@@ -75,13 +118,13 @@ impl Exporter {
                 .await;
             match put.map_err(archive_failure)? {
                 PutOutcome::Written => {
-                    return Ok(OnRecord {
+                    return Ok(StoredObject {
                         object: Some((key, spool.contents.clone())),
                         exceptions,
                     });
                 }
                 PutOutcome::AlreadyThere => match self.read_if_ours(&key, messages, &exceptions).await? {
-                    Standing::Ours(on_record) => return self.adopt(batch, on_record).await,
+                    Standing::Ours(stored) => return self.adopt(batch, stored).await,
                     // Deleted between the two: the next round writes it.
                     Standing::Nothing => {}
                     Standing::Foreign(reason) => self.leave_key(batch, &key, &reason).await?,
@@ -96,16 +139,14 @@ impl Exporter {
         })
     }
 
-    /// Writes the manifest of what stands on record, and says what the ledger is to be told.
-    pub(crate) async fn account(
+    /// Writes the manifest of a stored batch.
+    pub(crate) async fn write_manifest(
         &self,
         batch: &ClaimedBatch,
-        on_record: OnRecord,
-        timings: String,
-    ) -> Result<Settlement, Failure> {
+        stored: &StoredObject,
+    ) -> Result<(), Failure> {
         self.require_lease(batch).await?;
-        let OnRecord { object, exceptions } = on_record;
-        let manifest = self.manifest(batch, object.as_ref(), &exceptions);
+        let manifest = self.manifest(batch, stored.object.as_ref(), &stored.exceptions);
         let key = self
             .archive
             .layout()
@@ -113,24 +154,7 @@ impl Exporter {
         self.archive
             .put_manifest(&key, &manifest)
             .await
-            .map_err(archive_failure)?;
-        let count = |outcome| {
-            exceptions
-                .iter()
-                .filter(|exception| exception.outcome == outcome)
-                .count() as u32
-        };
-        let contents = object.as_ref().map(|(_, contents)| contents);
-        Ok(Settlement {
-            sha256: contents.map(|contents| contents.sha256.0),
-            bytes_raw: contents.map_or(0, |contents| contents.bytes_raw),
-            bytes_stored: contents.map_or(0, |contents| contents.bytes_stored),
-            exported: contents.map_or(0, |contents| contents.exported) as u32,
-            missing: count(granary_domain::Outcome::Missing),
-            quarantined: count(granary_domain::Outcome::Quarantined),
-            object: object.map(|(key, _)| key),
-            timings,
-        })
+            .map_err(archive_failure)
     }
 
     /// Reads what stands at a key and compares it with the batch: every id of it is the batch's, and every message that
@@ -176,7 +200,7 @@ impl Exporter {
         match explained {
             Some(mut exceptions) => {
                 exceptions.sort_by(|left, right| left.message_id.cmp(&right.message_id));
-                Ok(Standing::Ours(OnRecord {
+                Ok(Standing::Ours(StoredObject {
                     object: Some((key.clone(), contents)),
                     exceptions,
                 }))
@@ -199,7 +223,7 @@ impl Exporter {
         self.require_lease(batch).await?;
         let subject = format!("{}.{}", batch.id, batch.generation);
         let text = format!(
-            "the object {key} is not batch {}: {reason}; the batch goes on with its next generation",
+            "the object {key} is not batch {}: {reason}; the batch continues with its next generation",
             batch.id
         );
         let conflict = Cause::ArchiveConflict.as_str();
@@ -227,9 +251,9 @@ impl Exporter {
     /// Has the ledger say of each message what the object says. This is asked for whatever was known when the attempt
     /// began: an object may hold a message that this attempt, or one before it, recorded as missing, because a reaped
     /// worker's PUT landed after that.
-    async fn adopt(&self, batch: &ClaimedBatch, on_record: OnRecord) -> Result<OnRecord, Failure> {
-        unless_lost(self.ledger.record_exceptions(batch, &on_record.exceptions).await)?;
-        Ok(on_record)
+    async fn adopt(&self, batch: &ClaimedBatch, stored: StoredObject) -> Result<StoredObject, Failure> {
+        unless_lost(self.ledger.record_exceptions(batch, &stored.exceptions).await)?;
+        Ok(stored)
     }
 
     /// Records what this attempt found, before its object is written. Where nothing was on record and nothing was found
@@ -291,7 +315,7 @@ impl Exporter {
 /// What stands at a key.
 enum Standing {
     Nothing,
-    Ours(OnRecord),
+    Ours(StoredObject),
     Foreign(String),
 }
 
@@ -302,23 +326,4 @@ fn known_exception(message: &OwnedMessage) -> Option<Exception> {
         outcome,
         reason,
     })
-}
-
-pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
-    failure(error.cause(), &error)
-}
-
-/// What a worker may only do while the batch is its own.
-pub(crate) fn unless_lost(fenced: Result<Fenced, LedgerError>) -> Result<(), Failure> {
-    match fenced.map_err(ledger_failure)? {
-        Fenced::Done => Ok(()),
-        Fenced::Refused => Err(lease_lost()),
-    }
-}
-
-fn lease_lost() -> Failure {
-    Failure {
-        cause: Cause::LeaseLost,
-        text: "the batch belongs to somebody else now".to_owned(),
-    }
 }

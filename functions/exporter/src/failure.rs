@@ -1,0 +1,55 @@
+//! Why an attempt ended without a settlement: how the errors of each service become the [`Failure`] of an attempt.
+
+use granary_archive::{ArchiveError, SpoolError};
+use granary_domain::{Cause, Failure};
+use granary_ledger::{Fenced, LedgerError};
+
+pub(crate) fn failure(cause: Cause, error: &dyn std::error::Error) -> Failure {
+    Failure::new(cause, error)
+}
+
+/// A ledger that contradicts itself is a defect, and must not look like one that is down.
+pub(crate) fn ledger_failure(error: LedgerError) -> Failure {
+    let cause = if error.is_platforms() {
+        Cause::LedgerUnavailable
+    } else {
+        Cause::Unexpected
+    };
+    failure(cause, &error)
+}
+
+pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
+    failure(error.cause(), &error)
+}
+
+/// The temp directory failed, which is this machine's fault: another one may have room.
+pub(crate) fn spool_failure(error: SpoolError) -> Failure {
+    failure(Cause::Spool, &error)
+}
+
+/// What a worker may only do while it holds the batch.
+pub(crate) fn unless_lost(fenced: Result<Fenced, LedgerError>) -> Result<(), Failure> {
+    match fenced.map_err(ledger_failure)? {
+        Fenced::Done => Ok(()),
+        Fenced::Refused => Err(lease_lost()),
+    }
+}
+
+pub(crate) fn lease_lost() -> Failure {
+    Failure {
+        cause: Cause::LeaseLost,
+        text: "another worker holds the batch now".to_owned(),
+    }
+}
+
+pub(crate) fn handed_back(cause: Cause) -> Failure {
+    let text = if cause == Cause::Shutdown {
+        "the function is being shut down"
+    } else {
+        "the function's time is nearly over"
+    };
+    Failure {
+        cause,
+        text: text.to_owned(),
+    }
+}
