@@ -16,6 +16,7 @@
 
 #[path = "../stage/mod.rs"]
 mod stage;
+mod memory;
 
 use granary_verify::Verdict;
 use serde_json::json;

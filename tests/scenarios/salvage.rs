@@ -80,9 +80,10 @@ async fn e8_a_document_whose_answers_broke_off_for_a_while_is_exported_after_all
     let messages = Document::many(40, 10..11);
     harvest(&stage, &messages).await;
     let (network, exporter) = watched(&stage).await;
-    // A request is four tries. Two attempts ask once; the third for ever smaller portions, twice alone, and once more.
+    // A request is four tries. Two attempts ask once; the third asks for six ever smaller portions, twice for the
+    // document alone, and once more.
     let broken = Fault::BreakOffAfter { bytes: 10 };
-    network.inject(broken, 4 * (2 + 5 + 2) + 1, |asked| {
+    network.inject(broken, 4 * (2 + 6 + 2) + 1, |asked| {
         asked.path.contains("_mget") && asked.body.contains("\"_id\":\"m-0021\"")
     });
     let ended = attempts(&stage, &exporter).await;

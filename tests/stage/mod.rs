@@ -92,7 +92,12 @@ impl Stage {
 
     /// A stage whose source lies in an Elasticsearch of the test's own.
     pub(crate) async fn on(node: &Node, name: &str) -> Self {
-        Self::at(Addresses::from_environment().with_node(node), name, &[]).await
+        Self::on_with(node, name, &[]).await
+    }
+
+    /// The same, whose functions are told something else.
+    pub(crate) async fn on_with(node: &Node, name: &str, settings: &[(&str, &str)]) -> Self {
+        Self::at(Addresses::from_environment().with_node(node), name, settings).await
     }
 
     /// A stage on services that are the test's own or the local stack's, as [`Addresses`] says.

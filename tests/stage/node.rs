@@ -26,16 +26,27 @@ pub(crate) struct Node {
 impl Node {
     /// Starts it, and returns when its indices can be used.
     pub(crate) async fn start() -> Self {
+        Self::with_heap("512m").await
+    }
+
+    /// The same with as much memory as is said.
+    pub(crate) async fn with_heap(heap: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut node = Self {
             url: format!("http://127.0.0.1:{port}"),
-            command: command(home.path(), port),
+            command: command(home.path(), port, heap),
             process: None,
             _home: home,
         };
         node.restart().await;
         node
+    }
+
+    /// Whether its process has not ended by itself.
+    pub(crate) fn is_running(&self) -> bool {
+        let pid = self.process.as_ref().and_then(Child::id);
+        pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}/cmdline")).exists())
     }
 
     /// SIGKILL. Its data stays.
@@ -89,7 +100,7 @@ pub(super) fn command_of(service: &str) -> Vec<String> {
 }
 
 /// The command line of the stack's node, with another home and other ports.
-fn command(home: &Path, port: u16) -> Vec<String> {
+fn command(home: &Path, port: u16, heap: &str) -> Vec<String> {
     let mut command = command_of("elasticsearch");
     let [.., stacks_home, http, transport] = command.as_mut_slice() else {
         panic!("not the stack's Elasticsearch: {command:?}");
@@ -107,7 +118,7 @@ fn command(home: &Path, port: u16) -> Vec<String> {
         if argument.starts_with("-Djava.io.tmpdir=") {
             *argument = format!("-Djava.io.tmpdir={}", home.join("tmp").display());
         } else if argument.starts_with("-Xm") {
-            *argument = format!("{}512m", &argument[..4]);
+            *argument = format!("{}{heap}", &argument[..4]);
         }
     }
     command

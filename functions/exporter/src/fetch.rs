@@ -81,8 +81,14 @@ impl<'a> BatchFetch<'a> {
         let mut tries = 1;
         let mut in_flight = FuturesOrdered::new();
         loop {
+            // The search for one document goes step by step.
+            let in_flight_max = if together_max == usize::MAX {
+                REQUESTS_IN_FLIGHT_MAX
+            } else {
+                1
+            };
             while next < stretch.end
-                && in_flight.len() < REQUESTS_IN_FLIGHT_MAX
+                && in_flight.len() < in_flight_max
                 && let Some(portion) = fetcher.size.portion(self.answered, next - written)
             {
                 let end = stretch.end.min(next + portion.documents.min(together_max));

@@ -28,6 +28,8 @@ const RETRY_BACKOFF: Backoff = Backoff {
 /// No new try begins later than this after the first, nor than one request may take.
 const RETRY_WITHIN: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A large document may take so many times as long as a request in all, over a slow network, as long as it keeps coming.
+const LARGE_ANSWER_TIMES: u32 = 4;
 /// The header by which Elasticsearch, from 7.14 on, says what it is.
 const PRODUCT_HEADER: &str = "x-elastic-product";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -108,7 +110,8 @@ impl Wire {
                 (ACCEPT, JSON),
             ]))
             .connect_timeout(CONNECT_TIMEOUT.min(request_timeout))
-            .timeout(request_timeout)
+            .read_timeout(request_timeout)
+            .timeout(request_timeout * LARGE_ANSWER_TIMES)
             .build()
             .map_err(|error| unusable(error.to_string()))?;
         Ok(Self {
