@@ -8,6 +8,7 @@
     clippy::disallowed_methods,
     reason = "a test stands outside the product: it takes no steps"
 )]
+#![allow(clippy::print_stdout, reason = "the figures are what people run it for")]
 #![allow(
     dead_code,
     unused_imports,

@@ -43,12 +43,6 @@ impl Node {
         node
     }
 
-    /// Whether its process has not ended by itself.
-    pub(crate) fn is_running(&self) -> bool {
-        let pid = self.process.as_ref().and_then(Child::id);
-        pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}/cmdline")).exists())
-    }
-
     /// SIGKILL. Its data stays.
     pub(crate) async fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
