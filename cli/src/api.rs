@@ -1,8 +1,12 @@
 //! The operator's HTTP API, as a client meets it.
 //!
 //! Errors say what to do next. Nothing is tried again here: whoever waits for something decides how patient it is.
+//!
+//! A body that a proxy drops never makes a change of a dry run, or a larger change of a smaller one: what deletes is asked
+//! for by POST, a dry run is in the query as well, and a header has the length of the body.
 
 use crate::cli::Connection;
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use std::fmt;
@@ -12,6 +16,8 @@ use url::Url;
 /// API Gateway gives up after 30 seconds.
 const REQUEST_SECS_MAX: u64 = 35;
 const CONNECT_SECS_MAX: u64 = 5;
+/// The API refuses a body of another length.
+const BODY_BYTES: &str = "granary-body-bytes";
 const SHOWN_CHARS_MAX: usize = 200;
 
 /// Why a request brought no answer that can be used.
@@ -160,15 +166,17 @@ impl Api {
         self.ask(Method::POST, path, Some(body)).await
     }
 
-    pub(crate) async fn delete(&self, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
-        self.ask(Method::DELETE, path, body).await
-    }
-
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
-        let url = format!("{}{path}", self.base);
+        let is_dry_run = body.is_some_and(|body| body["dryRun"] == true);
+        let query = if is_dry_run { "?dryRun=true" } else { "" };
+        let url = format!("{}{path}{query}", self.base);
         let mut request = self.http.request(method, &url).bearer_auth(&self.token);
         if let Some(body) = body {
-            request = request.json(body);
+            let body = body.to_string();
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .header(BODY_BYTES, body.len())
+                .body(body);
         }
         let out_of_reach = |error: reqwest::Error| ApiError::OutOfReach {
             url: self.base.clone(),

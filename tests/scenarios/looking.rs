@@ -289,7 +289,7 @@ async fn assert_only_foretold(stage: &Stage) {
         (&foretold["dryRun"], &foretold["messages"]),
         (&json!(true), &json!(9))
     );
-    let foretold = one("DELETE", "/seed/clear", json!({"dryRun": true})).await;
+    let foretold = one("POST", "/seed/clear", json!({"dryRun": true})).await;
     assert_eq!(
         foretold["synthetic"],
         json!({"migrations": 5, "operations": 5}),

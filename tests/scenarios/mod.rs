@@ -7,6 +7,8 @@ mod delivery;
 mod queue_desk;
 mod batch_desk;
 mod batch_routes;
+mod older_requests;
+mod lost_bodies;
 mod looking;
 mod fuzzing;
 mod switches;

@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     Refuse(Said),
     /// The service does as it is told, and this is the answer.
     DoAndSay(Said),
+    /// The request goes on without its body, as proxies do that know no body of a DELETE.
+    DropBody,
     /// The answer breaks off after so many bytes of its body, and so does the connection.
     BreakOffAfter { bytes: usize },
     /// The answer's JSON is changed on its way.
@@ -214,10 +216,17 @@ async fn pass_on(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     if let Some(Fault::Refuse(said)) = &fault {
         return said.response();
     }
+    let mut headers = end_to_end(&parts.headers);
+    let body = if let Some(Fault::DropBody) = &fault {
+        headers.remove("content-length");
+        Bytes::new()
+    } else {
+        body
+    };
     let request = shared
         .http
         .request(parts.method.clone(), shared.service.join(path).unwrap())
-        .headers(end_to_end(&parts.headers))
+        .headers(headers)
         .body(body);
     // The client may have left, and a service that is down says nothing at all.
     let Ok(answer) = request.send().await else {
@@ -232,7 +241,7 @@ async fn pass_on(State(shared): State<Arc<Shared>>, request: Request) -> Respons
 
 fn answered(fault: Option<Fault>, status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response {
     let body = match fault {
-        None | Some(Fault::Refuse(_)) => Body::from(body),
+        None | Some(Fault::Refuse(_) | Fault::DropBody) => Body::from(body),
         Some(Fault::DoAndSay(said)) => return said.response(),
         Some(Fault::BreakOffAfter { bytes }) => {
             headers.insert("content-length", HeaderValue::from(body.len()));

@@ -77,6 +77,19 @@ impl Stage {
 }
 
 impl Listening {
+    /// What the API answers an operator to `METHOD /path`, by HTTP: its status and its body.
+    pub(crate) async fn ask(&self, line: &str, body: Option<Value>) -> (u16, Value) {
+        let (method, path) = line.split_once(' ').expect("a method and a path");
+        let mut request = reqwest::Client::new()
+            .request(method.parse().unwrap(), format!("{}{path}", self.url))
+            .bearer_auth("operator-token");
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     /// Runs the command line as an operator does: words between blanks.
     pub(crate) async fn granary(&self, line: &str) -> Said {
         self.granary_as("operator-token", line).await

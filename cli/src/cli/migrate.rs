@@ -17,7 +17,7 @@ const BATCH_STATUSES: [&str; 6] = [
     "cancelled",
     "parked",
 ];
-/// Of batches on record that `migrate start --status` acts on.
+/// Of batches on record that `migrate start --status` is about.
 const ACTED_ON: [&str; 4] = ["pending", "processing", "failed", "parked"];
 
 #[derive(Debug, Subcommand)]
@@ -116,8 +116,9 @@ pub(crate) struct Start {
     /// Only these messages: a JSON object of fields and values, or {"query": …} with query DSL.
     #[arg(long, value_name = "JSON", value_parser = json_object)]
     pub(crate) filter: Option<Map<String, Value>>,
-    /// Instead of a migration: send, take back or retry batches on record of this status.
-    #[arg(long, value_parser = ACTED_ON, conflicts_with_all = ["filter", "batch_size", "priority", "re_export", "wait"])]
+    /// Take back or retry batches on record of this status instead of starting a migration. `pending` sends batches that wait,
+    /// and starts a migration of everything up to now.
+    #[arg(long, value_parser = ACTED_ON, conflicts_with_all = ["filter", "re_export"])]
     pub(crate) status: Option<String>,
     #[command(flatten)]
     pub(crate) change: Change,

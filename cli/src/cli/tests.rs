@@ -212,7 +212,8 @@ fn a_range_needs_a_zone_and_a_filter_is_an_object() {
 #[test]
 fn batches_on_record_are_acted_on_without_a_migration() {
     assert!(parse("migrate start --status parked --dry-run").is_ok());
-    assert!(parse("migrate start --status parked --batch-size 5").is_err());
+    assert!(parse("migrate start --status pending --batch-size 5 --priority 7 --wait").is_ok());
+    assert!(parse("migrate start --status parked --filter {}").is_err());
     assert!(parse("migrate start --status success").is_err());
 }
 

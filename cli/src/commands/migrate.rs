@@ -285,10 +285,7 @@ async fn list(
 
 async fn cancel(session: &Session, id: Uuid, change: &Change) -> anyhow::Result<Ending> {
     let body = Wish::new().change(change).body();
-    let answer = session
-        .api
-        .delete(&format!("/migrate/cancel/{id}"), Some(&body))
-        .await?;
+    let answer = session.api.post(&format!("/migrate/cancel/{id}"), &body).await?;
     session.say_what_became(&answer);
     session.show(&answer, |answer| Sheet::new().values(answer, CANCELLED))
 }

@@ -31,7 +31,7 @@ pub(super) async fn run(
     };
     confirm_by_name(&format!("Empty {what}?"), &name, change, is_confirmed)?;
     let body = Wish::new().with("confirm", Some(name)).change(change).body();
-    let answer = session.api.delete(&path, Some(&body)).await?;
+    let answer = session.api.post(&path, &body).await?;
     session.say_what_became(&answer);
     session.show(&answer, purged)
 }

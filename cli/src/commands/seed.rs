@@ -83,7 +83,7 @@ async fn with_jobs(session: &Session, options: &Seed) -> anyhow::Result<Ending> 
 async fn clear(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
     let wish = Wish::new().change(&options.change);
     if options.change.dry_run {
-        let first = session.api.delete("/seed/clear", Some(&wish.body())).await?;
+        let first = session.api.post("/seed/clear", &wish.body()).await?;
         return foretold(session, &first, &["stats", "synthetic"]);
     }
     confirm(
@@ -91,7 +91,7 @@ async fn clear(session: &Session, options: &Seed) -> anyhow::Result<Ending> {
         options.yes,
     )?;
     let body = wish.with("confirm", Some(CONFIRMATION)).body();
-    let first = session.api.delete("/seed/clear", Some(&body)).await?;
+    let first = session.api.post("/seed/clear", &body).await?;
     // How much there is to clear shows only at the end.
     let position = |progress: &Value| {
         let documents = progress["cleared"]["documents"].as_object();

@@ -1,6 +1,9 @@
 // Requests to the API: the token goes with them, and what is refused comes back as a `Problem` that people can read.
 //
-// Nothing is retried here: a page that refreshes asks again by itself, and a change is somebody's decision.
+// Nothing is retried here: a page that refreshes asks again by itself, and a change is a person's decision.
+//
+// A body that a proxy drops never makes a change of a dry run: what deletes is asked for by POST, a dry run is in the query
+// as well, and a header has the length of the body, which the API compares.
 
 import { learn, session } from './session.js';
 
@@ -29,12 +32,17 @@ export async function send(method, path, { query, body, signal, token = session.
   }
   const headers = { accept: 'application/json, application/problem+json' };
   if (token) headers.authorization = `Bearer ${token}`;
-  if (body !== undefined) headers['content-type'] = 'application/json';
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  if (text !== undefined) {
+    headers['content-type'] = 'application/json';
+    headers['granary-body-bytes'] = String(new TextEncoder().encode(text).length);
+  }
+  if (body?.dryRun === true) address.searchParams.set('dryRun', 'true');
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const response = await reach(address, {
     method,
     headers,
-    body: body === undefined ? undefined : JSON.stringify(body),
+    body: text,
     signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     cache: 'no-store',
     credentials: 'omit',

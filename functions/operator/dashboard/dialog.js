@@ -17,7 +17,7 @@ const BUSY = { foretell: 'Looking…', act: 'Working…' };
  * Asks, and does it. Resolves to the API's answer, or to undefined where somebody thought better of it.
  *
  * title, explain       what it is, in a question and a sentence or nodes
- * method, path, body   the request; body may be a function of the form's values
+ * path, body           the request, a POST; body may be a function of the form's values
  * fields               functions that draw fields, given {values, fault(name)}
  * foretell             (answer) → nodes: asks with `dryRun: true` first, and shows that
  * act                  the word on the button
@@ -202,5 +202,5 @@ function request({ question, values }, more) {
   const { reason, typed: _, ...given } = values;
   const body = typeof question.body === 'function' ? question.body(given) : { ...question.body, ...given };
   const path = typeof question.path === 'function' ? question.path(given) : question.path;
-  return send(question.method ?? 'POST', path, { body: { ...body, ...(reason ? { reason } : {}), ...more } });
+  return send('POST', path, { body: { ...body, ...(reason ? { reason } : {}), ...more } });
 }

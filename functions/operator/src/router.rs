@@ -96,6 +96,7 @@ fn migrations() -> Vec<Route> {
         migrations::list,
         migrations::status,
         cancelling::cancel,
+        cancelling::cancel_by_post,
         jobs::list,
         // A batch's number to look at, or a batch size to start with.
         jobs::status,
@@ -152,7 +153,9 @@ fn queues() -> Vec<Route> {
         probes::publish_batch,
         redrive::redrive,
         purge_queue::purge,
+        purge_queue::purge_by_post,
         purge_queue::purge_all,
+        purge_queue::purge_all_by_post,
     ]
 }
 
@@ -165,6 +168,7 @@ fn test_data() -> Vec<Route> {
         seed_jobs::all,
         seed::stats,
         seed_clear::clear,
+        seed_clear::clear_by_post,
     ]
 }
 

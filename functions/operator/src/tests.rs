@@ -320,14 +320,30 @@ async fn clearing_is_refused_without_its_words() {
         ("GRANARY_SEED_ES_URL", "http://127.0.0.1:1"),
     ];
     for body in ["", r#"{"confirm":"yes"}"#] {
-        let answered = ask_at(&allowed, request("DELETE /seed/clear", Some(OPERATOR), body)).await;
-        assert_eq!(
-            (answered.status, answered.problem()),
-            (StatusCode::BAD_REQUEST, "not-confirmed")
-        );
+        for line in ["DELETE /seed/clear", "POST /seed/clear"] {
+            let answered = ask_at(&allowed, request(line, Some(OPERATOR), body)).await;
+            assert_eq!(
+                (answered.status, answered.problem()),
+                (StatusCode::BAD_REQUEST, "not-confirmed"),
+                "{line}"
+            );
+        }
     }
     let answered = ask_at(&allowed, request("POST /seed/bulk/1000001", Some(OPERATOR), "")).await;
     assert_eq!(answered.body["field"], "count");
+    for (line, body, field) in [
+        ("POST /seed/some-model", r#"{"batchSize":0}"#, "batchSize"),
+        ("POST /seed/bulk/5", r#"{"batchSize":5}"#, "batchSize"),
+        (
+            "POST /seed/all",
+            r#"{"someModelCount":5,"count":6}"#,
+            "someModelCount",
+        ),
+        ("POST /seed/all", r#"{"jobStatusCount":101}"#, "jobStatusCount"),
+    ] {
+        let answered = ask_at(&allowed, request(line, Some(OPERATOR), body)).await;
+        assert_eq!(answered.body["field"], field, "{line} {body}: {}", answered.body);
+    }
 }
 
 #[tokio::test]

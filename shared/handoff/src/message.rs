@@ -114,9 +114,15 @@ impl HandOffMessage {
 }
 
 impl Message {
-    /// The body of a probe.
-    pub fn probe_body(probe: Uuid) -> String {
-        format!("{{\"v\":{VERSION},\"{PROBE}\":\"{probe}\"}}")
+    /// The longest message of a probe, in bytes of its JSON: with it, a body is still short enough to be read.
+    pub const PROBE_MESSAGE_BYTES_MAX: usize = 800;
+
+    /// The body of a probe, with a message for people who look into the queue. The exporter doesn't read it.
+    pub fn probe_body(probe: Uuid, message: Option<&Value>) -> String {
+        match message {
+            None => format!("{{\"v\":{VERSION},\"{PROBE}\":\"{probe}\"}}"),
+            Some(message) => format!("{{\"v\":{VERSION},\"{PROBE}\":\"{probe}\",\"message\":{message}}}"),
+        }
     }
 
     /// Reads a body. Fields that this version doesn't know are left alone: newer code may add some. What names a batch is
@@ -181,8 +187,11 @@ mod tests {
     #[test]
     fn a_probe_is_read_as_it_was_written_and_is_no_batch() {
         let probe: Uuid = MIGRATION.parse().unwrap();
-        let body = Message::probe_body(probe);
+        let body = Message::probe_body(probe, None);
         assert_eq!(body, format!("{{\"v\":1,\"probe\":\"{MIGRATION}\"}}"));
+        assert_eq!(Message::parse(&body), Ok(Message::Probe(probe)));
+        let longest = Value::from("x".repeat(Message::PROBE_MESSAGE_BYTES_MAX - 2));
+        let body = Message::probe_body(probe, Some(&longest));
         assert_eq!(Message::parse(&body), Ok(Message::Probe(probe)));
         assert!(matches!(
             HandOffMessage::parse(&body),

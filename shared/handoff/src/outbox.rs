@@ -13,14 +13,27 @@ const BATCHES_PER_ROUND_MAX: u32 = 1_000;
 /// Sent first, marked afterwards: dying between the two sends twice, which is harmless. What SQS doesn't take stays
 /// unsent for the next tick, so its errors end here, in the log.
 pub async fn send_unsent(ledger: &Ledger, handoff: &Handoff, stop: Instant) -> Result<u64, LedgerError> {
+    send_some(ledger, handoff, stop, u32::MAX).await
+}
+
+/// The same, for at most so many batches.
+pub async fn send_some(
+    ledger: &Ledger,
+    handoff: &Handoff,
+    stop: Instant,
+    batches_max: u32,
+) -> Result<u64, LedgerError> {
     let mut total = 0;
-    while Instant::now() < stop {
-        let unsent = ledger.unsent(BATCHES_PER_ROUND_MAX).await?;
+    let mut left = batches_max;
+    while left > 0 && Instant::now() < stop {
+        let asked = left.min(BATCHES_PER_ROUND_MAX);
+        let unsent = ledger.unsent(asked).await?;
         let sent = send(ledger, handoff, &unsent).await?;
         total += sent;
-        if sent < u64::from(BATCHES_PER_ROUND_MAX) {
+        if sent < u64::from(asked) {
             break;
         }
+        left -= asked;
     }
     Ok(total)
 }

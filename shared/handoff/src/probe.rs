@@ -7,6 +7,7 @@ use crate::handoff::MESSAGES_PER_REQUEST_MAX;
 use crate::{Handoff, HandoffError, Lane, Message};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use granary_steps::{Step, perform};
+use serde_json::Value;
 use uuid::Uuid;
 
 /// What became of probes that were to be sent. Each is in one of the two lists.
@@ -19,8 +20,13 @@ pub struct ProbesSent {
 }
 
 impl Handoff {
-    /// Sends probes, ten a request. An error means that none was sent.
-    pub async fn send_probes(&self, lane: Lane, probes: &[Uuid]) -> Result<ProbesSent, HandoffError> {
+    /// Sends probes, ten a request, each with this message. An error means that none was sent.
+    pub async fn send_probes(
+        &self,
+        lane: Lane,
+        probes: &[Uuid],
+        message: Option<&Value>,
+    ) -> Result<ProbesSent, HandoffError> {
         let mut total = ProbesSent::default();
         let mut first_error = None;
         for chunk in probes.chunks(MESSAGES_PER_REQUEST_MAX) {
@@ -28,7 +34,7 @@ impl Handoff {
             for (place, probe) in chunk.iter().enumerate() {
                 let entry = SendMessageBatchRequestEntry::builder()
                     .id(place.to_string())
-                    .message_body(Message::probe_body(*probe));
+                    .message_body(Message::probe_body(*probe, message));
                 let entry = entry
                     .build()
                     .map_err(|error| self.refused("SendMessage", lane, error.to_string()))?;

@@ -244,7 +244,11 @@ async fn q4_what_one_lane_refuses_does_not_hide_what_the_other_took() {
 async fn probes_arrive_in_the_lane_that_they_were_sent_to() {
     let queues = Queues::new().await;
     let probes: Vec<uuid::Uuid> = (0..12).map(|_| uuid::Uuid::now_v7()).collect();
-    let outcome = queues.handoff.send_probes(Lane::Priority, &probes).await.unwrap();
+    let outcome = queues
+        .handoff
+        .send_probes(Lane::Priority, &probes, None)
+        .await
+        .unwrap();
     assert_eq!((&outcome.sent, outcome.failed.len()), (&probes, 0));
     let arrived = queues.received(&queues.urls.priority).await;
     let arrived: BTreeSet<uuid::Uuid> = arrived

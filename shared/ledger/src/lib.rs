@@ -108,7 +108,7 @@ pub use purged_queue::PurgeNote;
 pub use range_pace::RangePace;
 pub use re_export::{ReExport, ReExported};
 pub use re_exportable::{ReExportSelection, ReExportable};
-pub use reap::Reaped;
+pub use reap::{AtMost, Reaped, Retryable};
 pub use recall::{BatchWithExceptions, ExceptionFilter, Recall, Recalled, WhichExceptions};
 pub use record::{PageOfMessages, Recorded, SeenMessage};
 pub use repair::{FoundAgain, RepairMigration};

@@ -19,6 +19,28 @@ pub struct Reaped {
 /// Batches changed by one statement at most.
 const BATCHES_PER_STEP_MAX: u32 = 500;
 
+/// A number of batches that one step may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtMost(pub u32);
+
+/// Which failed batches with an attempt left are retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retryable {
+    /// Those whose delay is over.
+    Due,
+    /// All of them, also those whose delay isn't over.
+    All,
+}
+
+impl AtMost {
+    /// As many as one step can change.
+    pub const STEP: Self = Self(BATCHES_PER_STEP_MAX);
+
+    fn limit(self) -> u32 {
+        self.0.min(BATCHES_PER_STEP_MAX)
+    }
+}
+
 impl Ledger {
     /// Takes back up to 500 batches whose lease is over, by the database's clock. Their workers' fences are stale from
     /// here on. The attempt counted when it was claimed; with none left the batch is parked.
@@ -26,8 +48,18 @@ impl Ledger {
     /// The lease was wait enough for the first time: that batch is due at once, so that the tick that takes it back sends
     /// it as well. One that lost a worker before waits, since it may be what its workers die of.
     pub async fn reap_dead(&self, backoff: Backoff, attempts_max: u32) -> Result<Reaped, LedgerError> {
+        self.reap_some(backoff, attempts_max, AtMost::STEP).await
+    }
+
+    /// The same for a smaller number of batches, those first whose lease is over for the longest time.
+    pub async fn reap_some(
+        &self,
+        backoff: Backoff,
+        attempts_max: u32,
+        at_most: AtMost,
+    ) -> Result<Reaped, LedgerError> {
         self.change(Step::ReapDead, |doing| {
-            self.try_reap_dead(doing, backoff, attempts_max)
+            self.try_reap_dead(doing, backoff, attempts_max, at_most)
         })
         .await
     }
@@ -37,13 +69,14 @@ impl Ledger {
         doing: Doing,
         backoff: Backoff,
         attempts_max: u32,
+        at_most: AtMost,
     ) -> Result<Reaped, LedgerError> {
         let mut transaction = self.begin(doing).await?;
         let dead: Vec<u64> = transaction
             .exec(
                 "SELECT id FROM batch WHERE status = 'in_progress' AND lease_until < UTC_TIMESTAMP(6) \
                  ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED",
-                (BATCHES_PER_STEP_MAX,),
+                (at_most.limit(),),
             )
             .await
             .during(doing)?;
@@ -87,16 +120,24 @@ impl Ledger {
 
     /// Gives failed batches that are due another attempt: they are pending and to be sent. Says how many.
     pub async fn retry_failed(&self) -> Result<u64, LedgerError> {
+        self.retry_some(Retryable::Due, AtMost::STEP).await
+    }
+
+    /// The same for a smaller number of batches, or before their delay is over. Attempts and parked batches stay as they are.
+    pub async fn retry_some(&self, which: Retryable, at_most: AtMost) -> Result<u64, LedgerError> {
+        let due = match which {
+            Retryable::Due => "AND (not_before IS NULL OR not_before <= UTC_TIMESTAMP(6)) ",
+            Retryable::All => "",
+        };
+        let statement = &format!(
+            "UPDATE batch SET status = 'pending', enqueued_at = NULL, not_before = NULL \
+             WHERE status = 'failed' AND parked_at IS NULL {due}LIMIT :most"
+        );
         self.change(Step::RetryFailed, |doing| async move {
             let mut conn = self.conn(doing).await?;
-            conn.exec_drop(
-                "UPDATE batch SET status = 'pending', enqueued_at = NULL, not_before = NULL \
-                 WHERE status = 'failed' AND parked_at IS NULL \
-                 AND (not_before IS NULL OR not_before <= UTC_TIMESTAMP(6)) LIMIT :most",
-                params! { "most" => BATCHES_PER_STEP_MAX },
-            )
-            .await
-            .during(doing)?;
+            conn.exec_drop(statement, params! { "most" => at_most.limit() })
+                .await
+                .during(doing)?;
             Ok(conn.affected_rows())
         })
         .await

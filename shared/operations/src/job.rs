@@ -114,6 +114,7 @@ mod tests {
                 seed: 7,
                 base,
                 hours: 6,
+                batch_size: Some(5),
             }),
             Job::Sweep(SweepArguments {
                 apply: true,

@@ -25,7 +25,8 @@ impl Bodies {
         &mut self.open
     }
 
-    fn close(&mut self) {
+    /// What comes next goes into a body of its own.
+    pub(crate) fn close(&mut self) {
         self.bytes += self.open.len() as u64;
         let body = std::mem::take(&mut self.open);
         if !body.is_empty() {

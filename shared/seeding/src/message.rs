@@ -218,6 +218,7 @@ mod tests {
             seed,
             base,
             hours: 6,
+            batch_size: None,
         }
     }
 

@@ -28,6 +28,9 @@ pub struct SeedArguments {
     pub base: Timestamp,
     /// Hours before it that event times are spread over.
     pub hours: u32,
+    /// Messages in one bulk request at most; `None`: as many as fit into its bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<u32>,
 }
 
 /// How far the seeding is.
@@ -88,6 +91,7 @@ impl Seeder {
             seed: seed.unwrap_or(u64::try_from(now.as_millisecond()).unwrap_or_default()),
             base: now - lag - MARGIN,
             hours: hours.unwrap_or(HOURS),
+            batch_size: None,
         };
         arguments.check()?;
         Ok(arguments)
@@ -130,7 +134,13 @@ impl Seeder {
         let (mut messages, mut related) = (Bodies::default(), Bodies::default());
         let index = quoted(&self.target.index);
         *documents.entry(self.target.index.clone()).or_default() += numbers.end - numbers.start;
+        let first = numbers.start;
         for number in numbers {
+            let is_full = |size| number > first && (number - first).is_multiple_of(u64::from(size));
+            if arguments.batch_size.is_some_and(is_full) {
+                messages.close();
+                related.close();
+            }
             let mut message = Message::new(arguments, number);
             let out = messages.open();
             writeln!(

@@ -48,6 +48,8 @@ async fn batches_come_back_from_purged_queues(desk: &Desk) {
     for (route, queue) in [
         ("DELETE /queue/purge/{queue}", Some("batches")),
         ("DELETE /queue/purge-all", None),
+        ("POST /queue/purge/{queue}", Some("batches")),
+        ("POST /queue/purge-all", None),
     ] {
         until("the batch is in its queue", async || {
             desk.deployment.invoke("harvester", &json!({})).await;
@@ -67,7 +69,7 @@ async fn batches_come_back_from_purged_queues(desk: &Desk) {
         assert_eq!(desk.count(&unsent).await, 1, "{route}");
     }
     desk.ask(
-        "DELETE /migrate/cancel/{id}",
+        "POST /migrate/cancel/{id}",
         &[migration],
         json!({ "reason": "a test" }),
     )

@@ -39,12 +39,10 @@ pub(super) async fn seed_and_clear(desk: &Desk) {
     assert_eq!(stats["synthetic"], job_status["synthetic"], "{stats}");
 
     what_nobody_needs_is_foretold(desk).await;
-    desk.operate(
-        "DELETE /seed/clear",
-        &[],
-        json!({ "confirm": "yes-clear-all-data" }),
-    )
-    .await;
+    for clear in ["DELETE /seed/clear", "POST /seed/clear"] {
+        desk.operate(clear, &[], json!({ "confirm": "yes-clear-all-data" }))
+            .await;
+    }
     until("nothing that was seeded is left", async || {
         let left = desk
             .count("SELECT COUNT(*) FROM message WHERE message_id LIKE 'granary-seed-%'")

@@ -152,7 +152,7 @@ const EXPORT: [(&str, &str); 15] = [
     ),
 ];
 
-const QUEUE_LEDGER_PEOPLE: [(&str, &str); 11] = [
+const QUEUE_LEDGER_PEOPLE: [(&str, &str); 12] = [
     (
         "Q1",
         "malformed, foreign, oversized, or future-version message bodies: to the dead-letter queue, an alert, nothing else disturbed",
@@ -193,5 +193,9 @@ const QUEUE_LEDGER_PEOPLE: [(&str, &str); 11] = [
     (
         "S2",
         "no message content, address or secret in logs, alerts, errors, queue or ledger",
+    ),
+    (
+        "S4",
+        "a dry run whose body is dropped by a client or a proxy: nothing is changed",
     ),
 ];

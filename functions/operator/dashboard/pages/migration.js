@@ -167,7 +167,6 @@ function cancelButton(visit) {
       null,
       'What isn’t archived is released: nobody exports it until another migration asks for it. What is archived stays.',
     ),
-    method: 'DELETE',
     path: `/migrate/cancel/${segment(one.id)}`,
     foretell: ({ released }) =>
       h(

@@ -154,7 +154,6 @@ function purge(visit, row) {
         ? 'Its messages are gone for good. The batches they were about stay in the ledger.'
         : 'Its messages are gone; their batches are put back to unsent, and are sent again.',
     ),
-    method: 'DELETE',
     path: `/queue/purge/${row.name}`,
     body: { confirm: row.name },
     foretell: foretoldPurge,
@@ -170,7 +169,6 @@ const purgeAll = (visit, held) =>
     small: true,
     title: 'Purge all four queues?',
     explain: h('p', null, `${counted(held, 'message')} would go, and every batch that waits is put back to unsent.`),
-    method: 'DELETE',
     path: '/queue/purge-all',
     body: { confirm: 'purge-all' },
     foretell: foretoldPurge,

@@ -1,32 +1,31 @@
-//! `POST /migrate` with `filters.status`: what is meant then are batches on record, not messages of the source, so that
-//! no migration is made. What a status can need is done to those that have it.
+//! `POST /migrate` with `filters.status` processing, failed or parked: batches on record are meant, not messages of the
+//! source, so no migration is made. What a status can need is done to those that have it. (`pending` means everything
+//! that is not archived yet: `migration_request.rs` reads it.)
 //!
 //! | status | what is done |
 //! |---|---|
-//! | pending | what is due and not sent is sent |
 //! | processing | what dead workers hold is taken back |
 //! | failed | what is due is tried again, and what is parked gets its attempts again |
 //! | parked | what is parked gets its attempts again |
 //!
 //! What is on record, or given up, isn't touched this way: exporting anew wants a reason, and has a route of its own.
 
-use crate::migrating::catching_up::{numbers, retry_due, take_back};
+use crate::migrating::catching_up::numbers;
 use crate::migrating::retrying::{BATCHES_PER_REQUEST_MAX, parked_in, retry};
+use crate::migrating::round::{self, Round, take_back};
 use crate::services::{Done, Services};
 use crate::web::auth::Role;
 use crate::web::change::Change;
 use crate::web::fields::Fields;
 use crate::web::problem::Problem;
 use granary_domain::BatchId;
-use granary_handoff::send_unsent;
-use granary_ledger::BatchFilter;
+use granary_ledger::{BatchFilter, Retryable};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 
-/// How long somebody is kept waiting. A step that has begun goes on to its end.
-const WORK_SECS_MAX: u64 = 7;
+/// The status in the filters that means what isn't archived yet.
+pub(crate) const PENDING: &str = "pending";
 const FIELD: &str = "filters.status";
 
 /// Batches that are meant by their status.
@@ -34,8 +33,6 @@ const FIELD: &str = "filters.status";
 #[schema(as = StatusActedOn)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
-    /// What was due and not sent.
-    Pending,
     /// What dead workers hold.
     Processing,
     /// What failed and is due, and what is parked.
@@ -59,7 +56,7 @@ pub(crate) struct ActedByStatus {
     found: u64,
     /// Batches that were changed.
     changed: u64,
-    /// Their numbers, at most 1,000. Those that were sent aren't named.
+    /// Their numbers, at most 1,000.
     batches: Vec<u64>,
     /// Whether nothing is left to do.
     is_complete: bool,
@@ -77,11 +74,10 @@ struct Acted {
 }
 
 impl Status {
-    const ALL: [Self; 4] = [Self::Pending, Self::Processing, Self::Failed, Self::Parked];
+    const ALL: [Self; 3] = [Self::Processing, Self::Failed, Self::Parked];
 
     fn as_str(self) -> &'static str {
         match self {
-            Self::Pending => "pending",
             Self::Processing => "processing",
             Self::Failed => "failed",
             Self::Parked => "parked",
@@ -90,7 +86,6 @@ impl Status {
 
     fn what_is_done(self) -> &'static str {
         match self {
-            Self::Pending => "What was due and not sent is sent.",
             Self::Processing => "What dead workers held is taken back; the reaper tries it again.",
             Self::Failed => {
                 "What was due is tried again, and what was parked has its attempts again; the reaper sends it within a minute."
@@ -99,7 +94,7 @@ impl Status {
         }
     }
 
-    /// The status that a body's filters name. `None`: they name none, and a migration is meant.
+    /// The status that a body's filters name. `None`: they name none, or `pending`, and a migration is meant.
     pub(crate) fn read(fields: &Fields) -> Result<Option<Self>, Problem> {
         let Some(Value::Object(filters)) = fields.value("filters") else {
             return Ok(None);
@@ -109,12 +104,13 @@ impl Status {
         };
         if let Some(other) = filters.keys().find(|key| *key != "status") {
             let detail = format!(
-                "`{FIELD}` acts on batches on record, and `filters.{other}` looks for messages at the source."
+                "`{FIELD}` is about batches on record, and `filters.{other}` looks for messages at the source."
             );
             return Err(Problem::invalid(FIELD, detail).remedy("Give one of them."));
         }
         let name = status.as_str().unwrap_or_default();
         match (name, Self::ALL.into_iter().find(|known| known.as_str() == name)) {
+            (PENDING, _) => Ok(None),
             (_, Some(known)) => Ok(Some(known)),
             ("success", None) => Err(Problem::invalid(
                 FIELD,
@@ -184,7 +180,6 @@ async fn act_on(
     status: Status,
 ) -> Result<Acted, Problem> {
     match status {
-        Status::Pending => send(services, change).await,
         Status::Processing => take(services, change).await,
         Status::Failed | Status::Parked => try_again(services, change, parked, status).await,
     }
@@ -206,25 +201,6 @@ fn read_rest(fields: &Fields, status: Status) -> Result<BatchFilter, Problem> {
     Ok(filter)
 }
 
-async fn send(services: &Services, change: &Change) -> Result<Acted, Problem> {
-    let ledger = services.ledger().await?;
-    let found = ledger.due_work().await?.unsent;
-    if change.is_dry_run {
-        return Ok(Acted {
-            found,
-            is_complete: found == 0,
-            ..Acted::default()
-        });
-    }
-    let changed = send_unsent(ledger, &services.handoff, until()).await?;
-    Ok(Acted {
-        found,
-        changed,
-        batches: Vec::new(),
-        is_complete: ledger.due_work().await?.unsent == 0,
-    })
-}
-
 async fn take(services: &Services, change: &Change) -> Result<Acted, Problem> {
     let ledger = services.ledger().await?;
     let found = ledger.due_work().await?.dead_workers;
@@ -236,12 +212,12 @@ async fn take(services: &Services, change: &Change) -> Result<Acted, Problem> {
             ..Acted::default()
         });
     }
-    let (batches, is_complete) = take_back(services, ledger, until()).await?;
+    let batches = take_back(services, Round::until_nothing_is_left()).await?;
     Ok(Acted {
         found,
         changed: batches.len() as u64,
         batches,
-        is_complete,
+        is_complete: ledger.due_work().await?.dead_workers == 0,
     })
 }
 
@@ -258,7 +234,7 @@ async fn try_again(
     if status == Status::Failed && is_everywhere {
         found = ledger.due_work().await?.failed_due;
         if !change.is_dry_run {
-            changed = retry_due(ledger, until()).await?;
+            changed = round::retry(services, Retryable::Due, Round::until_nothing_is_left()).await?;
             left = ledger.due_work().await?.failed_due;
         }
     }
@@ -274,10 +250,6 @@ async fn try_again(
     })
 }
 
-fn until() -> Instant {
-    Instant::now() + Duration::from_secs(WORK_SECS_MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +261,7 @@ mod tests {
     #[test]
     fn only_a_status_in_the_filters_means_batches_on_record() {
         assert_eq!(read("").unwrap(), None);
+        assert_eq!(read(r#"{"filters":{"status":"pending"}}"#).unwrap(), None);
         assert_eq!(read(r#"{"filters":{"customer":"acme"}}"#).unwrap(), None);
         assert_eq!(read(r#"{"filters":[]}"#).unwrap(), None);
         assert_eq!(
@@ -305,6 +278,10 @@ mod tests {
             (r#"{"filters":{"status":"lost"}}"#, "pending, processing"),
             (r#"{"filters":{"status":7}}"#, "pending, processing"),
             (r#"{"filters":{"status":"failed","customer":"acme"}}"#, "customer"),
+            (
+                r#"{"filters":{"status":"pending","customer":"acme"}}"#,
+                "customer",
+            ),
         ] {
             let problem = read(json).unwrap_err();
             assert_eq!(problem.field(), Some(FIELD), "{json}");
@@ -317,7 +294,7 @@ mod tests {
         let rest = |json: &str, status| read_rest(&Fields::of_json(json.as_bytes()).unwrap(), status);
         let hours = r#"{"from":"2026-11-22T06:00:00Z"}"#;
         assert!(rest(hours, Status::Parked).unwrap().from.is_some());
-        assert_eq!(rest(hours, Status::Pending).unwrap_err().field(), Some("from"));
+        assert_eq!(rest(hours, Status::Processing).unwrap_err().field(), Some("from"));
         assert_eq!(
             rest(r#"{"batchSize":5}"#, Status::Parked).unwrap_err().field(),
             Some("batchSize")

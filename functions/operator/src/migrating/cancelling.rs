@@ -1,4 +1,4 @@
-//! `DELETE /migrate/cancel/{id}`: giving a migration up.
+//! `DELETE /migrate/cancel/{id}` and its POST twin: giving a migration up.
 //!
 //! What was exported stays in the archive; everything else that only this migration had asked for is released, here for as
 //! long as somebody may be kept waiting, and by the reaper's ticks afterwards.
@@ -9,8 +9,8 @@ use crate::migrating::progress_shown::{Released, ShownMigration};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
-use crate::web::change::{Change, ChangeBody};
-use crate::web::fields::BodyFields;
+use crate::web::change::{Change, ChangeBody, ReasonBody};
+use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -44,12 +44,12 @@ pub(crate) struct MigrationCancelled {
 /// Give a migration up
 ///
 /// What was exported stays in the archive; everything else is released, and may be asked for again. Cancelled twice is
-/// cancelled once.
+/// cancelled once. The body may be left out; a dry run is asked for in the query.
 #[utoipa::path(
     delete,
     path = "/migrate/cancel/{id}",
     params(("id" = String, Path, description = "A migration's uuid.", example = "0197a1b2-0000-7000-8000-000000000000")),
-    request_body = ChangeBody
+    request_body = ReasonBody
 )]
 pub(crate) async fn cancel(
     State(services): State<Arc<Services>>,
@@ -57,28 +57,47 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<MigrationCancelled>, Problem> {
-    let id = match Named::read(&id)? {
+    cancel_it(&services, role, &id, &fields).await
+}
+
+/// Give a migration up, by POST
+///
+/// The same as `DELETE /migrate/cancel/{id}`, for clients and proxies that drop the body of a DELETE. It needs a body, be it
+/// `{}`, unless the query has `dryRun=true`.
+#[utoipa::path(
+    post,
+    path = "/migrate/cancel/{id}",
+    params(("id" = String, Path, description = "A migration's uuid.", example = "0197a1b2-0000-7000-8000-000000000000")),
+    request_body = ChangeBody
+)]
+pub(crate) async fn cancel_by_post(
+    State(services): State<Arc<Services>>,
+    Extension(role): Extension<Role>,
+    Path(id): Path<String>,
+    BodyFields(fields): BodyFields,
+) -> Result<Answer<MigrationCancelled>, Problem> {
+    fields.need_body()?;
+    cancel_it(&services, role, &id, &fields).await
+}
+
+async fn cancel_it(
+    services: &Services,
+    role: Role,
+    id: &str,
+    fields: &Fields,
+) -> Result<Answer<MigrationCancelled>, Problem> {
+    let id = match Named::read(id)? {
         Named::Migration(id) => id,
         Named::Batch(batch) => return Err(refuse_batch(batch)),
     };
     fields.only(&["dryRun", "reason"])?;
-    let change = Change::read(&fields)?;
+    let change = Change::read(fields)?;
     let ledger = services.ledger().await?;
     let before = migration(ledger, id).await?;
     refuse_to_cancel(&before)?;
     let (batches, messages) = ledger.releasable_of(id).await?;
     if change.is_dry_run {
-        return Ok(Answer::ok(MigrationCancelled {
-            dry_run: true,
-            migration: before.into(),
-            released: Released {
-                batches,
-                messages,
-                windows_read_again: None,
-            },
-            is_complete: false,
-            message: "Nothing was changed. What is exported would stay in the archive; everything else would be released.",
-        }));
+        return Ok(Answer::ok(foretold(before, (batches, messages))));
     }
     // Who wants it is written down first: nothing is given up that nobody answers for.
     let effect = json!({
@@ -111,6 +130,20 @@ pub(crate) async fn cancel(
             "The migration is cancelled. The reaper goes on releasing its messages."
         },
     }))
+}
+
+fn foretold(migration: Migration, (batches, messages): (u64, u64)) -> MigrationCancelled {
+    MigrationCancelled {
+        dry_run: true,
+        migration: migration.into(),
+        released: Released {
+            batches,
+            messages,
+            windows_read_again: None,
+        },
+        is_complete: false,
+        message: "Nothing was changed. What is exported would stay in the archive; everything else would be released.",
+    }
 }
 
 /// One that is cancelled already may be cancelled again: the release goes on from where it was.

@@ -1,33 +1,29 @@
 //! Doing now what the next tick would do: `POST /migrate/complete-processing`, `/process-all`, `/fix-stuck-jobs`.
 //!
-//! The reaper's own steps, by the ledger's own functions, for as long as somebody may be kept waiting; what is left then
-//! the reaper does at its next tick, within a minute. Each may be repeated at any point, beside a tick as well: what was
-//! done already is found done.
+//! The reaper's own steps, in rounds (`round.rs`); what a request leaves, the reaper does at its next tick, within a
+//! minute. Each may be repeated at any point, beside a tick as well: what was done already is found done.
 //!
 //! Where SQS takes nothing, what was to be sent stays unsent, and the answer says so.
 
 use crate::migrating::cancelling::release;
 use crate::migrating::progress_shown::Released;
+use crate::migrating::round::{BATCH_SIZE, Round, RoundBody, retry, send, take_back};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
 use crate::web::change::{Change, ChangeBody};
-use crate::web::fields::BodyFields;
+use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::{BatchId, MigrationId, WindowId};
-use granary_handoff::send_unsent;
-use granary_ledger::{DueWork, Ledger};
+use granary_ledger::{DueWork, Ledger, Retryable};
 use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// How long somebody is kept waiting. A step that has begun goes on to its end.
-const WORK_SECS_MAX: u64 = 6;
 /// What an answer names.
 const NAMED_MAX: u32 = 1_000;
 const NOTHING_CHANGED: &str = "Nothing was changed.";
@@ -37,10 +33,6 @@ const REAPER_GOES_ON: &str =
 const WINDOWS_PER_REQUEST_MAX: u32 = 1_000;
 /// Each takes some milliseconds to be looked at.
 const MIGRATIONS_PER_REQUEST_MAX: u32 = 50;
-
-fn until() -> Instant {
-    Instant::now() + Duration::from_secs(WORK_SECS_MAX)
-}
 
 /// What became of batches in dead workers' hands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -136,15 +128,16 @@ pub(crate) struct ShownStuck {
 
 /// Take back what dead workers hold
 ///
-/// Batches whose lease is over, by the database's clock. The reaper does it at each tick.
-#[utoipa::path(post, path = "/migrate/complete-processing", request_body = ChangeBody)]
+/// Batches whose lease is over, by the database's clock: `batchSize` of them at most, those first that are over for the
+/// longest time. The reaper does it at each tick.
+#[utoipa::path(post, path = "/migrate/complete-processing", request_body = RoundBody)]
 pub(crate) async fn complete_processing(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<TakenBack>, Problem> {
-    fields.only(&["dryRun", "reason"])?;
-    let change = Change::read(&fields)?;
+    fields.only(&[BATCH_SIZE, "dryRun", "reason"])?;
+    let (change, round) = (Change::read(&fields)?, Round::read(&fields)?);
     let ledger = services.ledger().await?;
     let found = ledger.due_work().await?.dead_workers;
     if change.is_dry_run {
@@ -158,11 +151,12 @@ pub(crate) async fn complete_processing(
             message: NOTHING_CHANGED,
         }));
     }
-    let (action, arguments) = ("migrate.complete_processing", change.with_reason(json!({})));
+    let (action, arguments) = ("migrate.complete_processing", arguments_of(&change, &fields));
     services
         .record_begun(role, action, &arguments, &json!({ "deadWorkers": found }))
         .await?;
-    let (batches, is_complete) = take_back(&services, ledger, until()).await?;
+    let batches = take_back(&services, round).await?;
+    let is_complete = ledger.due_work().await?.dead_workers == 0;
     services
         .record(Done {
             by: role,
@@ -185,16 +179,16 @@ pub(crate) async fn complete_processing(
 
 /// Do everything that is due now
 ///
-/// Sends what is pending, takes back what dead workers hold, and retries what failed and is due. The reaper does it at each
-/// tick.
-#[utoipa::path(post, path = "/migrate/process-all", request_body = ChangeBody)]
+/// Sends what is pending, takes back what dead workers hold, retries what failed and is due, and sends that too. With
+/// `batchSize` it does so to that many batches of each at most. The reaper does it at each tick.
+#[utoipa::path(post, path = "/migrate/process-all", request_body = RoundBody)]
 pub(crate) async fn process_all(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<ProcessedAll>, Problem> {
-    fields.only(&["dryRun", "reason"])?;
-    let change = Change::read(&fields)?;
+    fields.only(&[BATCH_SIZE, "dryRun", "reason"])?;
+    let (change, round) = (Change::read(&fields)?, Round::read(&fields)?);
     let ledger = services.ledger().await?;
     let found = ledger.due_work().await?;
     if change.is_dry_run {
@@ -209,13 +203,12 @@ pub(crate) async fn process_all(
             message: NOTHING_CHANGED,
         }));
     }
-    let (action, arguments) = ("migrate.process_all", change.with_reason(json!({})));
+    let (action, arguments) = ("migrate.process_all", arguments_of(&change, &fields));
     services.record_begun(role, action, &arguments, &found).await?;
-    let until = until();
-    let mut sent = send_unsent(ledger, &services.handoff, until).await?;
-    let (taken_back, _) = take_back(&services, ledger, until).await?;
-    let retried = retry_due(ledger, until).await?;
-    sent += send_unsent(ledger, &services.handoff, until).await?;
+    let mut sent = send(&services, round).await?;
+    let taken_back = take_back(&services, round).await?;
+    let retried = retry(&services, Retryable::Due, round).await?;
+    sent += send(&services, round.after(sent)).await?;
     let left = ledger.due_work().await?;
     services
         .record(Done {
@@ -301,7 +294,7 @@ pub(crate) async fn fix_stuck_jobs(
     fields.only(&["dryRun", "reason"])?;
     let change = Change::read(&fields)?;
     let ledger = services.ledger().await?;
-    let until = until();
+    let until = Round::until_nothing_is_left().until();
     let stuck = Stuck::find(ledger).await?;
     if change.is_dry_run {
         return Ok(Answer::ok(FixedStuckJobs {
@@ -348,35 +341,10 @@ pub(crate) async fn fix_stuck_jobs(
     }))
 }
 
-/// Takes back what dead workers hold. Says which batches, and whether those were all.
-pub(crate) async fn take_back(
-    services: &Services,
-    ledger: &Ledger,
-    until: Instant,
-) -> Result<(Vec<BatchId>, bool), Problem> {
-    let retry = services.config.retry.tuned(&ledger.tuning().await?);
-    let mut batches = Vec::new();
-    while Instant::now() < until {
-        let reaped = ledger.reap_dead(retry.backoff, retry.attempts_max).await?;
-        if reaped.batches.is_empty() {
-            return Ok((batches, true));
-        }
-        batches.extend(reaped.batches);
-    }
-    Ok((batches, false))
-}
-
-/// Gives failed batches that are due another attempt. Says how many.
-pub(crate) async fn retry_due(ledger: &Ledger, until: Instant) -> Result<u64, Problem> {
-    let mut total = 0;
-    while Instant::now() < until {
-        let retried = ledger.retry_failed().await?;
-        if retried == 0 {
-            break;
-        }
-        total += retried;
-    }
-    Ok(total)
+/// What the audit says of a round.
+fn arguments_of(change: &Change, fields: &Fields) -> serde_json::Value {
+    let batch_size = fields.value(BATCH_SIZE);
+    change.with_reason(batch_size.map_or_else(|| json!({}), |size| json!({ BATCH_SIZE: size })))
 }
 
 /// Failed batches that wait, and parked ones, aren't due.

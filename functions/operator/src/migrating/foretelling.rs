@@ -39,6 +39,8 @@ pub(crate) struct ForetoldMigration {
     /// How urgent it would be, 0 to 9.
     #[schema(maximum = 9)]
     priority: u8,
+    /// Batches on record that are pending and would be sent; `null` where they aren't asked for.
+    to_send: Option<u64>,
     /// Messages that the source shows, with the filters.
     in_source: u64,
     /// Messages of the whole range that the ledger has, whatever the filters.
@@ -80,6 +82,11 @@ pub(crate) async fn foretell(
         MigrationKind::Backfill | MigrationKind::Continuous => (Counting::New, "Nothing was written."),
     };
     let forecast = Forecast::of(&spans, &known, (span, counting), batch_size);
+    let to_send = if request.sends_pending() {
+        Some(ledger.due_work().await?.unsent)
+    } else {
+        None
+    };
     let measured = Measured::of(&ledger.measured_exports(EXPORTS_MEASURED_MAX).await?);
     Ok(ForetoldMigration {
         dry_run: true,
@@ -88,6 +95,7 @@ pub(crate) async fn foretell(
         range: range.into(),
         batch_size,
         priority: request.priority.into(),
+        to_send,
         in_source,
         new_at_least: in_source.saturating_sub(progress.known),
         in_ledger: progress.into(),

@@ -30,19 +30,22 @@ use uuid::Uuid;
 /// Sending what waits goes on for so long; the next tick does the rest.
 const SEND_SECS_MAX: u64 = 3;
 
-/// What is to be migrated. All of it may be left out: then everything that is pending is meant, and the source up to now.
+/// What is to be migrated. Left out altogether: what is pending on record is sent, and the source is harvested up to now.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "what `MigrationRequest::read` takes, for the document")]
 pub(crate) struct MigrateBody {
-    /// Messages in a batch at most. Left out: as the deployment has it, or an operator tuned it.
+    /// Messages in a batch at most, of the batches that this migration records. Left out: as the deployment has it, or an
+    /// operator tuned it.
     #[schema(minimum = 1, maximum = 10_000, examples(500))]
     batch_size: Option<u32>,
-    /// `query` is query DSL; `status` (pending, processing, failed or parked) acts on batches on record and makes no
-    /// migration; every other key is a field of the source and what it must equal, a value or a list.
-    #[schema(value_type = Option<Object>, examples(json!({"customer": "acme"})))]
+    /// `query` is query DSL. `status` `pending` sends the batches on record that wait to be sent, and harvests the source up
+    /// to now in a migration of this `batchSize` and `priority`. `status` `processing`, `failed` or `parked` acts on batches
+    /// on record and makes no migration. Every other key is a field of the source and what it must equal, a value or a list.
+    #[schema(value_type = Option<Object>, examples(json!({"customer": "acme"}), json!({"status": "pending"})))]
     filters: Option<Value>,
-    /// How urgent it is. From 5 on its batches take the priority queue.
+    /// How urgent the batches are that this migration records, 0 to 9. From 5 on they take the queue `batches-priority`.
+    /// Less urgent pending batches of its range become as urgent, as the harvest reaches them.
     #[schema(minimum = 0, maximum = 9, default = 0)]
     priority: Option<u8>,
     /// The first instant of event time. Left out: the hour of the source's first message.
@@ -66,7 +69,7 @@ pub(crate) struct MigrationStarted {
     migration_id: Uuid,
     /// The event times that it covers.
     range: ShownRange,
-    /// Batches that waited already and were sent now, where everything was asked for; `null` where it wasn't.
+    /// Batches that were pending and were sent now; `null` where they weren't asked for.
     sent: Option<u64>,
     /// What was done otherwise than asked, for people.
     notes: Vec<String>,
@@ -74,7 +77,7 @@ pub(crate) struct MigrationStarted {
     message: &'static str,
     /// The path under which `GET` tells how far it is.
     status_url: String,
-    /// The path under which `DELETE` gives it up.
+    /// The path under which `POST` or `DELETE` cancels it.
     cancel_url: String,
 }
 
@@ -99,6 +102,8 @@ pub(crate) struct NothingToMigrate {
     migration: Option<Value>,
     /// Whether it was a dry run.
     dry_run: bool,
+    /// Batches that were pending and were sent now; `null` in a dry run, and where they weren't asked for.
+    sent: Option<u64>,
     /// Why, for people.
     message: String,
 }
@@ -108,8 +113,8 @@ type Started = Result<Answer<NoMigration, MigrationStarted>, Problem>;
 /// Migrate messages
 ///
 /// The harvester finds it at its next tick, within a minute. A dry run says, day by day, what it would find, and what it
-/// would take in bytes, objects, time and money, by what was measured lately. With `filters.status` no migration is made:
-/// what is due is done to batches in that status.
+/// would take in bytes, objects, time and money, by what was measured lately. With `filters.status` processing, failed or
+/// parked no migration is made: what is due is done to batches in that status.
 #[utoipa::path(post, path = "/migrate", request_body = MigrateBody)]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
@@ -127,7 +132,7 @@ pub(crate) async fn start(
 
 /// Migrate messages in batches of a size
 ///
-/// As `POST /migrate`, with the batch size in the path, and without `filters.status`.
+/// As `POST /migrate`, with the batch size in the path. Of `filters.status` it takes `pending` only.
 #[utoipa::path(
     post,
     path = "/migrate/batch/{id}",
@@ -151,11 +156,7 @@ async fn start_with(services: &Services, role: Role, fields: &Fields, size_in_pa
     let (range, notes) = match request.coverage(services).await? {
         Coverage::Range { range, notes } => (range, notes),
         Coverage::Nothing { message } => {
-            return Ok(Answer::ok(NoMigration::Nothing(NothingToMigrate {
-                migration: None,
-                dry_run: change.is_dry_run,
-                message,
-            })));
+            return nothing(services, (role, &change), &request, message).await;
         }
     };
     let batch_size = match batch_size {
@@ -179,6 +180,42 @@ async fn start_with(services: &Services, role: Role, fields: &Fields, size_in_pa
     make(services, (role, &change), &request, (new, range, notes)).await
 }
 
+/// There may be batches to send all the same.
+async fn nothing(
+    services: &Services,
+    (role, change): (Role, &Change),
+    request: &MigrationRequest,
+    message: String,
+) -> Started {
+    let is_sending = request.sends_pending() && !change.is_dry_run;
+    let sent = if is_sending {
+        let arguments = change.with_reason(json!({ "pending": true }));
+        services
+            .record(Done {
+                by: role,
+                action: "migrate.start",
+                arguments,
+                effect: json!({ "migrationId": null }),
+            })
+            .await?;
+        Some(send_pending(services).await?)
+    } else {
+        None
+    };
+    Ok(Answer::ok(NoMigration::Nothing(NothingToMigrate {
+        migration: None,
+        dry_run: change.is_dry_run,
+        sent,
+        message,
+    })))
+}
+
+/// The next tick sends what isn't sent here.
+async fn send_pending(services: &Services) -> Result<u64, Problem> {
+    let until = Instant::now() + Duration::from_secs(SEND_SECS_MAX);
+    Ok(send_unsent(services.ledger().await?, &services.handoff, until).await?)
+}
+
 /// The size that the path names and the one that the body names, if they don't contradict each other.
 fn one_size(in_path: Option<u32>, in_body: Option<u32>) -> Result<Option<u32>, Problem> {
     match (in_path, in_body) {
@@ -200,7 +237,7 @@ async fn make(
     let ledger = services.ledger().await?;
     let arguments = json!({
         "kind": new.kind, "range": range, "batchSize": new.batch_size, "priority": new.priority,
-        "filtered": new.filter.is_some(), "reExport": request.re_export,
+        "filtered": new.filter.is_some(), "reExport": request.re_export, "pending": request.sends_pending(),
     });
     let effect = json!({ "migrationId": new.id });
     services
@@ -215,10 +252,8 @@ async fn make(
         ledger.allow_re_export(new.id, role.as_str()).await?;
     }
     ledger.make_migration(&new).await?;
-    // What waits already is meant as well, where everything is. The next tick sends what isn't sent here.
-    let sent = if request.is_everything() {
-        let until = Instant::now() + Duration::from_secs(SEND_SECS_MAX);
-        Some(send_unsent(ledger, &services.handoff, until).await?)
+    let sent = if request.sends_pending() {
+        Some(send_pending(services).await?)
     } else {
         None
     };

@@ -4,6 +4,7 @@
 //! in. It changes nothing.
 
 use crate::config::BATCH_SIZE_MAX;
+use crate::migrating::by_status::PENDING;
 use crate::operating::purge::refuse_sealed;
 use crate::services::Services;
 use crate::web::fields::Fields;
@@ -35,6 +36,8 @@ pub(crate) struct MigrationRequest {
     pub(crate) priority: Priority,
     /// Sealed hours are exported again.
     pub(crate) re_export: bool,
+    /// What is pending was asked for by that name.
+    is_for_pending: bool,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 }
@@ -59,9 +62,12 @@ impl MigrationRequest {
             .number("priority", 0..=9_u8)?
             .map(Priority::try_from)
             .transpose();
+        let filters = fields.value("filters");
+        let is_for_pending = filters.is_some_and(|filters| *filters == json!({ "status": PENDING }));
         let request = Self {
             batch_size: fields.number("batchSize", 1..=BATCH_SIZE_MAX)?,
-            filter: read_filters(fields.value("filters"))?,
+            filter: read_filters(filters.filter(|_| !is_for_pending))?,
+            is_for_pending,
             priority: priority
                 .map_err(|why| Problem::invalid("priority", why))?
                 .unwrap_or(Priority::NORMAL),
@@ -75,9 +81,9 @@ impl MigrationRequest {
         Ok(request)
     }
 
-    /// Whether neither a range nor a filter was named.
-    pub(crate) fn is_everything(&self) -> bool {
-        self.filter.is_none() && self.from.is_none() && self.to.is_none()
+    /// Whether batches on record that wait to be sent are meant as well: they were named, or nothing was.
+    pub(crate) fn sends_pending(&self) -> bool {
+        self.is_for_pending || (self.filter.is_none() && self.from.is_none() && self.to.is_none())
     }
 
     /// What the ledger calls such a migration.
@@ -277,7 +283,21 @@ mod tests {
         let request = read("").unwrap();
         assert_eq!(request.kind(), MigrationKind::Backfill);
         assert_eq!((request.batch_size, request.priority), (None, Priority::NORMAL));
-        assert!(request.is_everything());
+        assert!(request.sends_pending());
+        assert!(!read(r#"{"to":"2026-11-22T06:00:00Z"}"#).unwrap().sends_pending());
+    }
+
+    #[test]
+    fn what_is_pending_is_harvested_and_sent_with_a_size_and_a_priority_of_its_own() {
+        let request = read(r#"{"batchSize":50,"filters":{"status":"pending"},"priority":7}"#).unwrap();
+        assert_eq!((request.batch_size, u8::from(request.priority)), (Some(50), 7));
+        assert_eq!(
+            (request.kind(), request.filter.clone()),
+            (MigrationKind::Backfill, None)
+        );
+        assert!(request.sends_pending());
+        let since = r#"{"from":"2026-11-22T06:00:00Z","filters":{"status":"pending"}}"#;
+        assert!(read(since).unwrap().sends_pending());
     }
 
     #[test]

@@ -1,10 +1,15 @@
-//! `POST /migrate/reset-pending`: having batches exported anew that are on record, or parked.
+//! `POST /migrate/reset-pending`: having batches pending again.
 //!
-//! A long job. The old objects stay on record until the new ones are; a batch whose object holds messages that the source
-//! no longer has is named and left alone. It wants a reason, which stands with each object that is replaced.
+//! Where the body names batches, they are re-exported: those that are on record, or parked. A long job. The old objects stay
+//! on record until the new ones are; a batch whose object holds messages that the source no longer has is named and left
+//! alone. It needs a reason, which is kept with each object that is replaced.
+//!
+//! Without a body, what failed, is parked or is stuck becomes pending (`resetting.rs`). Nothing on record is touched.
 
-use crate::operating::operations::{self, LongAnswer, Wish};
+use crate::migrating::resetting::{self, BatchesReset};
+use crate::operating::operations::{self, OperationAnswer, Wish};
 use crate::services::Services;
+use crate::web::answer::Answer;
 use crate::web::auth::Role;
 use crate::web::change::Change;
 use crate::web::fields::{BodyFields, Fields};
@@ -15,17 +20,30 @@ use granary_domain::{BatchId, TimeRange};
 use granary_ledger::ReExportSelection;
 use granary_operations::ReExportArguments;
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// Where one of them is given, the body is about batches that are to be exported anew.
+const SELECTING: [&str; 5] = ["batchIds", "migrationId", "from", "to", "limit"];
+const FIELDS: [&str; 7] = [
+    "batchIds",
+    "migrationId",
+    "from",
+    "to",
+    "limit",
+    "reason",
+    "dryRun",
+];
 const BATCHES_DEFAULT: u32 = 1_000;
 const BATCHES_MAX: u32 = 10_000;
 const BATCH_IDS_MAX: usize = 1_000;
 
-/// Which batches are to be exported anew, said in exactly one way, and why.
+/// Which batches are to be exported anew, said in exactly one way, and why. Where none of `batchIds`, `migrationId`, `from`,
+/// `to` and `limit` is given, failed, parked and stuck batches become pending, and nothing on record is touched.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "what `read` takes, for the document")]
@@ -45,15 +63,29 @@ pub(crate) struct ResetBody {
     /// Only say what it would do.
     #[schema(default = false)]
     dry_run: Option<bool>,
-    /// Why. It stands with each object that is replaced, and in the audit.
-    #[schema(min_length = 1, max_length = 500, examples("the mapping was wrong"))]
-    reason: String,
+    /// Why, for the audit. Re-exporting needs one, and keeps it with each object that is replaced.
+    #[schema(max_length = 500, examples("the mapping was wrong"))]
+    reason: Option<String>,
 }
 
-/// Have batches exported anew
+/// What became of batches that were to be pending.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Reset {
+    /// No batch was named: what failed, was parked or was stuck.
+    Pending(BatchesReset),
+    /// The batches that were named are re-exported.
+    ReExport(Box<OperationAnswer>),
+}
+
+/// Make batches pending
 ///
-/// Batches that are archived, or parked. The old objects stay on record until the new ones are; a batch whose object holds
-/// messages that the source no longer has is named and left alone. Its result: `dryRun`, `reason`, `batches`, `messages`,
+/// Without a body: failed and parked batches, and those that a dead worker holds, become pending, and the reaper sends them
+/// within a minute. Archived batches stay as they are.
+///
+/// With `batchIds`, `migrationId`, or `from` and `to`, and with a `reason`: batches that are archived, or parked, are
+/// exported anew. The old objects stay on record until the new ones are; a batch whose object holds messages that the
+/// source no longer has is named and left alone. Its result: `dryRun`, `reason`, `batches`, `messages`,
 /// `bytesStored`, `asked`, `underWay`, `changed`, `wouldLose` (batches, each with the messages that it would lose),
 /// `wouldLoseBatches`, `skipped`, `hasMore`.
 #[utoipa::path(
@@ -66,31 +98,28 @@ pub(crate) async fn start(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
-) -> Result<LongAnswer, Problem> {
+) -> Result<Answer<Reset, OperationAnswer>, Problem> {
+    fields.only(&FIELDS)?;
+    if SELECTING.iter().all(|name| fields.value(name).is_none()) {
+        let reset = resetting::reset(&services, role, &Change::read(&fields)?).await?;
+        return Ok(Answer::ok(Reset::Pending(reset)));
+    }
     let arguments = read(&fields, role)?;
     if let ReExportSelection::Migration(id) = &arguments.selection {
         crate::migrating::migrate::migration(services.ledger().await?, *id).await?;
     }
-    operations::ask(&services, role, Wish::ReExport(arguments), None).await
+    let told = operations::begin(&services, role, Wish::ReExport(arguments), None).await?;
+    Ok(told.answer(|operation| Reset::ReExport(Box::new(operation))))
 }
 
 fn read(fields: &Fields, role: Role) -> Result<ReExportArguments, Problem> {
-    fields.only(&[
-        "batchIds",
-        "migrationId",
-        "from",
-        "to",
-        "limit",
-        "reason",
-        "dryRun",
-    ])?;
     let change = Change::read(fields)?;
     let Some(reason) = change.reason() else {
         return Err(Problem::invalid(
             "reason",
             "`reason` is missing: why these batches are exported again.",
         )
-        .remedy("It stands with each object that is replaced, and in the audit."));
+        .remedy("It is kept with each object that is replaced, and in the audit."));
     };
     Ok(ReExportArguments {
         selection: selection(fields)?,
@@ -186,7 +215,7 @@ mod tests {
         for (json, field) in [
             (r#"{"batchIds":[7]}"#, "reason"),
             (r#"{"batchIds":[7],"reason":" "}"#, "reason"),
-            (r#"{"reason":"r"}"#, "batchIds"),
+            (r#"{"reason":"r","limit":5}"#, "batchIds"),
             (r#"{"reason":"r","batchIds":[]}"#, "batchIds"),
             (r#"{"reason":"r","batchIds":["x"]}"#, "batchIds"),
             (r#"{"reason":"r","batchIds":7}"#, "batchIds"),
@@ -198,7 +227,6 @@ mod tests {
             (r#"{"reason":"r","to":"2026-11-22T06:00:00Z"}"#, "from"),
             (r#"{"reason":"r","migrationId":"42"}"#, "migrationId"),
             (r#"{"reason":"r","batchIds":[7],"limit":0}"#, "limit"),
-            (r#"{"reason":"r","ids":[7]}"#, "ids"),
         ] {
             assert_eq!(read(json).unwrap_err().field(), Some(field), "{json}");
         }

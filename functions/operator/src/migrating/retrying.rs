@@ -5,6 +5,7 @@
 //! comes, and asking twice is asking once; the reaper sends the batches at its next tick.
 
 use crate::migrating::recalling::{Asker, Excepted, RecalledExceptions, outcome_in};
+use crate::migrating::round::{BATCH_SIZE, batch_size};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
@@ -59,6 +60,10 @@ pub(crate) struct RetryBody {
     /// How many parked batches at most, and how many batches with exceptions.
     #[schema(minimum = 1, maximum = 1_000, default = 1_000)]
     limit: Option<u32>,
+    /// Batches of one round at most, and a request is one round: the smaller of `limit` and this counts, and more than
+    /// 1,000 are never taken at once. `hasMore` says whether another round has something to do.
+    #[schema(minimum = 1, maximum = 10_000, examples(100))]
+    batch_size: Option<u32>,
     #[serde(flatten)]
     change: ChangeBody,
 }
@@ -91,12 +96,19 @@ pub(crate) async fn retry_failed(
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<RetriedBatches>, Problem> {
-    fields.only(&["migrationId", "cause", "from", "to", "limit", "dryRun", "reason"])?;
+    fields.only(&[
+        "migrationId",
+        "cause",
+        "from",
+        "to",
+        "limit",
+        BATCH_SIZE,
+        "dryRun",
+        "reason",
+    ])?;
     let change = Change::read(&fields)?;
     let wanted = Wanted::read(&fields)?;
-    let limit = fields
-        .number("limit", 1..=BATCHES_PER_REQUEST_MAX)?
-        .unwrap_or(BATCHES_PER_REQUEST_MAX);
+    let limit = read_limit(&fields)?;
     let ledger = services.ledger().await?;
     let (mut retried, mut excepted) = wanted.find(ledger, &change, limit).await?;
     let mut exceptions = excepted.foretold();
@@ -191,6 +203,12 @@ impl Wanted {
     }
 }
 
+fn read_limit(fields: &Fields) -> Result<u32, Problem> {
+    let limit = fields.number("limit", 1..=BATCHES_PER_REQUEST_MAX)?;
+    let most = limit.unwrap_or(BATCHES_PER_REQUEST_MAX);
+    Ok(batch_size(fields)?.unwrap_or(most).min(most))
+}
+
 /// Gives parked batches their attempts again, or only finds them.
 pub(crate) async fn retry(
     ledger: &Ledger,
@@ -231,12 +249,19 @@ pub(crate) fn parked_in(fields: &Fields) -> Result<BatchFilter, Problem> {
         TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
     }
     Ok(BatchFilter {
-        status: Some(BatchStatus::Failed),
-        parked: Parked::Only,
         from,
         to,
-        ..BatchFilter::default()
+        ..all_parked()
     })
+}
+
+/// Every parked batch.
+pub(crate) fn all_parked() -> BatchFilter {
+    BatchFilter {
+        status: Some(BatchStatus::Failed),
+        parked: Parked::Only,
+        ..BatchFilter::default()
+    }
 }
 
 #[cfg(test)]
@@ -256,6 +281,20 @@ mod tests {
             (Some(BatchStatus::Failed), Parked::Only)
         );
         assert_eq!((filter.migration, filter.cause, filter.from), (None, None, None));
+    }
+
+    #[test]
+    fn the_smaller_bound_of_a_request_counts() {
+        let limit = |json: &str| read_limit(&Fields::of_json(json.as_bytes()).unwrap());
+        for (json, expected) in [
+            ("", BATCHES_PER_REQUEST_MAX),
+            (r#"{"batchSize":2}"#, 2),
+            (r#"{"batchSize":5000}"#, BATCHES_PER_REQUEST_MAX),
+            (r#"{"batchSize":7,"limit":5}"#, 5),
+        ] {
+            assert_eq!(limit(json).unwrap(), expected, "{json}");
+        }
+        assert_eq!(limit(r#"{"batchSize":0}"#).unwrap_err().field(), Some(BATCH_SIZE));
     }
 
     #[test]

@@ -395,6 +395,20 @@ mod tests {
         }
     }
 
+    /// `api.js` alone asks the API, and puts each dry run into the query.
+    #[test]
+    fn s4_no_dry_run_and_no_deletion_of_the_dashboard_relies_on_the_body_of_a_delete() {
+        for method in ["DELETE", "'delete'"] {
+            assert!(!SCRIPT.contains(method), "{method}");
+        }
+        let asking = MODULES.iter().filter(|module| module.text.contains("fetch("));
+        let asking: Vec<_> = asking.map(|module| module.path).collect();
+        assert_eq!(asking, ["api.js"]);
+        for part in ["searchParams.set('dryRun', 'true')", "granary-body-bytes"] {
+            assert!(SCRIPT.contains(part), "{part}");
+        }
+    }
+
     #[test]
     fn the_causes_that_can_be_chosen_are_the_domains() {
         let module = MODULES.iter().find(|module| module.path == "causes.js").unwrap();

@@ -1,4 +1,5 @@
-//! `DELETE /queue/purge/{queue}` and `/queue/purge-all`: emptying queues, and putting back what was in them.
+//! `DELETE /queue/purge/{queue}` and `/queue/purge-all`, and their POST twins: emptying queues, and putting back what was
+//! in them.
 //!
 //! A queue that batches wait in: the purge is noted in the ledger, SQS is asked, the queue's batches are put back to
 //! unsent. Dying after the note leaves the rest to the reaper, which puts back whatever was sent up to two minutes later as
@@ -13,7 +14,7 @@ use crate::queueing::queue_name::QueueName;
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
-use crate::web::change::{Change, ChangeBody};
+use crate::web::change::{Change, ChangeBody, ReasonBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
@@ -35,8 +36,9 @@ const ALL: &str = "purge-all";
 
 /// Empty a queue
 ///
-/// Batches whose messages go are put back to unsent, and sent again by the next ticks.
-#[utoipa::path(delete, path = "/queue/purge/{queue}", request_body = PurgeQueueBody, params(
+/// Batches whose messages go are put back to unsent, and sent again by the next ticks. The body may be left out; a dry run
+/// is asked for in the query.
+#[utoipa::path(delete, path = "/queue/purge/{queue}", request_body = PurgeQueueByDelete, params(
     ("queue" = inline(QueueName), Path, description = "Which queue.", example = "batches"),
 ))]
 pub(crate) async fn purge(
@@ -45,52 +47,110 @@ pub(crate) async fn purge(
     Path(queue): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<QueuesPurged>, Problem> {
-    let queue = QueueName::read("queue", &queue, &QueueName::ALL)?;
-    let change = read(&fields, queue.as_str(), |text| {
-        QueueName::read("confirm", text, &QueueName::ALL).is_ok_and(|confirmed| confirmed == queue)
+    purge_named(&services, role, &queue, &fields).await
+}
+
+/// Empty a queue, by POST
+///
+/// The same as `DELETE /queue/purge/{queue}`, for clients and proxies that drop the body of a DELETE. It needs a body, be it
+/// `{}`, unless the query has `dryRun=true`.
+#[utoipa::path(post, path = "/queue/purge/{queue}", request_body = PurgeQueueBody, params(
+    ("queue" = inline(QueueName), Path, description = "Which queue.", example = "batches"),
+))]
+pub(crate) async fn purge_by_post(
+    State(services): State<Arc<Services>>,
+    Extension(role): Extension<Role>,
+    Path(queue): Path<String>,
+    BodyFields(fields): BodyFields,
+) -> Result<Answer<QueuesPurged>, Problem> {
+    fields.need_body()?;
+    purge_named(&services, role, &queue, &fields).await
+}
+
+async fn purge_named(
+    services: &Services,
+    role: Role,
+    queue: &str,
+    fields: &Fields,
+) -> Result<Answer<QueuesPurged>, Problem> {
+    let queue = QueueName::read("queue", queue, &QueueName::ALL)?;
+    let change = read(fields, queue.as_str(), |text| match text {
+        // The path names the queue, and its batches are sent again.
+        None => true,
+        Some(text) => {
+            QueueName::read("confirm", text, &QueueName::ALL).is_ok_and(|confirmed| confirmed == queue)
+        }
     })?;
-    purge_these(&services, role, &change, &[queue]).await
+    purge_these(services, role, &change, &[queue]).await
 }
 
 /// Empty all queues
 ///
-/// Batches whose messages go are put back to unsent, and sent again by the next ticks.
-#[utoipa::path(delete, path = "/queue/purge-all", request_body = PurgeAllBody)]
+/// Batches whose messages go are put back to unsent, and sent again by the next ticks. A dry run is asked for in the query.
+#[utoipa::path(delete, path = "/queue/purge-all", request_body = PurgeAllByDelete)]
 pub(crate) async fn purge_all(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<QueuesPurged>, Problem> {
-    let change = read(&fields, ALL, |text| text == ALL)?;
+    let change = read(&fields, ALL, |text| text == Some(ALL))?;
     let known = |queue: &QueueName| !queue.is_dead_letters() || services.dead_letters.is_some();
     let queues: Vec<QueueName> = QueueName::ALL.into_iter().filter(known).collect();
     purge_these(&services, role, &change, &queues).await
 }
 
+/// Empty all queues, by POST
+///
+/// The same as `DELETE /queue/purge-all`, for clients and proxies that drop the body of a DELETE.
+#[utoipa::path(post, path = "/queue/purge-all", request_body = PurgeAllBody)]
+pub(crate) async fn purge_all_by_post(
+    services: State<Arc<Services>>,
+    role: Extension<Role>,
+    body: BodyFields,
+) -> Result<Answer<QueuesPurged>, Problem> {
+    purge_all(services, role, body).await
+}
+
 /// What it would do may be asked without a confirmation.
-fn read(fields: &Fields, words: &str, is_confirmed: impl FnOnce(&str) -> bool) -> Result<Change, Problem> {
+fn read(
+    fields: &Fields,
+    words: &str,
+    is_confirmed: impl FnOnce(Option<&str>) -> bool,
+) -> Result<Change, Problem> {
     fields.only(&["confirm", "dryRun", "reason"])?;
     let change = Change::read(fields)?;
-    if change.is_dry_run || fields.text("confirm")?.is_some_and(is_confirmed) {
+    if is_confirmed(fields.text("confirm")?) || change.is_dry_run {
         return Ok(change);
     }
     let detail =
         format!("Purging deletes every message of the queue. The body must be {{\"confirm\":\"{words}\"}}.");
     Err(Problem::new(Kind::NotConfirmed, detail)
-        .remedy("With \"dryRun\": true it says what it would delete, and needs no confirmation.")
+        .remedy("With ?dryRun=true it says what it would delete, and needs no confirmation.")
         .with("field", "confirm".into()))
 }
 
-/// That a queue is really to be emptied.
+/// Which queue is to be emptied, once more.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "what `read` takes, for the document")]
 pub(crate) struct PurgeQueueBody {
-    /// The queue's name, as in the path. A dry run needs none.
+    /// The queue's name, as in the path; another one is refused.
     #[schema(examples("batches"))]
     confirm: Option<String>,
     #[serde(flatten)]
     change: ChangeBody,
+}
+
+/// The same, where `dryRun` is in the query.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `read` takes, for the document")]
+pub(crate) struct PurgeQueueByDelete {
+    /// The queue's name, as in the path; another one is refused.
+    #[schema(examples("batches"))]
+    confirm: Option<String>,
+    #[serde(flatten)]
+    reason: ReasonBody,
 }
 
 /// That all queues are really to be emptied.
@@ -103,6 +163,18 @@ pub(crate) struct PurgeAllBody {
     confirm: Option<String>,
     #[serde(flatten)]
     change: ChangeBody,
+}
+
+/// The same, where `dryRun` is in the query.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `read` takes, for the document")]
+pub(crate) struct PurgeAllByDelete {
+    /// `purge-all`. A dry run needs none.
+    #[schema(examples("purge-all"))]
+    confirm: Option<String>,
+    #[serde(flatten)]
+    reason: ReasonBody,
 }
 
 /// What became of queues that were to be emptied.
@@ -311,7 +383,7 @@ mod tests {
 
     fn confirmed(json: &str) -> Result<Change, Problem> {
         read(&Fields::of_json(json.as_bytes()).unwrap(), ALL, |text| {
-            text == ALL
+            text == Some(ALL)
         })
     }
 

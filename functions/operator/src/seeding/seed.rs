@@ -1,5 +1,6 @@
 //! `/seed/some-model`, `/seed/bulk`, `/seed/stats`: test messages, where they are allowed.
 
+use crate::migrating::round::{BATCH_SIZE, batch_size};
 use crate::operating::operations::{self, OperationAnswer, Wish};
 use crate::seeding::seed_jobs::ShownSynthetic;
 use crate::seeding::seeder::{seeder, seeding_section};
@@ -33,6 +34,9 @@ pub(crate) struct SeedSomeBody {
     /// How many.
     #[schema(minimum = 1, maximum = 10_000, default = 100)]
     count: Option<u64>,
+    /// Messages in one bulk request to Elasticsearch at most. Left out: as many as fit into 5 MiB.
+    #[schema(minimum = 1, maximum = 10_000, examples(50))]
+    batch_size: Option<u32>,
     /// The number that all of it is made from: the same number makes the same messages; left out: one of its own.
     #[schema(minimum = 0)]
     seed: Option<u64>,
@@ -127,7 +131,7 @@ pub(crate) async fn some(
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<SeedAnswer, Problem> {
-    fields.only(&["count", "seed", "hours", "dryRun", "reason"])?;
+    fields.only(&["count", BATCH_SIZE, "seed", "hours", "dryRun", "reason"])?;
     seeding_section(&services)?;
     let count = fields.number("count", 1..=SOME_MAX)?.unwrap_or(SOME_DEFAULT);
     write(&services, role, count, &fields).await
@@ -186,5 +190,10 @@ pub(super) async fn arguments(
 ) -> Result<SeedArguments, Problem> {
     let seed = fields.number("seed", 0..=SEED_NUMBER_MAX)?;
     let hours = fields.number("hours", 1..=HOURS_MAX)?;
-    Ok(seeder(services).await?.arguments(count, seed, hours).await?)
+    let batch_size = batch_size(fields)?;
+    let arguments = seeder(services).await?.arguments(count, seed, hours).await?;
+    Ok(SeedArguments {
+        batch_size,
+        ..arguments
+    })
 }

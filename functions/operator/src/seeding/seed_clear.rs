@@ -1,4 +1,4 @@
-//! `/seed/clear`: all test data goes, with what became of it.
+//! `DELETE /seed/clear` and its POST twin: all test data goes, with what became of it.
 
 use crate::operating::operations::{self, OperationAnswer, Wish};
 use crate::seeding::seed::{SeedStatistics, statistics};
@@ -6,7 +6,7 @@ use crate::seeding::seeder::seeding_section;
 use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
-use crate::web::change::{Change, ChangeBody};
+use crate::web::change::{Change, ChangeBody, ReasonBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
@@ -27,6 +27,18 @@ pub(crate) struct SeedClearBody {
     confirm: Option<String>,
     #[serde(flatten)]
     change: ChangeBody,
+}
+
+/// The same, where `dryRun` is in the query.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "what `refuse_unless_confirmed` takes, for the document")]
+pub(crate) struct SeedClearByDelete {
+    /// `yes-clear-all-data`; it may be left out of a dry run alone.
+    #[schema(examples("yes-clear-all-data"))]
+    confirm: Option<String>,
+    #[serde(flatten)]
+    reason: ReasonBody,
 }
 
 /// What clearing would delete.
@@ -53,8 +65,8 @@ pub(crate) enum Cleared {
 
 /// Delete all test data
 ///
-/// Every test message goes, with what became of it, and every made-up job.
-#[utoipa::path(delete, path = "/seed/clear", request_body = SeedClearBody)]
+/// Every test message goes, with what became of it, and every made-up job. A dry run is asked for in the query.
+#[utoipa::path(delete, path = "/seed/clear", request_body = SeedClearByDelete)]
 pub(crate) async fn clear(
     State(services): State<Arc<Services>>,
     Extension(role): Extension<Role>,
@@ -73,6 +85,18 @@ pub(crate) async fn clear(
     refuse_unless_confirmed(&fields)?;
     let told = operations::begin(&services, role, Wish::Clear, change.reason()).await?;
     Ok(told.answer(|operation| Cleared::Cleared(Box::new(operation))))
+}
+
+/// Delete all test data, by POST
+///
+/// The same as `DELETE /seed/clear`, for clients and proxies that drop the body of a DELETE.
+#[utoipa::path(post, path = "/seed/clear", request_body = SeedClearBody)]
+pub(crate) async fn clear_by_post(
+    services: State<Arc<Services>>,
+    role: Extension<Role>,
+    body: BodyFields,
+) -> Result<Answer<Cleared, OperationAnswer>, Problem> {
+    clear(services, role, body).await
 }
 
 fn refuse_unless_confirmed(fields: &Fields) -> Result<(), Problem> {

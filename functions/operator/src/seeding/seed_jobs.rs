@@ -7,13 +7,16 @@ use crate::services::{Done, Services};
 use crate::web::answer::Answer;
 use crate::web::auth::Role;
 use crate::web::change::{Change, ChangeBody};
-use crate::web::fields::BodyFields;
+use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
 use granary_ledger::{SYNTHETIC_JOBS_MAX, SyntheticJobs};
 use serde::Serialize;
 use serde_json::json;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -39,6 +42,9 @@ pub(crate) struct SeedAllBody {
     /// How many messages.
     #[schema(minimum = 1, maximum = 10_000, default = 100)]
     count: Option<u64>,
+    /// The same, under the name of the older system. Where both are given they have to be equal.
+    #[schema(minimum = 1, maximum = 10_000)]
+    some_model_count: Option<u64>,
     /// The number that all of it is made from: the same number makes the same messages; left out: one of its own.
     #[schema(minimum = 0)]
     seed: Option<u64>,
@@ -48,6 +54,9 @@ pub(crate) struct SeedAllBody {
     /// How many made-up migrations, and as many operations.
     #[schema(minimum = 1, maximum = 100, default = 10)]
     jobs: Option<u8>,
+    /// The same, under the name of the older system. Where both are given they have to be equal.
+    #[schema(minimum = 1, maximum = 100)]
+    job_status_count: Option<u8>,
     #[serde(flatten)]
     change: ChangeBody,
 }
@@ -137,12 +146,19 @@ pub(crate) async fn all(
     Extension(role): Extension<Role>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<AllDone, AllSeeded>, Problem> {
-    fields.only(&["count", "seed", "hours", "jobs", "dryRun", "reason"])?;
+    fields.only(&[
+        "count",
+        "someModelCount",
+        "seed",
+        "hours",
+        "jobs",
+        "jobStatusCount",
+        "dryRun",
+        "reason",
+    ])?;
     seeding_section(&services)?;
-    let count = fields.number("count", 1..=SOME_MAX)?.unwrap_or(SOME_DEFAULT);
-    let jobs = fields
-        .number("jobs", 1..=SYNTHETIC_JOBS_MAX)?
-        .unwrap_or(JOBS_DEFAULT);
+    let count = one_of(&fields, ["count", "someModelCount"], 1..=SOME_MAX)?.unwrap_or(SOME_DEFAULT);
+    let jobs = one_of(&fields, ["jobs", "jobStatusCount"], 1..=SYNTHETIC_JOBS_MAX)?.unwrap_or(JOBS_DEFAULT);
     let change = Change::read(&fields)?;
     let arguments = arguments(&services, count, &fields).await?;
     let jobs = make_history(&services, role, &change, jobs).await?;
@@ -161,6 +177,21 @@ pub(crate) async fn all(
         Told::Done(operation) => Answer::ok(AllDone::Seeded(Box::new(with_jobs(operation)))),
         Told::Later(operation) => Answer::accepted(with_jobs(operation)),
     })
+}
+
+/// A number that has two names.
+fn one_of<N>(fields: &Fields, names: [&str; 2], range: RangeInclusive<N>) -> Result<Option<N>, Problem>
+where
+    N: FromStr + PartialOrd + Display + Clone,
+{
+    let [name, other] = names;
+    match (fields.number(name, range.clone())?, fields.number(other, range)?) {
+        (Some(one), Some(another)) if one != another => Err(Problem::invalid(
+            other,
+            format!("`{other}` is {another}, and `{name}` is {one}: both mean the same number."),
+        )),
+        (one, another) => Ok(one.or(another)),
+    }
 }
 
 /// Who wanted it is written down first, like any other job.
@@ -195,6 +226,26 @@ impl From<SyntheticJobs> for ShownSynthetic {
         Self {
             migrations: jobs.migrations,
             operations: jobs.operations,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_goes_by_either_of_its_names_and_not_by_two_of_different_value() {
+        let read = |json: &str| {
+            let fields = Fields::of_json(json.as_bytes()).unwrap();
+            one_of(&fields, ["jobs", "jobStatusCount"], 1..=100_u8)
+        };
+        assert_eq!(read(r#"{"jobs":3}"#).unwrap(), Some(3));
+        assert_eq!(read(r#"{"jobStatusCount":3}"#).unwrap(), Some(3));
+        assert_eq!(read(r#"{"jobs":3,"jobStatusCount":"3"}"#).unwrap(), Some(3));
+        assert_eq!(read("{}").unwrap(), None);
+        for json in [r#"{"jobs":3,"jobStatusCount":4}"#, r#"{"jobStatusCount":0}"#] {
+            assert_eq!(read(json).unwrap_err().field(), Some("jobStatusCount"), "{json}");
         }
     }
 }

@@ -200,24 +200,15 @@ async fn what_a_route_takes_is_what_the_document_says_that_it_takes() {
         (operation, request(&line, Some(OPERATOR), ""))
     });
     for (operation, answered) in api.ask_all(asked.collect()).await {
-        let documented = operation.parameters("query").into_iter().map(name).collect();
-        assert_taken(operation, answered.as_ref(), &documented);
+        if operation.method == "GET" {
+            let documented = operation.parameters("query").into_iter().map(name).collect();
+            assert_taken(operation, answered.as_ref(), &documented);
+        } else {
+            assert_refused(operation, answered.as_ref(), NOBODYS);
+        }
     }
 
     let changes = || guarded().filter(|operation| operation.method != "GET");
-    let asked = changes().map(|operation| {
-        let line = format!("{}?dryRun=true", operation.line_with(""));
-        (operation, request(&line, Some(OPERATOR), ""))
-    });
-    for (operation, answered) in api.ask_all(asked.collect()).await {
-        let line = operation.line();
-        let answered = answered.unwrap_or_else(|| panic!("{line} takes no notice of its query"));
-        assert_eq!(
-            (answered.status.as_u16(), &answered.body["field"]),
-            (400, &json!("dryRun")),
-            "{line}"
-        );
-    }
 
     let asked = changes().map(|operation| {
         let body = format!(r#"{{"{NOBODYS}":1}}"#);
@@ -225,9 +216,11 @@ async fn what_a_route_takes_is_what_the_document_says_that_it_takes() {
     });
     for (operation, answered) in api.ask_all(asked.collect()).await {
         let schema = &operation.said["requestBody"]["content"]["application/json"]["schema"];
+        let of_query = operation.parameters("query").into_iter().map(name);
         let documented: BTreeSet<String> = properties(&document, schema)
             .into_iter()
             .map(|(name, _)| name)
+            .chain(of_query)
             .collect();
         assert!(
             !documented.is_empty(),
@@ -236,6 +229,77 @@ async fn what_a_route_takes_is_what_the_document_says_that_it_takes() {
         );
         assert_taken(operation, answered.as_ref(), &documented);
     }
+}
+
+/// A dry run that may be asked for is never passed over: in the query of every change that has one, in the body of a POST
+/// alone. Where the two contradict each other, nothing is done.
+#[tokio::test]
+async fn s4_a_dry_run_stands_in_the_query_of_every_change_and_in_the_body_of_no_delete() {
+    let document = document();
+    let operations = operations(&document);
+    let changes = || {
+        let guarded = operations.iter().filter(|operation| operation.role().is_some());
+        guarded.filter(|operation| operation.method != "GET")
+    };
+    let has_dry_run = |operation: &Operation| {
+        let of_query = operation.parameters("query").into_iter().map(name);
+        of_query.into_iter().any(|name| name == "dryRun")
+    };
+    let api = Api::new().await;
+    for (query, body) in [("?dryRun=perhaps", ""), ("?dryRun=true", r#"{"dryRun":false}"#)] {
+        let asked = changes().map(|operation| {
+            let line = format!("{}{query}", operation.line_with(""));
+            (operation, request(&line, Some(OPERATOR), body))
+        });
+        for (operation, answered) in api.ask_all(asked.collect()).await {
+            assert_refused(operation, answered.as_ref(), "dryRun");
+        }
+    }
+    let asked = changes()
+        .filter(|operation| !has_dry_run(operation))
+        .map(|operation| {
+            let line = format!("{}?dryRun=true", operation.line_with(""));
+            (operation, request(&line, Some(OPERATOR), ""))
+        });
+    for (operation, answered) in api.ask_all(asked.collect()).await {
+        assert_refused(operation, answered.as_ref(), "dryRun");
+    }
+
+    let deletes: Vec<&Operation> = changes()
+        .filter(|operation| operation.method == "DELETE")
+        .collect();
+    assert!(!deletes.is_empty());
+    for delete in &deletes {
+        let has_twin = changes().any(|operation| operation.method == "POST" && operation.path == delete.path);
+        assert!(has_twin && has_dry_run(delete), "{}", delete.line());
+    }
+    for body in [r#"{"dryRun":true}"#, r#"{"dryRun":false}"#, r#"{"dryRun":null}"#] {
+        let asked = deletes.iter().map(|operation| {
+            (
+                *operation,
+                request(&operation.line_with(""), Some(OPERATOR), body),
+            )
+        });
+        for (operation, answered) in api.ask_all(asked.collect()).await {
+            assert_refused(operation, answered.as_ref(), "dryRun");
+            let remedy = answered.unwrap().body["remedy"].as_str().unwrap().to_owned();
+            assert!(
+                remedy.contains("?dryRun=true") && remedy.contains("POST"),
+                "{remedy}"
+            );
+        }
+    }
+}
+
+fn assert_refused(operation: &Operation, answered: Option<&Answered>, field: &str) {
+    let line = operation.line();
+    let answered = answered.unwrap_or_else(|| panic!("{line} takes no notice of `{field}`"));
+    assert_eq!(
+        (answered.status.as_u16(), &answered.body["field"]),
+        (400, &json!(field)),
+        "{line}: {}",
+        answered.body
+    );
 }
 
 /// Where nothing is documented, a route may also take no notice at all.

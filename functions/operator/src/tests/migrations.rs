@@ -1,6 +1,6 @@
 //! `/db` and `/migrate`: who may do what, and what is refused before any service is asked.
 
-use super::{OPERATOR, VIEWER, ask, assert_named, assert_refused};
+use super::{OPERATOR, VIEWER, ask, ask_at, assert_named, assert_refused, request};
 use axum::http::StatusCode;
 
 const LOOKED_AT: [&str; 10] = [
@@ -91,10 +91,65 @@ async fn what_cannot_be_meant_of_batches_is_named_before_any_service_is_asked() 
             "batchSize",
         ),
         ("POST /migrate/reset-pending", r#"{"batchIds":[7]}"#, "reason"),
-        ("POST /migrate/reset-pending", r#"{"reason":"r"}"#, "batchIds"),
+        (
+            "POST /migrate/reset-pending",
+            r#"{"reason":"r","limit":5}"#,
+            "batchIds",
+        ),
+        ("POST /migrate/reset-pending", r#"{"batchSize":5}"#, "batchSize"),
+        ("POST /migrate/process-all", r#"{"batchSize":0}"#, "batchSize"),
+        (
+            "POST /migrate/complete-processing",
+            r#"{"batchSize":10001}"#,
+            "batchSize",
+        ),
         ("POST /migrate/bulk", r#"{"ids":[]}"#, "ids"),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn the_twin_of_a_delete_acts_on_no_body_that_is_lost() {
+    for line in [
+        "POST /migrate/cancel/0197a1b2-0000-7000-8000-000000000000",
+        "POST /queue/purge/batches",
+    ] {
+        let answered = ask(line, Some(OPERATOR), "").await;
+        assert_eq!(
+            (answered.status, answered.problem()),
+            (StatusCode::BAD_REQUEST, "not-confirmed"),
+            "{line}"
+        );
+        for (line, body) in [
+            (format!("{line}?dryRun=true"), ""),
+            (line.to_owned(), r#"{"dryRun":true}"#),
+        ] {
+            let answered = ask(&line, Some(OPERATOR), body).await;
+            assert!(
+                answered.status.is_server_error(),
+                "it goes on to a service: {line} {body}: {}",
+                answered.body
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_did_not_arrive_as_it_was_sent_is_refused() {
+    for line in [
+        "POST /migrate",
+        "DELETE /migrate/cancel/0197a1b2-0000-7000-8000-000000000000",
+    ] {
+        let mut lost = request(line, Some(OPERATOR), "");
+        lost.headers_mut()
+            .insert("granary-body-bytes", "15".parse().unwrap());
+        let answered = ask_at(&[], lost).await;
+        assert_eq!(
+            (answered.status, answered.problem()),
+            (StatusCode::BAD_REQUEST, "unreadable-body"),
+            "{line}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use super::document::{Operation, WRITE, operations, properties, resolved};
 
+/// In the query, so that a body that is lost changes nothing.
+const DRY_RUN: &str = "dryRun";
 const SCHEMA: &str = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json";
 
 #[test]
@@ -35,15 +37,22 @@ fn every_route_is_a_request_that_changes_nothing_by_itself() {
     let operations = operations(&document);
     assert_eq!(requests.len(), operations.len());
     for operation in operations {
-        let takes_dry_run = body_schema(&operation)
-            .is_some_and(|schema| properties(&document, schema).contains_key("dryRun"));
+        let takes_dry_run = operation
+            .parameters("query")
+            .iter()
+            .any(|parameter| parameter["name"] == DRY_RUN);
         let request = requests
             .iter()
             .find(|request| request["id"] == operation.said["operationId"])
             .unwrap();
-        let raw = request["request"]["body"]["raw"].as_str().unwrap_or("{}");
-        let body: Value = serde_json::from_str(raw).unwrap();
-        assert_eq!(body["dryRun"] == true, takes_dry_run, "{}", operation.line());
+        let url = &request["request"]["url"];
+        let is_dry_run = url["raw"].as_str().unwrap().ends_with("?dryRun=true");
+        assert_eq!(is_dry_run, takes_dry_run, "{}", operation.line());
+        let query = url["query"].as_array().unwrap();
+        let is_sent = query
+            .iter()
+            .any(|one| one["key"] == DRY_RUN && one["value"] == "true" && one["disabled"] != true);
+        assert_eq!(is_sent, takes_dry_run, "{}", operation.line());
     }
 }
 
@@ -130,14 +139,20 @@ fn url(operation: &Operation) -> Value {
             json!({ "key": parameter["name"], "value": value, "description": parameter["description"] })
         })
     };
+    let mut raw = format!("{{{{baseUrl}}}}/{}", path.join("/"));
     let query: Vec<Value> = of_place("query")
         .map(|mut parameter| {
-            parameter["disabled"] = true.into();
+            if parameter["key"] == DRY_RUN {
+                parameter["value"] = "true".into();
+                raw.push_str("?dryRun=true");
+            } else {
+                parameter["disabled"] = true.into();
+            }
             parameter
         })
         .collect();
     json!({
-        "raw": format!("{{{{baseUrl}}}}/{}", path.join("/")),
+        "raw": raw,
         "host": ["{{baseUrl}}"],
         "path": path,
         "query": query,
@@ -153,7 +168,7 @@ fn example_of(said: &Value) -> Option<Value> {
         .cloned()
 }
 
-/// What must be there, with its examples, and that nothing is to be done.
+/// What must be there, with its examples.
 fn body(document: &Value, schema: &Value) -> Map<String, Value> {
     let mut body = Map::new();
     let required = resolved(document, schema)["required"]
@@ -161,9 +176,7 @@ fn body(document: &Value, schema: &Value) -> Map<String, Value> {
         .cloned()
         .unwrap_or_default();
     for (name, property) in properties(document, schema) {
-        if name == "dryRun" {
-            body.insert(name, true.into());
-        } else if required.iter().any(|required| *required == name) {
+        if required.iter().any(|required| *required == name) {
             body.insert(name, example_of(&property).unwrap_or_default());
         }
     }

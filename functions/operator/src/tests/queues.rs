@@ -14,7 +14,7 @@ const LOOKS: [&str; 8] = [
     "GET /queue/workers/stats",
     "GET /queue/stats",
 ];
-const CHANGES: [&str; 12] = [
+const CHANGES: [&str; 14] = [
     "POST /migrate/scheduler/start",
     "POST /migrate/scheduler/stop",
     "POST /queue/consumers/start",
@@ -27,6 +27,8 @@ const CHANGES: [&str; 12] = [
     "POST /queue/retry-dlq",
     "DELETE /queue/purge/batches",
     "DELETE /queue/purge-all",
+    "POST /queue/purge/batches",
+    "POST /queue/purge-all",
 ];
 
 #[tokio::test]
@@ -120,16 +122,14 @@ async fn a_parameter_that_cannot_be_used_is_named_before_any_service_is_asked() 
 }
 
 #[tokio::test]
-async fn purging_is_refused_without_the_name_of_what_is_purged() {
+async fn purging_is_refused_with_another_name_and_of_all_queues_without_their_name() {
     for (line, body) in [
-        ("DELETE /queue/purge/batches", ""),
         ("DELETE /queue/purge/batches", r#"{"confirm":"batches-priority"}"#),
-        (
-            "DELETE /queue/purge/batches",
-            r#"{"confirm":"yes","dryRun":false}"#,
-        ),
+        ("POST /queue/purge/batches", r#"{"confirm":"yes","dryRun":false}"#),
         ("DELETE /queue/purge-all", ""),
         ("DELETE /queue/purge-all", r#"{"confirm":"batches"}"#),
+        ("POST /queue/purge-all", ""),
+        ("POST /queue/purge-all", r#"{"confirm":"batches"}"#),
     ] {
         let answered = ask(line, Some(OPERATOR), body).await;
         assert_eq!(

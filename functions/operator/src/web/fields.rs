@@ -1,14 +1,17 @@
 //! The parameters of a request, from its body or its query: lenient in form, strict in meaning.
 //!
-//! A number may come as text, and what is `null` wasn't given. A field that nobody knows is refused, and so is a time
-//! without a zone: guessing would do something else than was meant.
+//! A number may come as text, and what is `null` wasn't given. An unknown field is refused, and so is a time without a
+//! zone: guessing would do something else than was meant.
+//!
+//! A body that is lost on its way never turns a dry run into a change: every change reads `?dryRun=true` from its query, a
+//! DELETE with `dryRun` in its body is refused, and a body of another length than the client announces is refused too.
 
 use crate::web::problem::{Kind, Problem};
 use axum::RequestExt;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
@@ -19,7 +22,11 @@ use std::str::FromStr;
 /// What the ledger can write down of time, with an hour left behind each instant.
 const YEARS: RangeInclusive<i16> = 1_000..=9_998;
 
-/// The parameters in a request's body: a JSON object, or nothing at all.
+/// The header with the length of the body as the client sent it. `granary` and the dashboard send it with every body.
+const BODY_BYTES: &str = "granary-body-bytes";
+pub(crate) const DRY_RUN: &str = "dryRun";
+
+/// The parameters in a request's body, a JSON object or nothing at all, with the `dryRun` of its query.
 pub(crate) struct BodyFields(pub(crate) Fields);
 
 /// The parameters in a request's query.
@@ -31,6 +38,8 @@ pub(crate) struct Fields {
     values: Map<String, Value>,
     /// The names of those that came as `null`: not given, or, where a route says so, to be taken back.
     nulls: Vec<String>,
+    /// Whether a body came, be it an empty object.
+    has_body: bool,
 }
 
 impl<S: Send + Sync> FromRequest<S> for BodyFields {
@@ -38,21 +47,42 @@ impl<S: Send + Sync> FromRequest<S> for BodyFields {
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
         let QueryFields(query) = request.extract_parts_with_state(state).await?;
-        refuse_query(&query)?;
-        Fields::of_json(&body_of(request, state).await?).map(Self)
+        let (method, headers) = (request.method().clone(), request.headers().clone());
+        let body = body_of(request, state).await?;
+        refuse_another_length(&headers, body.len())?;
+        let mut fields = Fields::of_json(&body)?;
+        if method == Method::DELETE {
+            refuse_dry_run_in_body(&fields)?;
+        }
+        fields.take_query(query)?;
+        Ok(Self(fields))
     }
 }
 
-/// A change whose `?dryRun=true` were passed over would be made in earnest.
-fn refuse_query(query: &Fields) -> Result<(), Problem> {
-    match query.values.keys().next() {
-        None => Ok(()),
-        Some(name) => {
-            let detail =
-                format!("`{name}` stands in the query; what a change takes is read from its JSON body.");
-            Err(Problem::invalid(name, detail))
-        }
+/// Some clients and proxies drop the body of a DELETE, and `dryRun` with it.
+fn refuse_dry_run_in_body(fields: &Fields) -> Result<(), Problem> {
+    if fields.values.contains_key(DRY_RUN) || fields.nulls.iter().any(|name| name == DRY_RUN) {
+        let detail = "`dryRun` is in the body of a DELETE. Some clients and proxies drop that body, and the dry run \
+                      becomes a deletion. Nothing was changed.";
+        return Err(Problem::invalid(DRY_RUN, detail)
+            .remedy("Ask with ?dryRun=true in the query, or send the same body by POST to the same path."));
     }
+    Ok(())
+}
+
+/// A body that was dropped or cut on its way asks for something else than the client meant.
+fn refuse_another_length(headers: &HeaderMap, bytes: usize) -> Result<(), Problem> {
+    let Some(said) = headers.get(BODY_BYTES) else {
+        return Ok(());
+    };
+    if said.to_str().is_ok_and(|said| said == bytes.to_string()) {
+        return Ok(());
+    }
+    let detail = format!(
+        "The header {BODY_BYTES} says {said:?}, and {bytes} bytes of the body arrived. Nothing was changed."
+    );
+    Err(Problem::new(Kind::UnreadableBody, detail)
+        .remedy("A proxy between client and API changes or drops bodies: check what stands between them."))
 }
 
 async fn body_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
@@ -101,14 +131,50 @@ impl Fields {
             Value::Object(members) => {
                 let (nulls, values): (Map<_, _>, Map<_, _>) =
                     members.into_iter().partition(|(_, value)| value.is_null());
-                let nulls = nulls.into_iter().map(|(name, _)| name).collect();
-                Ok(Self { values, nulls })
+                Ok(Self {
+                    values,
+                    nulls: nulls.into_iter().map(|(name, _)| name).collect(),
+                    has_body: true,
+                })
             }
             Value::Null => Ok(Self::default()),
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Err(unreadable("The body is JSON, but not an object.".to_owned()))
             }
         }
+    }
+
+    /// Takes `dryRun` from the query of a change. Anything else in the query is refused, never ignored.
+    fn take_query(&mut self, query: Self) -> Result<(), Problem> {
+        if let Some(name) = query.values.keys().find(|name| *name != DRY_RUN) {
+            let detail = format!(
+                "`{name}` is in the query. A change reads only `{DRY_RUN}` from the query, and the rest from its JSON body."
+            );
+            return Err(Problem::invalid(name, detail));
+        }
+        let Some(asked) = query.values.get(DRY_RUN) else {
+            return Ok(());
+        };
+        let is_dry_run = query.switch(DRY_RUN)?;
+        if self.values.contains_key(DRY_RUN) && self.switch(DRY_RUN)? != is_dry_run {
+            let detail = format!("`{DRY_RUN}` is {asked} in the query, and the opposite in the body.");
+            return Err(Problem::invalid(DRY_RUN, detail));
+        }
+        self.values.insert(DRY_RUN.to_owned(), is_dry_run.into());
+        Ok(())
+    }
+
+    /// Refuses a request without a body, unless its query says that it is a dry run: the POST twin of a DELETE acts only on
+    /// a body that arrived, be it `{}`.
+    pub(crate) fn need_body(&self) -> Result<(), Problem> {
+        if self.has_body || self.switch(DRY_RUN)? {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Kind::NotConfirmed,
+            "The body is missing. It may have been dropped on its way, and it may have asked for a dry run. Nothing was changed.",
+        )
+        .remedy("Send {} to do it, or {\"dryRun\":true} to see what it would do."))
     }
 
     /// Refuses every field that isn't one of these, naming them all, also where nothing stands in it.
@@ -337,6 +403,67 @@ mod tests {
         );
         let of_nothing = fields(r#"{"batchSize":null,"dry":null}"#).only(&["batchSize"]);
         assert_eq!(of_nothing.unwrap_err().field(), Some("dry"));
+    }
+
+    fn with_query(body: &str, query: &str) -> Result<Fields, Problem> {
+        let mut fields = fields(body);
+        fields.take_query(self::fields(query))?;
+        Ok(fields)
+    }
+
+    #[test]
+    fn a_dry_run_may_stand_in_the_query_of_a_change_and_nothing_else_may() {
+        assert!(
+            with_query("", r#"{"dryRun":"true"}"#)
+                .unwrap()
+                .switch(DRY_RUN)
+                .unwrap()
+        );
+        assert!(
+            !with_query("", r#"{"dryRun":"false"}"#)
+                .unwrap()
+                .switch(DRY_RUN)
+                .unwrap()
+        );
+        let both = with_query(r#"{"dryRun":true}"#, r#"{"dryRun":"true"}"#);
+        assert!(both.unwrap().switch(DRY_RUN).unwrap());
+        for (body, query, field) in [
+            ("", r#"{"dryRun":"perhaps"}"#, DRY_RUN),
+            (r#"{"dryRun":false}"#, r#"{"dryRun":"true"}"#, DRY_RUN),
+            (r#"{"dryRun":true}"#, r#"{"dryRun":"false"}"#, DRY_RUN),
+            ("", r#"{"limit":"5"}"#, "limit"),
+        ] {
+            let problem = with_query(body, query).unwrap_err();
+            assert_eq!(problem.field(), Some(field), "{body} {query}");
+        }
+    }
+
+    #[test]
+    fn a_twin_acts_only_on_a_body_that_arrived() {
+        assert!(fields("{}").need_body().is_ok());
+        assert!(
+            with_query("", r#"{"dryRun":"true"}"#)
+                .unwrap()
+                .need_body()
+                .is_ok()
+        );
+        for (body, query) in [("", "{}"), ("null", "{}"), ("", r#"{"dryRun":"false"}"#)] {
+            assert!(
+                with_query(body, query).unwrap().need_body().is_err(),
+                "{body} {query}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_length_than_the_client_says_is_refused() {
+        let of =
+            |said: &'static str| HeaderMap::from_iter([(BODY_BYTES.parse().unwrap(), said.parse().unwrap())]);
+        assert!(refuse_another_length(&HeaderMap::new(), 0).is_ok());
+        assert!(refuse_another_length(&of("15"), 15).is_ok());
+        for said in ["15", "x", ""] {
+            assert!(refuse_another_length(&of(said), 0).is_err(), "{said}");
+        }
     }
 
     #[test]

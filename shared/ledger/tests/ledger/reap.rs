@@ -2,6 +2,7 @@
 
 use crate::stage::{ATTEMPTS_MAX, BACKOFF, Stage, failure};
 use granary_domain::BatchId;
+use granary_ledger::{AtMost, Retryable};
 use std::time::Duration;
 
 #[tokio::test]
@@ -85,6 +86,29 @@ async fn a_failed_batch_is_retried_when_it_is_due_and_not_before() {
     assert_eq!(stage.ledger.retry_failed().await.unwrap(), 1);
     assert_eq!(stage.ledger.unsent(10).await.unwrap()[0].batch_id, batch.id);
     assert_eq!(stage.claim(batch.id, "the next").await.attempts, 2);
+}
+
+#[tokio::test]
+async fn a_smaller_number_is_taken_back_and_retried_and_a_delay_may_be_cut_short() {
+    let stage = Stage::new().await;
+    for id in ["a", "b", "c"] {
+        let batch = stage.batch(&[id]).await;
+        stage.mark_sent(&[batch]).await;
+        stage.claim(batch, id).await;
+        stage.let_lease_end(batch).await;
+    }
+    for left in [2, 1, 0] {
+        let reaped = stage.ledger.reap_some(BACKOFF, ATTEMPTS_MAX, AtMost(1)).await;
+        assert_eq!(reaped.unwrap().batches.len(), 1);
+        let dead = stage.ledger.due_work().await.unwrap().dead_workers;
+        assert_eq!(dead, left);
+    }
+    let hour = "UPDATE batch SET not_before = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR";
+    stage.database.sql(hour).await;
+    let retry = async |which| stage.ledger.retry_some(which, AtMost(2)).await.unwrap();
+    assert_eq!(retry(Retryable::Due).await, 0, "none is due");
+    assert_eq!((retry(Retryable::All).await, retry(Retryable::All).await), (2, 1));
+    assert_eq!(stage.ledger.unsent(10).await.unwrap().len(), 3);
 }
 
 /// Claims and loses a batch until no attempt is left; `dies`: by dying, else by failing.

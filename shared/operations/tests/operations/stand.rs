@@ -414,6 +414,7 @@ pub(crate) fn arguments(count: u64, hours: u32) -> SeedArguments {
         seed: 7,
         base: base(),
         hours,
+        batch_size: None,
     }
 }
 

@@ -42,7 +42,10 @@ pub(super) fn info() -> Value {
         "description": "Answers are `{\"success\":true,\"timestamp\":…,\"requestId\":…, …}`; refusals are problems (RFC 9457) \
             with a stable `type`, the `field` at fault and a `remedy`. Lists have filters, a `limit` and an opaque `cursor`: \
             hand `nextCursor` back until it is null. Every change takes `dryRun` (it only says what it would do) and `reason` \
-            (for the audit), may be repeated, and is written down. Bodies are lenient in form (a number may come as text, null \
+            (for the audit), may be repeated, and is written down. `?dryRun=true` in the query always works; in a body, \
+            `dryRun` works by POST only, since some clients and proxies drop the body of a DELETE. Every DELETE has a POST \
+            twin at the same path. With the header `granary-body-bytes` (the length of the body in bytes), a body that was \
+            dropped or cut on its way is refused. Bodies are lenient in form (a number may come as text, null \
             is not given, no body is an empty one) and strict in meaning (a field that isn't known is refused, a time needs \
             its zone). What takes longer than some seconds is an operation: 202, and `GET /operations/{id}` tells how far it is.",
         "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },

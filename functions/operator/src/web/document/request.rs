@@ -11,7 +11,7 @@ const SCHEMA_OF_BODY: &str = "/requestBody/content/application~1json/schema";
 pub(super) fn loosen(paths: &mut Map<String, Value>, schemas: &mut Map<String, Value>) {
     loosen_schemas(paths, schemas);
     let operations = paths.values_mut().filter_map(Value::as_object_mut);
-    for operation in operations.flat_map(Map::values_mut) {
+    for (method, operation) in operations.flatten() {
         let schema = operation.pointer(SCHEMA_OF_BODY).and_then(reference);
         let Some(schema) = schema.and_then(|name| schemas.get(name)) else {
             continue;
@@ -19,12 +19,31 @@ pub(super) fn loosen(paths: &mut Map<String, Value>, schemas: &mut Map<String, V
         let needs_some = schema["required"]
             .as_array()
             .is_some_and(|names| !names.is_empty());
+        let has_dry_run = schema["properties"]["dryRun"].is_object();
         operation["requestBody"]["required"] = needs_some.into();
         if let Some(schema) = operation.pointer_mut(SCHEMA_OF_BODY)
             && !needs_some
         {
             *schema = json!({ "oneOf": [{ "type": "null" }, { "$ref": reference(schema).map(|name| format!("{REFERENCE}{name}")) }] });
         }
+        if has_dry_run || method == "delete" {
+            add_dry_run_to_query(operation);
+        }
+    }
+}
+
+/// Every dry run may be asked for in the query, where no proxy drops it; that of a DELETE only there.
+fn add_dry_run_to_query(operation: &mut Value) {
+    let parameter = json!({
+        "name": "dryRun",
+        "in": "query",
+        "required": false,
+        "description": "`true`: only say what it would do. It mustn't contradict a `dryRun` of the body.",
+        "schema": { "type": "boolean" },
+    });
+    match operation["parameters"].as_array_mut() {
+        Some(parameters) => parameters.push(parameter),
+        None => operation["parameters"] = json!([parameter]),
     }
 }
 

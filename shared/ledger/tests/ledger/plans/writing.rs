@@ -9,9 +9,9 @@ use granary_domain::{
     BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, Outcome, Priority, Setting,
 };
 use granary_ledger::{
-    Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger, NewMigration,
-    NewOperation, PageOfMessages, QueueLane, ReExport, Recall, Recorded, RepairMigration, RescanRules, Seal,
-    SealIntent, SeenMessage, SettingChange, Stage, WhichExceptions,
+    AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger,
+    NewMigration, NewOperation, PageOfMessages, QueueLane, ReExport, Recall, Recorded, RepairMigration,
+    RescanRules, Retryable, Seal, SealIntent, SeenMessage, SettingChange, Stage, WhichExceptions,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -181,11 +181,15 @@ async fn export(asking: &mut Asking<'_>, ledger: &Ledger) {
 }
 
 async fn reap(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let one = AtMost(1);
+    let reaped = ask!(asking, ledger.reap_some(BACKOFF, ATTEMPTS_MAX, one));
+    assert_eq!(reaped.batches.len(), 1);
     assert!(
         !ask!(asking, ledger.reap_dead(BACKOFF, ATTEMPTS_MAX))
             .batches
             .is_empty()
     );
+    assert_eq!(ask!(asking, ledger.retry_some(Retryable::All, one)), 1);
     assert!(ask!(asking, ledger.retry_failed()) > 0);
     let parked: Vec<BatchId> = (0..3)
         .map(|number| BatchId(SYNTHETIC.first_open() + SYNTHETIC.failed + number))
