@@ -33,6 +33,7 @@ mod repair;
 mod unreadable;
 mod recalling;
 mod forms;
+mod limits;
 mod configuration;
 mod kills;
 mod crash;

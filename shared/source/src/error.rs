@@ -291,15 +291,11 @@ pub(crate) fn is_too_heavy(error_type: &str) -> bool {
     matches!(error_type, "circuit_breaking_exception" | "timeout_exception")
 }
 
-/// The refusals that a smaller request avoids, by how their reasons begin: `index.max_result_window` and
-/// `index.max_terms_count`.
-const OVER_LIMIT: [&str; 2] = [
-    "illegal_argument_exception: Result window is too large",
-    "illegal_argument_exception: The number of terms [",
-];
+/// What the refusals say that a smaller request avoids: `index.max_result_window` and `index.max_terms_count`.
+const OVER_LIMIT: [&str; 2] = ["Result window is too large", "The number of terms ["];
 
 fn is_over_limit(reason: &str) -> bool {
-    OVER_LIMIT.iter().any(|beginning| reason.starts_with(beginning))
+    OVER_LIMIT.iter().any(|limit| reason.contains(limit))
 }
 
 /// Whether an error type says that a node is busy or that a shard or index can't be read for the moment.
