@@ -60,6 +60,47 @@ async fn h1_a_million_messages_of_one_millisecond_are_archived_once_each() {
     stage.finish().await;
 }
 
+/// E14: three gigabytes in one batch, and room for half a gigabyte, as an exporter has by default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e14_a_batch_of_three_gigabytes_is_split_until_its_parts_fit_half_a_gigabyte() {
+    const DOCUMENTS: u32 = 96;
+    const DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
+    const DISK_KIB: u64 = 512 * 1024;
+    let stage = Stage::with("three-gigabytes", &[("GRANARY_COMPRESSION", "none")]).await;
+    for number in 0..DOCUMENTS {
+        let id = format!("m-{number:02}");
+        let text = "x".repeat(DOCUMENT_BYTES);
+        let body = format!(r#"{{"message_id":"{id}","created_at":"2026-03-01T10:30:00Z","text":"{text}"}}"#);
+        stage.index_messages(&[Document::raw(&id, body)]).await;
+    }
+    stage.backfill(FROM, TO).await;
+    assert_eq!(stage.harvest().await["batches_sent"], 1);
+    let small = stage.another("exporter", &[]).with_files_of_at_most(DISK_KIB);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        let exports = stage.export_all_by(&small).await;
+        assert_eq!(exports.errors.len(), 0, "{exports:?}");
+        stage.let_delays_end().await;
+        stage.reap().await;
+    }
+    let (batches, most, completed): (u64, u32, u64) = stage
+        .row("SELECT COUNT(*), CAST(MAX(message_count) AS UNSIGNED), CAST(SUM(status = 'completed') AS UNSIGNED) FROM batch")
+        .await;
+    println!(
+        "{batches} batches of at most {most} messages after {:?}",
+        begun.elapsed()
+    );
+    assert_eq!(batches, completed);
+    assert!(most <= 15, "no part is larger than the disk: {most}");
+    let failed: u64 = stage
+        .row("SELECT COUNT(*) FROM attempt WHERE outcome = 'failed'")
+        .await;
+    assert_eq!(failed, 0, "no attempt counts");
+    let report = stage.verify(FROM, TO).await;
+    assert_eq!(report.verdict, Verdict::Complete, "{:?}", report.account.findings);
+    stage.finish().await;
+}
+
 /// Q3: nothing is hurried. The worker dies just after a tick, which comes once a minute, and the queue hides the message
 /// for its 18 minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,8 @@
 //! One batch: claim, fetch, archive, settle.
 //!
 //! A batch is exported if and only if its claim was won and its settlement was accepted under the same fence. How an
-//! attempt ends is decided in [`Exporter::end`]: what is the platform's fault is deferred and doesn't count, what is
+//! attempt ends is decided in [`Exporter::end`]: what is the platform's fault is deferred and doesn't count, what the batch
+//! is too large for neither, and the ledger splits it the second time, what is
 //! the batch's own fault fails and may be retried by the reaper, a lost lease ends in silence where the batch
 //! is somebody else's. A ledger that is away at that moment is waited for as long as the batch is this worker's: an attempt
 //! whose end nobody wrote down is reaped, and counts.
@@ -16,6 +17,7 @@ use crate::draft::Fetched;
 use crate::failure::{failure, handed_back, ledger_failure};
 use crate::fetch::{BatchFetch, Fetcher};
 use crate::lease::Heartbeat;
+use crate::progress::Progress;
 use crate::request_size::RequestSize;
 use crate::shutdown::Shutdown;
 use crate::writer::Writer;
@@ -45,6 +47,15 @@ pub(crate) struct Exporter {
     deferral_delay: Arc<DeferralDelay>,
     retry: RetrySection,
     shutdown: Shutdown,
+}
+
+/// An attempt that is over, as far as its worker knows.
+struct Attempt {
+    started: Instant,
+    deadline: Deadline,
+    ended: Result<Settlement, Failure>,
+    /// Messages that were fetched.
+    fetched: usize,
 }
 
 /// Milliseconds by phase, for the attempt's row and the log.
@@ -121,18 +132,24 @@ impl Exporter {
             Claim::Lost(reason) => return self.leave(id, reason).await,
         };
         let mut heartbeat = Heartbeat::start(self.ledger.clone(), &batch, self.lease);
+        let progress = Progress::default();
         let ended = tokio::select! {
-            ended = self.work(&mut batch) => ended,
+            ended = self.work(&mut batch, &progress) => ended,
             failure = heartbeat.lost() => Err(failure),
             () = tokio::time::sleep_until(deadline.stop().into()) => Err(handed_back(Cause::Deadline)),
             () = self.shutdown.ordered() => Err(handed_back(Cause::Shutdown)),
         };
-        self.end_while_held(&batch, &ended, heartbeat, (started, deadline))
-            .await
+        let attempt = Attempt {
+            started,
+            deadline,
+            ended,
+            fetched: progress.fetched(),
+        };
+        self.end_while_held(&batch, &attempt, heartbeat).await
     }
 
     /// The work on a claimed batch, up to the settlement. It may be dropped at any point.
-    async fn work(&self, batch: &mut ClaimedBatch) -> Result<Settlement, Failure> {
+    async fn work(&self, batch: &mut ClaimedBatch, progress: &Progress) -> Result<Settlement, Failure> {
         let mut timings = Timings::default();
         let clock = Instant::now();
         let messages = self.ledger.messages_of(batch.id).await.map_err(ledger_failure)?;
@@ -156,7 +173,7 @@ impl Exporter {
             Some(stored) => stored,
             None => {
                 let clock = Instant::now();
-                let fetched = self.fetch(batch, &messages).await?;
+                let fetched = self.fetch(batch, &messages, progress).await?;
                 timings.fetch = millis(clock);
                 let clock = Instant::now();
                 let stored = self.writer.store_object(batch, &messages, fetched).await?;
@@ -170,9 +187,15 @@ impl Exporter {
     }
 
     /// Fetches all messages of a batch, a few requests at a time or, where it failed before, message by message.
-    async fn fetch(&self, batch: &ClaimedBatch, messages: &[OwnedMessage]) -> Result<Fetched, Failure> {
+    async fn fetch(
+        &self,
+        batch: &ClaimedBatch,
+        messages: &[OwnedMessage],
+        progress: &Progress,
+    ) -> Result<Fetched, Failure> {
         let earlier = careful::record_of(&self.ledger, batch).await?;
-        let mut fetch = BatchFetch::begin(&self.fetcher, batch, messages, self.writer.draft()?);
+        let draft = self.writer.draft()?;
+        let mut fetch = BatchFetch::begin(&self.fetcher, batch, messages, draft, progress);
         if careful::is_called_for(batch, &earlier) {
             fetch.fetch_carefully(&self.ledger, &earlier).await?;
         } else {
@@ -187,17 +210,16 @@ impl Exporter {
     async fn end_while_held(
         &self,
         batch: &ClaimedBatch,
-        ended: &Result<Settlement, Failure>,
+        attempt: &Attempt,
         mut heartbeat: Heartbeat,
-        (started, deadline): (Instant, Deadline),
     ) -> Result<(), LedgerError> {
         let mut is_last = false;
         loop {
-            let error = match self.end(batch, ended, started).await {
+            let error = match self.end(batch, attempt).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if is_last || !error.is_platforms() || deadline.is_near() {
+            if is_last || !error.is_platforms() || attempt.deadline.is_near() {
                 return Err(error);
             }
             tracing::warn!(
@@ -214,13 +236,8 @@ impl Exporter {
 
     /// Writes down how an attempt ended, once. It doesn't fail over a lost lease: so nobody waits a second time for a
     /// heartbeat that has ended.
-    async fn end(
-        &self,
-        batch: &ClaimedBatch,
-        ended: &Result<Settlement, Failure>,
-        started: Instant,
-    ) -> Result<(), LedgerError> {
-        let fenced = match ended {
+    async fn end(&self, batch: &ClaimedBatch, attempt: &Attempt) -> Result<(), LedgerError> {
+        let fenced = match &attempt.ended {
             Ok(settlement) => self.ledger.settle(batch, settlement).await?,
             Err(failure) if failure.cause == Cause::LeaseLost => self.let_go(batch, failure).await,
             Err(failure) if failure.cause == Cause::Shutdown => self.ledger.hand_back(batch, failure).await?,
@@ -228,7 +245,14 @@ impl Exporter {
                 let delay = self
                     .deferral_delay
                     .of(failure.cause, batch.deferrals, rand::random());
-                if failure.cause == Cause::Deadline {
+                // Where nothing was fetched in all that time, it isn't the size: a service doesn't answer.
+                let is_slow = failure.cause == Cause::Deadline && attempt.fetched > 0;
+                if is_slow || failure.cause == Cause::Spool {
+                    let object = self.writer.object_key(batch);
+                    self.ledger
+                        .defer_too_large(batch, failure, delay, &object)
+                        .await?
+                } else if failure.cause == Cause::Deadline {
                     self.ledger.defer_unfinished(batch, failure, delay).await?
                 } else {
                     self.ledger.defer(batch, failure, delay).await?
@@ -243,7 +267,7 @@ impl Exporter {
                     .await?
             }
         };
-        log_end(batch, ended, fenced, started);
+        log_end(batch, &attempt.ended, fenced, attempt.started);
         Ok(())
     }
 

@@ -22,9 +22,9 @@ pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
     failure(error.cause(), &error)
 }
 
-/// The temp directory failed, which is this machine's fault: another one may have room.
+/// The temp directory failed, or the batch is too large for it.
 pub(crate) fn spool_failure(error: SpoolError) -> Failure {
-    failure(Cause::Spool, &error)
+    failure(error.cause(), &error)
 }
 
 /// What a worker may only do while it holds the batch.

@@ -11,6 +11,7 @@ use crate::blame::Remedy;
 use crate::deferral::DeferralDelay;
 use crate::draft::Draft;
 use crate::failure::spool_failure;
+use crate::progress::Progress;
 use crate::request_size::{REQUESTS_IN_FLIGHT_MAX, RequestSize};
 use bytes::Bytes;
 use futures::stream::FuturesOrdered;
@@ -46,7 +47,7 @@ pub(crate) struct BatchFetch<'a> {
     pub(crate) messages: &'a [OwnedMessage],
     pub(crate) draft: Draft,
     /// Messages that Elasticsearch has answered.
-    answered: usize,
+    progress: &'a Progress,
 }
 
 /// The answers to one request, message by message.
@@ -62,13 +63,14 @@ impl<'a> BatchFetch<'a> {
         batch: &'a ClaimedBatch,
         messages: &'a [OwnedMessage],
         draft: Draft,
+        progress: &'a Progress,
     ) -> Self {
         Self {
             fetcher,
             batch,
             messages,
             draft,
-            answered: 0,
+            progress,
         }
     }
 
@@ -89,7 +91,7 @@ impl<'a> BatchFetch<'a> {
             };
             while next < stretch.end
                 && in_flight.len() < in_flight_max
-                && let Some(portion) = fetcher.size.portion(self.answered, next - written)
+                && let Some(portion) = fetcher.size.portion(self.progress.fetched(), next - written)
             {
                 let end = stretch.end.min(next + portion.documents.min(together_max));
                 let range = next..end;
@@ -105,7 +107,7 @@ impl<'a> BatchFetch<'a> {
             let error = match answers {
                 Ok(answers) => {
                     self.write(range.clone(), answers).await?;
-                    self.answered += range.len();
+                    self.progress.note(range.len());
                     (written, tries) = (range.end, 1);
                     together_max = together_max.saturating_mul(2);
                     continue;

@@ -14,6 +14,7 @@ mod quarantine;
 mod draft;
 mod writer;
 mod failure;
+mod progress;
 mod shutdown;
 
 use crate::export::Exporter;

@@ -271,7 +271,8 @@ impl Writer {
         unless_lost(self.ledger.record_exceptions(batch, exceptions).await)
     }
 
-    fn object_key(&self, batch: &ClaimedBatch) -> ObjectKey {
+    /// Where a batch's object goes.
+    pub(crate) fn object_key(&self, batch: &ClaimedBatch) -> ObjectKey {
         self.archive
             .layout()
             .object(batch.hour, batch.id, batch.generation, self.form)

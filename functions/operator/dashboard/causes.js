@@ -8,6 +8,7 @@ export const CAUSES = [
   'archive_conflict',
   'ledger_unavailable',
   'spool',
+  'temp_dir',
   'deadline',
   'shutdown',
   'lease_lost',

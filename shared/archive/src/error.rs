@@ -61,8 +61,20 @@ pub enum ArchiveError {
 /// Why a file in the temp directory could not be written, read or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The temp directory is full.
-    #[error("could not {operation} the spool {}: the disk is full", path.display())]
+    /// The object doesn't fit into the temp directory: it fills most of it by itself.
+    #[error("could not {operation} the spool {}: it does not fit the disk with more than {bytes} bytes", path.display())]
+    TooLarge {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Bytes that were written.
+        bytes: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The temp directory is full, of other files.
+    #[error("could not {operation} the spool {}: other files fill the disk", path.display())]
     DiskFull {
         /// What was tried.
         operation: &'static str,
@@ -108,7 +120,15 @@ impl SpoolError {
             source.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         );
-        if is_full {
+        let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+        if source.kind() == io::ErrorKind::FileTooLarge || (is_full && fills(&path, bytes)) {
+            Self::TooLarge {
+                operation,
+                path,
+                bytes,
+                source,
+            }
+        } else if is_full {
             Self::DiskFull {
                 operation,
                 path,
@@ -122,6 +142,21 @@ impl SpoolError {
             }
         }
     }
+
+    /// The cause of an attempt that ended with this error.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::TooLarge { .. } => Cause::Spool,
+            Self::DiskFull { .. } | Self::Io { .. } | Self::Contended { .. } => Cause::TempDir,
+            Self::LineTooLong { .. } => Cause::Unexpected,
+        }
+    }
+}
+
+/// Whether a file has half of its file system or more. Then the file is too large; else others are.
+fn fills(path: &Path, bytes: u64) -> bool {
+    rustix::fs::statvfs(path)
+        .is_ok_and(|disk| bytes.saturating_mul(2) >= disk.f_blocks.saturating_mul(disk.f_frsize))
 }
 
 impl ArchiveError {
@@ -131,7 +166,7 @@ impl ArchiveError {
             Self::Unavailable { .. } => Cause::ArchiveUnavailable,
             Self::Refused { .. } | Self::ObjectRefused { .. } => Cause::ArchiveRefused,
             Self::Corrupt { .. } => Cause::ArchiveConflict,
-            Self::Spool(_) => Cause::Spool,
+            Self::Spool(error) => error.cause(),
         }
     }
 

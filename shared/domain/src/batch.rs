@@ -104,6 +104,12 @@ pub enum Transition {
         /// The worker's.
         fence: Fence,
     },
+    /// The batch didn't fit into the worker's time or disk, twice: it keeps half of its messages, under a new key. One
+    /// whose old object is on record is deferred instead.
+    Split {
+        /// The worker's.
+        fence: Fence,
+    },
     /// The worker is being shut down: the attempt did not count, and says nothing about the batch.
     HandBack {
         /// The worker's.
@@ -165,12 +171,8 @@ impl Batch {
                 deferrals: 0,
                 ..self
             }),
-            (InProgress, Transition::Defer { fence }) if fence == self.fence => Ok(Self {
-                status: Pending,
-                attempts: self.attempts - 1,
-                deferrals: self.deferrals + 1,
-                ..self
-            }),
+            (InProgress, Transition::Defer { fence }) if fence == self.fence => Ok(self.deferred()),
+            (InProgress, Transition::Split { fence }) if fence == self.fence => Ok(self.split()),
             (InProgress, Transition::HandBack { fence }) if fence == self.fence => Ok(Self {
                 status: Pending,
                 attempts: self.attempts - 1,
@@ -204,6 +206,7 @@ impl Batch {
                 | Transition::Settle { .. }
                 | Transition::Fail { .. }
                 | Transition::Defer { .. }
+                | Transition::Split { .. }
                 | Transition::HandBack { .. }
                 | Transition::Reap
                 | Transition::Retry
@@ -214,6 +217,28 @@ impl Batch {
                 from: self,
                 transition,
             }),
+        }
+    }
+
+    fn deferred(self) -> Self {
+        Self {
+            status: BatchStatus::Pending,
+            attempts: self.attempts - 1,
+            deferrals: self.deferrals + 1,
+            ..self
+        }
+    }
+
+    fn split(self) -> Self {
+        if self.is_on_record {
+            return self.deferred();
+        }
+        Self {
+            status: BatchStatus::Pending,
+            attempts: self.attempts - 1,
+            generation: Generation(self.generation.0 + 1),
+            deferrals: 0,
+            ..self
         }
     }
 
@@ -251,6 +276,7 @@ mod tests {
             fence.clone().prop_map(|fence| Transition::Settle { fence }),
             fence.clone().prop_map(|fence| Transition::Fail { fence }),
             fence.clone().prop_map(|fence| Transition::Defer { fence }),
+            fence.clone().prop_map(|fence| Transition::Split { fence }),
             fence.prop_map(|fence| Transition::HandBack { fence }),
             Just(Transition::Reap),
             Just(Transition::Retry),
@@ -291,6 +317,7 @@ mod tests {
                 Transition::Settle { fence },
                 Transition::Fail { fence },
                 Transition::Defer { fence },
+                Transition::Split { fence },
                 Transition::HandBack { fence },
             ];
             for transition in writes {

@@ -17,8 +17,10 @@ named! {
         ArchiveConflict = "archive_conflict",
         /// MySQL is out of reach or overloaded.
         LedgerUnavailable = "ledger_unavailable",
-        /// The function's temp directory is full or not writable.
+        /// The batch doesn't fit into the function's temp directory.
         Spool = "spool",
+        /// The function's temp directory can't be used: it isn't writable, or full of something else.
+        TempDir = "temp_dir",
         /// The function's time is nearly over.
         Deadline = "deadline",
         /// The function is being shut down.
@@ -35,18 +37,19 @@ named! {
 }
 
 impl Cause {
-    /// Whether the platform is at fault rather than the batch. Such an attempt doesn't count.
+    /// Whether the platform is at fault rather than the batch, or only the batch's size. Such an attempt doesn't count.
     pub fn is_platforms(self) -> bool {
         match self {
             Self::SourceUnavailable
             | Self::ArchiveUnavailable
             | Self::LedgerUnavailable
+            | Self::Spool
+            | Self::TempDir
             | Self::Deadline
             | Self::Shutdown => true,
             Self::SourceRefused
             | Self::ArchiveRefused
             | Self::ArchiveConflict
-            | Self::Spool
             | Self::LeaseLost
             | Self::WorkerDied
             | Self::Miscount

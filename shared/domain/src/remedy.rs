@@ -37,12 +37,18 @@ impl Cause {
                  is used up meanwhile."
             }
             Self::Spool => {
-                "the exporter's temp directory is full or can't be written to: give it more ephemeral storage, or make \
-                 batches smaller (GRANARY_BATCH_SIZE, or batchSize of POST /tune, for windows to come)."
+                "these batches don't fit into the exporter's temp directory. A batch that is too large twice is split in two \
+                 by itself; one message, and what is re-exported, can't be split: give the exporter more ephemeral storage. \
+                 Smaller batches (GRANARY_BATCH_SIZE, or batchSize of POST /tune) spare the attempts, for windows to come."
+            }
+            Self::TempDir => {
+                "the exporter's temp directory can't be written to, or other files fill it: look at its permissions and at what \
+                 else writes there. Work continues by itself when it can be used; no attempt is used up meanwhile."
             }
             Self::Deadline => {
-                "these batches don't fit into one invocation of the exporter: make batches smaller (GRANARY_BATCH_SIZE, for \
-                 new migrations) or the exporter's timeout longer, and see whether Elasticsearch or S3 is slow."
+                "these batches don't fit into one invocation of the exporter. One that runs out of time twice is split in two by \
+                 itself, if anything of it was fetched. See whether Elasticsearch or S3 is slow, make the exporter's timeout \
+                 longer, or batches smaller (GRANARY_BATCH_SIZE, for new migrations)."
             }
             Self::WorkerDied => {
                 "look for what ended the exporter (out of memory, a crash, a lease lost to a slow ledger) in its log, by the \

@@ -28,6 +28,7 @@ mod purged_queue;
 mod claim;
 mod settle;
 mod excepted;
+mod split;
 mod suspect;
 mod reap;
 mod deferral;

@@ -77,6 +77,9 @@ macro_rules! for_each_step {
             /// An attempt that ran out of time doesn't count; its batch is sent again at once.
             HandBackBatch hand_back_batch "hand a batch back",
 
+            /// An attempt that its batch was too large for doesn't count; the second one leaves two batches.
+            SplitBatch split_batch "give back a batch that is too large",
+
             /// What dead workers held has failed, and their fences are stale.
             ReapDead reap_dead "reap dead workers",
             /// Failed batches that are due are pending, to be sent.

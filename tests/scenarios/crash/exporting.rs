@@ -97,6 +97,19 @@ pub(super) async fn foreign_object(stage: &Stage) -> Prepared {
     prepared
 }
 
+/// What an earlier worker might have written isn't looked for by a first claim, so S3 isn't asked before all is fetched.
+pub(super) async fn too_large(stage: &Stage) -> Prepared {
+    let network = Network::without_answers_of_s3(stage).await;
+    let prepared = handed_off(stage).await;
+    stage
+        .sql(
+            "INSERT INTO attempt (batch_id, number, generation, worker, started_at, ended_at, outcome, error_code) \
+             SELECT id, 0, generation, 'w', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 'handed_back', 'deadline' FROM batch",
+        )
+        .await;
+    prepared.behind(network, "AWS_ENDPOINT_URL")
+}
+
 pub(super) async fn no_time_left(stage: &Stage) -> Prepared {
     let network = Network::without_answers(stage).await;
     handed_off(stage).await.behind(network, "GRANARY_ES_URL")

@@ -21,6 +21,13 @@ impl Network {
         Self::Bad(proxy)
     }
 
+    /// S3 takes what it is asked, and says nothing.
+    pub(super) async fn without_answers_of_s3(stage: &Stage) -> Self {
+        let proxy = Proxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
+        proxy.stall();
+        Self::Bad(proxy)
+    }
+
     /// Whatever Elasticsearch says comes late.
     pub(super) async fn slow(stage: &Stage, latency: Duration) -> Self {
         let proxy = Proxy::before(stage.setting("GRANARY_ES_URL")).await;

@@ -99,6 +99,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::NextGeneration => exporter(Scene::ForeignObject),
         Step::FailBatch => exporter(Scene::RefusedObject),
         Step::DeferBatch => exporter(Scene::SourceDown),
+        Step::SplitBatch => exporter(Scene::TooLarge),
         Step::HandBackBatch => exporter(Scene::NoTimeLeft),
         Step::ReapDead => return vec![reaper(Scene::DeadWorker), operator(Scene::EverythingAskedFor)],
         Step::RetryFailed => return vec![reaper(Scene::FailedBatch), operator(Scene::EverythingAskedFor)],

@@ -57,6 +57,8 @@ pub(super) enum Scene {
     SourceDown,
     /// Elasticsearch doesn't answer before the function's time is over.
     NoTimeLeft,
+    /// S3 doesn't take its object before the function's time is over, and didn't once before.
+    TooLarge,
     /// A worker died with a batch in its hands.
     DeadWorker,
     /// A batch failed, and has attempts left.
@@ -219,6 +221,9 @@ impl Scene {
         if self == Self::NoTimeLeft {
             return Duration::from_secs(2);
         }
+        if self == Self::TooLarge {
+            return Duration::from_secs(4);
+        }
         if self == Self::VerificationWithoutTime {
             return Duration::from_secs(9);
         }
@@ -249,6 +254,7 @@ impl Scene {
             Self::RefusedObject => exporting::handed_off(stage).await.told(NO_BUCKET.0, NO_BUCKET.1),
             Self::SourceDown => exporting::handed_off(stage).await.told("GRANARY_ES_URL", NOWHERE),
             Self::NoTimeLeft => exporting::no_time_left(stage).await,
+            Self::TooLarge => exporting::too_large(stage).await,
             Self::Unsent => reaping::unsent(stage).await,
             Self::LostMessage => reaping::lost_message(stage).await,
             Self::HiddenMessage => reaping::hidden_message(stage).await,

@@ -38,7 +38,7 @@ async fn e14_a_batch_that_does_not_fit_the_disk_is_exported_by_another_worker_an
         outcomes,
         [
             ("completed".to_owned(), None),
-            ("failed".to_owned(), Some("spool".to_owned()))
+            ("deferred".to_owned(), Some("spool".to_owned()))
         ]
     );
     assert_eq!(std::fs::read_dir(full.temp_dir()).unwrap().count(), 0);

@@ -19,6 +19,7 @@ mod workers;
 mod pace;
 mod claim;
 mod settle;
+mod split;
 mod suspect;
 mod reap;
 mod deferral;

@@ -3,9 +3,9 @@
 //! From every state that a batch can be in, every transition is tried: a legal one makes the row equal to the
 //! domain's result, an illegal one changes nothing.
 
-use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, Stage, a_day, as_if_claimed, failure, whole};
-use granary_domain::{Batch, BatchId, Fence, Generation, MigrationId, Priority, Transition};
-use granary_ledger::{ReExport, RepairMigration};
+use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, Stage, a_day, as_if_claimed, failure, object_of, whole};
+use granary_domain::{Batch, BatchId, Cause, Failure, Fence, Generation, MigrationId, Priority, Transition};
+use granary_ledger::{ClaimedBatch, ReExport, RepairMigration};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -35,6 +35,8 @@ enum Asked {
     Fail(Fence),
     Defer(Fence),
     DeferUnfinished(Fence),
+    /// For a batch that was too large for an attempt before.
+    Split(Fence),
     HandBack(Fence),
     Reap,
     Retry,
@@ -43,8 +45,27 @@ enum Asked {
     ReExport(Fence),
 }
 
+/// An attempt that the batch is too large for, as another of its generation was.
+async fn split(stage: &Stage, batch: &ClaimedBatch) {
+    let earlier = format!(
+        "INSERT INTO attempt (batch_id, number, generation, worker, started_at, ended_at, outcome, error_code) \
+         SELECT id, 4711, generation, 'w', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 'deferred', 'spool' FROM batch WHERE id = {}",
+        batch.id
+    );
+    stage.database.sql(&earlier).await;
+    let too_large = Failure {
+        cause: Cause::Spool,
+        text: "too large".to_owned(),
+    };
+    let ended = stage
+        .ledger
+        .defer_too_large(batch, &too_large, Duration::ZERO, &object_of(batch))
+        .await;
+    ended.unwrap();
+}
+
 impl Asked {
-    fn of(fence: Fence) -> [Self; 16] {
+    fn of(fence: Fence) -> [Self; 18] {
         let stale = Fence(fence.0 + 1);
         [
             Self::Claim,
@@ -56,6 +77,8 @@ impl Asked {
             Self::Defer(stale),
             Self::DeferUnfinished(fence),
             Self::DeferUnfinished(stale),
+            Self::Split(fence),
+            Self::Split(stale),
             Self::HandBack(fence),
             Self::HandBack(stale),
             Self::Reap,
@@ -72,6 +95,7 @@ impl Asked {
             Self::Settle(fence) => Transition::Settle { fence },
             Self::Fail(fence) => Transition::Fail { fence },
             Self::Defer(fence) | Self::DeferUnfinished(fence) => Transition::Defer { fence },
+            Self::Split(fence) => Transition::Split { fence },
             Self::HandBack(fence) => Transition::HandBack { fence },
             Self::Reap => Transition::Reap,
             Self::Retry => Transition::Retry,
@@ -108,6 +132,7 @@ impl Asked {
                     .await
                     .unwrap();
             }
+            Self::Split(fence) => split(stage, &held(fence)).await,
             Self::HandBack(fence) => {
                 ledger.hand_back(&held(fence), &failure()).await.unwrap();
             }

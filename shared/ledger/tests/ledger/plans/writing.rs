@@ -3,7 +3,7 @@
 use super::SYNTHETIC;
 use super::asking::{Asking, ask};
 use crate::server::Server;
-use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, seen_at, whole};
+use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, object_of, seen_at, whole};
 use crate::synthetic::Synthetic;
 use granary_domain::{
     BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, Outcome, Priority, Setting,
@@ -170,6 +170,13 @@ async fn export(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.defer(&batch, &failure(), delay));
     let batch = claim(asking, ledger, first + 3).await;
     ask!(asking, ledger.defer_unfinished(&batch, &failure(), delay));
+    for _ in 0..2 {
+        let batch = claim(asking, ledger, first + 5).await;
+        ask!(
+            asking,
+            ledger.defer_too_large(&batch, &failure(), delay, &object_of(&batch))
+        );
+    }
     let batch = claim(asking, ledger, first + 4).await;
     ask!(asking, ledger.hand_back(&batch, &failure()));
     ask!(asking, ledger.pause(Stage::Export, "test"));
