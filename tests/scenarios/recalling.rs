@@ -142,6 +142,73 @@ async fn e1_a_missing_message_that_is_retried_while_it_is_gone_ends_as_missing_a
     stage.finish().await;
 }
 
+/// Unlisted: messages that are named by their ids went the way of a whole re-export, which a gone neighbour forbids.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e1_a_missing_message_that_is_named_by_its_id_is_exported_though_its_neighbours_are_gone() {
+    let stage = Stage::new("recall-named").await;
+    let messages = Document::many(10, 10..11);
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    let (gone, rest) = messages.split_at(1);
+    delete(&stage, gone).await;
+    stage.run_until_quiet().await;
+    delete(&stage, rest).await;
+    stage.index_messages(gone).await;
+    let body = json!({"ids": [gone[0].doc_id], "reExport": true, "reason": "it is back"});
+    let event = request("POST", "/migrate/bulk", &body.to_string());
+    let answer = stage.operator.invoke(event, REAPER_TIMEOUT).await.unwrap();
+    let named: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(named["result"]["reExport"]["asked"], 1, "{named}");
+    stage.run_until_quiet().await;
+    stage.assert_each_once(&messages).await;
+    stage.finish().await;
+}
+
+/// Unlisted: a message that was in hand when its worker died is quarantined, though nothing is wrong with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e8_a_message_that_was_set_aside_with_its_worker_is_exported_by_a_repair_though_its_neighbours_are_gone()
+ {
+    let stage = Stage::new("recall-suspect").await;
+    let messages = Document::many(10, 10..11);
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    let dying = stage.another("exporter", &[(granary_steps::VARIABLE, "name_suspect:after")]);
+    let failing = stage.another("exporter", &[("GRANARY_BUCKET", "granary-no-such-bucket")]);
+    for _ in 0..2 {
+        stage.export_all_by(&failing).await;
+        stage.let_delays_end().await;
+        stage.reap().await;
+    }
+    assert_eq!(stage.export_all_by(&dying).await.errors.len(), 1);
+    stage.let_leases_end().await;
+    stage.run_until_quiet().await;
+    let aside: Vec<String> = stage
+        .rows("SELECT CONVERT(message_id USING utf8mb4) FROM message WHERE outcome = 'quarantined'")
+        .await;
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    let (_, others): (Vec<Document>, Vec<Document>) = messages
+        .iter()
+        .cloned()
+        .partition(|message| message.doc_id == aside[0]);
+    delete(&stage, &others).await;
+    let event = request(
+        "POST",
+        "/verify",
+        &json!({"from": FROM, "to": TO, "repair": true}).to_string(),
+    );
+    let answer = stage.operator.invoke(event, REAPER_TIMEOUT).await.unwrap();
+    assert!(
+        answer["statusCode"].as_u64().is_some_and(|status| status < 300),
+        "{answer}"
+    );
+    stage.reap().await;
+    stage.run_until_quiet().await;
+    stage.assert_each_once(&messages).await;
+    stage.finish().await;
+}
+
 /// A storm is one message for each cause, as for parked batches.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e1_many_batches_that_end_with_exceptions_are_told_in_one_message() {

@@ -230,3 +230,19 @@ fn may_pass<E>(error: &SdkError<E>, status: Option<u16>, code: &str) -> bool {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) | _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e14_a_file_fills_its_disk_only_with_half_of_it_or_more() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!fills(dir.path(), 1_000));
+        assert!(fills(dir.path(), u64::MAX));
+        assert!(
+            !fills(&dir.path().join("gone"), u64::MAX),
+            "nothing is known of its disk"
+        );
+    }
+}

@@ -111,7 +111,7 @@ impl ReExportReport {
         }
     }
 
-    fn count(&mut self, batch: BatchId, became: ExportedAnew) {
+    pub(crate) fn count(&mut self, batch: BatchId, became: ExportedAnew) {
         match became {
             ExportedAnew::Asked => self.asked += 1,
             ExportedAnew::UnderWay => self.under_way += 1,

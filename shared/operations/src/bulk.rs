@@ -1,5 +1,6 @@
 //! Messages that somebody names by their ids: those that the ledger doesn't know, or that nobody owns, are recorded as the
-//! source shows them; those that are on record are left alone, or exported anew with their batches where that was said.
+//! source shows them; those that are on record are left alone, or re-exported with their batches where that was said. Missing
+//! and quarantined ones are recalled into a batch of their own instead, which costs their batches nothing.
 //!
 //! The source is asked first, the ledger after it, as a verification does. What is to be recorded goes hour by hour
 //! through the account of a window of a migration of its own (`Ledger::record_found`); what is to be exported anew is
@@ -10,8 +11,10 @@
 use crate::anew::{Asking, BATCHES_PER_STEP_MAX, ReExportReport, ask_for};
 use crate::slice::Turned;
 use granary_domain::{BatchId, Fence, Hour, MessageId, MigrationId, Priority, TimeRange};
-use granary_ledger::{FoundAgain, Ledger, RepairMigration, SeenMessage, Standing};
-use granary_verify::{Intent, Verifier, VerifyError};
+use granary_ledger::{
+    FoundAgain, Ledger, Recall, Recalled, RepairMigration, SeenMessage, Standing, WhichExceptions,
+};
+use granary_verify::{ExportedAnew, Intent, Verifier, VerifyError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -55,6 +58,9 @@ pub(crate) struct BulkProgress {
     hours: Vec<Hour>,
     /// Batches that are still to be exported anew, as they were seen.
     owners: Vec<(BatchId, Fence)>,
+    /// Batches whose exceptions are still to be recalled, as they were seen.
+    #[serde(default)]
+    excepting: Vec<(BatchId, Fence)>,
     /// Under which it is recorded. It is made when it is needed.
     heir: RepairMigration,
     report: BulkReport,
@@ -107,6 +113,10 @@ pub(crate) async fn step(
     };
     if !progress.hours.is_empty() {
         record_some(ledger, verifier, &mut progress).await?;
+        return Ok(Turned::More(progress));
+    }
+    if !progress.excepting.is_empty() {
+        recall_some(ledger, arguments, &mut progress).await?;
         return Ok(Turned::More(progress));
     }
     let BulkProgress {
@@ -165,9 +175,17 @@ async fn begin(
             report.not_found.push(id.clone());
         }
     }
-    let owners = match arguments.known {
-        KnownMessages::Leave => Vec::new(),
-        KnownMessages::ReExport => ledger.completed_owners_of(&known).await?,
+    let is_excepted = |id: &MessageId| {
+        let standing = standings.get(id);
+        matches!(standing, Some(Standing::Missing | Standing::Quarantined))
+    };
+    let (excepted, exported): (Vec<MessageId>, Vec<MessageId>) = known.into_iter().partition(is_excepted);
+    let (owners, excepting) = match arguments.known {
+        KnownMessages::Leave => (Vec::new(), Vec::new()),
+        KnownMessages::ReExport => (
+            ledger.completed_owners_of(&exported).await?,
+            ledger.completed_owners_of(&excepted).await?,
+        ),
     };
     let first = hours.first().copied();
     let range = match (first, hours.last()) {
@@ -183,6 +201,7 @@ async fn begin(
         wanted,
         hours: hours.into_iter().collect(),
         owners,
+        excepting,
         heir: RepairMigration {
             id: MigrationId::new(),
             range,
@@ -192,6 +211,40 @@ async fn begin(
         },
         report,
     })
+}
+
+/// Recalls the exceptions among the named messages of a handful of batches.
+async fn recall_some(
+    ledger: &Ledger,
+    arguments: &BulkArguments,
+    progress: &mut BulkProgress,
+) -> Result<(), VerifyError> {
+    let rest = progress
+        .excepting
+        .split_off(progress.excepting.len().min(BATCHES_PER_STEP_MAX as usize));
+    for (batch, fence) in std::mem::replace(&mut progress.excepting, rest) {
+        let wanted = Recall {
+            batch,
+            fence,
+            which: WhichExceptions::These(&arguments.ids),
+            reason: arguments.reason.as_deref().unwrap_or(REASON),
+            heir: &progress.heir,
+        };
+        let became = if arguments.dry_run {
+            ExportedAnew::Asked
+        } else {
+            match ledger.recall(&wanted).await? {
+                Recalled::Asked { .. } => ExportedAnew::Asked,
+                Recalled::NothingLeft => ExportedAnew::UnderWay,
+                Recalled::Changed => ExportedAnew::Changed,
+            }
+        };
+        if let Some(re_export) = &mut progress.report.re_export {
+            re_export.batches += 1;
+            re_export.count(batch, became);
+        }
+    }
+    Ok(())
 }
 
 /// Records what is wanted of some hours, each in a window of its own.
