@@ -17,7 +17,7 @@ pub(crate) use desk::{
 pub(crate) use migrate::{Again, Bulk, Jobs, Migrate, Missing, Start, Watch};
 pub(crate) use queue::{Consumers, Probe, Queue, Redrive, Switched};
 pub(crate) use seed::Seed;
-pub(crate) use verify::{Purge, Sweep, Verify};
+pub(crate) use verify::{Purge, Sweep, SweepObject, Verify};
 
 use clap::{Args, Parser, Subcommand};
 use url::Url;

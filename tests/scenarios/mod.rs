@@ -27,6 +27,7 @@ mod salvage;
 mod takeover;
 mod adoption;
 mod sweep;
+mod decided;
 mod purging;
 mod invariants;
 mod tamper;

@@ -186,18 +186,18 @@ async fn e12_what_s3_refuses_to_remove_is_named_by_the_sweep_which_continues() {
     let mut stale = Vec::new();
     for hour in 10..13 {
         let manifest = manifest_of(&stage, hour).await;
+        let account = stage.bucket.body(&manifest).await;
         stage
             .sql(&format!(
-                "UPDATE batch SET generation = 2 WHERE HOUR(hour_start) = {hour}"
+                "UPDATE batch SET generation = 3 WHERE HOUR(hour_start) = {hour}"
             ))
             .await;
         stage
             .bucket
-            .put(
-                &manifest.replace("-g1.", "-g2."),
-                stage.bucket.body(&manifest).await,
-            )
+            .put(&manifest.replace("-g1.", "-g3."), account.clone())
             .await;
+        let manifest = manifest.replace("-g1.", "-g2.");
+        stage.bucket.put(&manifest, account).await;
         stale.push(manifest);
     }
     refuse(&proxy, "DELETE", &stale[0], Said::by_s3(403, "AccessDenied"));

@@ -46,6 +46,8 @@ impl Stage {
         let left = self.sweep(&SweepArguments::default()).await;
         let mut piles: Vec<Pile> = vec![
             left.orphans,
+            left.unproven,
+            left.waiting,
             left.manifests,
             left.uploads,
             left.foreign,
@@ -74,6 +76,7 @@ impl Stage {
         loop {
             match sweeper.step(arguments, progress).await.unwrap() {
                 SweepStep::More(more) => progress = Some(*more),
+                SweepStep::Pause(_) => panic!("a test's own sweep removes no more than a tick's"),
                 SweepStep::Done(report) => return *report,
             }
         }

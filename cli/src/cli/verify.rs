@@ -1,7 +1,7 @@
 //! `granary verify`, `granary sweep` and `granary purge`.
 
 use super::asking::age;
-use clap::Args;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use std::time::Duration;
 use uuid::Uuid;
@@ -50,19 +50,23 @@ pub(crate) struct Verify {
 /// Find objects in the archive that nobody recorded, and take them away.
 #[derive(Debug, Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  granary sweep                       name them; remove nothing\n  granary sweep --apply               remove them\n  \
-                        granary sweep --older-than 24h      only what is a day old\n\nThe reaper does `granary sweep --apply` once a day by itself. \
-                        What the next attempt at a batch may still use\nis never removed, nor what isn't ours by its name."
+                        granary sweep --older-than 24h      only what is a day old\n  \
+                        granary sweep adopt KEY             put on record what only this object holds\n  \
+                        granary sweep discard KEY --reason \"test data\"   remove it, whatever it holds\n\nThe reaper does `granary sweep --apply` once a day by itself. \
+                        What the next attempt at a batch may still use\nis never removed, nor what isn't ours by its name, nor what holds messages that no other object holds."
 )]
 pub(crate) struct Sweep {
+    #[command(subcommand)]
+    pub(crate) object: Option<SweepObject>,
     /// Remove what is found. Without it nothing is changed.
     #[arg(long)]
     pub(crate) apply: bool,
     /// Leave alone what is younger: 90m, 24h. At least the deployment's own age, an hour.
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub(crate) older_than: Option<Duration>,
-    /// Also objects of batches that the ledger doesn't know. Never after the ledger was restored from a backup: these are
-    /// then objects that were lost from it.
+    /// Also look into objects of batches that the ledger doesn't know.
     #[arg(long)]
     pub(crate) include_unknown: bool,
     /// Only name what is found, as without --apply.
@@ -77,6 +81,40 @@ pub(crate) struct Sweep {
     /// List the sweeps before, and start none.
     #[arg(long, conflicts_with_all = ["apply", "older_than", "include_unknown", "dry_run", "reason"])]
     pub(crate) list: bool,
+}
+
+/// What becomes of one object that no batch has on record.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SweepObject {
+    /// Put on record what only this object holds: its lines are exported in a batch of their own.
+    #[command(
+        after_help = "Examples:\n  granary sweep adopt archive/source=messages/dt=2026-11-22/hour=06/batch-7-g1.ndjson.zst --dry-run\n  \
+                            granary sweep adopt archive/source=messages/dt=2026-11-22/hour=06/batch-7-g1.ndjson.zst"
+    )]
+    Adopt(OneObject),
+    /// Remove this object, whatever it holds. The reaper does it within a minute.
+    #[command(
+        after_help = "Examples:\n  granary sweep discard archive/source=messages/dt=2026-11-22/hour=06/batch-7-g1.ndjson.zst --dry-run\n  \
+                            granary sweep discard archive/source=messages/dt=2026-11-22/hour=06/batch-7-g1.ndjson.zst --reason \"test data\""
+    )]
+    Discard(OneObject),
+}
+
+/// Which object.
+#[derive(Debug, Args)]
+pub(crate) struct OneObject {
+    /// Its key, as `granary sweep` names it.
+    #[arg(value_name = "KEY")]
+    pub(crate) key: String,
+    /// Only say what would be done, and what would be lost.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why, for the audit. Discarding needs it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Don't ask before removing.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
 }
 
 /// Take old hours out of the ledger; their objects stay.

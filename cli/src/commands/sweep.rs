@@ -1,7 +1,7 @@
 //! `granary sweep`: what nobody recorded, named or taken away.
 
 use super::{Listing, Session, confirm, operation};
-use crate::cli::Sweep;
+use crate::cli::{Sweep, SweepObject};
 use crate::ending::Ending;
 use crate::progress::Position;
 use crate::sheet::{Cell, Field, Format, Kind, Sheet, counted, items};
@@ -47,7 +47,12 @@ const TAKEN: [(&str, &str); 3] = [
     ("manifests", "manifests of what is no longer on record"),
     ("uploads", "uploads that nobody will complete"),
 ];
-const LEFT: [(&str, &str); 5] = [
+const LEFT: [(&str, &str); 7] = [
+    (
+        "unproven",
+        "hold what no other object holds; adopt or discard them",
+    ),
+    ("waiting", "hold what waits for its export"),
     ("young", "too young to tell"),
     ("foreign", "not ours by their names"),
     ("unknown", "of batches that the ledger doesn't know"),
@@ -56,6 +61,9 @@ const LEFT: [(&str, &str); 5] = [
 ];
 
 pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<Ending> {
+    if let Some(object) = &options.object {
+        return decide(session, object).await;
+    }
     if options.list {
         return session.list("/sweep", SWEEPS).await;
     }
@@ -77,6 +85,45 @@ pub(super) async fn run(session: &Session, options: &Sweep) -> anyhow::Result<En
     let answer = operation::wait(session, first, ("sweeping", position)).await?;
     session.show(&answer, |answer| {
         described(&answer["operation"]["result"], session.format)
+    })
+}
+
+const ADOPTED: &[Field] = &[
+    Field("object", "/key", Kind::Text),
+    Field("dry run", "/dryRun", Kind::Text),
+    Field("messages", "/messages", Kind::Count),
+    Field("on record elsewhere", "/onRecord", Kind::Count),
+    Field("waiting for their export", "/waiting", Kind::Count),
+    Field("missing or quarantined", "/excepted", Kind::Count),
+    Field("recorded", "/recorded", Kind::Count),
+    Field("left", "/left", Kind::Count),
+];
+const DISCARDED: &[Field] = &[
+    Field("object", "/key", Kind::Text),
+    Field("dry run", "/dryRun", Kind::Text),
+    Field("bytes", "/bytes", Kind::Bytes),
+    Field("lost with it", "/loss", Kind::Text),
+];
+
+/// What becomes of one object.
+async fn decide(session: &Session, object: &SweepObject) -> anyhow::Result<Ending> {
+    let (path, of, label, fields) = match object {
+        SweepObject::Adopt(of) => ("/sweep/adopt", of, "adopting", ADOPTED),
+        SweepObject::Discard(of) => ("/sweep/discard", of, "discarding", DISCARDED),
+    };
+    if path == "/sweep/discard" && !of.dry_run {
+        confirm(&format!("Remove {}, whatever it holds?", of.key), of.yes)?;
+    }
+    let body = json!({"key": of.key, "dryRun": of.dry_run, "reason": of.reason});
+    let first = session.api.post(path, &body).await?;
+    let position = |_: &Value| Position {
+        done: 0,
+        total: None,
+        note: of.key.clone(),
+    };
+    let answer = operation::wait(session, first, (label, position)).await?;
+    session.show(&answer, |answer| {
+        Sheet::new().values(&answer["operation"]["result"], fields)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::failure::spool_failure;
 use granary_archive::{Line, SealedSpool, Spool, SpoolError};
-use granary_domain::{Compression, Failure, Format, Outcome};
+use granary_domain::{Compression, Failure, Format, MessageId, Outcome};
 use granary_ledger::{Exception, OwnedMessage};
 use std::path::Path;
 
@@ -31,6 +31,11 @@ impl Draft {
     /// Adds a message. [`SpoolError::LineTooLong`] is the message's own and leaves the draft as it was.
     pub(crate) fn write(&mut self, line: &Line<'_>) -> Result<(), SpoolError> {
         self.spool.write(line)
+    }
+
+    /// Adds a line of another object, byte for byte.
+    pub(crate) fn copy(&mut self, message_id: &MessageId, line: &[u8]) -> Result<(), SpoolError> {
+        self.spool.copy(message_id, line)
     }
 
     /// Notes that a message is not in the object, and why.

@@ -42,7 +42,7 @@ pub(crate) struct Exporter {
     pub(crate) ledger: Ledger,
     pub(crate) handoff: Handoff,
     fetcher: Fetcher,
-    writer: Writer,
+    pub(crate) writer: Writer,
     lease: LeaseSection,
     deferral_delay: Arc<DeferralDelay>,
     retry: RetrySection,
@@ -173,7 +173,7 @@ impl Exporter {
             Some(stored) => stored,
             None => {
                 let clock = Instant::now();
-                let fetched = self.fetch(batch, &messages, progress).await?;
+                let fetched = self.fetch_or_copy(batch, &messages, progress).await?;
                 timings.fetch = millis(clock);
                 let clock = Instant::now();
                 let stored = self.writer.store_object(batch, &messages, fetched).await?;
@@ -187,7 +187,7 @@ impl Exporter {
     }
 
     /// Fetches all messages of a batch, a few requests at a time or, where it failed before, message by message.
-    async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         batch: &ClaimedBatch,
         messages: &[OwnedMessage],

@@ -7,6 +7,7 @@ mod export;
 mod deferral;
 mod lease;
 mod careful;
+mod copy;
 mod fetch;
 mod request_size;
 mod blame;

@@ -4,4 +4,5 @@ pub(crate) mod operations;
 pub(crate) mod operations_list;
 pub(crate) mod verify;
 pub(crate) mod sweep;
+pub(crate) mod sweep_object;
 pub(crate) mod purge;

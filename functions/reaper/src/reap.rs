@@ -102,6 +102,7 @@ impl Reaper {
     /// Runs every step once.
     pub(crate) async fn tick(&self, deadline: Deadline) -> anyhow::Result<Tick> {
         let started = std::time::Instant::now();
+        self.desk.begin_tick();
         let mut tick = Tick::default();
         let mut first_error = None;
         let mut step = |name: &'static str, outcome: anyhow::Result<()>| {

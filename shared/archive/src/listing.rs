@@ -78,6 +78,15 @@ impl Archive {
         Ok(ObjectPage { objects, next })
     }
 
+    /// One object as the bucket lists it; `None`: there is none.
+    pub async fn listed(&self, key: &ObjectKey) -> Result<Option<StoredObject>, ArchiveError> {
+        let Some(under) = key.as_str().strip_prefix(self.layout.root()) else {
+            return Ok(None);
+        };
+        let page = self.list(under, None).await?;
+        Ok(page.objects.into_iter().find(|object| object.key == *key))
+    }
+
     /// Deletes an object or a manifest. One that isn't there is deleted already.
     #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), ArchiveError> {

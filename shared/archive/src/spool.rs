@@ -10,7 +10,7 @@ use crate::error::SpoolError;
 use crate::line::{LINE_BYTES_MAX, Line};
 use crate::lines::{JSON_CLOSING, JSON_OPENING};
 use crate::pack::Packer;
-use granary_domain::{Compression, Format};
+use granary_domain::{Compression, Format, MessageId};
 use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -83,19 +83,34 @@ impl Spool {
                 bytes_max: LINE_BYTES_MAX,
             });
         }
-        match (self.format, self.ids.count()) {
-            (Format::Json, 0) => self.write_bytes(b"\n")?,
-            (Format::Json, _) => self.write_bytes(b",\n")?,
-            (Format::Ndjson, _) => {}
-        }
+        self.begin_line()?;
         let replaced = line
             .write_to(&mut self.out)
             .map_err(|error| SpoolError::of("write", &self.path, error))?;
+        self.line_breaks_replaced += replaced;
+        self.end_line(line.message_id)
+    }
+
+    /// Adds a line of another object, byte for byte, without its line break.
+    pub fn copy(&mut self, message_id: &MessageId, line: &[u8]) -> Result<(), SpoolError> {
+        self.begin_line()?;
+        self.write_bytes(line)?;
+        self.end_line(message_id)
+    }
+
+    fn begin_line(&mut self) -> Result<(), SpoolError> {
+        match (self.format, self.ids.count()) {
+            (Format::Json, 0) => self.write_bytes(b"\n"),
+            (Format::Json, _) => self.write_bytes(b",\n"),
+            (Format::Ndjson, _) => Ok(()),
+        }
+    }
+
+    fn end_line(&mut self, message_id: &MessageId) -> Result<(), SpoolError> {
         if self.format == Format::Ndjson {
             self.write_bytes(b"\n")?;
         }
-        self.line_breaks_replaced += replaced;
-        self.ids.add(line.message_id);
+        self.ids.add(message_id);
         Ok(())
     }
 
@@ -182,7 +197,6 @@ fn remove_if_left(path: &PathBuf) -> Result<bool, SpoolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use granary_domain::MessageId;
 
     fn fill(spool: &mut Spool, count: usize) -> Result<(), SpoolError> {
         (0..count).try_for_each(|number| {

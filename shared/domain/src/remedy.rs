@@ -101,7 +101,8 @@ pub fn alert_headline(kind: &str) -> &str {
         "invariant" => "what always holds doesn't hold",
         "archive_conflict" => "an object in the archive is not what it should be",
         "unreadable_message" => "a message in the queue can't be read",
-        "replaced_object_kept" => "an object was replaced by one that holds less, and both were kept",
+        "unproven_object" => "an object that nobody recorded may be the only copy of messages",
+        "replaced_object_kept" => "an object was replaced, and both were kept",
         "consumers_off" => "a restart of the consumers doesn't come to its end",
         other => other,
     }
@@ -140,6 +141,10 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
         }
         "unreadable_message" => {
             "look at the dead-letter queue: who else sends to this queue, or was a newer version rolled back?"
+        }
+        "unproven_object" => {
+            "look at it, then decide: `granary sweep adopt KEY` puts the messages on record that no other object holds, \
+             `granary sweep discard KEY --reason` removes it. It stays until then, and every sweep names it."
         }
         "replaced_object_kept" => {
             "look at both objects: what only the old one holds is gone at the source. Delete the one that you don't want \

@@ -35,8 +35,8 @@ impl Ledger {
         };
         transaction
             .exec_drop(
-                "INSERT INTO batch (migration_id, window_id, window_ordinal, hour_start, priority, message_count, created_at) \
-                 SELECT migration_id, window_id, :ordinal, hour_start, priority, :messages, UTC_TIMESTAMP(6) \
+                "INSERT INTO batch (migration_id, window_id, window_ordinal, hour_start, priority, message_count, copied_from, created_at) \
+                 SELECT migration_id, window_id, :ordinal, hour_start, priority, :messages, copied_from, UTC_TIMESTAMP(6) \
                  FROM batch WHERE id = :batch",
                 params! { "ordinal" => ordinal, "messages" => messages, "batch" => batch.0 },
             )

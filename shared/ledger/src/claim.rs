@@ -6,7 +6,7 @@ use crate::row::{Columns, unreadable};
 use crate::window::micros;
 use crate::{Fenced, Ledger, LedgerError};
 use granary_domain::{
-    BatchId, BatchStatus, Fence, Generation, Hour, MessageId, MigrationId, Outcome, WindowId,
+    BatchId, BatchStatus, Fence, Generation, Hour, MessageId, MigrationId, ObjectKey, Outcome, WindowId,
 };
 use granary_steps::Step;
 use mysql_async::{Row, params, prelude::Queryable};
@@ -55,6 +55,8 @@ pub struct ClaimedBatch {
     pub generation: Generation,
     /// How often in a row it was deferred.
     pub deferrals: u32,
+    /// The object that a person had adopted, whose lines are to be exported; `None`: the source has the documents.
+    pub copied_from: Option<ObjectKey>,
 }
 
 /// A message of a claimed batch.
@@ -116,7 +118,7 @@ impl Ledger {
         let row: Option<Row> = transaction
             .exec_first(
                 "SELECT migration_id, window_id, hour_start, message_count, fence, attempts, generation, deferrals, \
-                 status, holder FROM batch WHERE id = ?",
+                 copied_from, status, holder FROM batch WHERE id = ?",
                 (batch.0,),
             )
             .await
@@ -179,6 +181,9 @@ fn claim_of(id: BatchId, mut row: Row, worker: &str) -> Result<Claim, LedgerErro
                 attempts: row.column("attempts")?,
                 generation: Generation(row.column("generation")?),
                 deferrals: row.column("deferrals")?,
+                copied_from: row
+                    .column::<Option<String>>("copied_from")?
+                    .map(ObjectKey::from_record),
             })));
         }
         BatchStatus::InProgress | BatchStatus::Failed => NotClaimed::Elsewhere(status),

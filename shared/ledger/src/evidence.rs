@@ -235,6 +235,34 @@ impl Ledger {
         Ok(standings)
     }
 
+    /// How given ids stand, each with the batch that has it on record; `None` where that batch isn't completed now. An id
+    /// that the ledger doesn't know isn't in the answer.
+    pub async fn owners_on_record(
+        &self,
+        ids: &[&MessageId],
+    ) -> Result<Vec<(Standing, Option<BatchId>)>, LedgerError> {
+        let mut owners = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+            let query = &format!(
+                "SELECT {STANDING} AS standing, IF(b.status = 'completed', b.id, NULL) AS owner \
+                 FROM message m LEFT JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({})",
+                placeholders(chunk.len())
+            );
+            let rows = self
+                .read("look owners up", |mut reader| async move {
+                    let values = chunk.iter().map(|id| Value::from(id.as_str())).collect();
+                    let rows: Vec<Row> = reader.rows(query, Params::Positional(values)).await?;
+                    Ok(rows)
+                })
+                .await?;
+            for mut row in rows {
+                let owner = row.column::<Option<u64>>("owner")?.map(BatchId);
+                owners.push((standing_of(&mut row)?, owner));
+            }
+        }
+        Ok(owners)
+    }
+
     /// The objects on record of one hour, by batch number, from after `after` on.
     pub async fn objects_of_hour(
         &self,

@@ -12,7 +12,7 @@ use crate::sealed::closed_hours;
 use crate::window::tally_of;
 use crate::{LeasedWindow, Ledger, LedgerError, Scan, SeenMessage};
 use granary_domain::{
-    Fence, Hour, MigrationId, MigrationKind, MigrationState, Priority, Tally, TimeRange, WindowId,
+    Fence, Hour, MigrationId, MigrationKind, MigrationState, ObjectKey, Priority, Tally, TimeRange, WindowId,
 };
 use granary_steps::Step;
 use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
@@ -61,7 +61,25 @@ impl Ledger {
             return Ok(FoundAgain::Recorded { messages: 0 });
         }
         self.change(Step::RecordFound, |doing| {
-            self.try_record_found(doing, migration, part, messages)
+            self.try_record_found(doing, migration, part, (messages, None))
+        })
+        .await
+    }
+
+    /// The same for messages of an object that a person has adopted: they are exported by copying its lines, since the
+    /// source may no longer have their documents.
+    pub async fn record_copied(
+        &self,
+        migration: &RepairMigration,
+        part: TimeRange,
+        messages: &[SeenMessage],
+        object: &ObjectKey,
+    ) -> Result<FoundAgain, LedgerError> {
+        if messages.is_empty() {
+            return Ok(FoundAgain::Recorded { messages: 0 });
+        }
+        self.change(Step::RecordCopied, |doing| {
+            self.try_record_found(doing, migration, part, (messages, Some(object)))
         })
         .await
     }
@@ -71,7 +89,7 @@ impl Ledger {
         doing: Doing,
         migration: &RepairMigration,
         part: TimeRange,
-        messages: &[SeenMessage],
+        (messages, copied_from): (&[SeenMessage], Option<&ObjectKey>),
     ) -> Result<FoundAgain, LedgerError> {
         let mut transaction = self.begin(doing).await?;
         let is_alive = ensure_migration(&mut transaction, doing, migration).await?;
@@ -96,6 +114,15 @@ impl Ledger {
             .balanced()
             .map_err(|mismatch| LedgerError::inconsistent(doing, mismatch.to_string()))?;
         account(&mut transaction, doing, &window, tally, accounted.batches_planned).await?;
+        if let Some(object) = copied_from {
+            transaction
+                .exec_drop(
+                    "UPDATE batch SET copied_from = ? WHERE window_id = ?",
+                    (object.as_str(), window.id.0),
+                )
+                .await
+                .during(doing)?;
+        }
         transaction.commit().await.during(doing)?;
         let messages = mine.len() as u64 + found.recorded + found.adopted;
         Ok(FoundAgain::Recorded { messages })

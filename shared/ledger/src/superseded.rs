@@ -67,6 +67,25 @@ impl Ledger {
         self.tick_off(statement, batch, fence).await
     }
 
+    /// Writes down that an object is gone which was replaced, whenever that was; there may be none on record.
+    pub async fn forget_superseded_object(
+        &self,
+        batch: BatchId,
+        object: &ObjectKey,
+    ) -> Result<(), LedgerError> {
+        self.change(Step::ForgetSuperseded, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(
+                "UPDATE superseded_object SET removed_at = UTC_TIMESTAMP(6) \
+                 WHERE batch_id = ? AND object_key = ? AND removed_at IS NULL",
+                (batch.0, object.as_str()),
+            )
+            .await
+            .during(doing)
+        })
+        .await
+    }
+
     /// Writes down that a superseded object is kept, and that it was looked at now.
     pub async fn keep_superseded(&self, batch: BatchId, fence: Fence) -> Result<(), LedgerError> {
         let statement = "UPDATE superseded_object SET kept_at = UTC_TIMESTAMP(6) \

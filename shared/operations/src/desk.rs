@@ -105,9 +105,14 @@ impl Desk {
     /// The same desk, which takes sweeps as well.
     pub fn with_sweeper(self, sweeper: Sweeper) -> Self {
         Self {
-            sweeper: Some(sweeper),
+            sweeper: Some(sweeper.sharing(self.verifier.allowance())),
             ..self
         }
+    }
+
+    /// A tick begins: so many objects may be deleted in it, by sweeps and by the removal of what was replaced together.
+    pub fn begin_tick(&self) {
+        self.verifier.allowance().refill();
     }
 
     /// Removes the objects of exports that were replaced, until none is left or the time is over. Says how many.

@@ -3,9 +3,10 @@
 use crate::adopt::AdoptArguments;
 use crate::anew::ReExportArguments;
 use crate::bulk::BulkArguments;
+use crate::objects::AdoptObjectArguments;
 use crate::purge::PurgeArguments;
 use granary_seeding::SeedArguments;
-use granary_sweep::SweepArguments;
+use granary_sweep::{DiscardArguments, SweepArguments};
 use granary_verify::VerifyArguments;
 use serde_json::{Value, json};
 
@@ -24,6 +25,10 @@ pub enum Job {
     Bulk(BulkArguments),
     /// Give a batch to messages that nobody owns.
     Adopt(AdoptArguments),
+    /// Put on record what only one object holds.
+    AdoptObject(AdoptObjectArguments),
+    /// Remove one object, whatever it holds.
+    DiscardObject(DiscardArguments),
     /// Write test messages.
     Seed(SeedArguments),
     /// Clear all test messages away.
@@ -43,6 +48,10 @@ impl Job {
     pub const BULK: &str = "bulk";
     /// What giving a batch to messages that nobody owns is called in the ledger.
     pub const ADOPT: &str = "adopt";
+    /// What adopting an object is called in the ledger.
+    pub const ADOPT_OBJECT: &str = "adopt_object";
+    /// What discarding an object is called in the ledger.
+    pub const DISCARD_OBJECT: &str = "discard_object";
     /// What seeding is called in the ledger.
     pub const SEED: &str = "seed";
     /// What clearing is called in the ledger.
@@ -57,8 +66,26 @@ impl Job {
             Self::ReExport(_) => Self::RE_EXPORT,
             Self::Bulk(_) => Self::BULK,
             Self::Adopt(_) => Self::ADOPT,
+            Self::AdoptObject(_) => Self::ADOPT_OBJECT,
+            Self::DiscardObject(_) => Self::DISCARD_OBJECT,
             Self::Seed(_) => Self::SEED,
             Self::Clear => Self::CLEAR,
+        }
+    }
+
+    /// Whether it deletes objects that aren't test messages'. The reaper alone may.
+    pub fn deletes_objects(&self) -> bool {
+        match self {
+            Self::Sweep(arguments) => arguments.apply,
+            Self::DiscardObject(arguments) => !arguments.dry_run,
+            Self::Verify(_)
+            | Self::Purge(_)
+            | Self::ReExport(_)
+            | Self::Bulk(_)
+            | Self::Adopt(_)
+            | Self::AdoptObject(_)
+            | Self::Seed(_)
+            | Self::Clear => false,
         }
     }
 
@@ -71,6 +98,8 @@ impl Job {
             Self::ReExport(arguments) => serde_json::to_value(arguments),
             Self::Bulk(arguments) => serde_json::to_value(arguments),
             Self::Adopt(arguments) => serde_json::to_value(arguments),
+            Self::AdoptObject(arguments) => serde_json::to_value(arguments),
+            Self::DiscardObject(arguments) => serde_json::to_value(arguments),
             Self::Seed(arguments) => serde_json::to_value(arguments),
             Self::Clear => Ok(json!({})),
         }
@@ -85,6 +114,8 @@ impl Job {
             Self::RE_EXPORT => serde_json::from_value(arguments).map(Self::ReExport),
             Self::BULK => serde_json::from_value(arguments).map(Self::Bulk),
             Self::ADOPT => serde_json::from_value(arguments).map(Self::Adopt),
+            Self::ADOPT_OBJECT => serde_json::from_value(arguments).map(Self::AdoptObject),
+            Self::DISCARD_OBJECT => serde_json::from_value(arguments).map(Self::DiscardObject),
             Self::SEED => serde_json::from_value(arguments).map(Self::Seed),
             Self::CLEAR => Ok(Self::Clear),
             other => return Err(format!("this version knows no operation {other:?}")),
@@ -97,7 +128,7 @@ impl Job {
 mod tests {
     use super::*;
     use crate::bulk::KnownMessages;
-    use granary_domain::{BatchId, MessageId, Priority};
+    use granary_domain::{BatchId, MessageId, ObjectKey, Priority};
     use granary_ledger::ReExportSelection;
 
     #[test]
@@ -150,6 +181,20 @@ mod tests {
                 limit: 100,
                 dry_run: true,
                 reason: None,
+                requested_by: "operator".to_owned(),
+            }),
+            Job::AdoptObject(AdoptObjectArguments {
+                key: ObjectKey::from_record("a/batch-1-g1.ndjson".to_owned()),
+                batch_size: 10,
+                dry_run: false,
+                reason: None,
+                requested_by: "operator".to_owned(),
+            }),
+            Job::DiscardObject(DiscardArguments {
+                key: ObjectKey::from_record("a/batch-1-g1.ndjson".to_owned()),
+                etag: Some("\"e\"".to_owned()),
+                dry_run: false,
+                reason: "a test".to_owned(),
                 requested_by: "operator".to_owned(),
             }),
             Job::Clear,

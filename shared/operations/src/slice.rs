@@ -1,7 +1,7 @@
 //! One slice of an operation: step after step, each written down, under a lease that is kept alive.
 
 use crate::purge::{self, PurgeStep};
-use crate::{Desk, Job, Outcome, adopt, anew, bulk};
+use crate::{Desk, Job, Outcome, adopt, anew, bulk, objects};
 use futures::FutureExt;
 use granary_domain::{Cause, Failure};
 use granary_ledger::{Fenced, Ledger, LedgerError, OperationSlice};
@@ -37,7 +37,11 @@ impl Budget {
 /// What one step left behind.
 enum Turn {
     More(Value),
-    TooLarge { messages: u64 },
+    /// There is more to do, and nothing more in this tick.
+    Pause(Value),
+    TooLarge {
+        messages: u64,
+    },
     Done(Value),
 }
 
@@ -72,6 +76,12 @@ impl Desk {
                         return Ok(Outcome::TakenOver);
                     }
                     progress = Some(value);
+                }
+                Ok(Turn::Pause(value)) => {
+                    if self.ledger.save_progress(slice, &value, LEASE).await? == Fenced::Refused {
+                        return Ok(Outcome::TakenOver);
+                    }
+                    break;
                 }
                 Ok(Turn::TooLarge { messages }) => {
                     let outcome = Outcome::TooLarge { messages };
@@ -134,6 +144,7 @@ impl Desk {
                 let step = self.sweeper()?.step(arguments, read(progress)?).await;
                 match step.map_err(|error| failure_of(&error, SweepError::cause))? {
                     SweepStep::More(progress) => written(&progress).map(Turn::More),
+                    SweepStep::Pause(progress) => written(&progress).map(Turn::Pause),
                     SweepStep::Done(report) => written(&report).map(Turn::Done),
                 }
             }
@@ -151,6 +162,17 @@ impl Desk {
                 turn_of(bulk::step((&self.ledger, &self.verifier), arguments, read(progress)?).await)
             }
             Job::Adopt(arguments) => turn_of(adopt::step(&self.ledger, arguments, read(progress)?).await),
+            Job::AdoptObject(arguments) => {
+                let place = self.sweeper()?.place_of(&arguments.key);
+                match objects::adopt(&self.verifier, place, arguments, read(progress)?).await? {
+                    Turned::More(progress) => written(&progress).map(Turn::More),
+                    Turned::Done(report) => written(&report).map(Turn::Done),
+                }
+            }
+            Job::DiscardObject(arguments) => match objects::discard(self.sweeper()?, arguments).await? {
+                Some(report) => written(&report).map(Turn::Done),
+                None => Ok(Turn::Pause(Value::Null)),
+            },
             Job::Seed(arguments) => {
                 let step = self.seeder()?.seed_step(arguments, read(progress)?).await;
                 match step.map_err(|error| failure_of(&error, SeedError::cause))? {

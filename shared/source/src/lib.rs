@@ -77,6 +77,11 @@ impl Source {
         })
     }
 
+    /// The field of the event time.
+    pub fn time_field(&self) -> &str {
+        &self.settings().time_field
+    }
+
     fn settings(&self) -> &SourceSettings {
         &self.inner.settings
     }

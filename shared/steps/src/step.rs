@@ -168,6 +168,8 @@ macro_rules! for_each_step {
 
             /// Messages that a verification found to be nobody's are in batches that wait to be sent.
             RecordFound record_found "record what was missing",
+            /// Messages of an object that a person adopted are in batches that wait to be sent.
+            RecordCopied record_copied "record what an adopted object holds",
             /// A batch waits to be sent, under its next generation.
             ReExportBatch re_export_batch "export a batch again",
             /// Exceptions of a completed batch are in a batch of their own that waits to be sent.

@@ -12,8 +12,8 @@ pub struct SweepArguments {
     /// Leave alone what is younger than so many seconds. The deployment's own age is the least that counts.
     #[serde(default)]
     pub older_than_secs: Option<u64>,
-    /// Objects of batches that the ledger doesn't know are orphans, too. Never right for a ledger that was restored or
-    /// replaced.
+    /// Objects of batches that the ledger doesn't know are looked into as well, and go where all that they hold is on
+    /// record in sound objects.
     #[serde(default)]
     pub include_unknown: bool,
 }

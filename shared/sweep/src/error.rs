@@ -3,6 +3,7 @@
 use granary_archive::ArchiveError;
 use granary_domain::Cause;
 use granary_ledger::LedgerError;
+use granary_proof::ProofError;
 
 /// Why a step of a sweep came to nothing. What it removed before is removed.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,15 @@ pub enum SweepError {
     /// S3 gave no answer, or refused.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+}
+
+impl From<ProofError> for SweepError {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Ledger(error) => error.into(),
+            ProofError::Archive(error) => error.into(),
+        }
+    }
 }
 
 impl SweepError {

@@ -2,14 +2,17 @@
 //!
 //! **An object is swept if and only if** its name is exactly one that we write; the ledger knows its batch, with that
 //! hour, and that batch doesn't name it; no worker can still adopt it, because its batch is completed, or cancelled, or at
-//! a later generation; and it is older than the deployment's age (an hour in production, by S3's date and the database's
-//! clock). A manifest is swept if its batch is completed under a later generation, or cancelled. An upload is aborted if
-//! it is to become an object of ours, is as old as that, and its batch isn't held by a worker.
+//! a later generation; it is older than the deployment's age (an hour in production, by S3's date and the database's
+//! clock); and it was read back, with the proof that all it holds is on record in sound objects (`granary-proof`). A manifest
+//! is swept if its batch is completed under a later generation, or cancelled, and no object of its generation is left. An
+//! upload is aborted if it is to become an object of ours, is as old as that, and its batch isn't held by a worker. One
+//! tick deletes 100 objects at most.
 //!
-//! Everything else stays. An object that was replaced by a new export is the reaper's, who first compares the two. What isn't ours by name, and what is ours but of a batch that the ledger doesn't know, is named
+//! Everything else stays. What fails the proof is named, with an alert once, and a person decides. An object that was
+//! replaced by a new export is the reaper's, which asks for the same proof. What isn't ours by name, and what is ours but of a batch that the ledger doesn't know, is named
 //! in the report: a ledger that was restored from a backup, or replaced by an empty one, knows none of its own objects,
-//! and a sweep must not make that worse. A person who is sure sweeps those too
-//! ([`include_unknown`](SweepArguments::include_unknown)). Batches of sealed hours are unknown by design; their objects
+//! and a sweep must not make that worse. A person may have those looked into as well
+//! ([`include_unknown`](SweepArguments::include_unknown)): what is on record elsewhere goes then. Batches of sealed hours are unknown by design; their objects
 //! are on record. Raw bytes under `_quarantine/` aren't looked at.
 //!
 //! **Races.** A sweep holds no lock, and needs none:
@@ -25,7 +28,7 @@
 //! - Two sweeps at once find each other's objects gone.
 //!
 //! Works in steps of a page of the bucket's listing, each of which may be repeated; what a step removed before it broke
-//! off isn't counted when it is repeated, but stands in the log. Not responsible for when a sweep is asked for (the
+//! off isn't counted when it is repeated, but stands in the log. A step that has nothing left to delete in this tick says so. Not responsible for when a sweep is asked for (the
 //! reaper does, daily), nor for object versions: where the bucket keeps them, its lifecycle rules end them.
 
 mod arguments;
@@ -33,18 +36,23 @@ mod section;
 mod fate;
 mod report;
 mod objects;
+mod removal;
+mod discard;
 mod uploads;
 mod step;
 mod error;
 
 pub use arguments::SweepArguments;
+pub use discard::{DiscardArguments, DiscardReport, Discarded};
 pub use error::SweepError;
-pub use report::{Pile, SweepReport};
+pub use report::{Doubt, Pile, SweepReport};
 pub use section::SweepSection;
 pub use step::{SweepProgress, SweepStep};
 
 use granary_archive::Archive;
+use granary_domain::{ObjectKey, Place};
 use granary_ledger::Ledger;
+use granary_proof::{Allowance, Prover};
 use std::time::Duration;
 
 /// Sweeps one source's part of the bucket. Cheap to clone.
@@ -52,6 +60,8 @@ use std::time::Duration;
 pub struct Sweeper {
     ledger: Ledger,
     archive: Archive,
+    prover: Prover,
+    allowance: Allowance,
     age_min: Duration,
 }
 
@@ -59,9 +69,29 @@ impl Sweeper {
     /// A sweeper that leaves alone whatever is younger than the section says.
     pub fn new(ledger: Ledger, archive: Archive, section: SweepSection) -> Self {
         Self {
+            prover: Prover::new(ledger.clone(), archive.clone()),
+            allowance: Allowance::default(),
             ledger,
             archive,
             age_min: section.age_min,
+        }
+    }
+
+    /// The object at a key as a person sees it, to be named when it is discarded; `None`: there is none.
+    pub async fn etag_at(&self, key: &ObjectKey) -> Result<Option<String>, SweepError> {
+        Ok(self.archive.listed(key).await?.and_then(|object| object.etag))
+    }
+
+    /// Where a key lies in the archive.
+    pub fn place_of(&self, key: &ObjectKey) -> Option<Place> {
+        self.archive.layout().place_of(key)
+    }
+
+    /// The same, which deletes no more than is left for whoever deletes beside it.
+    pub fn sharing(self, allowance: &Allowance) -> Self {
+        Self {
+            allowance: allowance.clone(),
+            ..self
         }
     }
 }

@@ -1,31 +1,47 @@
-//! One page of objects and manifests.
+//! One page of objects and manifests: what is to become of each, and where the next page begins.
 
 use crate::fate::{Fate, Knowledge, fate_of};
+use crate::removal::Doomed;
 use crate::{SweepArguments, SweepError, SweepReport, Sweeper};
-use futures::stream::{self, StreamExt};
-use granary_archive::{Removal, StoredObject};
+use granary_archive::StoredObject;
 use granary_domain::{BatchId, Hour, ObjectKey, Place, TimeRange};
 use granary_ledger::BatchAtKey;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
-const PARALLEL_REMOVALS: usize = 8;
+/// Each is read back with the objects that have its messages, so a handful takes a second or two.
+const DOOMED_PER_STEP_MAX: usize = 20;
 /// Sealed rows of one day: an hour that is exported again and sealed again has another.
 const SEALED_PER_DAY_MAX: u32 = 1_000;
-/// A log line holds so many keys.
-const KEYS_PER_LINE: usize = 100;
 
 /// The sealed hours of the days that a page's unknown batches are filed under, with the last batch of each.
 type Sealed = BTreeMap<Hour, Vec<(Hour, BatchId)>>;
 
+/// Where a step has come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// There is more behind this key.
+    Behind(Option<ObjectKey>),
+    /// The same, and no more may be deleted in this tick.
+    Allowance(Option<ObjectKey>),
+    /// The end of the listing.
+    End,
+}
+
+/// What stays and what may go, of the part of a page that one step looks at.
+struct Sorted {
+    doomed: Vec<Doomed>,
+    reached: Reached,
+}
+
 impl Sweeper {
-    /// Sweeps a page. Says after which key the next one begins; `None` after the last.
+    /// Sweeps a page, or as much of it as one step may delete.
     pub(crate) async fn sweep_objects(
         &self,
         arguments: &SweepArguments,
         after: Option<&ObjectKey>,
         report: &mut SweepReport,
-    ) -> Result<Option<ObjectKey>, SweepError> {
+    ) -> Result<Reached, SweepError> {
         let old_enough = self.old_enough(arguments).await?;
         let page = self.archive.list("", after).await?;
         let places: Vec<Option<Place>> = page
@@ -35,21 +51,47 @@ impl Sweeper {
             .collect();
         let known = self.known(&places).await?;
         let sealed = self.sealed(&places, &known).await?;
-        let mut doomed: Vec<(StoredObject, Fate)> = Vec::new();
+        let mut sorted = Sorted {
+            doomed: Vec::new(),
+            reached: page.next.map_or(Reached::End, |next| Reached::Behind(Some(next))),
+        };
+        let allowed = self.allowed(arguments);
+        let mut last = after.cloned();
         for (object, place) in page.objects.into_iter().zip(places) {
+            let knowledge = knowledge_of(place, &known, &sealed);
+            let mut fate = fate_of(&object.key, place, knowledge);
+            if fate == Fate::Unknown && arguments.include_unknown {
+                fate = if_unknown(place);
+            }
+            let is_doomed =
+                matches!(fate, Fate::Orphan | Fate::OrphanManifest) && object.last_modified <= old_enough;
+            if is_doomed && sorted.doomed.len() == allowed {
+                let is_out = allowed == 0;
+                sorted.reached = if is_out {
+                    Reached::Allowance(last)
+                } else {
+                    Reached::Behind(last)
+                };
+                break;
+            }
             report.looked_at += 1;
             report.bytes_looked_at += object.bytes;
-            let mut fate = fate_of(&object.key, place, knowledge_of(place, &known, &sealed));
-            if fate == Fate::Unknown && arguments.include_unknown {
-                fate = orphan(place);
-            }
-            match sort(&object, fate, old_enough, report) {
-                Sorted::Doomed => doomed.push((object, fate)),
-                Sorted::Stays => {}
+            last = Some(object.key.clone());
+            match place {
+                Some(place) if is_doomed => sorted.doomed.push(Doomed::new(object, place, knowledge)),
+                Some(_) | None => stays(&object, fate, report),
             }
         }
-        self.remove(arguments, doomed, report).await?;
-        Ok(page.next)
+        self.remove_all(arguments, sorted.doomed, report).await?;
+        Ok(sorted.reached)
+    }
+
+    fn allowed(&self, arguments: &SweepArguments) -> usize {
+        if !arguments.apply {
+            return DOOMED_PER_STEP_MAX;
+        }
+        let left = usize::try_from(self.allowance.left()).unwrap_or(usize::MAX);
+        DOOMED_PER_STEP_MAX.min(left)
     }
 
     async fn known(&self, places: &[Option<Place>]) -> Result<HashMap<BatchId, BatchAtKey>, SweepError> {
@@ -85,86 +127,26 @@ impl Sweeper {
         }
         Ok(sealed)
     }
-
-    async fn remove(
-        &self,
-        arguments: &SweepArguments,
-        doomed: Vec<(StoredObject, Fate)>,
-        report: &mut SweepReport,
-    ) -> Result<(), SweepError> {
-        if !arguments.apply {
-            doomed
-                .iter()
-                .for_each(|(object, fate)| pile(object, *fate, report));
-            return Ok(());
-        }
-        let mut removed = Vec::new();
-        let mut removals = stream::iter(doomed)
-            .map(|(object, fate)| async move {
-                let removal = self.archive.remove_unchanged(&object).await;
-                (object, fate, removal)
-            })
-            .buffered(PARALLEL_REMOVALS);
-        let mut outcome = Ok(());
-        while let Some((object, fate, removal)) = removals.next().await {
-            match removal {
-                Ok(Removal::Done) => {
-                    pile(&object, fate, report);
-                    removed.push(object.key);
-                }
-                Ok(outcome @ (Removal::WasGone | Removal::Changed)) => {
-                    tracing::info!(key = %object.key, ?outcome, "what was to be swept isn't what it was");
-                    report.overtaken += 1;
-                }
-                Err(error) if error.fault_of_object().is_some() => {
-                    tracing::warn!(key = %object.key, "{error}");
-                    report.refused.add(&object.key, object.bytes);
-                }
-                Err(error) => {
-                    outcome = Err(error.into());
-                    break;
-                }
-            }
-        }
-        for keys in removed.chunks(KEYS_PER_LINE) {
-            let keys: Vec<&str> = keys.iter().map(ObjectKey::as_str).collect();
-            tracing::info!(count = keys.len(), ?keys, "swept objects that nobody recorded");
-        }
-        outcome
-    }
 }
 
-enum Sorted {
-    Doomed,
-    Stays,
-}
-
-/// Names what stays and why; says what is to go.
-fn sort(object: &StoredObject, fate: Fate, old_enough: Timestamp, report: &mut SweepReport) -> Sorted {
+/// Names what stays and why.
+fn stays(object: &StoredObject, fate: Fate, report: &mut SweepReport) {
     let pile = match fate {
-        Fate::Stays => return Sorted::Stays,
-        Fate::Orphan | Fate::OrphanManifest if object.last_modified <= old_enough => return Sorted::Doomed,
+        Fate::Stays => return,
+        // Old ones are looked into.
         Fate::Orphan | Fate::OrphanManifest => &mut report.young,
         Fate::Foreign => &mut report.foreign,
         Fate::Unknown => &mut report.unknown,
         Fate::Ahead => &mut report.ahead,
     };
     pile.add(&object.key, object.bytes);
-    Sorted::Stays
 }
 
-fn pile(object: &StoredObject, fate: Fate, report: &mut SweepReport) {
-    let pile = match fate {
-        Fate::OrphanManifest => &mut report.manifests,
-        Fate::Orphan | Fate::Stays | Fate::Foreign | Fate::Unknown | Fate::Ahead => &mut report.orphans,
-    };
-    pile.add(&object.key, object.bytes);
-}
-
-fn orphan(place: Option<Place>) -> Fate {
+/// A manifest of an unknown batch goes with its object only: its hour can't be told from its key.
+fn if_unknown(place: Option<Place>) -> Fate {
     match place {
-        Some(Place::Manifest { .. }) => Fate::OrphanManifest,
-        Some(Place::Object { .. } | Place::Quarantine) | None => Fate::Orphan,
+        Some(Place::Object { .. }) => Fate::Orphan,
+        Some(Place::Manifest { .. } | Place::Quarantine) | None => Fate::Unknown,
     }
 }
 

@@ -28,6 +28,15 @@ impl Pile {
     }
 }
 
+/// An object that fails the proof, and why. A person decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Its key.
+    pub key: ObjectKey,
+    /// What would be lost with it, for people.
+    pub text: String,
+}
+
 /// What a sweep found. Where it was not to apply, the orphans and uploads are those that it would have taken away.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -40,8 +49,15 @@ pub struct SweepReport {
     pub looked_at: u64,
     /// Their bytes.
     pub bytes_looked_at: u64,
-    /// Data objects that nobody recorded.
+    /// Data objects that nobody recorded, with the proof that all they hold is on record in sound objects.
     pub orphans: Pile,
+    /// Data objects that nobody recorded and that fail the proof. They stay until a person decides.
+    pub unproven: Pile,
+    /// Why the first 50 of them do.
+    pub doubts: Vec<Doubt>,
+    /// Data objects that hold messages which wait for their export, and manifests of objects that stay. A later sweep
+    /// looks at them.
+    pub waiting: Pile,
     /// Manifests of what is no longer on record.
     pub manifests: Pile,
     /// Uploads that nobody will complete.
@@ -58,4 +74,12 @@ pub struct SweepReport {
     pub refused: Pile,
     /// What was to be taken away and changed, or vanished, at the same moment.
     pub overtaken: u64,
+}
+
+impl SweepReport {
+    pub(crate) fn doubt(&mut self, doubt: Doubt) {
+        if self.doubts.len() < KEYS_NAMED_MAX {
+            self.doubts.push(doubt);
+        }
+    }
 }

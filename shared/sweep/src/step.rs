@@ -1,5 +1,6 @@
 //! How far a sweep is, and the step that takes it one page further.
 
+use crate::objects::Reached;
 use crate::{SweepArguments, SweepError, SweepReport, Sweeper};
 use granary_domain::ObjectKey;
 use jiff::{SignedDuration, Timestamp};
@@ -36,6 +37,8 @@ impl Default for Next {
 pub enum SweepStep {
     /// There is more to look at.
     More(Box<SweepProgress>),
+    /// There is more to look at, and no more may be deleted in this tick.
+    Pause(Box<SweepProgress>),
     /// The end.
     Done(Box<SweepReport>),
 }
@@ -52,10 +55,17 @@ impl Sweeper {
         progress.report.older_than_secs = self.older_than_secs(arguments);
         match progress.next {
             Next::Objects(after) => {
-                let after = self
+                let reached = self
                     .sweep_objects(arguments, after.as_ref(), &mut progress.report)
                     .await?;
-                progress.next = after.map_or(Next::Uploads, |after| Next::Objects(Some(after)));
+                progress.next = match reached {
+                    Reached::End => Next::Uploads,
+                    Reached::Behind(after) => Next::Objects(after),
+                    Reached::Allowance(after) => {
+                        progress.next = Next::Objects(after);
+                        return Ok(SweepStep::Pause(Box::new(progress)));
+                    }
+                };
             }
             Next::Uploads => match self.sweep_uploads(arguments, &mut progress.report).await? {
                 AreLeft::Perhaps => progress.next = Next::Uploads,

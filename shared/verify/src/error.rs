@@ -3,6 +3,7 @@
 use granary_archive::ArchiveError;
 use granary_domain::{Cause, InvalidRange, MigrationId, TimeRange};
 use granary_ledger::LedgerError;
+use granary_proof::ProofError;
 use granary_source::SourceError;
 
 /// Why a step of a verification came to nothing.
@@ -33,6 +34,15 @@ pub enum VerifyError {
         /// Hits that were counted.
         counted: u64,
     },
+}
+
+impl From<ProofError> for VerifyError {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Ledger(error) => error.into(),
+            ProofError::Archive(error) => error.into(),
+        }
+    }
 }
 
 impl VerifyError {

@@ -25,9 +25,11 @@ mod invariants;
 mod quick;
 mod repair;
 mod asked_for;
+mod adoption;
 mod superseded;
 mod sealed;
 
+pub use adoption::{Adopted, ObjectAdoption};
 pub use arguments::{Repair, Scope, VerifyArguments};
 pub use asked_for::{ExportedAnew, Intent, ShownMessages};
 pub use error::VerifyError;
@@ -37,6 +39,7 @@ pub use report::{Account, Counts, Digests, Finding, FindingKind, Remedy, Repairs
 
 use granary_archive::Archive;
 use granary_ledger::Ledger;
+use granary_proof::{Allowance, Prover};
 use granary_source::Source;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,20 +52,30 @@ pub struct Verifier {
     archive: Archive,
     lag: Duration,
     limits: Limits,
+    prover: Prover,
+    allowance: Allowance,
     round: Arc<superseded::Round>,
 }
 
 impl Verifier {
     /// A verifier that looks at nothing younger than `lag` (`GRANARY_HARVEST_LAG_SECONDS`), as the harvest does.
     pub fn new(ledger: Ledger, source: Source, archive: Archive, lag: Duration) -> Self {
+        let prover = Prover::new(ledger.clone(), archive.clone());
         Self {
             ledger,
             source,
             archive,
             lag,
             limits: Limits::default(),
+            prover,
+            allowance: Allowance::default(),
             round: Arc::default(),
         }
+    }
+
+    /// How many objects may still be deleted in this tick, for whoever deletes beside it.
+    pub fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// The same within other limits.

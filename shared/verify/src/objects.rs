@@ -10,6 +10,7 @@ use futures::stream::{self, StreamExt};
 use granary_archive::{ArchiveError, Contents, ObjectFault};
 use granary_domain::{BatchId, Generation, Hour, IdDigest, Manifest, ObjectKey, Place};
 use granary_ledger::ObjectOnRecord;
+use granary_proof::difference_to_record;
 
 const PARALLEL_READS: usize = 4;
 const BATCHES_PAGE: u32 = 200;
@@ -265,24 +266,6 @@ pub(crate) fn finding_of(
         key: Some(key.clone()),
         ..Finding::of_hour(kind, batch.hour, text)
     }
-}
-
-/// How a sound object isn't the one on record.
-fn difference_to_record(contents: &Contents, batch: &ObjectOnRecord, expected: IdDigest) -> Option<String> {
-    let sha256 = contents.sha256.to_string();
-    if contents.exported != u64::from(batch.exported) {
-        let (found, recorded) = (contents.exported, batch.exported);
-        return Some(format!("it has {found} messages, on record are {recorded}"));
-    }
-    if contents.id_digest != expected {
-        let found = contents.id_digest;
-        return Some(format!("it has the ids {found}, on record are {expected}"));
-    }
-    if batch.sha256.as_ref() != Some(&sha256) {
-        let recorded = batch.sha256.as_deref().unwrap_or("none");
-        return Some(format!("its SHA-256 is {sha256}, on record is {recorded}"));
-    }
-    None
 }
 
 /// The first field in which a manifest isn't what the ledger says.

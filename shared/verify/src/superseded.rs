@@ -1,9 +1,8 @@
 //! Taking away what was replaced: once a batch that was exported again is settled, its old object is on record no more,
 //! and queries over the bucket would show its messages twice.
 //!
-//! **No object is removed that holds a message which is on record nowhere else**: its documents may be gone at the
-//! source, and it is the only copy then. So the old object is read back first, and its ids are looked up. One that holds
-//! more, or that S3 refuses to give or to remove, is kept, beside its replacement, and people are told once, with both keys: that queries show some messages twice
+//! **No object is removed without the proof** that all it holds is on record in sound objects (`granary-proof`): its
+//! documents may be gone at the source, and it is the only copy then. One that holds more, or that S3 refuses to give or to remove, is kept, beside its replacement, and people are told once, with both keys: that queries show some messages twice
 //! can be put right later, a message that is gone can't. It is looked at again every hour, for what it holds may be on
 //! record by then, or somebody may have taken it away.
 //!
@@ -11,9 +10,10 @@
 //! there is gone already. The sweep leaves all of these alone.
 
 use crate::{Verifier, VerifyError};
-use granary_archive::{ArchiveError, ObjectFault};
-use granary_domain::{BatchId, Fence, MessageId, ObjectKey};
-use granary_ledger::{Standing, Superseded};
+use granary_archive::ArchiveError;
+use granary_domain::{BatchId, Fence, ObjectKey};
+use granary_ledger::Superseded;
+use granary_proof::{Candidate, Proof};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -39,16 +39,6 @@ impl Round {
     }
 }
 
-/// Whether a replaced object may go.
-enum Loss {
-    /// All that it holds is on record.
-    None,
-    /// What it holds is on record or waits for its export: it is looked at again soon.
-    NotYetKnown,
-    /// It holds messages that are on record nowhere else, or may hold some; the text says which.
-    Some(String),
-}
-
 impl Verifier {
     /// Removes the objects and manifests of exports that were replaced, as far as all that they hold is on record, until
     /// none is left or the time is over. Says how many. A call begins behind the object that the last one looked at, so
@@ -70,7 +60,7 @@ impl Verifier {
             after = last;
             for old in &superseded {
                 let is_round = has_turned && begin != FIRST && place(old) > begin;
-                if is_round || Instant::now() >= until {
+                if is_round || Instant::now() >= until || self.allowance.left() == 0 {
                     return Ok(removed);
                 }
                 removed += self.remove_or_keep(old).await?;
@@ -81,16 +71,17 @@ impl Verifier {
 
     /// Says how many were removed: one or none. What S3 refuses concerns this one alone.
     async fn remove_or_keep(&self, old: &Superseded) -> Result<u64, VerifyError> {
-        match self.loss_without(old).await? {
-            Loss::None => {}
-            Loss::NotYetKnown => return Ok(0),
-            Loss::Some(text) => {
+        match self.proof_of(old).await? {
+            Proof::Redundant | Proof::Gone => {}
+            Proof::Waiting => return Ok(0),
+            Proof::Unproven(text) => {
                 self.keep(old, &text).await?;
                 return Ok(0);
             }
         }
         match self.remove(old).await {
             Ok(()) => {
+                self.allowance.take();
                 self.ledger.forget_superseded(old.batch, old.fence).await?;
                 Ok(1)
             }
@@ -130,46 +121,15 @@ impl Verifier {
     }
 
     /// What would be lost if a replaced object were removed.
-    async fn loss_without(&self, old: &Superseded) -> Result<Loss, VerifyError> {
+    async fn proof_of(&self, old: &Superseded) -> Result<Proof, VerifyError> {
         let Some(key) = &old.object else {
-            return Ok(Loss::None);
+            return Ok(Proof::Gone);
         };
-        let mut ids: Vec<MessageId> = Vec::new();
-        match self.archive.read_ids(key, |id| ids.push(id.clone())).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(Loss::None),
-            Err(error) => return loss_of_unread(old, error),
-        }
-        let wanted: Vec<&MessageId> = ids.iter().collect();
-        let known = self.ledger.standings_of_ids(&wanted).await?;
-        let of = |wanted| known.iter().filter(|(_, standing)| *standing == wanted).count();
-        let (on_record, open) = (of(Standing::OnRecord), of(Standing::Open));
-        // Each line is an id of its own, or the object isn't one of ours: then it is kept, too.
-        Ok(match ids.len().saturating_sub(on_record) {
-            0 => Loss::None,
-            rest if rest == open => Loss::NotYetKnown,
-            rest => Loss::Some(format!(
-                "it holds {} messages that no other object holds",
-                rest - open
-            )),
-        })
-    }
-}
-
-/// What would be lost with a replaced object that can't be read to its end.
-fn loss_of_unread(old: &Superseded, error: ArchiveError) -> Result<Loss, VerifyError> {
-    match error.fault_of_object() {
-        // What can still be read of it can't be told. If all that it held is in the new one, it isn't needed.
-        Some(ObjectFault::Corrupt(_)) if old.exported_anew >= old.exported => Ok(Loss::None),
-        Some(ObjectFault::Corrupt(_)) => {
-            let (before, now) = (old.exported, old.exported_anew);
-            Ok(Loss::Some(format!(
-                "it is damaged, but it held {before} messages, and the new one holds {now}"
-            )))
-        }
-        Some(ObjectFault::Denied(reason) | ObjectFault::Locked(reason)) => {
-            Ok(Loss::Some(format!("it can't be read ({reason})")))
-        }
-        None => Err(error.into()),
+        let candidate = Candidate {
+            key,
+            batch: old.batch,
+            exported: Some(old.exported),
+        };
+        Ok(self.prover.proof_of(candidate).await?)
     }
 }

@@ -140,7 +140,7 @@ const EXPORT: [(&str, &str); 15] = [
     ),
     (
         "E13",
-        "upload done, ledger commit lost: the retry adopts the object; a torn or foreign object at the key: next generation, alert, sweep",
+        "upload done, ledger commit lost: the retry adopts the object; a torn, foreign or unreadable object: next generation, finding, alert; an object is deleted only with the proof that sound objects hold all its messages; a restored ledger deletes nothing",
     ),
     (
         "E14",

@@ -49,6 +49,30 @@ pub(super) async fn adoption_asked_for(stage: &Stage) -> Prepared {
     Prepared::of(messages).asked(request("POST", "/migrate/create-missing-migrations", ""))
 }
 
+/// A batch was given up after its object was written, and somebody adopts that.
+pub(super) async fn object_adopted(stage: &Stage) -> Prepared {
+    let messages = Document::many(20, 10..12);
+    archived(stage, &messages).await;
+    let (batch, key): (u64, String) = stage
+        .row("SELECT id, object_key FROM batch ORDER BY id LIMIT 1")
+        .await;
+    stage
+        .sql(&format!(
+            "UPDATE message SET batch_id = NULL WHERE batch_id = {batch}"
+        ))
+        .await;
+    stage
+        .sql(&format!("DELETE FROM attempt WHERE batch_id = {batch}"))
+        .await;
+    stage
+        .sql(&format!(
+            "UPDATE batch SET status = 'cancelled', object_key = NULL, settled_at = NULL, attempts = 0 WHERE id = {batch}"
+        ))
+        .await;
+    let body = json!({"key": key}).to_string();
+    Prepared::of(messages).asked(request("POST", "/sweep/adopt", &body))
+}
+
 /// A worker died with a batch in its hands, and somebody has everything done that is due.
 pub(super) async fn everything_asked_for(stage: &Stage) -> Prepared {
     let prepared = super::reaping::dead_worker(stage).await;

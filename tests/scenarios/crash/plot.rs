@@ -126,6 +126,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
                 operator(Scene::AdoptionAskedFor),
             ];
         }
+        Step::RecordCopied => operator(Scene::ObjectAdopted),
         Step::ReExportBatch => return vec![reaper(Scene::LostObject), operator(Scene::ResetAskedFor)],
         Step::RecallExceptions => {
             return vec![reaper(Scene::ExceptionIsBack), operator(Scene::RecallAskedFor)];

@@ -4,7 +4,7 @@ use super::reaping::{let_the_storm_end, send_parked_again};
 use super::scene::{FROM, Prepared, TO};
 use super::{Scene, desk};
 use crate::scenarios::purging;
-use crate::stage::{Document, REAPER_TIMEOUT, Stage};
+use crate::stage::{APPLY, Document, REAPER_TIMEOUT, Stage};
 use granary_ledger::Stage as Part;
 use granary_verify::{FindingKind, Verdict};
 
@@ -42,6 +42,10 @@ pub(super) async fn recover(stage: &Stage, scene: Scene, prepared: &Prepared) {
             // What an operation has asked for, a repair for instance.
             stage.run_until_quiet().await;
             stage.reap().await;
+            if scene == Scene::ObjectAdopted {
+                // What it held is on record elsewhere by now.
+                assert_eq!(stage.sweep(&APPLY).await.orphans.count, 1);
+            }
             return;
         }
         let_leases_end(stage).await;

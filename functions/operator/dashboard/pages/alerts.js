@@ -26,6 +26,7 @@ const KINDS = [
   'archive_conflict',
   'unreadable_message',
   'replaced_object_kept',
+  'unproven_object',
   'consumers_off',
 ];
 

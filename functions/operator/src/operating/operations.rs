@@ -16,10 +16,11 @@ use crate::web::problem::{Kind, Problem};
 use axum::extract::{Path, State};
 use granary_ledger::{Operation, OperationState};
 use granary_operations::{
-    AdoptArguments, AskError, Budget, BulkArguments, Desk, Job, PurgeArguments, ReExportArguments,
+    AdoptArguments, AdoptObjectArguments, AskError, Budget, BulkArguments, Desk, Job, PurgeArguments,
+    ReExportArguments,
 };
 use granary_seeding::SeedArguments;
-use granary_sweep::{SweepArguments, Sweeper};
+use granary_sweep::{DiscardArguments, SweepArguments, Sweeper};
 use granary_verify::{Repair, Verifier, VerifyArguments};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -169,6 +170,10 @@ pub(crate) enum Wish {
     Bulk(BulkArguments),
     /// An owner for messages that nobody owns.
     Adopt(AdoptArguments),
+    /// What only one object holds, on record.
+    AdoptObject(AdoptObjectArguments),
+    /// One object less, whatever it holds.
+    DiscardObject(DiscardArguments),
     /// Test messages.
     Seed(SeedArguments),
     /// No more test messages.
@@ -213,7 +218,10 @@ pub(crate) async fn begin(
         until,
         messages_max: MESSAGES_PER_STEP_MAX,
     };
-    if let Err(error) = work_on(desk, id, budget).await {
+    // What deletes is the reaper's alone: the function that faces the Internet may not.
+    if !job.deletes_objects()
+        && let Err(error) = work_on(desk, id, budget).await
+    {
         tracing::warn!("the job {id} is left to the reaper: {error:#}");
     }
     told(operation(services, id).await?, GOES_ON)
@@ -405,6 +413,8 @@ fn action_of(job: &Job) -> &'static str {
         Job::ReExport(_) => "migrate.reset_pending",
         Job::Bulk(_) => "migrate.bulk",
         Job::Adopt(_) => "migrate.create_missing",
+        Job::AdoptObject(_) => "sweep.adopt",
+        Job::DiscardObject(_) => "sweep.discard",
         Job::Seed(_) => "seed.write",
         Job::Clear => "seed.clear",
     }
@@ -423,6 +433,8 @@ async fn job_of(services: &Services, role: Role, wish: Wish) -> Result<Job, Prob
         Wish::ReExport(arguments) => Ok(Job::ReExport(arguments)),
         Wish::Bulk(arguments) => Ok(Job::Bulk(arguments)),
         Wish::Adopt(arguments) => Ok(Job::Adopt(arguments)),
+        Wish::AdoptObject(arguments) => Ok(Job::AdoptObject(arguments)),
+        Wish::DiscardObject(arguments) => Ok(Job::DiscardObject(arguments)),
         Wish::Seed(arguments) => Ok(Job::Seed(arguments)),
         Wish::Clear => seeder(services).await.map(|_| Job::Clear),
     }

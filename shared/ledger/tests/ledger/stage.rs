@@ -364,5 +364,6 @@ pub(crate) fn as_if_claimed(id: BatchId, fence: u32) -> ClaimedBatch {
         attempts: 1,
         generation: Generation(1),
         deferrals: 0,
+        copied_from: None,
     }
 }

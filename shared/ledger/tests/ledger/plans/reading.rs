@@ -108,6 +108,7 @@ async fn evidence(asking: &mut Asking<'_>, ledger: &Ledger) {
         .collect();
     let borrowed: Vec<&MessageId> = ids.iter().collect();
     ask!(asking, ledger.standings_of_ids(&borrowed));
+    ask!(asking, ledger.owners_on_record(&borrowed));
     ask!(asking, ledger.owners_of(&ids));
     ask!(asking, ledger.completed_owners_of(&ids));
     ask!(asking, ledger.sealed_ranges(SYNTHETIC.range(), 10));

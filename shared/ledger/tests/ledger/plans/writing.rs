@@ -6,7 +6,7 @@ use crate::server::Server;
 use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, object_of, seen_at, whole};
 use crate::synthetic::Synthetic;
 use granary_domain::{
-    BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, Outcome, Priority, Setting,
+    BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, ObjectKey, Outcome, Priority, Setting,
 };
 use granary_ledger::{
     AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger,
@@ -249,6 +249,8 @@ async fn repair(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.re_export(&wanted));
     ask!(asking, ledger.forget_superseded(batch, fence));
     ask!(asking, ledger.keep_superseded(batch, fence));
+    let object = ObjectKey::from_record("a/batch-1-g1.ndjson.zst".to_owned());
+    ask!(asking, ledger.forget_superseded_object(batch, &object));
     let messages = [
         seen_at("found again", "2026-01-01T12:00:00Z"),
         seen_at(&Synthetic::id(99), "2026-01-01T12:00:00Z"),
