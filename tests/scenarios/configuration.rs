@@ -11,7 +11,8 @@ use uuid::Uuid;
 const SECRET: &str = "hunter2";
 
 const ALL: &[&str] = &["harvester", "exporter", "reaper", "operator"];
-const OF_THE_ARCHIVE: &[&str] = &["exporter", "reaper", "operator"];
+const OF_THE_ARCHIVE: &[&str] = ALL;
+const OF_METADATA: &[&str] = &["exporter", "reaper", "operator"];
 const OF_THE_HARVEST: &[&str] = &["harvester", "reaper", "operator"];
 const OF_RETRIES: &[&str] = &["exporter", "reaper", "operator"];
 const OF_LEASES: &[&str] = &["harvester", "exporter"];
@@ -42,7 +43,7 @@ const WRONG: [(&str, &str, &[&str]); 29] = [
     (
         "GRANARY_METADATA_SOURCES",
         "[{\"name\":\"history\"}]",
-        OF_THE_ARCHIVE,
+        OF_METADATA,
     ),
     ("GRANARY_SOURCE_NAME", "Messages of 2026", OF_THE_ARCHIVE),
     ("GRANARY_BUCKET", "My_Bucket", OF_THE_ARCHIVE),

@@ -28,6 +28,7 @@ mod takeover;
 mod adoption;
 mod sweep;
 mod decided;
+mod restored;
 mod purging;
 mod invariants;
 mod tamper;

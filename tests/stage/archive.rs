@@ -4,7 +4,7 @@ use super::{PREFIX, SOURCE_NAME};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use granary_archive::Archive;
-use granary_domain::{Layout, ObjectKey, QUARANTINE};
+use granary_domain::{LEDGER, Layout, ObjectKey, QUARANTINE};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -71,7 +71,7 @@ impl Bucket {
         Self::connected(aws, self.name.clone())
     }
 
-    /// Every key in the bucket, manifests and orphans too.
+    /// Every key in the bucket, manifests and orphans too; the mark of batch numbers is no part of the archive's content.
     pub(crate) async fn keys(&self) -> Vec<String> {
         let pages = self
             .s3
@@ -83,7 +83,8 @@ impl Bucket {
         let objects = pages
             .into_iter()
             .flat_map(|page| page.contents.unwrap_or_default());
-        objects.filter_map(|object| object.key).collect()
+        let keys = objects.filter_map(|object| object.key);
+        keys.filter(|key| !key.contains(LEDGER)).collect()
     }
 
     /// The keys of data objects: what Athena would read.
@@ -180,6 +181,7 @@ impl Bucket {
         for key in self.keys().await {
             self.delete(&key).await;
         }
+        self.delete(self.archive.layout().number_mark().as_str()).await;
         self.s3.delete_bucket().bucket(&self.name).send().await.unwrap();
     }
 }

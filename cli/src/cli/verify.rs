@@ -92,6 +92,16 @@ pub(crate) enum SweepObject {
                             granary sweep adopt archive/source=messages/dt=2026-11-22/hour=06/batch-7-g1.ndjson.zst"
     )]
     Adopt(OneObject),
+    /// Confirm that the ledger was restored from a backup or emptied: nothing is swept before.
+    #[command(after_help = "Example:\n  granary sweep confirm-restored --reason \"backup of 12:00\"")]
+    ConfirmRestored {
+        /// Only say what would be confirmed.
+        #[arg(long)]
+        dry_run: bool,
+        /// From which backup, for the audit.
+        #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+        reason: Option<String>,
+    },
     /// Remove this object, whatever it holds. The reaper does it within a minute.
     #[command(
         after_help = "Examples:\n  granary sweep discard archive/source=messages/dt=2026-11-22/hour=06/batch-7-g1.ndjson.zst --dry-run\n  \

@@ -52,6 +52,9 @@ fn described(answer: &Value) -> Sheet {
     for pause in items(&answer["pauses"]) {
         sheet = sheet.pairs(vec![("paused", Cell::text(pausing::told(pause)))]);
     }
+    if let Some(text) = answer["restored"]["text"].as_str() {
+        sheet = sheet.line(format!("  {text}: granary sweep confirm-restored --reason"));
+    }
     for line in deferral::lines(answer) {
         sheet = sheet.line(format!("  {line}"));
     }

@@ -105,9 +105,20 @@ const DISCARDED: &[Field] = &[
     Field("lost with it", "/loss", Kind::Text),
 ];
 
+const CONFIRMED: &[Field] = &[
+    Field("dry run", "/dryRun", Kind::Text),
+    Field("noticed", "/restored/noticedAt", Kind::Time),
+    Field("restored", "/restored/text", Kind::Text),
+];
+
 /// What becomes of one object.
 async fn decide(session: &Session, object: &SweepObject) -> anyhow::Result<Ending> {
     let (path, of, label, fields) = match object {
+        SweepObject::ConfirmRestored { dry_run, reason } => {
+            let body = json!({"dryRun": dry_run, "reason": reason});
+            let answer = session.api.post("/sweep/confirm-restored", &body).await?;
+            return session.show(&answer, |answer| Sheet::new().values(answer, CONFIRMED));
+        }
         SweepObject::Adopt(of) => ("/sweep/adopt", of, "adopting", ADOPTED),
         SweepObject::Discard(of) => ("/sweep/discard", of, "discarding", DISCARDED),
     };

@@ -77,11 +77,21 @@ impl Writer {
         messages: &[OwnedMessage],
     ) -> Result<Option<StoredObject>, Failure> {
         let known: Vec<Exception> = messages.iter().filter_map(known_exception).collect();
-        let key = self.object_key(batch);
-        match self.read_if_ours(&key, messages, &known).await? {
-            Standing::Ours(stored) => self.adopt(batch, stored).await.map(Some),
-            Standing::Nothing | Standing::Foreign(_) => Ok(None),
+        for key in self.keys_of(batch).await? {
+            match self.read_if_ours(&key, messages, &known).await? {
+                Standing::Ours(on_record) => return self.adopt(batch, on_record).await.map(Some),
+                Standing::Nothing | Standing::Foreign(_) => {}
+            }
         }
+        Ok(None)
+    }
+
+    /// What stands at a batch's generation, in whichever form: the deployment's may have changed since.
+    async fn keys_of(&self, batch: &ClaimedBatch) -> Result<Vec<ObjectKey>, Failure> {
+        let (date, hour) = (batch.hour.date(), batch.hour.hour_of_day());
+        let under = format!("dt={date}/hour={hour}/batch-{}-g{}.", batch.id, batch.generation);
+        let page = self.archive.list(&under, None).await.map_err(archive_failure)?;
+        Ok(page.objects.into_iter().map(|object| object.key).collect())
     }
 
     /// Writes the object of a fetched batch.

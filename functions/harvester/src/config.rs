@@ -1,8 +1,8 @@
 //! What the harvester is told by its environment.
 
 use granary_environment::{
-    Environment, HarvestSection, InvalidEnvironment, LeaseSection, LedgerSection, QueueSection,
-    RescanSection, SourceSection,
+    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LeaseSection, LedgerSection,
+    QueueSection, RescanSection, SourceSection,
 };
 
 /// The harvester's settings.
@@ -10,6 +10,7 @@ use granary_environment::{
 pub(crate) struct Config {
     pub(crate) ledger: LedgerSection,
     pub(crate) source: SourceSection,
+    pub(crate) archive: ArchiveSection,
     pub(crate) queues: QueueSection,
     pub(crate) harvest: HarvestSection,
     pub(crate) rescan: RescanSection,
@@ -21,6 +22,7 @@ impl Config {
         let mut env = Environment::from_process();
         let ledger = LedgerSection::read(&mut env, aws).await;
         let source = SourceSection::read(&mut env, aws).await;
+        let archive = ArchiveSection::read(&mut env);
         let queues = QueueSection::read(&mut env);
         let harvest = HarvestSection::read(&mut env);
         let rescan = RescanSection::read(&mut env);
@@ -29,6 +31,7 @@ impl Config {
             Ok(Self {
                 ledger: ledger?,
                 source: source?,
+                archive: archive?,
                 queues: queues?,
                 harvest: harvest?,
                 rescan: rescan?,

@@ -11,10 +11,12 @@ use crate::config::Config;
 use crate::page_size::PageSize;
 use crate::rescan::Rescans;
 use crate::window::WindowEnd;
+use granary_archive::Archive;
 use granary_domain::{Failure, MigrationId, MigrationKind, Priority, Tally, TimeRange};
 use granary_environment::{Deadline, HarvestSection, LeaseSection, RescanSection, aws};
 use granary_handoff::{Handoff, QueueUrls};
 use granary_ledger::{Lateness, Ledger, LedgerSettings, Migration, NewMigration};
+use granary_numbering::Numbering;
 use granary_source::{Source, SourceError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -24,6 +26,7 @@ const CONNECTIONS_MAX: usize = 2;
 /// What the harvester works with. Made once at cold start.
 pub(crate) struct Harvester {
     pub(crate) ledger: Ledger,
+    pub(crate) numbering: Numbering,
     pub(crate) source: Source,
     pub(crate) handoff: Handoff,
     pub(crate) lease: LeaseSection,
@@ -74,7 +77,9 @@ impl Harvester {
             normal: config.queues.queue_url,
             priority: config.queues.priority_queue_url,
         };
+        let archive = Archive::new(&aws, config.archive.bucket, config.archive.layout);
         let harvester = Self {
+            numbering: Numbering::new(ledger.clone(), archive),
             ledger,
             source,
             handoff: Handoff::new(&aws, urls),

@@ -14,6 +14,7 @@ use crate::rescan::Look;
 use granary_domain::{Backoff, Cause, Failure, MessageId, Tally};
 use granary_environment::Deadline;
 use granary_ledger::{Fenced, LeasedWindow, LedgerError, PageOfMessages, Recorded, SeenMessage};
+use granary_numbering::NumberingError;
 use granary_source::{Hit, IdPage, PageRequest, PointInTime, Position, SourceError};
 use std::time::Duration;
 
@@ -64,7 +65,9 @@ impl Harvester {
         match end {
             Ok(end) => Ok(end),
             Err(error) => {
-                let platforms = error.downcast_ref().is_some_and(SourceError::is_platforms);
+                let of_numbers = error.downcast_ref().map(NumberingError::cause);
+                let platforms = error.downcast_ref().is_some_and(SourceError::is_platforms)
+                    || of_numbers == Some(Cause::ArchiveUnavailable);
                 let failure = failure_of(&error);
                 let delay = delay_after(&error, window.attempts, rand::random());
                 self.ledger.defer_window(&window, &failure, delay).await?;
@@ -237,7 +240,12 @@ impl Harvester {
             tally_before: window.tally,
             bookmark,
         };
-        let recorded = self.ledger.record_page(window, &page, self.lease.lease).await?;
+        let recorded = loop {
+            let recorded = self.ledger.record_page(window, &page, self.lease.lease).await;
+            if let Some(recorded) = self.numbering.unless_out(recorded).await? {
+                break recorded;
+            }
+        };
         let sent = match recorded {
             Recorded::Done { batches: 1.., .. } => self.send_unsent(deadline).await?,
             Recorded::Done { .. } | Recorded::Refused => 0,
@@ -249,6 +257,7 @@ impl Harvester {
 /// Why a window waits, with the whole chain of causes.
 fn failure_of(error: &anyhow::Error) -> Failure {
     let of_source = error.downcast_ref().map(SourceError::cause);
+    let of_numbers = error.downcast_ref().map(NumberingError::cause);
     let of_ledger = error
         .downcast_ref()
         .map(|error: &LedgerError| match error.is_platforms() {
@@ -256,7 +265,10 @@ fn failure_of(error: &anyhow::Error) -> Failure {
             false => Cause::Unexpected,
         });
     Failure {
-        cause: of_source.or(of_ledger).unwrap_or(Cause::Unexpected),
+        cause: of_source
+            .or(of_ledger)
+            .or(of_numbers)
+            .unwrap_or(Cause::Unexpected),
         text: format!("{error:#}"),
     }
 }

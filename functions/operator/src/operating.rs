@@ -5,4 +5,5 @@ pub(crate) mod operations_list;
 pub(crate) mod verify;
 pub(crate) mod sweep;
 pub(crate) mod sweep_object;
+pub(crate) mod restored;
 pub(crate) mod purge;

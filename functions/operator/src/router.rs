@@ -4,7 +4,7 @@ use crate::looking::{alerts, audit, database, doctor, failures, health, overview
 use crate::migrating::{
     bulk, cancelling, catching_up, create_missing, jobs, migrate, migrations, reset_pending, retrying,
 };
-use crate::operating::{operations, operations_list, purge, sweep, sweep_object, verify};
+use crate::operating::{operations, operations_list, purge, restored, sweep, sweep_object, verify};
 use crate::pages::{dashboard, documents_page};
 use crate::queueing::{monitoring, probes, purge_queue, queue, queue_health, redrive, workers};
 use crate::seeding::{seed, seed_clear, seed_jobs};
@@ -181,6 +181,7 @@ fn long_jobs() -> Vec<Route> {
         sweep::list,
         sweep_object::adopt,
         sweep_object::discard,
+        restored::confirm,
         purge::start,
         operations_list::list,
         operations::status,

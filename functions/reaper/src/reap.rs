@@ -15,6 +15,7 @@ use granary_environment::{Deadline, RetrySection, aws};
 use granary_handoff::{Handoff, QueueUrls, send_unsent};
 use granary_invariants::Inspector;
 use granary_ledger::{Cancelled, Ledger, LedgerSettings};
+use granary_numbering::Numbering;
 use granary_operations::Desk;
 use serde::Serialize;
 
@@ -29,6 +30,7 @@ pub(crate) struct Reaper {
     pub(crate) failure_rate_threshold: f64,
     pub(crate) desk: Desk,
     pub(crate) inspector: Inspector,
+    pub(crate) numbering: Numbering,
     pub(crate) retry: RetrySection,
 }
 
@@ -90,6 +92,7 @@ impl Reaper {
         let archive = Archive::new(&aws, &bucket.bucket, bucket.layout.clone());
         Ok(Self {
             inspector: Inspector::new(ledger.clone(), archive.clone()),
+            numbering: Numbering::new(ledger.clone(), archive.clone()),
             desk: operations::desk(config.operations, &ledger, archive)?,
             ledger,
             handoff: Handoff::new(&aws, urls),
@@ -115,6 +118,7 @@ impl Reaper {
             "put back what was purged",
             self.make_purges_good(deadline, &mut tick).await,
         );
+        step("compare batch numbers", self.compare_numbers().await);
         step("read live settings", self.read_tuning(&mut tick).await);
         step(
             "send what is pending",
@@ -164,6 +168,11 @@ impl Reaper {
             "reaped"
         );
         first_error.map_or(Ok(tick), Err)
+    }
+
+    /// Before anything is deleted: a ledger that was restored shows by the archive's mark.
+    async fn compare_numbers(&self) -> anyhow::Result<()> {
+        Ok(self.numbering.note_used().await?)
     }
 
     /// Once for the whole tick. Where it fails, the environment decides for this one.

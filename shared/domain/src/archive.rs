@@ -103,6 +103,8 @@ impl fmt::Display for ObjectKey {
 /// Under a source's root: raw bytes of messages that can't be exported. What begins with an underscore is hidden from
 /// Athena and its kind.
 pub const QUARANTINE: &str = "_quarantine/";
+/// Under a source's root: what outlives the ledger, to tell that it was restored.
+pub const LEDGER: &str = "_ledger/";
 /// Of an id's digest in a key. A batch has at most 10,000 ids.
 const QUARANTINE_DIGEST_BYTES: usize = 8;
 
@@ -152,6 +154,11 @@ impl Layout {
             self.root,
             hour.date()
         ))
+    }
+
+    /// The key of the mark of batch numbers.
+    pub fn number_mark(&self) -> ObjectKey {
+        ObjectKey(format!("{}{LEDGER}batch-numbers.json", self.root))
     }
 
     /// Where the raw bytes of a message that can't be exported are kept. Ids may hold any character, so the name has

@@ -30,6 +30,8 @@ pub enum Place {
     },
     /// Raw bytes of a message that can't be exported.
     Quarantine,
+    /// The mark of batch numbers.
+    NumberMark,
 }
 
 impl Place {
@@ -37,7 +39,7 @@ impl Place {
     pub fn batch(&self) -> Option<BatchId> {
         match self {
             Self::Object { batch, .. } | Self::Manifest { batch, .. } => Some(*batch),
-            Self::Quarantine => None,
+            Self::Quarantine | Self::NumberMark => None,
         }
     }
 }
@@ -46,6 +48,9 @@ impl Layout {
     /// What a key is; `None` where it isn't exactly as this layout would have written it.
     pub fn place_of(&self, key: &ObjectKey) -> Option<Place> {
         let below = key.as_str().strip_prefix(self.root())?;
+        if *key == self.number_mark() {
+            return Some(Place::NumberMark);
+        }
         if below.starts_with(QUARANTINE) {
             return Some(Place::Quarantine);
         }

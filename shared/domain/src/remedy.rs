@@ -101,6 +101,7 @@ pub fn alert_headline(kind: &str) -> &str {
         "invariant" => "what always holds doesn't hold",
         "archive_conflict" => "an object in the archive is not what it should be",
         "unreadable_message" => "a message in the queue can't be read",
+        "ledger_restored" => "the ledger was restored from a backup, or emptied",
         "unproven_object" => "an object that nobody recorded may be the only copy of messages",
         "replaced_object_kept" => "an object was replaced, and both were kept",
         "consumers_off" => "a restart of the consumers doesn't come to its end",
@@ -141,6 +142,10 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
         }
         "unreadable_message" => {
             "look at the dead-letter queue: who else sends to this queue, or was a newer version rolled back?"
+        }
+        "ledger_restored" => {
+            "see whether somebody restored the ledger, and from when; verify what was archived since, and adopt what the ledger \
+             lost (granary sweep, granary sweep adopt KEY). Then granary sweep confirm-restored --reason: sweeps go on."
         }
         "unproven_object" => {
             "look at it, then decide: `granary sweep adopt KEY` puts the messages on record that no other object holds, \

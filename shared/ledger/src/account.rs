@@ -16,6 +16,7 @@ use granary_domain::{BatchId, Tally, WindowId};
 use granary_steps::Step;
 use mysql_async::{Params, Row, Transaction, Value, prelude::Queryable};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 const OPERATION: &str = Step::RecordPage.operation();
 
@@ -26,12 +27,13 @@ pub(crate) struct Accounted {
     pub(crate) batches_kept: u32,
 }
 
-/// Records messages in batches of a window, the first of which gets the number `ordinal` there.
+/// Records messages in batches of a window, the first of which gets the number `ordinal` there. `numbers` are at least as
+/// many as there are batches.
 pub(crate) async fn record_messages(
     transaction: &mut Transaction<'_>,
     window: &LeasedWindow,
     messages: &[SeenMessage],
-    ordinal: u32,
+    (ordinal, numbers): (u32, Range<u64>),
 ) -> Result<Accounted, LedgerError> {
     if messages.is_empty() {
         return Ok(Accounted {
@@ -42,7 +44,17 @@ pub(crate) async fn record_messages(
     }
     let (mut rows, duplicates) = distinct(messages);
     let mut batches = plan(&mut rows, window.batch_size);
-    insert_batches(transaction, window, &mut batches, ordinal).await?;
+    if (batches.len() as u64) > numbers.end - numbers.start {
+        let reason = format!(
+            "{} batches are planned, {numbers:?} are their numbers",
+            batches.len()
+        );
+        return Err(LedgerError::inconsistent(OPERATION, reason));
+    }
+    for (batch, number) in batches.iter_mut().zip(numbers) {
+        batch.id = BatchId(number);
+    }
+    insert_batches(transaction, window, &batches, ordinal).await?;
     let ignored = insert_messages(transaction, &mut rows, &batches).await?;
     if window.scan.is_again() && ignored < rows.len() as u64 {
         note_late(transaction, window, &batches).await?;
@@ -66,19 +78,19 @@ pub(crate) async fn record_messages(
     })
 }
 
-/// Makes the rows of the planned batches and learns their numbers. They are read back by their ordinal: whether
-/// auto-increment numbers of one statement are consecutive depends on the server's settings.
+/// Makes the rows of the planned batches.
 async fn insert_batches(
     transaction: &mut Transaction<'_>,
     window: &LeasedWindow,
-    batches: &mut [PlannedBatch],
+    batches: &[PlannedBatch],
     first_ordinal: u32,
 ) -> Result<(), LedgerError> {
     for (chunk_at, chunk) in batches.chunks(ROWS_PER_STATEMENT_MAX).enumerate() {
-        let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * 6);
+        let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * 7);
         for (at_in_chunk, batch) in chunk.iter().enumerate() {
             let ordinal = first_ordinal as usize + chunk_at * ROWS_PER_STATEMENT_MAX + at_in_chunk;
             values.extend([
+                batch.id.0.into(),
                 uuid(window.migration_id),
                 window.id.0.into(),
                 ordinal.into(),
@@ -87,9 +99,9 @@ async fn insert_batches(
                 batch.planned.into(),
             ]);
         }
-        let rows = vec!["(?,?,?,?,?,?,UTC_TIMESTAMP(6))"; chunk.len()].join(",");
+        let rows = vec!["(?,?,?,?,?,?,?,UTC_TIMESTAMP(6))"; chunk.len()].join(",");
         let statement = format!(
-            "INSERT INTO batch (migration_id, window_id, window_ordinal, hour_start, priority, message_count, \
+            "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, priority, message_count, \
              created_at) VALUES {rows}"
         );
         transaction
@@ -97,21 +109,6 @@ async fn insert_batches(
             .await
             .during(OPERATION)?;
     }
-    let ids: Vec<u64> = transaction
-        .exec(
-            "SELECT id FROM batch WHERE window_id = ? AND window_ordinal >= ? ORDER BY window_ordinal",
-            (window.id.0, first_ordinal),
-        )
-        .await
-        .during(OPERATION)?;
-    if ids.len() != batches.len() {
-        let reason = format!("{} batches were made but {} are there", batches.len(), ids.len());
-        return Err(LedgerError::inconsistent(OPERATION, reason));
-    }
-    batches
-        .iter_mut()
-        .zip(ids)
-        .for_each(|(batch, id)| batch.id = BatchId(id));
     Ok(())
 }
 

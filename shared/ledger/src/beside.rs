@@ -13,7 +13,9 @@ use mysql_async::{Transaction, params, prelude::Queryable};
 impl Ledger {
     /// Makes a pending batch of so many messages beside a batch whose row the caller has locked. The window's row is locked
     /// until the end of the transaction: a page that is recorded meanwhile gets the ordinals after it.
+    /// [`LedgerError::OutOfNumbers`]: a block of numbers has to be reserved first.
     pub(crate) async fn make_batch_beside(
+        &self,
         transaction: &mut Transaction<'_>,
         doing: Doing,
         batch: BatchId,
@@ -33,16 +35,16 @@ impl Ledger {
                 format!("batch {batch} has no window"),
             ));
         };
+        let made = self.take_number_within(transaction, doing).await?;
         transaction
             .exec_drop(
-                "INSERT INTO batch (migration_id, window_id, window_ordinal, hour_start, priority, message_count, copied_from, created_at) \
-                 SELECT migration_id, window_id, :ordinal, hour_start, priority, :messages, copied_from, UTC_TIMESTAMP(6) \
+                "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, priority, message_count, copied_from, created_at) \
+                 SELECT :made, migration_id, window_id, :ordinal, hour_start, priority, :messages, copied_from, UTC_TIMESTAMP(6) \
                  FROM batch WHERE id = :batch",
-                params! { "ordinal" => ordinal, "messages" => messages, "batch" => batch.0 },
+                params! { "made" => made.0, "ordinal" => ordinal, "messages" => messages, "batch" => batch.0 },
             )
             .await
             .during(doing)?;
-        let made = transaction.last_insert_id();
         transaction
             .exec_drop(
                 "UPDATE harvest_window SET batches = batches + 1 WHERE id = ?",
@@ -50,7 +52,6 @@ impl Ledger {
             )
             .await
             .during(doing)?;
-        made.map(BatchId)
-            .ok_or_else(|| LedgerError::inconsistent(doing, "the new batch has no number"))
+        Ok(made)
     }
 }

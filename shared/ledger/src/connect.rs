@@ -5,6 +5,7 @@
 
 use crate::LedgerError;
 use crate::error::During;
+use crate::numbers::Floor;
 use crate::row::Columns;
 use backon::{ExponentialBuilder, Retryable};
 use granary_steps::{Step, perform};
@@ -15,6 +16,7 @@ use mysql_async::{
     TxOpts,
 };
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Strict mode, UTC, and no statement that waits for a lock for longer than a lease lasts.
@@ -39,6 +41,7 @@ pub struct LedgerSettings {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     pool: Pool,
+    pub(crate) floor: Arc<Floor>,
 }
 
 /// The sign that a step is being taken. Nothing but [`Ledger::change`] makes one.
@@ -63,6 +66,7 @@ impl Ledger {
     pub async fn connect(settings: &LedgerSettings) -> Result<Self, LedgerError> {
         let ledger = Self {
             pool: Pool::new(options(settings)?),
+            floor: Arc::default(),
         };
         ledger.bring_schema_up_to_date().await?;
         Ok(ledger)

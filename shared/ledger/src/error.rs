@@ -36,6 +36,12 @@ pub enum LedgerError {
         /// In this program.
         known: u32,
     },
+    /// The open block has too few batch numbers, or this process has reserved none yet.
+    #[error("the ledger has no batch numbers left: a block has to be reserved first")]
+    OutOfNumbers {
+        /// How many are needed at once.
+        needed: u64,
+    },
     /// What stands in the ledger contradicts itself: a defect or a tampered row.
     #[error("the ledger could not {operation}: {reason}")]
     Inconsistent {

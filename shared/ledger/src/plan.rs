@@ -46,6 +46,19 @@ pub(crate) fn plan(rows: &mut [PlannedRow<'_>], batch_size: u32) -> Vec<PlannedB
     batches
 }
 
+/// How many batches a page asks for at most: what is left out of it, as a duplicate or as known, makes them fewer.
+pub(crate) fn batches_at_most(messages: &[SeenMessage], batch_size: u32) -> usize {
+    let (mut batches, mut planned, mut last) = (0, 0, None);
+    for message in messages {
+        let hour = Hour::of(message.event_time);
+        if last != Some(hour) || planned == batch_size {
+            (batches, planned, last) = (batches + 1, 0, Some(hour));
+        }
+        planned += 1;
+    }
+    batches
+}
+
 /// A batch that a page asks for. It becomes as large as the messages that turn out to be new.
 pub(crate) struct PlannedBatch {
     pub(crate) id: BatchId,
@@ -101,6 +114,7 @@ mod tests {
             .map(|(number, time)| seen(&format!("m{number}"), &format!("2026-01-01T{time}Z")))
             .collect();
         let (mut rows, duplicates) = distinct(&messages);
+        assert_eq!(batches_at_most(&messages, 2), 3);
         let sizes: Vec<u32> = plan(&mut rows, 2).iter().map(|batch| batch.planned).collect();
         assert_eq!((sizes, duplicates), (vec![2, 2, 1], 0));
     }

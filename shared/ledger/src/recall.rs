@@ -132,7 +132,7 @@ impl Ledger {
         let mut transaction = self.begin(doing).await?;
         // First of all, so that what is read afterwards is what the last seal left.
         come_to_the_gate(&mut transaction, doing, Gate::Shared).await?;
-        let recalled = recall_in(&mut transaction, doing, wanted).await?;
+        let recalled = recall_in(self, &mut transaction, doing, wanted).await?;
         match recalled {
             Recalled::Asked { .. } => transaction.commit().await.during(doing)?,
             Recalled::NothingLeft | Recalled::Changed => transaction.rollback().await.during(doing)?,
@@ -198,6 +198,7 @@ impl Ledger {
 }
 
 async fn recall_in(
+    ledger: &Ledger,
     transaction: &mut Transaction<'_>,
     doing: Doing,
     wanted: &Recall<'_>,
@@ -225,7 +226,9 @@ async fn recall_in(
         re_export_locked(transaction, doing, &re_export).await?;
         wanted.batch
     } else {
-        let made = Ledger::make_batch_beside(transaction, doing, wanted.batch, moved).await?;
+        let made = ledger
+            .make_batch_beside(transaction, doing, wanted.batch, moved)
+            .await?;
         if !inherit(transaction, doing, made, wanted.heir).await? {
             return Ok(Recalled::Changed);
         }

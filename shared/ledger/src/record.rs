@@ -8,6 +8,7 @@
 use crate::account::record_messages;
 use crate::connect::Doing;
 use crate::error::During;
+use crate::plan::batches_at_most;
 use crate::row::Columns;
 use crate::sealed::{closed_hours, without_closed};
 use crate::window::micros;
@@ -16,6 +17,7 @@ use granary_domain::{MessageId, Tally};
 use granary_steps::Step;
 use jiff::Timestamp;
 use mysql_async::{Row, Transaction, params, prelude::Queryable};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,14 +67,18 @@ const OPERATION: &str = Step::RecordPage.operation();
 
 impl Ledger {
     /// Records one page of a held window and moves its bookmark, in one transaction. The lease is renewed with it.
+    /// [`LedgerError::OutOfNumbers`]: nothing was written; `granary-numbering` reserves numbers and calls again.
     pub async fn record_page(
         &self,
         window: &LeasedWindow,
         page: &PageOfMessages<'_>,
         lease: Duration,
     ) -> Result<Recorded, LedgerError> {
+        let numbers = &self
+            .take_numbers(batches_at_most(page.messages, window.batch_size))
+            .await?;
         self.change(Step::RecordPage, |doing| {
-            self.try_record_page(doing, window, page, lease)
+            self.try_record_page(doing, window, page, (lease, numbers.clone()))
         })
         .await
     }
@@ -82,7 +88,7 @@ impl Ledger {
         doing: Doing,
         window: &LeasedWindow,
         page: &PageOfMessages<'_>,
-        lease: Duration,
+        (lease, numbers): (Duration, Range<u64>),
     ) -> Result<Recorded, LedgerError> {
         let mut transaction = self.begin(doing).await?;
         let recorded = match lock_window(&mut transaction, window).await? {
@@ -93,7 +99,8 @@ impl Ledger {
                 let kept = without_closed(page.messages, &closed);
                 let messages = kept.as_ref().map_or(page.messages, |(open, _)| open);
                 let in_closed_hours = kept.as_ref().map_or(0, |(_, left_out)| *left_out);
-                let accounted = record_messages(&mut transaction, window, messages, batches).await?;
+                let accounted =
+                    record_messages(&mut transaction, window, messages, (batches, numbers)).await?;
                 let tally = page.tally_before
                     + Tally {
                         found: page.messages.len() as u64 + page.without_id,

@@ -7,6 +7,7 @@
 use crate::account::record_messages;
 use crate::connect::Doing;
 use crate::error::During;
+use crate::plan::batches_at_most;
 use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, uuid};
 use crate::sealed::closed_hours;
 use crate::window::tally_of;
@@ -18,6 +19,7 @@ use granary_steps::Step;
 use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// The migration under which messages are recorded, or batches exported again, that nobody else is responsible for. It is
 /// made when it is first needed.
@@ -60,8 +62,11 @@ impl Ledger {
         if messages.is_empty() {
             return Ok(FoundAgain::Recorded { messages: 0 });
         }
+        let numbers = &self
+            .take_numbers(batches_at_most(messages, migration.batch_size))
+            .await?;
         self.change(Step::RecordFound, |doing| {
-            self.try_record_found(doing, migration, part, (messages, None))
+            self.try_record_found(doing, migration, part, (messages, None, numbers.clone()))
         })
         .await
     }
@@ -78,8 +83,11 @@ impl Ledger {
         if messages.is_empty() {
             return Ok(FoundAgain::Recorded { messages: 0 });
         }
+        let numbers = &self
+            .take_numbers(batches_at_most(messages, migration.batch_size))
+            .await?;
         self.change(Step::RecordCopied, |doing| {
-            self.try_record_found(doing, migration, part, (messages, Some(object)))
+            self.try_record_found(doing, migration, part, (messages, Some(object), numbers.clone()))
         })
         .await
     }
@@ -89,7 +97,7 @@ impl Ledger {
         doing: Doing,
         migration: &RepairMigration,
         part: TimeRange,
-        (messages, copied_from): (&[SeenMessage], Option<&ObjectKey>),
+        (messages, copied_from, numbers): (&[SeenMessage], Option<&ObjectKey>, Range<u64>),
     ) -> Result<FoundAgain, LedgerError> {
         let mut transaction = self.begin(doing).await?;
         let is_alive = ensure_migration(&mut transaction, doing, migration).await?;
@@ -105,7 +113,7 @@ impl Ledger {
             !mine.contains(message.message_id.as_str()) && !closed.contains(&Hour::of(message.event_time))
         };
         let news: Vec<SeenMessage> = messages.iter().filter(is_new).cloned().collect();
-        let accounted = record_messages(&mut transaction, &window, &news, batches).await?;
+        let accounted = record_messages(&mut transaction, &window, &news, (batches, numbers)).await?;
         let found = Tally {
             found: news.len() as u64,
             ..accounted.tally

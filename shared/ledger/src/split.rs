@@ -62,7 +62,7 @@ impl Ledger {
         };
         if held.is_to_be_split(failure.cause) {
             supersede(&mut transaction, doing, batch, object).await?;
-            let split = split(&mut transaction, doing, batch, held.messages).await?;
+            let split = split(self, &mut transaction, doing, (batch, held.messages)).await?;
             let text = format!(
                 "{}; the batch is split: its last {} messages are batch {}",
                 failure.text, split.moved, split.into
@@ -153,14 +153,16 @@ async fn supersede(
 
 /// Moves the last half of a batch's messages, in ledger order, to a batch beside it.
 async fn split(
+    ledger: &Ledger,
     transaction: &mut Transaction<'_>,
     doing: Doing,
-    batch: &ClaimedBatch,
-    messages: u64,
+    (batch, messages): (&ClaimedBatch, u64),
 ) -> Result<Split, LedgerError> {
     let moved = messages / 2;
     let kept = messages - moved;
-    let into = Ledger::make_batch_beside(transaction, doing, batch.id, moved).await?;
+    let into = ledger
+        .make_batch_beside(transaction, doing, batch.id, moved)
+        .await?;
     let first_moved: Option<Vec<u8>> = transaction
         .exec_first(
             "SELECT message_id FROM message WHERE batch_id = ? ORDER BY message_id LIMIT 1 OFFSET ?",

@@ -9,7 +9,7 @@
 use crate::slice::Turned;
 use granary_domain::{Hour, MessageId, MigrationId, Priority, TimeRange};
 use granary_ledger::{FoundAgain, Ledger, RepairMigration};
-use granary_verify::VerifyError;
+use granary_verify::{Verifier, VerifyError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ const MESSAGES_PER_STEP_MAX: u32 = 10_000;
 
 /// Takes the next step: one hour looked for, or one page of it.
 pub(crate) async fn step(
-    ledger: &Ledger,
+    (ledger, verifier): (&Ledger, &Verifier),
     arguments: &AdoptArguments,
     progress: Option<AdoptProgress>,
 ) -> Result<Turned<AdoptProgress, AdoptReport>, VerifyError> {
@@ -100,12 +100,12 @@ pub(crate) async fn step(
         progress.count(hour, found);
         return Ok(progress.behind(hour));
     }
-    adopt_page(ledger, arguments, progress, (hour, after)).await
+    adopt_page((ledger, verifier), arguments, progress, (hour, after)).await
 }
 
 /// One page of an hour. An empty one is the hour's end.
 async fn adopt_page(
-    ledger: &Ledger,
+    (ledger, verifier): (&Ledger, &Verifier),
     arguments: &AdoptArguments,
     mut progress: AdoptProgress,
     (hour, after): (TimeRange, Option<(Timestamp, MessageId)>),
@@ -121,7 +121,7 @@ async fn adopt_page(
     };
     let last = (last.event_time, last.message_id.clone());
     let found = messages.len() as u64;
-    let adopted = match ledger.record_found(&progress.heir, hour, &messages).await? {
+    let adopted = match verifier.record_found(&progress.heir, hour, &messages).await? {
         FoundAgain::Recorded { messages } => messages,
         FoundAgain::Refused => 0,
     };

@@ -112,7 +112,7 @@ pub(crate) async fn step(
         return begin(ledger, verifier, arguments).await.map(Turned::More);
     };
     if !progress.hours.is_empty() {
-        record_some(ledger, verifier, &mut progress).await?;
+        record_some(verifier, &mut progress).await?;
         return Ok(Turned::More(progress));
     }
     if !progress.excepting.is_empty() {
@@ -248,11 +248,7 @@ async fn recall_some(
 }
 
 /// Records what is wanted of some hours, each in a window of its own.
-async fn record_some(
-    ledger: &Ledger,
-    verifier: &Verifier,
-    progress: &mut BulkProgress,
-) -> Result<(), VerifyError> {
+async fn record_some(verifier: &Verifier, progress: &mut BulkProgress) -> Result<(), VerifyError> {
     let rest = progress
         .hours
         .split_off(progress.hours.len().min(HOURS_PER_STEP_MAX));
@@ -269,7 +265,7 @@ async fn record_some(
         let Some(messages) = messages.get(&hour) else {
             continue;
         };
-        let found = ledger
+        let found = verifier
             .record_found(&progress.heir, hour.range(), messages)
             .await?;
         if let FoundAgain::Recorded { messages } = found {

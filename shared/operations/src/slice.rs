@@ -161,7 +161,9 @@ impl Desk {
             Job::Bulk(arguments) => {
                 turn_of(bulk::step((&self.ledger, &self.verifier), arguments, read(progress)?).await)
             }
-            Job::Adopt(arguments) => turn_of(adopt::step(&self.ledger, arguments, read(progress)?).await),
+            Job::Adopt(arguments) => {
+                turn_of(adopt::step((&self.ledger, &self.verifier), arguments, read(progress)?).await)
+            }
             Job::AdoptObject(arguments) => {
                 let place = self.sweeper()?.place_of(&arguments.key);
                 match objects::adopt(&self.verifier, place, arguments, read(progress)?).await? {

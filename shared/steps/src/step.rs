@@ -18,6 +18,16 @@ macro_rules! for_each_step {
             ClaimWindow claim_window "claim a window",
             /// A window that was recorded is this harvester's once more, to be read again.
             ClaimRescan claim_rescan "claim a window to read it again",
+            /// Batch numbers are given out, once and for all.
+            TakeNumbers take_numbers "take batch numbers",
+            /// The ledger says which block of batch numbers is to be reserved, and whether it was restored.
+            IntendNumbers intend_numbers "note which batch numbers are to be reserved",
+            /// The archive has on record how far batch numbers are reserved and used.
+            RaiseNumberMark raise_number_mark "raise the mark of batch numbers",
+            /// A reserved block of batch numbers is open.
+            OpenNumbers open_numbers "open a block of batch numbers",
+            /// A ledger that is behind the archive's mark says so.
+            CompareNumbers compare_numbers "compare its batch numbers with the archive's mark",
             /// A page's messages are accounted for, their batches wait to be sent, the bookmark stands behind the page.
             RecordPage record_page "record a page",
             /// A window's account is empty, and its reading begins anew.
@@ -115,6 +125,8 @@ macro_rules! for_each_step {
             ResumeStage resume_stage "resume a stage",
             /// Live settings are what an operator wants them to be.
             TuneSettings tune_settings "tune settings",
+            /// An operator knows that the ledger was restored.
+            ConfirmRestored confirm_restored "confirm that it was restored",
             /// What an operator did is on record.
             RecordAudit record_audit "record an audit entry",
 

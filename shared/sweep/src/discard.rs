@@ -99,6 +99,7 @@ impl Sweeper {
             Proof::Unproven(text) => text,
         };
         if !arguments.dry_run {
+            self.refuse_if_restored().await?;
             if self.allowance.take().is_none() {
                 return Ok(Discarded::Pause);
             }

@@ -34,7 +34,7 @@ pub(crate) enum Knowledge<'a> {
 pub(crate) fn fate_of(key: &ObjectKey, place: Option<Place>, knowledge: Knowledge<'_>) -> Fate {
     match (place, knowledge) {
         (None, _) => Fate::Foreign,
-        (Some(Place::Quarantine), _) | (Some(_), Knowledge::Sealed) => Fate::Stays,
+        (Some(Place::Quarantine | Place::NumberMark), _) | (Some(_), Knowledge::Sealed) => Fate::Stays,
         (Some(_), Knowledge::Nothing) => Fate::Unknown,
         (Some(Place::Object { hour, generation, .. }), Knowledge::Known(batch)) => {
             fate_of_object(key, hour, generation, batch)

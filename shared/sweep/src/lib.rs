@@ -8,6 +8,9 @@
 //! upload is aborted if it is to become an object of ours, is as old as that, and its batch isn't held by a worker. One
 //! tick deletes 100 objects at most.
 //!
+//! **A restored ledger deletes nothing**: as long as it is behind the archive's mark of batch numbers and no operator has
+//! confirmed that, a sweep only looks ([`SweepError::Restored`]).
+//!
 //! Everything else stays. What fails the proof is named, with an alert once, and a person decides. An object that was
 //! replaced by a new export is the reaper's, which asks for the same proof. What isn't ours by name, and what is ours but of a batch that the ledger doesn't know, is named
 //! in the report: a ledger that was restored from a backup, or replaced by an empty one, knows none of its own objects,
@@ -52,6 +55,7 @@ pub use step::{SweepProgress, SweepStep};
 use granary_archive::Archive;
 use granary_domain::{ObjectKey, Place};
 use granary_ledger::Ledger;
+use granary_numbering::Numbering;
 use granary_proof::{Allowance, Prover};
 use std::time::Duration;
 
@@ -61,6 +65,7 @@ pub struct Sweeper {
     ledger: Ledger,
     archive: Archive,
     prover: Prover,
+    numbering: Numbering,
     allowance: Allowance,
     age_min: Duration,
 }
@@ -70,6 +75,7 @@ impl Sweeper {
     pub fn new(ledger: Ledger, archive: Archive, section: SweepSection) -> Self {
         Self {
             prover: Prover::new(ledger.clone(), archive.clone()),
+            numbering: Numbering::new(ledger.clone(), archive.clone()),
             allowance: Allowance::default(),
             ledger,
             archive,

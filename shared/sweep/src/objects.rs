@@ -58,6 +58,9 @@ impl Sweeper {
         let allowed = self.allowed(arguments);
         let mut last = after.cloned();
         for (object, place) in page.objects.into_iter().zip(places) {
+            if place == Some(Place::NumberMark) {
+                continue;
+            }
             let knowledge = knowledge_of(place, &known, &sealed);
             let mut fate = fate_of(&object.key, place, knowledge);
             if fate == Fate::Unknown && arguments.include_unknown {
@@ -146,7 +149,7 @@ fn stays(object: &StoredObject, fate: Fate, report: &mut SweepReport) {
 fn if_unknown(place: Option<Place>) -> Fate {
     match place {
         Some(Place::Object { .. }) => Fate::Orphan,
-        Some(Place::Manifest { .. } | Place::Quarantine) | None => Fate::Unknown,
+        Some(Place::Manifest { .. } | Place::Quarantine | Place::NumberMark) | None => Fate::Unknown,
     }
 }
 
@@ -154,7 +157,7 @@ fn day_of(place: &Place) -> Option<Hour> {
     let instant = match place {
         Place::Object { hour, .. } => hour.start(),
         Place::Manifest { day, .. } => day.start(),
-        Place::Quarantine => return None,
+        Place::Quarantine | Place::NumberMark => return None,
     };
     let seconds = instant.as_second();
     let midnight = Timestamp::from_second(seconds - seconds.rem_euclid(86_400)).ok()?;
@@ -176,7 +179,7 @@ fn knowledge_of<'a>(
     let is_sealed = hours.into_iter().flatten().any(|(hour, last)| {
         let is_its_hour = match place {
             Place::Object { hour: filed, .. } => filed == *hour,
-            Place::Manifest { .. } | Place::Quarantine => true,
+            Place::Manifest { .. } | Place::Quarantine | Place::NumberMark => true,
         };
         is_its_hour && batch <= *last
     });

@@ -68,7 +68,7 @@ impl Doomed {
                     Knowledge::Sealed | Knowledge::Nothing => None,
                 },
             },
-            Place::Quarantine => What::Raw,
+            Place::Quarantine | Place::NumberMark => What::Raw,
         };
         Self { object, what }
     }

@@ -51,6 +51,12 @@ impl Sweeper {
         progress: Option<SweepProgress>,
     ) -> Result<SweepStep, SweepError> {
         let mut progress = progress.unwrap_or_default();
+        if arguments.apply {
+            if progress == SweepProgress::default() {
+                self.numbering.note_used().await?;
+            }
+            self.refuse_if_restored().await?;
+        }
         progress.report.apply = arguments.apply;
         progress.report.older_than_secs = self.older_than_secs(arguments);
         match progress.next {
@@ -73,6 +79,14 @@ impl Sweeper {
             },
         }
         Ok(SweepStep::More(Box::new(progress)))
+    }
+
+    /// What a restored ledger believes of the archive isn't enough to delete anything.
+    pub(crate) async fn refuse_if_restored(&self) -> Result<(), SweepError> {
+        match self.ledger.restored().await? {
+            Some(restored) => Err(SweepError::Restored { text: restored.text }),
+            None => Ok(()),
+        }
     }
 
     /// Whatever somebody asks for: never less than the deployment's age.

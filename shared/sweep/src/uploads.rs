@@ -69,7 +69,7 @@ impl Sweeper {
     fn batch_of(&self, upload: &UnfinishedUpload) -> Option<BatchId> {
         match self.archive.layout().place_of(&upload.key) {
             Some(Place::Object { batch, .. }) => Some(batch),
-            Some(Place::Manifest { .. } | Place::Quarantine) | None => None,
+            Some(Place::Manifest { .. } | Place::Quarantine | Place::NumberMark) | None => None,
         }
     }
 }

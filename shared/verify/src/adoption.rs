@@ -114,10 +114,15 @@ impl Verifier {
             return Ok(Adopted::Done(adoption));
         }
         let messages = self.as_the_source_shows_them(hour, nobodys).await?;
-        let recorded = self
-            .ledger
-            .record_copied(heir, hour.range(), &messages, key)
-            .await?;
+        let recorded = loop {
+            let recorded = self
+                .ledger
+                .record_copied(heir, hour.range(), &messages, key)
+                .await;
+            if let Some(recorded) = self.numbering.unless_out(recorded).await? {
+                break recorded;
+            }
+        };
         adoption.recorded = match recorded {
             FoundAgain::Recorded { messages } => messages,
             FoundAgain::Refused => 0,

@@ -3,6 +3,7 @@
 use granary_archive::ArchiveError;
 use granary_domain::{Cause, InvalidRange, MigrationId, TimeRange};
 use granary_ledger::LedgerError;
+use granary_numbering::NumberingError;
 use granary_proof::ProofError;
 use granary_source::SourceError;
 
@@ -18,6 +19,9 @@ pub enum VerifyError {
     /// S3 gave no answer. An object that is missing or damaged is a finding instead.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// Other processes took their blocks of batch numbers at the same moment, again and again.
+    #[error("no batch numbers could be reserved, since other processes reserve theirs")]
+    NoNumbers,
     /// There is no such migration.
     #[error("there is no migration {0} to verify")]
     UnknownMigration(MigrationId),
@@ -45,6 +49,16 @@ impl From<ProofError> for VerifyError {
     }
 }
 
+impl From<NumberingError> for VerifyError {
+    fn from(error: NumberingError) -> Self {
+        match error {
+            NumberingError::Ledger(error) => error.into(),
+            NumberingError::Archive(error) => error.into(),
+            NumberingError::Contended => Self::NoNumbers,
+        }
+    }
+}
+
 impl VerifyError {
     /// Whose fault it was; the platform's may pass.
     pub fn cause(&self) -> Cause {
@@ -52,6 +66,7 @@ impl VerifyError {
             Self::Ledger(error) if error.is_platforms() => Cause::LedgerUnavailable,
             Self::Source(error) => error.cause(),
             Self::Archive(error) => error.cause(),
+            Self::NoNumbers => Cause::LedgerUnavailable,
             Self::ShortScan { .. } => Cause::SourceUnavailable,
             Self::Ledger(_) | Self::UnknownMigration(_) | Self::EmptyRange(_) => Cause::Unexpected,
         }

@@ -39,6 +39,7 @@ pub use report::{Account, Counts, Digests, Finding, FindingKind, Remedy, Repairs
 
 use granary_archive::Archive;
 use granary_ledger::Ledger;
+use granary_numbering::Numbering;
 use granary_proof::{Allowance, Prover};
 use granary_source::Source;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub struct Verifier {
     archive: Archive,
     lag: Duration,
     limits: Limits,
+    numbering: Numbering,
     prover: Prover,
     allowance: Allowance,
     round: Arc<superseded::Round>,
@@ -60,6 +62,7 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier that looks at nothing younger than `lag` (`GRANARY_HARVEST_LAG_SECONDS`), as the harvest does.
     pub fn new(ledger: Ledger, source: Source, archive: Archive, lag: Duration) -> Self {
+        let numbering = Numbering::new(ledger.clone(), archive.clone());
         let prover = Prover::new(ledger.clone(), archive.clone());
         Self {
             ledger,
@@ -67,6 +70,7 @@ impl Verifier {
             archive,
             lag,
             limits: Limits::default(),
+            numbering,
             prover,
             allowance: Allowance::default(),
             round: Arc::default(),

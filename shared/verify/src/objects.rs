@@ -214,7 +214,7 @@ impl Verifier {
         }
         match self.archive.layout().place_of(batch.object.as_ref()?)? {
             Place::Object { generation, .. } => Some(generation),
-            Place::Manifest { .. } | Place::Quarantine => None,
+            Place::Manifest { .. } | Place::Quarantine | Place::NumberMark => None,
         }
     }
 }

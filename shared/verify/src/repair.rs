@@ -13,9 +13,10 @@ use crate::look::Look;
 use crate::report::Remedy;
 use crate::{FindingKind, Repair, Verifier, VerifyError};
 use granary_archive::ObjectFault;
-use granary_domain::{BatchId, Fence, MessageId, ObjectKey};
+use granary_domain::{BatchId, Fence, MessageId, ObjectKey, TimeRange};
 use granary_ledger::{
-    FoundAgain, ObjectOnRecord, ReExport, ReExported, Recall, Recalled, SeenMessage, WhichExceptions,
+    FoundAgain, ObjectOnRecord, ReExport, ReExported, Recall, Recalled, RepairMigration, SeenMessage,
+    WhichExceptions,
 };
 use granary_source::{DocumentRef, Hit};
 use std::collections::HashSet;
@@ -48,15 +49,27 @@ impl Verifier {
             look.count(Remedy::Harvest, allowed);
             return Ok(());
         }
-        let found = self
-            .ledger
-            .record_found(&look.heir, look.range, &messages)
-            .await?;
+        let found = self.record_found(&look.heir, look.range, &messages).await?;
         match found {
             FoundAgain::Recorded { messages } => look.count(Remedy::Harvest, messages),
             FoundAgain::Refused => look.account.repairs.left_messages += messages.len() as u64,
         }
         Ok(())
+    }
+
+    /// Records messages that nobody owns, under numbers that were never given out.
+    pub async fn record_found(
+        &self,
+        heir: &RepairMigration,
+        part: TimeRange,
+        messages: &[SeenMessage],
+    ) -> Result<FoundAgain, VerifyError> {
+        loop {
+            let found = self.ledger.record_found(heir, part, messages).await;
+            if let Some(found) = self.numbering.unless_out(found).await? {
+                return Ok(found);
+            }
+        }
     }
 
     /// Recalls exceptions that the source shows: they leave their batches, which stay as they are, for batches of their own.
@@ -84,7 +97,13 @@ impl Verifier {
                     reason: "the source shows them",
                     heir: &look.heir,
                 };
-                match self.ledger.recall(&wanted).await? {
+                let recalled = loop {
+                    let recalled = self.ledger.recall(&wanted).await;
+                    if let Some(recalled) = self.numbering.unless_out(recalled).await? {
+                        break recalled;
+                    }
+                };
+                match recalled {
                     Recalled::Asked { .. } => look.count(Remedy::ReExport, 1),
                     Recalled::NothingLeft => look.count(Remedy::UnderWay, 1),
                     // The next verification sees what it is.

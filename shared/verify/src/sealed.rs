@@ -167,7 +167,7 @@ impl Verifier {
             let page = self.archive.list(&under, after.as_ref()).await?;
             let is_sealed = |object: &StoredObject| match self.archive.layout().place_of(&object.key) {
                 Some(Place::Object { batch, .. }) => batch <= seals.last_batch,
-                Some(Place::Manifest { .. } | Place::Quarantine) | None => false,
+                Some(Place::Manifest { .. } | Place::Quarantine | Place::NumberMark) | None => false,
             };
             sealed.extend(page.objects.into_iter().filter(is_sealed));
             after = page.next;

@@ -49,6 +49,22 @@ pub(super) async fn adoption_asked_for(stage: &Stage) -> Prepared {
     Prepared::of(messages).asked(request("POST", "/migrate/create-missing-migrations", ""))
 }
 
+/// The ledger is behind the archive's mark of batch numbers, and somebody confirms that.
+pub(super) async fn ledger_restored(stage: &Stage) -> Prepared {
+    let messages = Document::many(20, 10..12);
+    archived(stage, &messages).await;
+    let mark = json!({"reservedTo": 50_000, "usedTo": 40_001});
+    let key = stage.bucket.archive.layout().number_mark();
+    stage
+        .bucket
+        .put(key.as_str(), mark.to_string().into_bytes())
+        .await;
+    stage.reap().await;
+    assert!(stage.ledger.restored().await.unwrap().is_some());
+    let body = json!({"reason": "the backup of noon"}).to_string();
+    Prepared::of(messages).asked(request("POST", "/sweep/confirm-restored", &body))
+}
+
 /// A batch was given up after its object was written, and somebody adopts that.
 pub(super) async fn object_adopted(stage: &Stage) -> Prepared {
     let messages = Document::many(20, 10..12);

@@ -70,6 +70,11 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         | Step::FinishWindow
         | Step::RecordMeasurement
         | Step::DrainMigrations => harvester(Scene::Due),
+        Step::TakeNumbers | Step::IntendNumbers | Step::RaiseNumberMark | Step::OpenNumbers => {
+            harvester(Scene::Due)
+        }
+        Step::CompareNumbers => reaper(Scene::Archived),
+        Step::ConfirmRestored => operator(Scene::LedgerRestored),
         Step::RestartWindow => harvester(Scene::LostView),
         Step::ReleaseWindow => harvester(Scene::RefusedWindow),
         Step::DeferHarvest => harvester(Scene::RefusedMigration),

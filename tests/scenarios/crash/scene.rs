@@ -149,6 +149,8 @@ pub(super) enum Scene {
     BulkAskedFor,
     /// Somebody gives a batch to messages that nobody owns.
     AdoptionAskedFor,
+    /// Somebody confirms that the ledger was restored.
+    LedgerRestored,
     /// Somebody adopts an object whose messages no other object holds.
     ObjectAdopted,
     /// Somebody has everything done that is due, while a worker died with a batch in its hands.
@@ -308,6 +310,7 @@ impl Scene {
             Self::ResetAskedFor => migrating::reset_asked_for(stage).await,
             Self::BulkAskedFor => migrating::bulk_asked_for(stage).await,
             Self::AdoptionAskedFor => migrating::adoption_asked_for(stage).await,
+            Self::LedgerRestored => migrating::ledger_restored(stage).await,
             Self::ObjectAdopted => migrating::object_adopted(stage).await,
             Self::EverythingAskedFor => migrating::everything_asked_for(stage).await,
             Self::PendingAskedFor => migrating::pending_asked_for(stage).await,

@@ -21,7 +21,10 @@ fn is_manifest(asked: &Asked) -> bool {
 
 /// The whole of an object.
 fn is_object(asked: &Asked) -> bool {
-    asked.method == "PUT" && !asked.path.contains("/_manifests/") && !asked.path.contains("partNumber")
+    let is_beside = ["/_manifests/", "/_ledger/", "partNumber"]
+        .iter()
+        .any(|part| asked.path.contains(part));
+    asked.method == "PUT" && !is_beside
 }
 
 fn is_begin(asked: &Asked) -> bool {

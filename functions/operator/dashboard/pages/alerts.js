@@ -27,6 +27,7 @@ const KINDS = [
   'unreadable_message',
   'replaced_object_kept',
   'unproven_object',
+  'ledger_restored',
   'consumers_off',
 ];
 

@@ -4,6 +4,7 @@
 //! questions, each answered from an index or from batch rows, side by side. Nothing is changed here.
 
 use crate::looking::alerts;
+use crate::operating::restored::ShownRestored;
 use crate::operating::{operations, operations_list};
 use crate::queueing::queue::by_status;
 use crate::services::Services;
@@ -52,8 +53,9 @@ pub(crate) async fn overview(
         Duration::from_millis(SCHEDULES_MILLIS_MAX),
         scheduler::look(&services),
     );
-    let (page, schedules) = tokio::join!(ledger.first_page(Job::VERIFY), schedules);
-    let page = page?;
+    let (page, restored, schedules) =
+        tokio::join!(ledger.first_page(Job::VERIFY), ledger.restored(), schedules);
+    let (page, restored) = (page?, restored?);
     let schedules = schedules.ok().and_then(Result::ok);
     Ok(Answer::ok(Overview {
         source: services.config.archive.source_name.to_string(),
@@ -61,6 +63,7 @@ pub(crate) async fn overview(
         role: role.as_str(),
         work: work(&page),
         people: people(page),
+        restored: restored.map(ShownRestored::from),
         schedules: schedules.map(|all| all.iter().map(ShownSchedule::from).collect()),
     }))
 }

@@ -11,6 +11,7 @@ use granary_ledger::{
     BatchFilter, BatchWithExceptions, ExceptionFilter, Ledger, Recall, Recalled, RepairMigration,
     WhichExceptions,
 };
+use granary_numbering::Numbering;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 use utoipa::ToSchema;
@@ -104,7 +105,7 @@ impl Excepted {
     /// Recalls what was found, as far as there is time for it.
     pub(crate) async fn recall(
         &mut self,
-        ledger: &Ledger,
+        (ledger, numbering): (&Ledger, &Numbering),
         asker: &Asker,
     ) -> Result<RecalledExceptions, Problem> {
         let mut recalled = self.foretold();
@@ -124,11 +125,17 @@ impl Excepted {
                 reason: asker.reason.as_deref().unwrap_or("retried by an operator"),
                 heir: &heir,
             };
+            let made = loop {
+                let made = ledger.recall(&wanted).await;
+                if let Some(made) = numbering.unless_out(made).await? {
+                    break made;
+                }
+            };
             if let Recalled::Asked {
                 batch,
                 missing,
                 quarantined,
-            } = ledger.recall(&wanted).await?
+            } = made
             {
                 recalled.recalled += missing + quarantined;
                 recalled.batches.push(batch.0);

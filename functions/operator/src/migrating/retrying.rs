@@ -17,6 +17,7 @@ use axum::Extension;
 use axum::extract::State;
 use granary_domain::{BatchId, BatchStatus, Outcome, TimeRange};
 use granary_ledger::{BatchFilter, Ledger, Parked};
+use granary_numbering::Numbering;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -136,7 +137,8 @@ pub(crate) async fn retry_failed(
             by: role.to_string(),
             reason: change.reason().map(str::to_owned),
         };
-        exceptions = excepted.recall(ledger, &asker).await?;
+        let numbering = Numbering::new(ledger.clone(), services.archive.clone());
+        exceptions = excepted.recall((ledger, &numbering), &asker).await?;
     }
     Ok(Answer::ok(RetriedBatches {
         dry_run: change.is_dry_run,

@@ -162,7 +162,9 @@ fn refused(error: VerifyError) -> Problem {
         VerifyError::Source(error) => error.into(),
         VerifyError::EmptyRange(_) => Problem::invalid("from", format!("{error}.")),
         VerifyError::UnknownMigration(_) => Problem::new(Kind::NotFound, format!("{error}.")),
-        VerifyError::Archive(_) | VerifyError::ShortScan { .. } => anyhow::Error::from(error).into(),
+        VerifyError::Archive(_) | VerifyError::NoNumbers | VerifyError::ShortScan { .. } => {
+            anyhow::Error::from(error).into()
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use granary_handoff::HandoffError;
 use granary_ledger::LedgerError;
+use granary_numbering::NumberingError;
 use granary_source::SourceError;
 use granary_switchboard::SwitchError;
 use serde_json::{Map, Value};
@@ -204,6 +205,17 @@ impl Problem {
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         Self::of_service("ledger", error.is_platforms(), &error)
+    }
+}
+
+impl From<NumberingError> for Problem {
+    fn from(error: NumberingError) -> Self {
+        match error {
+            NumberingError::Ledger(error) => error.into(),
+            NumberingError::Archive(_) | NumberingError::Contended => {
+                Self::of_service("archive", error.cause().is_platforms(), &error)
+            }
+        }
     }
 }
 

@@ -14,7 +14,9 @@ mod measure;
 mod pages;
 mod batches;
 
-use granary_domain::{Backoff, BatchId, Hour, MigrationKind, ObjectKey, Part, Priority, TimeRange};
+use granary_domain::{
+    Backoff, BatchId, Hour, MigrationKind, NumberMark, ObjectKey, Part, Priority, TimeRange,
+};
 use granary_ledger::{
     Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages,
     QueueLane, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
@@ -55,6 +57,8 @@ async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms()
     let ledger = server.ledger().await;
     let began = Instant::now();
     synthetic.fill(&mut server.connection().await).await;
+    let block = ledger.intend_block(NumberMark::default(), 1).await.unwrap();
+    ledger.open_block(block).await.unwrap();
     println!("{} messages made in {:?}", synthetic.messages(), began.elapsed());
     server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1").await;
 

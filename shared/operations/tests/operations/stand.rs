@@ -13,6 +13,7 @@ use granary_ledger::{
     Claim, ClaimedBatch, Exception, Fenced, LeasedWindow, Ledger, NewMigration, PageOfMessages, Recorded,
     SeenMessage, Settlement,
 };
+use granary_numbering::Numbering;
 use granary_operations::Desk;
 use granary_seeding::{SeedArguments, SeedStep, Seeder, SeedingSection, SeedingTarget};
 use granary_source::{DocId, IndexWriter, PageRequest, Position, Source, SourceSettings};
@@ -75,6 +76,10 @@ impl Stand {
         });
         let source = source.unwrap();
         let (client, archive) = bucket(&prefix).await;
+        Numbering::new(ledger.clone(), archive.clone())
+            .reserve(1)
+            .await
+            .unwrap();
         let verifier = Verifier::new(ledger.clone(), source.clone(), archive.clone(), Duration::ZERO);
         let seeder = seeder(&prefix, &index, &ledger, &archive).await;
         let desk = Desk::new(ledger.clone(), verifier.clone(), Some(seeder.clone()));

@@ -5,6 +5,7 @@
 use crate::looking::alerts::ShownAlert;
 use crate::operating::operations::ShownState;
 use crate::operating::operations_list::OperationLine;
+use crate::operating::restored::ShownRestored;
 use crate::queueing::queue::ByStatus;
 use crate::switching::scheduler::ShownSchedule;
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub(crate) struct Overview {
     pub(super) work: ShownWork,
     #[serde(flatten)]
     pub(super) people: ShownPeople,
+    /// That the ledger was restored from a backup or emptied, as long as no operator has confirmed it: nothing is swept.
+    pub(super) restored: Option<ShownRestored>,
     /// The schedules; `null` where AWS didn't say how they stand within 80 milliseconds.
     pub(super) schedules: Option<Vec<ShownSchedule>>,
 }

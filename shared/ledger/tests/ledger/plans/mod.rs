@@ -56,6 +56,7 @@ async fn no_statement_reads_a_big_table_from_end_to_end() {
     ])
     .await;
     let ledger = server.ledger().await;
+    crate::stage::with_numbers(&ledger).await;
     SYNTHETIC.fill(&mut server.connection().await).await;
     server.sql("SET GLOBAL general_log = 1").await;
     let mut asking = Asking::new(&server).await;

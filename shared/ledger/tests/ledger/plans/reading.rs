@@ -77,6 +77,7 @@ async fn queues(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.settled_by_minute(60));
     ask!(asking, ledger.oldest_unsent());
     ask!(asking, ledger.messages_of(BatchId(7)));
+    ask!(asking, ledger.restored());
     ask!(asking, ledger.deferrals());
     ask!(
         asking,

@@ -6,7 +6,8 @@ use crate::server::Server;
 use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, object_of, seen_at, whole};
 use crate::synthetic::Synthetic;
 use granary_domain::{
-    BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, ObjectKey, Outcome, Priority, Setting,
+    BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, NumberMark, ObjectKey, Outcome, Priority,
+    Setting,
 };
 use granary_ledger::{
     AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger,
@@ -19,6 +20,7 @@ use uuid::Uuid;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
+    numbers(asking, ledger).await;
     harvest(asking, ledger).await;
     rescan(asking, ledger, server).await;
     send(asking, ledger).await;
@@ -30,6 +32,14 @@ pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger, server:
     operations(asking, ledger).await;
     clear(asking, ledger).await;
     purge(asking, ledger, server).await;
+}
+
+async fn numbers(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let mark = NumberMark::default();
+    let block = ask!(asking, ledger.intend_block(mark, 1));
+    ask!(asking, ledger.open_block(block));
+    ask!(asking, ledger.compare_with_mark(mark));
+    ask!(asking, ledger.confirm_restored());
 }
 
 /// Bytes that are characters, so that the log shows the id as it is.
@@ -256,6 +266,8 @@ async fn repair(asking: &mut Asking<'_>, ledger: &Ledger) {
         seen_at(&Synthetic::id(99), "2026-01-01T12:00:00Z"),
     ];
     ask!(asking, ledger.record_found(&heir, a_day(), &messages));
+    let messages = [seen_at("copied", "2026-01-01T12:00:00Z")];
+    ask!(asking, ledger.record_copied(&heir, a_day(), &messages, &object));
 }
 
 async fn cancel(asking: &mut Asking<'_>, ledger: &Ledger) {
