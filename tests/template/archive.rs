@@ -1,8 +1,8 @@
 //! The bucket: nobody reads it who shouldn't, and what a dead exporter began doesn't stay for ever.
 
 use super::Template;
-use super::document::several;
-use serde_json::json;
+use super::document::{attribute, reference, several};
+use serde_json::{Value, json};
 
 #[test]
 fn the_archive_is_encrypted_closed_to_the_public_and_to_plain_http() {
@@ -38,15 +38,11 @@ fn uploads_that_nobody_will_complete_are_aborted() {
 }
 
 #[test]
-fn nothing_in_the_archive_expires_and_it_outlives_the_stack() {
+fn no_current_object_in_the_archive_expires_and_it_outlives_the_stack() {
     let template = Template::read();
     let rules = &template.resource("Archive")["LifecycleConfiguration"]["Rules"];
     for rule in several(rules) {
-        for expiry in [
-            "ExpirationInDays",
-            "ExpirationDate",
-            "NoncurrentVersionExpiration",
-        ] {
+        for expiry in ["ExpirationInDays", "ExpirationDate", "Transitions", "Transition"] {
             assert!(rule[expiry].is_null(), "{rule}");
         }
     }
@@ -56,5 +52,61 @@ fn nothing_in_the_archive_expires_and_it_outlives_the_stack() {
             "Retain",
             "{policy}"
         );
+    }
+}
+
+#[test]
+fn what_is_deleted_can_be_had_back_for_as_long_as_the_parameter_says() {
+    let template = Template::read();
+    let bucket = template.resource("Archive");
+    assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled");
+    let rules = several(&bucket["LifecycleConfiguration"]["Rules"]);
+    let expiry = rules
+        .iter()
+        .find_map(|rule| rule["NoncurrentVersionExpiration"].get("NoncurrentDays"));
+    assert_eq!(expiry, Some(&reference("NoncurrentVersionDays")));
+    assert!(template.number(&reference("NoncurrentVersionDays")) >= 7);
+}
+
+/// The bucket's own policy, so that a role that is given more one day can do no more here.
+#[test]
+fn the_bucket_denies_deletions_to_every_role_but_the_reapers_and_final_ones_to_all() {
+    let template = Template::read();
+    let statements = &template.resource("ArchivePolicy")["PolicyDocument"]["Statement"];
+    let of = |sid: &str| -> &Value {
+        let statements = several(statements);
+        let statement = statements.into_iter().find(|statement| statement["Sid"] == sid);
+        let statement = statement.unwrap_or_else(|| panic!("there is no statement {sid}"));
+        assert_eq!(statement["Effect"], "Deny");
+        statement
+    };
+    let others = of("OthersDeleteNothing");
+    assert_eq!(others["Action"], "s3:Delete*");
+    let role = |function: &str| attribute(&format!("{function}Role"), "Arn");
+    let unless_seeding = json!({"Fn::If": ["SeedingAllowed", reference("AWS::NoValue"), role("Operator")]});
+    assert_eq!(
+        others["Principal"]["AWS"],
+        json!([role("Harvester"), role("Exporter"), unless_seeding])
+    );
+    let nobody = of("NobodyDeletesForGood");
+    let roles: Vec<Value> = template
+        .functions()
+        .iter()
+        .map(|(function, _)| role(function))
+        .collect();
+    let denied = several(&nobody["Principal"]["AWS"]);
+    assert!(roles.iter().all(|role| denied.contains(&role)), "{nobody}");
+    for action in [
+        "s3:DeleteObjectVersion",
+        "s3:DeleteBucketPolicy",
+        "s3:PutBucketPolicy",
+        "s3:PutBucketVersioning",
+        "s3:PutLifecycleConfiguration",
+    ] {
+        assert!(several(&nobody["Action"]).contains(&&json!(action)), "{action}");
+    }
+    for statement in [others, nobody] {
+        let archive = attribute("Archive", "Arn");
+        assert!(several(&statement["Resource"]).contains(&&archive), "{statement}");
     }
 }
