@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 const FROM: &str = "2026-03-01T10:00:00Z";
 const TO: &str = "2026-03-01T14:00:00Z";
-const NO_BUCKET: (&str, &str) = ("GRANARY_BUCKET", "granary-no-such-bucket");
 
 /// Forty messages of four hours in batches of ten, in the queue.
 async fn handed_off(name: &str) -> (Stage, Vec<Document>) {
@@ -27,7 +26,11 @@ async fn archived(name: &str) -> (Stage, Vec<Document>) {
 /// All four batches are parked.
 async fn parked(name: &str) -> (Stage, Vec<Document>) {
     let (stage, messages) = handed_off(name).await;
-    let failing = stage.another("exporter", &[NO_BUCKET, ("GRANARY_MAX_ATTEMPTS", "1")]);
+    let blind = stage.blind_ledger().await;
+    let failing = stage.another(
+        "exporter",
+        &[("GRANARY_LEDGER_URL", &blind), ("GRANARY_MAX_ATTEMPTS", "1")],
+    );
     stage.export_all_by(&failing).await;
     (stage, messages)
 }
@@ -54,7 +57,7 @@ async fn batches_are_found_by_their_status_and_shown_with_their_attempts() {
         .await;
     assert_eq!((&rest["count"], &rest["nextCursor"]), (&json!(1), &Value::Null));
     let parked = stage
-        .look_at("/migrate/jobs?status=parked&cause=archive_refused&jobType=backfill")
+        .look_at("/migrate/jobs?status=parked&cause=unexpected&jobType=backfill")
         .await;
     assert_eq!(parked["count"], 4, "{parked}");
     assert_eq!(stage.look_at("/migrate/jobs?status=success").await["count"], 0);
@@ -89,10 +92,9 @@ async fn batches_are_found_by_their_status_and_shown_with_their_attempts() {
         (&json!(3), &json!(0), &json!(true))
     );
     assert_eq!(audited(&stage, "migrate.retry_failed").await, []);
-    let none = done(&stage, "/migrate/retry-failed", json!({"cause": "spool"})).await;
+    let none = done(&stage, "/migrate/retry-failed", json!({"cause": "miscount"})).await;
     assert_eq!(none["found"], 0);
-    let body =
-        json!({"cause": "archive_refused", "migrationId": batch["migrationId"], "reason": "it is back"});
+    let body = json!({"cause": "unexpected", "migrationId": batch["migrationId"], "reason": "it is back"});
     let retried = done(&stage, "/migrate/retry-failed", body).await;
     assert_eq!((&retried["found"], &retried["retried"]), (&json!(4), &json!(4)));
     assert_eq!(

@@ -18,7 +18,7 @@ const ALWAYS: u64 = u64::MAX;
 const NOBODY: [&str; 0] = [];
 
 /// One batch of thirty messages, recorded and sent.
-async fn harvested(name: &str) -> (Stage, Vec<Document>) {
+pub(super) async fn harvested(name: &str) -> (Stage, Vec<Document>) {
     let stage = Stage::new(name).await;
     let messages = Document::many(30, 10..11);
     harvest(&stage, &messages).await;
@@ -357,48 +357,44 @@ async fn e8_a_document_that_only_meets_overload_is_never_set_aside() {
     stage.finish().await;
 }
 
-/// E5, E8: the key of a metadata index is a number, and one message's id is none.
+/// A2, E8: what is refused is no document's fault, also for a batch that is fetched one by one, and also where the same
+/// question about nothing is answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e8_a_document_that_elasticsearch_refuses_alone_is_set_aside_and_the_rest_ships() {
-    let stage = Stage::new("refused").await;
-    let ids: Vec<String> = (1..=9).map(|number| number.to_string()).collect();
-    let ids = ids.iter().map(String::as_str).chain(["word"]);
-    let messages: Vec<Document> = ids
-        .map(|id| Document::message(id, "2026-03-01T10:30:00Z"))
-        .collect();
-    harvest(&stage, &messages).await;
-    let numbers = &stage.indices.more_messages;
-    let mapping = json!({"mappings": {"properties": {"number": {"type": "long"}}}});
-    stage.indices.create(numbers, mapping).await;
-    let metadata = json!([{"name": "numbers", "index": numbers, "key": "number", "many": true}]).to_string();
-    let exporter = stage.another("exporter", &[("GRANARY_METADATA_SOURCES", &metadata)]);
-
-    let ended = attempts(&stage, &exporter).await;
-    assert_eq!(ended, ["failed", "failed", "completed"]);
-    let reason = &quarantined(&stage).await["word"];
-    assert!(reason.contains("refused"), "{reason}");
-    let kept = stage.bucket.quarantine().await;
-    assert_eq!(kept.len(), 1);
-    assert_eq!(stage.bucket.body(&kept[0]).await, messages[9].body.as_bytes());
-    assert_all_but(&stage, &messages, &["word"]).await;
-    stage.finish().await;
-}
-
-/// A2, E8: where everything is refused, or most of it, no document is to blame: the batch is parked, and people are told.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e8_a2_a_source_that_refuses_everything_parks_the_batch_and_sets_nothing_aside() {
-    for needle in ["", "\"m-00"] {
+async fn e8_a2_a_refusal_uses_up_no_attempt_and_sets_nothing_aside_one_by_one_either() {
+    for needle in ["", "\"m-0011\""] {
         let (stage, messages) = harvested("all-refused").await;
+        let_two_attempts_be_spent(&stage).await;
         let (network, exporter) = watched(&stage).await;
-        let denied = Fault::Refuse(Said::by_elasticsearch(403, "security_exception"));
-        network.inject(denied, ALWAYS, move |asked| asked.body.contains(needle));
-        assert_eq!(attempts(&stage, &exporter).await, ["failed"; 5]);
+        let denied = Fault::Edit(deny);
+        network.inject(denied, ALWAYS, move |asked| {
+            asked.path.contains("_mget") && asked.body.contains(needle)
+        });
+        for deferrals in 1..=4 {
+            attempt(&stage, &exporter).await;
+            let state: (String, u32, u32) = stage
+                .row("SELECT error_code, attempts, deferrals FROM batch")
+                .await;
+            assert_eq!(state, ("source_refused".to_owned(), 2, deferrals));
+        }
         assert_eq!(quarantined(&stage).await, BTreeMap::new());
         assert_eq!(stage.bucket.keys().await, NOBODY);
         network.restore();
-        send_parked_again(&stage).await;
+        attempts(&stage, &exporter).await;
         stage.run_until_quiet().await;
         stage.assert_archived(&messages, FROM, TO).await;
         stage.finish().await;
+    }
+}
+
+/// An index-level denial as Elasticsearch gives it to `_mget`: 200, with an error for each document.
+fn deny(answer: &mut serde_json::Value) {
+    for item in answer["docs"].as_array_mut().unwrap() {
+        let denied = json!({
+            "type": "security_exception",
+            "reason": "action [indices:data/read/mget[shard]] is unauthorized for user [granary]",
+        });
+        let mut error = denied.clone();
+        error["root_cause"] = json!([denied]);
+        *item = json!({"_index": item["_index"], "_id": item["_id"], "error": error});
     }
 }

@@ -438,6 +438,14 @@ async fn e15_a_batch_whose_messages_are_all_gone_completes_without_an_object() {
         .indices
         .create(&stage.indices.messages, stage.indices.mapping())
         .await;
+    stage.export_all().await;
+    let first: (String, String) = stage.row("SELECT status, error_code FROM batch").await;
+    assert_eq!(
+        first,
+        ("pending".to_owned(), "mostly_missing".to_owned()),
+        "looked for once more"
+    );
+    stage.let_delays_end().await;
     stage.run_until_quiet().await;
 
     let batch: (String, Option<String>, u32, u32) = stage

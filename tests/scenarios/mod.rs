@@ -23,6 +23,7 @@ mod hidden;
 mod faithful;
 mod quarantine;
 mod careful;
+mod proof;
 mod salvage;
 mod takeover;
 mod adoption;

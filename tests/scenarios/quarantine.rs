@@ -171,10 +171,7 @@ async fn e2_h12_a_batch_with_documents_of_a_closed_index_waits_for_it_and_burns_
     stage.indices.ask(Method::POST, &[index, "_close"], "").await;
     stage.export_all().await;
     let (deferrals, attempts, cause): (u32, u32, String) = stage.row(DEFERRED).await;
-    assert_eq!(
-        (deferrals, attempts, cause.as_str()),
-        (1, 0, "source_unavailable")
-    );
+    assert_eq!((deferrals, attempts, cause.as_str()), (1, 0, "source_refused"));
     assert_eq!(stage.bucket.keys().await, [""; 0]);
 
     stage.indices.ask(Method::POST, &[index, "_open"], "").await;

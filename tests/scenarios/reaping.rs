@@ -44,7 +44,8 @@ async fn send_parked_again(stage: &Stage) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a2_a_batch_is_parked_after_five_attempts_and_people_are_told_once_for_each_cause() {
     let (stage, messages) = harvested("parked").await;
-    let failing = stage.another("exporter", &[("GRANARY_BUCKET", "granary-no-such-bucket")]);
+    let blind = stage.blind_ledger().await;
+    let failing = stage.another("exporter", &[("GRANARY_LEDGER_URL", &blind)]);
     for attempt in 1..=5 {
         let exports = stage.export_all_by(&failing).await;
         assert_eq!(
@@ -63,7 +64,7 @@ async fn a2_a_batch_is_parked_after_five_attempts_and_people_are_told_once_for_e
     }
     assert_eq!(stage.queues.told().await, NOBODY);
     stage
-        .sql("UPDATE batch SET error_code = 'source_refused' ORDER BY id DESC LIMIT 1")
+        .sql("UPDATE batch SET error_code = 'miscount' ORDER BY id DESC LIMIT 1")
         .await;
 
     for tick in 0..3 {

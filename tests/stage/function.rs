@@ -209,6 +209,7 @@ impl Function {
         };
         command
             .env_clear()
+            .env("TMPDIR", self.temp.path())
             .envs(&self.environment)
             .env("AWS_LAMBDA_RUNTIME_API", &api.address)
             .env("AWS_LAMBDA_FUNCTION_NAME", &self.name)
@@ -216,7 +217,6 @@ impl Function {
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
             .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", self.name))
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
-            .env("TMPDIR", self.temp.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

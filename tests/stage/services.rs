@@ -93,6 +93,30 @@ impl Database {
         database
     }
 
+    /// The same database for a user who may not read the messages in it: whatever asks for them fails for good.
+    pub(crate) async fn blind(&self) -> String {
+        let mut conn = connection(&variable("LEDGER_ADMIN_URL")).await;
+        let tables: Vec<String> = conn
+            .exec(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_name <> 'message'",
+                (&self.name,),
+            )
+            .await
+            .unwrap();
+        conn.query_drop("CREATE USER IF NOT EXISTS 'blind'@'%' IDENTIFIED BY 'blind'")
+            .await
+            .unwrap();
+        for table in tables {
+            let grant = format!("GRANT ALL ON {}.{table} TO 'blind'@'%'", self.name);
+            conn.query_drop(grant).await.unwrap();
+        }
+        conn.disconnect().await.unwrap();
+        let mut url: Url = self.url.parse().unwrap();
+        url.set_username("blind").unwrap();
+        url.set_password(Some("blind")).unwrap();
+        url.into()
+    }
+
     pub(crate) async fn sql(&self, statement: &str) -> u64 {
         let mut conn = connection(&self.url).await;
         conn.query_drop(statement).await.unwrap();

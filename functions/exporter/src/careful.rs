@@ -8,14 +8,12 @@
 //! One by one takes time. What a careful worker had behind it when its time was over is fetched together again by the
 //! next one, which goes on one by one from there: so a large batch comes to its end.
 //!
-//! A request that Elasticsearch refuses for one message alone sets that message aside as well. Where most are refused,
-//! it isn't the messages, and the attempt fails as it did before.
-//!
 //! From there on one message is in memory at a time. The lines are written by the same functions as in any other attempt.
 
+use crate::blame::Flaw;
 use crate::failure::{ledger_failure, unless_lost};
 use crate::fetch::BatchFetch;
-use granary_domain::{Cause, Failure, Fence, MessageId, Outcome};
+use granary_domain::{Failure, Fence, MessageId, Outcome};
 use granary_ledger::{CarefulRecord, ClaimedBatch, Ledger, OwnedMessage};
 use std::collections::HashMap;
 
@@ -66,55 +64,25 @@ impl BatchFetch<'_> {
             .map(|suspect| (&suspect.message_id, suspect.attempt))
             .collect();
         let is_suspect = |place: &usize| deaths.contains_key(&messages[*place].message_id);
-        let mut answered = 0;
-        let mut refused = Vec::new();
         let mut place = 0;
         while let Some(message) = messages.get(place) {
             if let Some(attempt) = deaths.get(&message.message_id) {
-                self.draft
-                    .except(message, Outcome::Quarantined, died_over(*attempt));
+                let flaw = Flaw::KilledItsWorker { attempt: *attempt };
+                self.draft.except(message, Outcome::Quarantined, flaw.reason());
                 place += 1;
                 continue;
             }
             if place < harmless {
                 let end = (place..harmless).find(is_suspect).unwrap_or(harmless);
                 self.fetch(place..end).await?;
-                answered += end - place;
                 place = end;
                 continue;
             }
             unless_lost(ledger.suspect(batch, &message.message_id).await)?;
-            match self.refusal_of(place).await? {
-                None => answered += 1,
-                Some(failure) => refused.push((place, failure)),
-            }
+            self.fetch(place..place + 1).await?;
             place += 1;
         }
-        ledger.clear_suspect(batch).await.map_err(ledger_failure)?;
-        if refused.len() > answered
-            && let Some((_, failure)) = refused.pop()
-        {
-            return Err(failure);
-        }
-        for (place, failure) in refused {
-            self.give_up(place, &failure.text, None).await?;
-        }
-        Ok(())
-    }
-
-    /// Fetches one message, or says why it was refused. A refusal counts as its own only where Elasticsearch answers the
-    /// same questions about nothing.
-    async fn refusal_of(&mut self, place: usize) -> Result<Option<Failure>, Failure> {
-        match self.fetch(place..place + 1).await {
-            Ok(()) => Ok(None),
-            Err(failure)
-                if failure.cause == Cause::SourceRefused
-                    && self.fetcher.answers_beside(&self.messages[place]).await =>
-            {
-                Ok(Some(failure))
-            }
-            Err(failure) => Err(failure),
-        }
+        ledger.clear_suspect(batch).await.map_err(ledger_failure)
     }
 }
 
@@ -124,10 +92,4 @@ fn reached(messages: &[OwnedMessage], earlier: &CarefulRecord) -> usize {
         .iter()
         .rposition(|message| earlier.reached.contains(&message.message_id))
         .unwrap_or(0)
-}
-
-fn died_over(attempt: Fence) -> String {
-    format!(
-        "its worker died while it was exported, on attempt {attempt} of the execution log; it was not touched again"
-    )
 }

@@ -3,7 +3,8 @@
 //! Exponential from 5 s on, with full jitter, 10 minutes at most, however often it is deferred. Where Elasticsearch said for
 //! how long it wants to be left alone, the wait begins after that. A batch that ran out of time is due at once the
 //! first time: it may have been begun late, or been slowed down by others. From then on it waits like all others,
-//! since a batch that never fits must not keep a worker busy for good.
+//! since a batch that never fits must not keep a worker busy for good. A batch most of which is missing is looked for once
+//! more after a quarter of an hour.
 
 use granary_domain::{Backoff, Cause, Failure};
 use granary_source::SourceError;
@@ -14,6 +15,9 @@ const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(5),
     ceiling: Duration::from_secs(600),
 };
+
+/// Long enough for a person to notice, and for an index to be restored.
+const BEFORE_LOOKING_AGAIN: Duration = Duration::from_secs(15 * 60);
 
 /// What this process was told about waiting.
 #[derive(Debug, Default)]
@@ -44,6 +48,9 @@ impl DeferralDelay {
     pub(crate) fn of(&self, cause: Cause, deferrals_before: u32, random: f64) -> Duration {
         if cause == Cause::Deadline && deferrals_before == 0 {
             return Duration::ZERO;
+        }
+        if cause == Cause::MostlyMissing {
+            return BEFORE_LOOKING_AGAIN;
         }
         let rest = match (cause, *self.rests_until()) {
             (Cause::SourceUnavailable, Some(until)) => until.saturating_duration_since(Instant::now()),

@@ -1,7 +1,7 @@
 //! One batch: claim, fetch, archive, settle.
 //!
 //! A batch is exported if and only if its claim was won and its settlement was accepted under the same fence. How an
-//! attempt ends is decided in [`Exporter::end`]: what is the platform's fault is deferred and doesn't count, what the batch
+//! attempt ends is decided in [`Exporter::end`]: an outage and a refusal are deferred and don't count, what the batch
 //! is too large for neither, and the ledger splits it the second time, what is
 //! the batch's own fault fails and may be retried by the reaper, a lost lease ends in silence where the batch
 //! is somebody else's. A ledger that is away at that moment is waited for as long as the batch is this worker's: an attempt
@@ -174,6 +174,7 @@ impl Exporter {
             None => {
                 let clock = Instant::now();
                 let fetched = self.fetch_or_copy(batch, &messages, progress).await?;
+                self.confirm_absence(batch, &fetched.exceptions).await?;
                 timings.fetch = millis(clock);
                 let clock = Instant::now();
                 let stored = self.writer.store_object(batch, &messages, fetched).await?;
@@ -241,7 +242,7 @@ impl Exporter {
             Ok(settlement) => self.ledger.settle(batch, settlement).await?,
             Err(failure) if failure.cause == Cause::LeaseLost => self.let_go(batch, failure).await,
             Err(failure) if failure.cause == Cause::Shutdown => self.ledger.hand_back(batch, failure).await?,
-            Err(failure) if failure.cause.is_platforms() => {
+            Err(failure) if !failure.cause.uses_up_an_attempt() => {
                 let delay = self
                     .deferral_delay
                     .of(failure.cause, batch.deferrals, rand::random());

@@ -5,9 +5,10 @@
 //! dropped as well and asked for again, in smaller requests where that may help.
 //!
 //! Documents that Elasticsearch could not give for the moment are retried here, a few times; then the attempt is
-//! deferred. One that it will never give, or that is no valid JSON, is quarantined, and the rest of the batch ships.
+//! deferred, as it is at once where Elasticsearch refuses one. A document with a flaw of its own (`blame.rs`) is
+//! quarantined, and the rest of the batch ships.
 
-use crate::blame::Remedy;
+use crate::blame::{Flaw, Remedy};
 use crate::deferral::DeferralDelay;
 use crate::draft::Draft;
 use crate::failure::spool_failure;
@@ -24,6 +25,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+const READ: &str = "read documents";
 const DOCUMENT_TRIES_MAX: u32 = 4;
 const DOCUMENT_BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(500),
@@ -119,8 +121,8 @@ impl<'a> BatchFetch<'a> {
                 Remedy::Smaller => {}
                 Remedy::Halve => together_max = range.len() / 2,
                 Remedy::Again => (together_max, tries) = (1, tries + 1),
-                Remedy::GiveUp(reason) => {
-                    self.give_up(range.start, &reason, Some(error)).await?;
+                Remedy::GiveUp(flaw) => {
+                    self.give_up(range.start, &flaw, error).await?;
                     (written, tries) = (range.end, 1);
                 }
             }
@@ -133,11 +135,15 @@ impl<'a> BatchFetch<'a> {
         for (place, document) in answers.documents.iter().enumerate() {
             let message = &self.messages[range.start + place];
             match document {
-                Document::Found { version, source } => {
+                Document::Found {
+                    version,
+                    source,
+                    moved_to,
+                } => {
                     let lists = metadata_lists(&self.fetcher.metadata, &answers.metadata, place);
                     let outcome = self.draft.write(&Line {
                         message_id: &message.message_id,
-                        index: &message.index,
+                        index: moved_to.as_ref().unwrap_or(&message.index),
                         version: i64::try_from(*version).unwrap_or(i64::MAX),
                         message: source,
                         metadata: &metadata_values(&self.fetcher.metadata, &lists),
@@ -145,23 +151,33 @@ impl<'a> BatchFetch<'a> {
                     match outcome {
                         Ok(()) => {}
                         Err(error @ SpoolError::LineTooLong { .. }) => {
-                            let raw = vec![source.clone()];
-                            self.quarantine(range.start + place, &error.to_string(), raw)
+                            let flaw = Flaw::LineTooLong {
+                                found: error.to_string(),
+                            };
+                            self.quarantine(range.start + place, &flaw, vec![source.clone()])
                                 .await?;
                         }
                         Err(error) => return Err(spool_failure(error)),
                     }
                 }
-                Document::Missing => {
-                    let reason = "gone at the source before it was exported".to_owned();
-                    self.draft.except(message, Outcome::Missing, reason);
+                Document::Missing(absence) => {
+                    self.draft
+                        .except(message, Outcome::Missing, absence.reason().to_owned());
                 }
-                Document::Failed { reason, .. } => {
-                    self.draft.except(message, Outcome::Quarantined, reason.clone());
+                Document::WithoutSource => {
+                    self.draft
+                        .except(message, Outcome::Quarantined, Flaw::WithoutSource.reason());
                 }
+                Document::Unavailable { reason } => return Err(self.failure_of(&unavailable(1, reason))),
+                Document::Refused { reason } => return Err(self.failure_of(&refused(reason))),
             }
         }
         Ok(())
+    }
+
+    /// The failure of an attempt that an error of Elasticsearch ends.
+    pub(crate) fn failure_of(&self, error: &SourceError) -> Failure {
+        self.fetcher.deferral_delay.source_failure(error)
     }
 }
 
@@ -189,7 +205,8 @@ impl Fetcher {
             .await
     }
 
-    /// Fetches documents, and retries those that Elasticsearch could not give for the moment.
+    /// Fetches documents, and retries those that Elasticsearch could not give for the moment. One that it refuses ends
+    /// the request: whatever refuses it is not about one document.
     async fn documents_of(
         &self,
         wanted: &[OwnedMessage],
@@ -198,14 +215,17 @@ impl Fetcher {
         let refs: Vec<DocumentRef<'_>> = wanted.iter().map(document_ref).collect();
         let mut documents = self.source.documents(&refs, allowance).await?;
         for tries in 1.. {
+            if let Some(reason) = documents.iter().find_map(refusal) {
+                return Err(refused(reason));
+            }
             let failed: Vec<usize> = (0..refs.len())
-                .filter(|place| is_transient(&documents[*place]).is_some())
+                .filter(|place| outage(&documents[*place]).is_some())
                 .collect();
-            let Some(reason) = failed.first().and_then(|place| is_transient(&documents[*place])) else {
+            let Some(reason) = failed.first().and_then(|place| outage(&documents[*place])) else {
                 break;
             };
             if tries == DOCUMENT_TRIES_MAX {
-                return Err(not_had("read documents", failed.len(), reason));
+                return Err(unavailable(failed.len(), reason));
             }
             tokio::time::sleep(DOCUMENT_BACKOFF.delay(tries, rand::random())).await;
             let again: Vec<DocumentRef<'_>> = failed.iter().map(|place| refs[*place]).collect();
@@ -215,12 +235,14 @@ impl Fetcher {
                 .zip(answers)
                 .for_each(|(place, answer)| documents[place] = answer);
         }
+        self.confirm_flaws(&refs, &mut documents, allowance).await?;
         Ok(documents)
     }
 }
 
 pub(crate) fn document_ref(message: &OwnedMessage) -> DocumentRef<'_> {
     DocumentRef {
+        message_id: message.message_id.as_str(),
         index: &message.index,
         doc_id: message.doc_id.as_deref().unwrap_or(message.message_id.as_str()),
         routing: message.routing.as_deref(),
@@ -228,18 +250,38 @@ pub(crate) fn document_ref(message: &OwnedMessage) -> DocumentRef<'_> {
 }
 
 /// Why a document can't be had for the moment.
-fn is_transient(document: &Document) -> Option<&str> {
+fn outage(document: &Document) -> Option<&str> {
     match document {
-        Document::Failed {
-            reason,
-            transient: true,
-        } => Some(reason),
-        Document::Failed { .. } | Document::Found { .. } | Document::Missing => None,
+        Document::Unavailable { reason } => Some(reason),
+        Document::Found { .. }
+        | Document::Missing(_)
+        | Document::WithoutSource
+        | Document::Refused { .. } => None,
+    }
+}
+
+/// Why a document isn't given, nor others with it.
+fn refusal(document: &Document) -> Option<&str> {
+    match document {
+        Document::Refused { reason } => Some(reason),
+        Document::Found { .. }
+        | Document::Missing(_)
+        | Document::WithoutSource
+        | Document::Unavailable { .. } => None,
+    }
+}
+
+pub(crate) fn refused(reason: &str) -> SourceError {
+    SourceError::Refused {
+        operation: READ,
+        status: 200,
+        reason: reason.to_owned(),
     }
 }
 
 /// Documents that stayed out of reach. A breaker of another node refuses them one by one, in an answer of status 200.
-fn not_had(operation: &'static str, documents: usize, example: &str) -> SourceError {
+pub(crate) fn unavailable(documents: usize, example: &str) -> SourceError {
+    let operation = READ;
     let is_too_heavy = example.starts_with("circuit_breaking_exception");
     let reason = format!("{documents} documents, for instance: {example}");
     if is_too_heavy {

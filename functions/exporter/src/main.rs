@@ -8,6 +8,7 @@ mod deferral;
 mod lease;
 mod careful;
 mod copy;
+mod absence;
 mod fetch;
 mod request_size;
 mod blame;

@@ -3,6 +3,7 @@
 //! The rest of the batch ships without it. The reason goes into the ledger and the manifest; the bytes go under
 //! `_quarantine/` in the archive. Only S3 can fail here, and that defers the attempt.
 
+use crate::blame::Flaw;
 use crate::failure::archive_failure;
 use crate::fetch::{BatchFetch, document_ref};
 use crate::request_size::DOCUMENT_BYTES_MAX;
@@ -20,21 +21,21 @@ impl BatchFetch<'_> {
     pub(crate) async fn give_up(
         &mut self,
         place: usize,
-        reason: &str,
-        error: Option<SourceError>,
+        flaw: &Flaw,
+        error: SourceError,
     ) -> Result<(), Failure> {
-        let raw = self.salvage(place, error.and_then(raw_of)).await;
-        self.quarantine(place, reason, raw).await
+        let raw = self.salvage(place, raw_of(error)).await;
+        self.quarantine(place, flaw, raw).await
     }
 
     /// Quarantines the message at `place`, and keeps these raw bytes of it.
     pub(crate) async fn quarantine(
         &mut self,
         place: usize,
-        reason: &str,
+        flaw: &Flaw,
         raw: Vec<Bytes>,
     ) -> Result<(), Failure> {
-        let reason = self.keep_raw(place, reason, raw).await?;
+        let reason = self.keep_raw(place, flaw, raw).await?;
         self.draft
             .except(&self.messages[place], Outcome::Quarantined, reason);
         Ok(())
@@ -60,8 +61,8 @@ impl BatchFetch<'_> {
     }
 
     /// Keeps raw bytes, the more important first and as many as there is room for, and adds to the reason where they are.
-    async fn keep_raw(&self, place: usize, reason: &str, raw: Vec<Bytes>) -> Result<String, Failure> {
-        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+    async fn keep_raw(&self, place: usize, flaw: &Flaw, raw: Vec<Bytes>) -> Result<String, Failure> {
+        let reason: String = flaw.reason().chars().take(REASON_CHARS_MAX).collect();
         if raw.is_empty() {
             return Ok(format!("{reason}; its raw bytes can't be had"));
         }
@@ -81,7 +82,10 @@ impl BatchFetch<'_> {
 fn source_of(document: Document) -> Option<Bytes> {
     match document {
         Document::Found { source, .. } => Some(source),
-        Document::Missing | Document::Failed { .. } => None,
+        Document::Missing(_)
+        | Document::WithoutSource
+        | Document::Unavailable { .. }
+        | Document::Refused { .. } => None,
     }
 }
 

@@ -5,6 +5,7 @@ export const CAUSES = [
   'source_refused',
   'archive_unavailable',
   'archive_refused',
+  'mostly_missing',
   'archive_conflict',
   'ledger_unavailable',
   'spool',

@@ -1,11 +1,12 @@
-//! What has been waiting for too long because the platform breaks it off: people are told once for each cause, and
-//! once when nothing waits for it any more.
+//! Alerts about deferred work: one for each cause, and one when nothing is deferred for it any more.
 //!
-//! A condition begins if and only if something has waited for 30 minutes, by the database's clock, and it ends if
-//! and only if nothing is deferred for its cause: work that is being tried again still counts, so an outage doesn't look over
-//! in between. Where this step fails, the next tick sees the same.
+//! An outage passes by itself: its alert is raised if and only if something has waited for 30 minutes, by the database's
+//! clock. A refusal waits for a person: its alert is raised at once. It ends if and only if nothing is deferred for
+//! its cause: work that is being tried again still counts, so an outage doesn't look over in between. Where this step
+//! fails, the next tick sees the same.
 
 use crate::reap::{Reaper, Tick};
+use granary_domain::{Cause, Fault};
 use granary_ledger::Deferral;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ impl Reaper {
         let deferrals = self.ledger.deferrals().await?;
         tick.deferred_causes = deferrals.len() as u64;
         for deferral in &deferrals {
-            let begins = deferral.waited >= DEFERRED_FOR_MAX;
+            let begins = deferral.waited >= silence(deferral.cause);
             if begins
                 && self
                     .ledger
@@ -40,6 +41,14 @@ impl Reaper {
             }
         }
         Ok(())
+    }
+}
+
+/// How long a cause may defer work before an alert is raised.
+fn silence(cause: Cause) -> Duration {
+    match cause.fault() {
+        Fault::Outage | Fault::Batch => DEFERRED_FOR_MAX,
+        Fault::Refusal => Duration::ZERO,
     }
 }
 
@@ -71,7 +80,6 @@ fn told(deferral: &Deferral) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use granary_domain::Cause;
 
     #[test]
     fn an_alert_says_what_waits_since_when_and_why() {

@@ -3,7 +3,9 @@
 use crate::AlertError;
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
+use aws_sdk_sns::config::Builder;
 use aws_sdk_sns::types::MessageAttributeValue;
+use granary_environment::aws::RetryClockAndToken;
 use granary_steps::{Step, perform};
 
 /// SNS's limit, and what a mail program shows of a subject.
@@ -34,8 +36,9 @@ pub struct Publisher {
 impl Publisher {
     /// `topic_arn` is `GRANARY_ALERT_TOPIC_ARN`. Connects to nothing yet; [`Publisher::check`] does.
     pub fn new(aws: &SdkConfig, topic_arn: impl Into<String>) -> Self {
+        let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
         Self {
-            sns: Client::new(aws),
+            sns: Client::from_conf(signing_again),
             topic_arn: topic_arn.into(),
         }
     }

@@ -3,6 +3,7 @@
 use crate::refusal::{NO_ANSWER, Refusal, remedy_for};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use granary_domain::{Cause, MessageId, ObjectKey};
+use granary_environment::aws;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -224,7 +225,10 @@ fn may_pass<E>(error: &SdkError<E>, status: Option<u16>, code: &str) -> bool {
                 code,
                 "SlowDown" | "RequestTimeout" | "InternalError" | "OperationAborted"
             );
-            is_overload || code.contains("Throttl") || matches!(status, Some(408 | 429 | 500..))
+            is_overload
+                || aws::is_of_clock_or_token(code)
+                || code.contains("Throttl")
+                || matches!(status, Some(408 | 429 | 500..))
         }
         // No answer, half an answer, and what later versions of the SDK may add.
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) | _ => true,

@@ -137,15 +137,16 @@ pub(crate) async fn part_of(spool: &SealedSpool, offset: u64, bytes: u64) -> Res
         .map_err(|error| SpoolError::of("read", spool.path(), std::io::Error::other(error)))
 }
 
-/// Sorts the answers to a conditional write: 412 is "somebody was first", 409 and a vanished upload are "start
-/// again", the rest are errors.
+/// Sorts the answers to a conditional write: 412 is "another writer was first", 409 and a vanished upload are "start
+/// again", the rest are errors. The code decides as well as the status: S3 may complete an upload with 200 and put
+/// the error into the body.
 pub(crate) fn unless_taken<E>(step: Step, key: &ObjectKey, error: SdkError<E>) -> Result<Round, ArchiveError>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     match (status_of(&error), error.code()) {
-        (Some(412), _) => Ok(Round::Done(PutOutcome::AlreadyThere)),
-        (Some(409), _) | (_, Some("NoSuchUpload")) => Ok(Round::Conflict),
+        (Some(412), _) | (_, Some("PreconditionFailed")) => Ok(Round::Done(PutOutcome::AlreadyThere)),
+        (Some(409), _) | (_, Some("ConditionalRequestConflict" | "NoSuchUpload")) => Ok(Round::Conflict),
         _ => Err(ArchiveError::of(step.operation(), key.as_str(), error)),
     }
 }

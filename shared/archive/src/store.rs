@@ -7,6 +7,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, ResponseChecksumValidation};
 use granary_domain::Layout;
+use granary_environment::aws::RetryClockAndToken;
 use std::time::Duration;
 
 /// A bucket, and the part of it that belongs to one source.
@@ -81,6 +82,7 @@ fn client(config: &SdkConfig) -> Client {
     let config = Builder::from(config)
         .force_path_style(config.endpoint_url().is_some())
         .retry_config(retries)
+        .retry_classifier(RetryClockAndToken)
         .timeout_config(timeouts)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .build();

@@ -13,6 +13,8 @@ named! {
         ArchiveUnavailable = "archive_unavailable",
         /// S3 refused the request itself: permission, bucket, key.
         ArchiveRefused = "archive_refused",
+        /// More than half of a batch is missing at the source: it is looked for once more, later.
+        MostlyMissing = "mostly_missing",
         /// What stands at the object's key isn't this batch.
         ArchiveConflict = "archive_conflict",
         /// MySQL is out of reach or overloaded.
@@ -36,9 +38,22 @@ named! {
     }
 }
 
+/// Who has to do something about a cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A service is away, overloaded or slow. It passes by itself: the attempt doesn't count, and an alert is raised when
+    /// it lasts.
+    Outage,
+    /// A service answers and refuses, or what it says has to be confirmed. It isn't about one batch, so the attempt doesn't
+    /// count; a person has to act, so an alert is raised at once.
+    Refusal,
+    /// The batch itself: the attempt counts.
+    Batch,
+}
+
 impl Cause {
-    /// Whether the platform is at fault rather than the batch, or only the batch's size. Such an attempt doesn't count.
-    pub fn is_platforms(self) -> bool {
+    /// Whose fault it is.
+    pub fn fault(self) -> Fault {
         match self {
             Self::SourceUnavailable
             | Self::ArchiveUnavailable
@@ -46,15 +61,24 @@ impl Cause {
             | Self::Spool
             | Self::TempDir
             | Self::Deadline
-            | Self::Shutdown => true,
-            Self::SourceRefused
-            | Self::ArchiveRefused
-            | Self::ArchiveConflict
+            | Self::Shutdown => Fault::Outage,
+            Self::SourceRefused | Self::ArchiveRefused | Self::MostlyMissing => Fault::Refusal,
+            Self::ArchiveConflict
             | Self::LeaseLost
             | Self::WorkerDied
             | Self::Miscount
-            | Self::Unexpected => false,
+            | Self::Unexpected => Fault::Batch,
         }
+    }
+
+    /// Whether it passes by itself.
+    pub fn is_platforms(self) -> bool {
+        self.fault() == Fault::Outage
+    }
+
+    /// Whether an attempt that ended so is one of the few that a batch has. The others are deferred.
+    pub fn uses_up_an_attempt(self) -> bool {
+        self.fault() == Fault::Batch
     }
 }
 

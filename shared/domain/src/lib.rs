@@ -22,7 +22,7 @@ mod invariant;
 pub use archive::{Compression, Format, LEDGER, Layout, ObjectKey, QUARANTINE, UnknownName};
 pub use backoff::Backoff;
 pub use batch::{Batch, BatchStatus, IllegalTransition, Transition};
-pub use cause::{Cause, Failure};
+pub use cause::{Cause, Failure, Fault};
 pub use digest::IdDigest;
 pub use id::{
     BatchId, Fence, Generation, InvalidMessageId, MESSAGE_ID_BYTES_MAX, MessageId, MigrationId, WindowId,

@@ -17,8 +17,9 @@ impl Cause {
                  ExporterConcurrency). Work goes on by itself when it answers; no attempt is used up meanwhile."
             }
             Self::SourceRefused => {
-                "Elasticsearch refuses what it is asked: look at mapping, permissions and GRANARY_SOURCE_INDEX. Windows are \
-                 read by themselves when it no longer does."
+                "Elasticsearch refuses what it is asked: the reason above names it. Look at blocks, privileges, closed \
+                 indices, mappings and GRANARY_SOURCE_INDEX. Work continues by itself when it no longer does; no attempt is \
+                 used up meanwhile."
             }
             Self::ArchiveUnavailable => {
                 "see whether S3 is reachable and not throttling. Work goes on by itself when it answers; no attempt is \
@@ -26,7 +27,12 @@ impl Cause {
             }
             Self::ArchiveRefused => {
                 "S3 refuses the request: the reason above names its code and what to allow or correct (permissions on the \
-                 prefix, bucket, region)."
+                 prefix, bucket, region). Work continues by itself when it no longer does; no attempt is used up meanwhile."
+            }
+            Self::MostlyMissing => {
+                "see whether an index of the source was deleted, restored or renamed by mistake. In 15 minutes each batch is \
+                 looked for once more; what is missing then is recorded as missing. Pause the export (granary pause \
+                 export) if you need more time."
             }
             Self::ArchiveConflict => {
                 "something that isn't this batch stands at its key: find out who else writes to the bucket. The batch \
@@ -92,7 +98,7 @@ pub fn alert_headline(kind: &str) -> &str {
         "exceptions" => "batches are completed without some of their messages",
         "failure_rate" => "too many attempts fail",
         "failure_rate_over" => "attempts succeed again",
-        "deferred" => "work has been waiting for 30 minutes",
+        "deferred" => "work is waiting",
         "deferred_over" => "nothing waits any more",
         "documents_late" => "many documents come late",
         "documents_late_over" => "few documents come late again",

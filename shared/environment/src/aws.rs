@@ -5,6 +5,8 @@
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_secretsmanager::config::interceptors::InterceptorContext;
+use aws_sdk_secretsmanager::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use std::error::Error;
@@ -35,6 +37,55 @@ pub async fn sdk_config() -> SdkConfig {
         .await
 }
 
+/// What AWS says of a signature that is too old or too new, and of a token that has run out. A function that was frozen sends
+/// such a request when it goes on: the next one is signed anew. What lasts is the platform's, never a batch's.
+const CLOCK_AND_TOKEN: [&str; 12] = [
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "RequestInTheFuture",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "TokenRefreshRequired",
+    "InvalidToken",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "AuthFailure",
+];
+
+/// Whether an error code is about the clock or the credentials of the moment.
+pub fn is_of_clock_or_token(code: &str) -> bool {
+    CLOCK_AND_TOKEN.contains(&code)
+}
+
+/// Has the SDK try such a request again, which signs it anew. The SDK itself takes them for final.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RetryClockAndToken;
+
+impl ClassifyRetry for RetryClockAndToken {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let Some(response) = context.response() else {
+            return RetryAction::NoActionIndicated;
+        };
+        if !matches!(response.status().as_u16(), 400 | 401 | 403) {
+            return RetryAction::NoActionIndicated;
+        }
+        let kind = response.headers().get("x-amzn-errortype").unwrap_or_default();
+        let body = String::from_utf8_lossy(response.body().bytes().unwrap_or_default());
+        let is_named = |code: &&str| kind.contains(*code) || body.contains(*code);
+        if CLOCK_AND_TOKEN.iter().any(is_named) {
+            RetryAction::transient_error()
+        } else {
+            RetryAction::NoActionIndicated
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "clock and token"
+    }
+}
+
 /// Whether an AWS service or the way to it is at fault, rather than the request: it passes by itself.
 pub fn is_passing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let SdkError::ServiceError(answer) = error else {
@@ -42,7 +93,7 @@ pub fn is_passing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     };
     let status = answer.raw().status().as_u16();
     let code = error.code().unwrap_or_default();
-    status >= 500 || status == 429 || code.contains("Throttl")
+    status >= 500 || status == 429 || code.contains("Throttl") || is_of_clock_or_token(code)
 }
 
 /// An AWS service's code and message, or the chain of causes where it gave no answer.

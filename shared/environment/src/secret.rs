@@ -2,10 +2,12 @@
 //!
 //! A secret that can't be fetched is a problem on the list like any other. Its value is shown nowhere.
 
+use crate::aws::RetryClockAndToken;
 use crate::environment::{Environment, Reading, Variable};
 use crate::invalid::Found;
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Builder;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::SecretString;
 use std::error::Error;
@@ -58,7 +60,8 @@ impl Environment {
 }
 
 async fn fetch(arn: &str, aws: &SdkConfig) -> Result<SecretString, String> {
-    let answer = Client::new(aws)
+    let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
+    let answer = Client::from_conf(signing_again)
         .get_secret_value()
         .secret_id(arn)
         .send()

@@ -3,10 +3,12 @@
 use crate::{HandOffMessage, HandoffError};
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::Builder;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use futures::{StreamExt, stream};
 use granary_domain::{BatchId, MigrationId, Priority};
+use granary_environment::aws::RetryClockAndToken;
 use granary_ledger::QueueLane;
 use granary_steps::{Step, perform};
 use std::time::Duration;
@@ -151,8 +153,9 @@ pub struct Handoff {
 impl Handoff {
     /// Connects to nothing yet; [`Handoff::check`] does.
     pub fn new(aws: &SdkConfig, urls: QueueUrls) -> Self {
+        let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
         Self {
-            sqs: Client::new(aws),
+            sqs: Client::from_conf(signing_again),
             urls,
         }
     }

@@ -31,6 +31,7 @@ mod settle;
 mod excepted;
 mod split;
 mod suspect;
+mod absence;
 mod reap;
 mod deferral;
 mod cancel;

@@ -69,6 +69,11 @@ impl Source {
 
     async fn problems(&self) -> Result<Vec<SourceProblem>, SourceError> {
         let settings = self.settings();
+        if let Some(name) = remote_name(&settings.index) {
+            return Ok(vec![SourceProblem::Remote {
+                name: name.to_owned(),
+            }]);
+        }
         let mappings = self
             .mappings(&format!("{},{}", settings.id_field, settings.time_field))
             .await?;
@@ -138,7 +143,7 @@ impl Source {
         Ok(problems)
     }
 
-    async fn has_documents(&self, index: &str) -> Result<bool, SourceError> {
+    pub(crate) async fn has_documents(&self, index: &str) -> Result<bool, SourceError> {
         let body = json!({"size": 0, "track_total_hits": 1, "query": {"match_all": {}}});
         self.sample(index, &body, |sample| sample.total_value() > 0).await
     }
@@ -218,6 +223,12 @@ impl Source {
             serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
         Ok(read(&sample.hits))
     }
+}
+
+/// The first name of a list that has a cluster's prefix. Date math (`<logs-{now/d}>`) may hold colons of its own.
+fn remote_name(index: &str) -> Option<&str> {
+    let is_remote = |name: &&str| name.split('<').next().is_some_and(|prefix| prefix.contains(':'));
+    index.split(',').map(str::trim).find(is_remote)
 }
 
 /// How many documents a sample has, and in how many of them `_id` isn't the message's id.

@@ -1,38 +1,47 @@
 //! Full documents, by their ids: what an export reads. `_source` keeps every byte.
+//!
+//! This module decides what an answer proves about a message. A message is *missing* only with proof: its own index is
+//! open and answers "not found" (or that index was deleted, or another document took its `_id`), and one search by
+//! ids through the source doesn't find it either. A message that the search finds is read where it lies now.
+//! Not here: what a caller does about a message that can't be had.
+//!
+//! When a request fails as a whole, no document is judged: the caller gets the error.
 
 use crate::Source;
 use crate::allowance::ByteAllowance;
-use crate::error::{SourceError, is_transient, reason_of, types_of};
+use crate::answered::{Content, Read, read_answer};
+use crate::elsewhere::Shown;
+use crate::error::SourceError;
 use crate::wire::{Call, CallBody};
 use bytes::Bytes;
 use elasticsearch::http::Method;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use std::collections::HashMap;
+use serde::Serialize;
+use serde_json::json;
 
-const READ: &str = "read documents";
-const FIND_ROUTING: &str = "look for the routing of documents";
-/// Elasticsearch's own limit for the hits of one search.
-const HITS_MAX: usize = 10_000;
-/// Documents that are looked for at once, and what an answer about them has at the most: index, `_id` and a few words each.
-const LOOKED_FOR_MAX: usize = 1_000;
-const LOOKED_FOR_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+pub(crate) const READ: &str = "read documents";
+/// Documents whose presence is asked for in one request, and the size of the answer: index, `_id` and a few words each.
+const PRESENCE_MAX: usize = 1_000;
+const PRESENCE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+/// An `_id` that no document has.
+const NO_DOCUMENT: &str = "granary: no document";
 
 const WITHOUT_SOURCE: [(&str, &str); 1] = [("_source", "false")];
 
 /// What is read of a document.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Extent {
+pub(crate) enum Extent {
     /// Its `_source`.
     Whole,
     /// That it is there.
     Presence,
 }
 
-/// Where a document lies.
+/// A message, and where its document was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DocumentRef<'a> {
+    /// The message's id. The document must hold it in the id field.
+    #[serde(skip)]
+    pub message_id: &'a str,
     /// The concrete index.
     #[serde(rename = "_index")]
     pub index: &'a str,
@@ -44,70 +53,62 @@ pub struct DocumentRef<'a> {
     pub routing: Option<&'a str>,
 }
 
-/// What became of one document that was asked for.
+/// What became of one message that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
-    /// It is there.
+    /// Its document is there, and holds the message's id.
     Found {
         /// Its version.
         version: u64,
         /// Its `_source`, byte for byte. A slice of the whole answer, which lives as long as any of its documents.
         source: Bytes,
+        /// The index it was read from, where that isn't the one that was asked for.
+        moved_to: Option<String>,
     },
-    /// It is gone, or its index is.
-    Missing,
-    /// Elasticsearch could not give it.
-    Failed {
-        /// Its error: type and reason.
+    /// It is gone. This is proved.
+    Missing(Absence),
+    /// Its document is there, but its index doesn't keep `_source`.
+    WithoutSource,
+    /// Elasticsearch can't give it for the moment: a shard, a node or a refresh is awaited.
+    Unavailable {
+        /// Elasticsearch's error: type and reason.
         reason: String,
-        /// Whether it may pass by itself.
-        transient: bool,
+    },
+    /// Elasticsearch refuses to give it, and so does it with others: a block, a privilege, an index that is closed. A
+    /// person has to act. An error of a type that isn't known is a refusal, too.
+    Refused {
+        /// Elasticsearch's error: type and reason, and what to do.
+        reason: String,
     },
 }
 
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    docs: Vec<Answered<'a>>,
+/// Why a message is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// Its index is open and doesn't have it.
+    Deleted,
+    /// Its index was deleted.
+    IndexDeleted,
+    /// Another document lies under its `_id`.
+    Replaced,
 }
 
-#[derive(Deserialize)]
-struct Answered<'a> {
-    #[serde(default)]
-    found: bool,
-    #[serde(rename = "_version")]
-    version: Option<u64>,
-    #[serde(rename = "_source", borrow)]
-    source: Option<&'a RawValue>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Routed {
-    hits: RoutedHits,
-}
-
-#[derive(Deserialize)]
-struct RoutedHits {
-    hits: Vec<RoutedHit>,
-}
-
-#[derive(Deserialize)]
-struct RoutedHit {
-    #[serde(rename = "_index")]
-    index: String,
-    #[serde(rename = "_id")]
-    id: String,
-    #[serde(rename = "_routing")]
-    routing: String,
+impl Absence {
+    /// The reason, for people.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Deleted => "gone at the source before it was exported",
+            Self::IndexDeleted => "gone at the source before it was exported: its index was deleted",
+            Self::Replaced => {
+                "replaced at the source before it was exported: another document has its `_id` now"
+            }
+        }
+    }
 }
 
 impl Source {
-    /// Reads documents, in the order in which they were asked for. Answers that do not fit into the allowance are
-    /// abandoned: ask for fewer documents then.
-    ///
-    /// Where hits are read without their routing, a document that isn't found is looked for by a search before it
-    /// counts as missing: one that got a routing since the check must not be taken for deleted.
+    /// Reads documents, in the order in which they were asked for. Answers that do not fit into the allowance
+    /// are abandoned: ask for fewer documents then.
     pub async fn documents(
         &self,
         wanted: &[DocumentRef<'_>],
@@ -120,13 +121,9 @@ impl Source {
     /// moment counts as one that isn't there.
     pub async fn are_there(&self, wanted: &[DocumentRef<'_>]) -> Result<Vec<bool>, SourceError> {
         let mut are_there = Vec::with_capacity(wanted.len());
-        for wanted in wanted.chunks(LOOKED_FOR_MAX) {
+        for wanted in wanted.chunks(PRESENCE_MAX) {
             let documents = self
-                .look_for(
-                    wanted,
-                    &ByteAllowance::new(LOOKED_FOR_BYTES_MAX),
-                    Extent::Presence,
-                )
+                .look_for(wanted, &ByteAllowance::new(PRESENCE_BYTES_MAX), Extent::Presence)
                 .await?;
             are_there.extend(
                 documents
@@ -142,11 +139,29 @@ impl Source {
         let documents = self
             .look_for(
                 &[wanted],
-                &ByteAllowance::new(LOOKED_FOR_BYTES_MAX),
+                &ByteAllowance::new(PRESENCE_BYTES_MAX),
                 Extent::Presence,
             )
             .await?;
-        Ok(documents.into_iter().next().unwrap_or(Document::Missing))
+        documents.into_iter().next().ok_or_else(no_answer)
+    }
+
+    /// Whether the shard that holds a message answers about a document that doesn't exist. Where it doesn't, none of
+    /// its messages is to blame for anything.
+    pub async fn shard_answers(&self, beside: DocumentRef<'_>) -> Result<bool, SourceError> {
+        let nothing = [DocumentRef {
+            doc_id: NO_DOCUMENT,
+            routing: beside.routing.or(Some(beside.doc_id)),
+            ..beside
+        }];
+        let read = self
+            .get(
+                &nothing,
+                &ByteAllowance::new(PRESENCE_BYTES_MAX),
+                Extent::Presence,
+            )
+            .await?;
+        Ok(read.iter().all(|read| matches!(read, Read::Absent(_))))
     }
 
     async fn look_for(
@@ -155,48 +170,42 @@ impl Source {
         allowance: &ByteAllowance,
         extent: Extent,
     ) -> Result<Vec<Document>, SourceError> {
-        let mut documents = self.get_documents(wanted, allowance, extent).await?;
-        if !self.settings().hits_are_bare() {
-            return Ok(documents);
+        let mut read = self.get_proved(wanted, allowance, extent).await?;
+        let lost: Vec<usize> = (0..read.len()).filter(|at| read[*at].is_lost()).collect();
+        if !lost.is_empty() {
+            let lost_refs: Vec<DocumentRef<'_>> = lost.iter().map(|at| wanted[*at]).collect();
+            let lost_reads: Vec<&Read> = lost.iter().map(|at| &read[*at]).collect();
+            let judged = self.judge(&lost_refs, &lost_reads, allowance, extent).await?;
+            lost.into_iter()
+                .zip(judged)
+                .for_each(|(at, judged)| read[at] = Read::Judged(judged));
         }
-        let is_missing = |at: &usize| documents[*at] == Document::Missing && wanted[*at].routing.is_none();
-        let missing: Vec<usize> = (0..wanted.len()).filter(is_missing).collect();
-        for missing in missing.chunks(HITS_MAX) {
-            let lost: Vec<DocumentRef<'_>> = missing.iter().map(|at| wanted[*at]).collect();
-            let routings = self.find_routings(&lost).await?;
-            let (places, routed): (Vec<usize>, Vec<DocumentRef<'_>>) = missing
-                .iter()
-                .filter_map(|at| {
-                    let routing =
-                        routings.get(&(wanted[*at].index.to_owned(), wanted[*at].doc_id.to_owned()))?;
-                    Some((
-                        *at,
-                        DocumentRef {
-                            routing: Some(routing),
-                            ..wanted[*at]
-                        },
-                    ))
-                })
-                .unzip();
-            let found = self.get_documents(&routed, allowance, extent).await?;
-            places
-                .into_iter()
-                .zip(found)
-                .for_each(|(place, document)| documents[place] = document);
-        }
-        Ok(documents)
+        Ok(read.into_iter().map(Read::into_document).collect())
     }
 
-    async fn get_documents(
+    /// Reads documents where they were seen. Each that is found is the one that was asked for.
+    async fn get_proved(
         &self,
         wanted: &[DocumentRef<'_>],
         allowance: &ByteAllowance,
         extent: Extent,
-    ) -> Result<Vec<Document>, SourceError> {
+    ) -> Result<Vec<Read>, SourceError> {
+        let read = self.get(wanted, allowance, extent).await?;
+        if self.settings().id_is_doc_id() {
+            return Ok(read);
+        }
+        self.prove_identity(wanted, read, extent).await
+    }
+
+    async fn get(
+        &self,
+        wanted: &[DocumentRef<'_>],
+        allowance: &ByteAllowance,
+        extent: Extent,
+    ) -> Result<Vec<Read>, SourceError> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let body = CallBody::json(READ, &json!({ "docs": wanted }))?;
         let call = Call {
             operation: READ,
             method: Method::Post,
@@ -205,83 +214,87 @@ impl Source {
                 Extent::Whole => &[],
                 Extent::Presence => &WITHOUT_SOURCE,
             },
-            body,
+            body: CallBody::json(READ, &json!({ "docs": wanted }))?,
         };
         let bytes = self.wire().ask_within(&call, allowance).await?;
-        let answer: Answer<'_> = serde_json::from_slice(&bytes)
-            .map_err(|error| SourceError::malformed(READ, &error).carrying(&bytes))?;
-        if answer.docs.len() != wanted.len() {
-            let reason = format!(
-                "{} documents were asked for, {} answered",
-                wanted.len(),
-                answer.docs.len()
-            );
-            return Err(SourceError::Malformed {
-                operation: READ,
-                reason,
-            });
-        }
-        Ok(answer
-            .docs
-            .into_iter()
-            .map(|answered| document_of(answered, &bytes, extent))
-            .collect())
+        read_answer(wanted, &bytes, extent)
     }
 
-    /// The routing of those documents that have one, by index and `_id`.
-    async fn find_routings(
+    /// Decides about messages that aren't where they were seen: found elsewhere, or missing, or neither is proved.
+    async fn judge(
         &self,
         lost: &[DocumentRef<'_>],
-    ) -> Result<HashMap<(String, String), String>, SourceError> {
-        let ids: Vec<&str> = lost.iter().map(|document| document.doc_id).collect();
-        let filters = json!([{"ids": {"values": ids}}, {"exists": {"field": "_routing"}}]);
-        let query = json!({"size": HITS_MAX, "_source": false, "query": {"bool": {"filter": filters}}});
-        let found: Routed = match self.search(FIND_ROUTING, &query).await {
-            Err(error) if error.is_unknown_index() => return Ok(HashMap::new()),
-            found => found?,
-        };
-        Ok(found
-            .hits
-            .hits
-            .into_iter()
-            .map(|hit| ((hit.index, hit.id), hit.routing))
-            .collect())
+        read: &[&Read],
+        allowance: &ByteAllowance,
+        extent: Extent,
+    ) -> Result<Vec<Document>, SourceError> {
+        let shown = self.search_for(lost).await?;
+        let mut judged: Vec<Document> = Vec::with_capacity(lost.len());
+        let (mut places, mut refs) = (Vec::new(), Vec::new());
+        for (at, (wanted, read)) in lost.iter().zip(read).enumerate() {
+            let place = shown.place_of(wanted);
+            judged.push(verdict(&shown, wanted, read));
+            if let Some(place) = place {
+                places.push(at);
+                refs.push(DocumentRef {
+                    message_id: wanted.message_id,
+                    index: &place.index,
+                    doc_id: &place.doc_id,
+                    routing: place.routing.as_deref(),
+                });
+            }
+        }
+        let found = self.get_proved(&refs, allowance, extent).await?;
+        for ((at, place), found) in places.into_iter().zip(&refs).zip(found) {
+            judged[at] = match found {
+                Read::Found(Content {
+                    version,
+                    source,
+                    index,
+                    ..
+                }) => Document::Found {
+                    version,
+                    source,
+                    moved_to: Some(index.unwrap_or_else(|| place.index.to_owned())),
+                },
+                Read::Absent(_) | Read::Unaddressable { .. } => still_shown(),
+                read @ (Read::Unproved(_) | Read::Judged(_)) => read.into_document(),
+            };
+        }
+        Ok(judged)
     }
 }
 
-/// An absent index means that the document is gone; any other error is the document's own.
-fn document_of(answered: Answered<'_>, bytes: &Bytes, extent: Extent) -> Document {
-    match answered {
-        Answered {
-            error: Some(error), ..
-        } => {
-            let types = types_of(&error);
-            if types.contains(&"index_not_found_exception") {
-                return Document::Missing;
-            }
-            let transient = types.iter().any(|name| is_transient(name));
-            let reason = reason_of(&error).unwrap_or_else(|| "an error without a reason".to_owned());
-            Document::Failed { reason, transient }
-        }
-        Answered { found: false, .. } => Document::Missing,
-        Answered {
-            version: Some(version),
-            source: Some(source),
-            ..
-        } => Document::Found {
-            version,
-            source: bytes.slice_ref(source.get().as_bytes()),
+/// The verdict on a message that is not where it was seen, as long as it wasn't read elsewhere.
+fn verdict(shown: &Shown, wanted: &DocumentRef<'_>, read: &Read) -> Document {
+    match (read, shown) {
+        (_, Shown::Places(places)) if places.contains_key(wanted.message_id) => still_shown(),
+        (Read::Absent(absence), Shown::Places(_)) => Document::Missing(*absence),
+        (Read::Absent(Absence::IndexDeleted), Shown::NoIndex) => Document::Missing(Absence::IndexDeleted),
+        (Read::Absent(_), Shown::NoIndex) => Document::Refused {
+            reason: "its index doesn't have it, and whether another one has can't be asked: \
+                     GRANARY_SOURCE_INDEX names no index. Correct it"
+                .to_owned(),
         },
-        Answered {
-            version: Some(version),
-            ..
-        } if extent == Extent::Presence => Document::Found {
-            version,
-            source: Bytes::new(),
+        (Read::Unaddressable { reason }, _) => Document::Refused {
+            reason: reason.clone(),
         },
-        Answered { .. } => Document::Failed {
-            reason: "the index doesn't keep `_source`".to_owned(),
-            transient: false,
+        (Read::Found(_) | Read::Unproved(_) | Read::Judged(_), _) => Document::Unavailable {
+            reason: "it was read, and then searched for".to_owned(),
         },
+    }
+}
+
+/// A search lags behind what was deleted or replaced, until the next refresh.
+fn still_shown() -> Document {
+    Document::Unavailable {
+        reason: "a search still shows it, though it can't be read".to_owned(),
+    }
+}
+
+fn no_answer() -> SourceError {
+    SourceError::Malformed {
+        operation: READ,
+        reason: "no document is answered".to_owned(),
     }
 }

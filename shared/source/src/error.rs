@@ -2,6 +2,7 @@
 //!
 //! Texts are made here alone, so that none holds an address, a credential or a piece of a message.
 
+use crate::trouble::{is_outage, may_be_a_documents, types_of, with_remedy};
 use bytes::Bytes;
 use granary_domain::Cause;
 use serde_json::Value;
@@ -134,20 +135,21 @@ pub enum SourceError {
 impl SourceError {
     /// Whether the platform is at fault: the same request may succeed later, and the attempt doesn't count.
     ///
-    /// A proxy's page (404 "default backend", a maintenance page with 200) is an outage of what stands behind it. A wrong
-    /// address looks the same: what waits for it is told after half an hour.
+    /// A proxy's page (404 "default backend", a maintenance page with 200) is an outage of what stands behind it, and so is an
+    /// answer that is cut off or damaged: the transport's. A wrong address looks the same: an alert is raised after half
+    /// an hour.
     pub fn is_platforms(&self) -> bool {
         match self {
             Self::Unavailable { .. }
             | Self::TooHeavy { .. }
             | Self::BrokeOff { .. }
             | Self::PitLost
+            | Self::Malformed { .. }
+            | Self::NotJson { .. }
             | Self::NotElasticsearch { .. } => true,
             Self::TooLarge { .. }
             | Self::OverLimit { .. }
             | Self::Refused { .. }
-            | Self::Malformed { .. }
-            | Self::NotJson { .. }
             | Self::Misconfigured { .. } => false,
         }
     }
@@ -238,7 +240,6 @@ impl SourceError {
         if types.contains(&"search_context_missing_exception") {
             return Self::PitLost;
         }
-        let transient = types.iter().any(|name| is_transient(name));
         let reason = reason_of(&error).unwrap_or_else(|| format!("status {status}"));
         if status == 413 || is_over_limit(&reason) {
             return Self::OverLimit {
@@ -255,13 +256,13 @@ impl SourceError {
                 retry_after,
                 reason,
             },
-            _ if transient => Self::Unavailable {
+            _ if is_outage(&types, &reason) => Self::Unavailable {
                 operation,
                 status: Some(status),
                 retry_after,
                 reason,
             },
-            500 | 502 => Self::BrokeOff {
+            500 | 502 if may_be_a_documents(&types) => Self::BrokeOff {
                 operation,
                 status: Some(status),
                 reason,
@@ -275,7 +276,7 @@ impl SourceError {
             _ => Self::Refused {
                 operation,
                 status,
-                reason,
+                reason: with_remedy(reason),
             },
         }
     }
@@ -296,42 +297,6 @@ const OVER_LIMIT: [&str; 2] = ["Result window is too large", "The number of term
 
 fn is_over_limit(reason: &str) -> bool {
     OVER_LIMIT.iter().any(|limit| reason.contains(limit))
-}
-
-/// Whether an error type says that a node is busy or that a shard or index can't be read for the moment.
-pub(crate) fn is_transient(error_type: &str) -> bool {
-    matches!(
-        error_type,
-        "circuit_breaking_exception"
-            | "es_rejected_execution_exception"
-            | "no_shard_available_action_exception"
-            | "unavailable_shards_exception"
-            | "node_not_connected_exception"
-            | "node_disconnected_exception"
-            | "node_closed_exception"
-            | "receive_timeout_transport_exception"
-            | "connect_transport_exception"
-            | "process_cluster_event_timeout_exception"
-            | "master_not_discovered_exception"
-            | "shard_not_found_exception"
-            | "illegal_index_shard_state_exception"
-            | "index_closed_exception"
-            | "timeout_exception"
-    )
-}
-
-/// Every type that an error names: its own, its root causes', its shards'.
-pub(crate) fn types_of(error: &Value) -> Vec<&str> {
-    let mut types: Vec<&str> = error["type"].as_str().into_iter().collect();
-    for part in ["root_cause", "failed_shards"] {
-        types.extend(error[part].as_array().into_iter().flatten().flat_map(types_of));
-    }
-    for part in ["caused_by", "reason"] {
-        if error[part].is_object() {
-            types.extend(types_of(&error[part]));
-        }
-    }
-    types
 }
 
 /// `type: reason` of what an error goes back to, short and without values of fields.

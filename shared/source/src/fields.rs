@@ -105,7 +105,12 @@ impl Mappings {
 impl Source {
     /// How fields are mapped in every index of the source.
     pub(crate) async fn mappings(&self, fields: &str) -> Result<Mappings, SourceError> {
-        let path = FieldCapsParts::Index(&[&self.settings().index]).url();
+        self.mappings_of(&self.settings().index, fields).await
+    }
+
+    /// How fields are mapped in every index that a name stands for.
+    pub(crate) async fn mappings_of(&self, index: &str, fields: &str) -> Result<Mappings, SourceError> {
+        let path = FieldCapsParts::Index(&[index]).url();
         let query = [("fields", fields), ("include_unmapped", "true")];
         let call = Call {
             operation: OPERATION,

@@ -29,6 +29,11 @@ impl HitsMax {
         self.hits.load(Ordering::Relaxed)
     }
 
+    /// As many as a small search asks for, or fewer.
+    pub(crate) fn at_most(&self, hits: u32) -> u32 {
+        self.hits().min(hits)
+    }
+
     /// Whether a search for so many hits was refused for their number, and a smaller one is worth trying.
     pub(crate) fn shrinks_after(&self, error: &SourceError, asked: u32) -> bool {
         let is_refused =

@@ -10,6 +10,7 @@
 //! No error text holds an address, a credential or a message.
 
 mod settings;
+mod trouble;
 mod error;
 mod allowance;
 mod wire;
@@ -27,12 +28,16 @@ mod over_time;
 mod by_id;
 mod without_time;
 mod documents;
+mod answered;
+mod identity;
+mod elsewhere;
 mod lookup;
+mod metadata_key;
 mod metadata;
 mod write;
 
 pub use allowance::ByteAllowance;
-pub use documents::{Document, DocumentRef};
+pub use documents::{Absence, Document, DocumentRef};
 pub use error::{RawAnswer, SourceError};
 pub use lookup::ShownMessage;
 pub use metadata::Metadata;
@@ -45,7 +50,10 @@ pub use without_time::WithoutTime;
 pub use write::{BulkFailure, BulkSummary, IndexWriter};
 
 use hits_max::HitsMax;
-use std::sync::Arc;
+use metadata_key::Lookup;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use wire::Wire;
 
 /// The source of one deployment. Cheap to clone; all clones share their connections.
@@ -58,7 +66,12 @@ struct Inner {
     settings: SourceSettings,
     wire: Wire,
     hits_max: HitsMax,
+    /// How metadata sources are looked up, and when that was asked.
+    lookups: Mutex<Lookups>,
 }
+
+/// By index, key and sort field.
+type Lookups = HashMap<String, (Instant, Lookup)>;
 
 impl Source {
     /// A source that connects when it is first asked something. Fails only on settings that can't be used at all.
@@ -73,6 +86,7 @@ impl Source {
                 settings,
                 wire,
                 hits_max: HitsMax::default(),
+                lookups: Mutex::default(),
             }),
         })
     }
@@ -92,5 +106,9 @@ impl Source {
 
     fn wire(&self) -> &Wire {
         &self.inner.wire
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, Lookups> {
+        self.inner.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

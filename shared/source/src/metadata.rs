@@ -1,12 +1,14 @@
 //! Related documents of many messages at once: their status, their history, whatever is joined to them by id.
 //!
 //! What fits into one search is read by one. More is paged through a point in time, so that no entry is skipped or
-//! read twice, and counted at the end.
+//! read twice, and counted at the end. An entry that is found and belongs to none of the messages is never dropped: it
+//! shows that the key is mapped in another way than the ids, and is refused.
 
 use crate::Source;
 use crate::allowance::ByteAllowance;
 use crate::error::SourceError;
-use crate::page::{OnlyField, text_of};
+use crate::metadata_key::{EntryOrder, Lookup};
+use crate::page::text_of;
 use crate::pit::{self, KEEP_ALIVE};
 use crate::query::{ALL_SHARDS, Completeness};
 use crate::settings::DOC_ID_FIELD;
@@ -18,7 +20,8 @@ use granary_domain::{MessageId, MetadataSource};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 const OPERATION: &str = "read metadata";
 
@@ -39,7 +42,7 @@ struct Search<'a> {
     query: &'a Value,
     sort: Value,
     track_total_hits: bool,
-    docvalue_fields: Vec<&'a str>,
+    docvalue_fields: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pit: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,18 +83,25 @@ struct Entry<'a> {
     #[serde(rename = "_source", borrow)]
     source: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    fields: OnlyField<'a>,
+    fields: BTreeMap<Cow<'a, str>, Vec<&'a RawValue>>,
     #[serde(borrow)]
     sort: &'a RawValue,
 }
 
 /// The entries read so far, and to which message they belong.
 struct Collected<'a> {
+    from: &'a MetadataSource,
     places: HashMap<&'a str, usize>,
-    entries: Vec<Vec<Bytes>>,
-    is_keyed_by_doc_id: bool,
-    many: bool,
+    entries: Vec<Vec<(Instant, Bytes)>>,
+    order: EntryOrder,
     read: u64,
+}
+
+/// When an entry is, in nanoseconds since 1970; later than all others where it has no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Instant {
+    At(i128),
+    Unknown,
 }
 
 impl Source {
@@ -103,10 +113,17 @@ impl Source {
         ids: &[&MessageId],
         allowance: &ByteAllowance,
     ) -> Result<Metadata, SourceError> {
-        let query = json!({"bool": {"filter": [{"terms": {&from.key: ids}}]}});
+        let Some(lookup) = self.lookup_of(from).await? else {
+            return Ok(Metadata::IndexMissing);
+        };
+        let mut collected = Collected::new(from, lookup, ids);
+        let holdable: Vec<&&MessageId> = ids.iter().filter(|id| lookup.key.can_hold(id.as_str())).collect();
+        if holdable.is_empty() {
+            return collected.all_of(0);
+        }
+        let query = json!({"bool": {"filter": [{"terms": {&from.key: holdable}}]}});
         let path = SearchParts::Index(&[&from.index]).url();
-        let mut collected = Collected::new(from, ids);
-        let mut first = search(from, &query);
+        let mut first = search(from, lookup, &query);
         let answer = match self.search_metadata(&path, &mut first, allowance).await {
             Err(error) if error.is_unknown_index() => return Ok(Metadata::IndexMissing),
             answer => answer?,
@@ -120,9 +137,7 @@ impl Source {
             }
         }
         let pit_id = pit::open(self.wire(), &from.index).await?;
-        let (pit_id, collected) = self
-            .page_metadata(pit_id, from, (&query, allowance), collected)
-            .await;
+        let (pit_id, collected) = self.page_metadata(pit_id, (first, allowance), collected).await;
         let closed = pit::close(self.wire(), &pit_id).await;
         if let Err(error) = closed {
             tracing::debug!(%error, "a point in time is left to expire");
@@ -134,18 +149,22 @@ impl Source {
     async fn page_metadata(
         &self,
         mut pit_id: String,
-        from: &MetadataSource,
-        (query, allowance): (&Value, &ByteAllowance),
+        (first, allowance): (Search<'_>, &ByteAllowance),
         mut collected: Collected<'_>,
     ) -> (String, Result<Metadata, SourceError>) {
         let mut after: Option<Box<RawValue>> = None;
+        let mut sort = first.sort;
+        if let Some(tie_break) = sort.as_array_mut() {
+            tie_break.push(json!({"_shard_doc": "asc"}));
+        }
         loop {
-            let mut search = search(from, query);
-            search.pit = Some(json!({"id": pit_id, "keep_alive": KEEP_ALIVE}));
-            if let Some(tie_break) = search.sort.as_array_mut() {
-                tie_break.push(json!({"_shard_doc": "asc"}));
-            }
-            search.search_after = after.as_deref();
+            let mut search = Search {
+                sort: sort.clone(),
+                docvalue_fields: first.docvalue_fields.clone(),
+                pit: Some(json!({"id": pit_id, "keep_alive": KEEP_ALIVE})),
+                search_after: after.as_deref(),
+                ..first
+            };
             let step = match self.search_metadata("/_search", &mut search, allowance).await {
                 Ok(answer) => collected.add_page(&answer, &mut pit_id),
                 Err(error) => Err(error),
@@ -195,16 +214,16 @@ enum Step {
 }
 
 impl<'a> Collected<'a> {
-    fn new(from: &MetadataSource, ids: &[&'a MessageId]) -> Self {
+    fn new(from: &'a MetadataSource, lookup: Lookup, ids: &[&'a MessageId]) -> Self {
         Self {
+            from,
             places: ids
                 .iter()
                 .enumerate()
                 .map(|(place, id)| (id.as_str(), place))
                 .collect(),
             entries: vec![Vec::new(); ids.len()],
-            is_keyed_by_doc_id: from.key == DOC_ID_FIELD,
-            many: from.many,
+            order: lookup.order,
             read: 0,
         }
     }
@@ -241,60 +260,87 @@ impl<'a> Collected<'a> {
         for entry in &page.hits.hits {
             self.read += 1;
             let Some(source) = entry.source else {
-                let reason = "an index of metadata doesn't keep `_source`".to_owned();
-                return Err(SourceError::Malformed {
-                    operation: OPERATION,
-                    reason,
-                });
+                let what =
+                    "an index of it doesn't keep `_source`. Take that index out of the source, or reindex it";
+                return Err(refused(self.from, what));
             };
             let source = answer.slice_ref(source.get().as_bytes());
-            if self.is_keyed_by_doc_id {
-                self.give(&entry.id, &source);
+            let at = self.instant_of(entry);
+            let ids: Vec<String> = if self.from.key == DOC_ID_FIELD {
+                vec![entry.id.clone()]
             } else {
-                entry
-                    .fields
-                    .values
-                    .iter()
-                    .filter_map(|key| text_of(key))
-                    .for_each(|id| self.give(&id, &source));
+                let values = entry.fields.get(self.from.key.as_str()).into_iter().flatten();
+                values.filter_map(|key| text_of(key)).collect()
+            };
+            let mut given = 0;
+            for id in ids {
+                given += usize::from(self.give(&id, at, &source));
+            }
+            if given == 0 {
+                let what = "an entry is found by an id that its key doesn't show: its key must be a keyword without \
+                            a normalizer";
+                return Err(refused(self.from, what));
             }
         }
         Ok(())
     }
 
-    /// An entry that names several messages goes to each of them.
-    fn give(&mut self, id: &str, source: &Bytes) {
-        if let Some(place) = self.places.get(id)
-            && (self.many || self.entries[*place].is_empty())
-        {
-            self.entries[*place].push(source.clone());
+    fn instant_of(&self, entry: &Entry<'_>) -> Instant {
+        match (self.order, &self.from.sort) {
+            (EntryOrder::ByInstant, Some(field)) => {
+                let times = entry.fields.get(field.as_str()).into_iter().flatten();
+                let times = times.filter_map(|time| nanos_of(&text_of(time)?));
+                times.min().map_or(Instant::Unknown, Instant::At)
+            }
+            (EntryOrder::ByInstant | EntryOrder::Elasticsearchs, _) => Instant::Unknown,
         }
+    }
+
+    /// An entry that names several messages goes to each of them. Says whether it is one that was asked for.
+    fn give(&mut self, id: &str, at: Instant, source: &Bytes) -> bool {
+        let place = self.places.get(id);
+        if let Some(place) = place {
+            self.entries[*place].push((at, source.clone()));
+        }
+        place.is_some()
     }
 
     /// The end, if as many entries were read as there are.
     fn all_of(self, total: u64) -> Result<Metadata, SourceError> {
-        if self.read == total {
-            return Ok(Metadata::Found(self.entries));
+        if self.read != total {
+            let reason = format!("{} of {total} entries were shown", self.read);
+            return Err(SourceError::Malformed {
+                operation: OPERATION,
+                reason,
+            });
         }
-        let reason = format!("{} of {total} entries were shown", self.read);
-        Err(SourceError::Malformed {
-            operation: OPERATION,
-            reason,
-        })
+        let entries_max = if self.from.many { usize::MAX } else { 1 };
+        let in_order = |mut entries: Vec<(Instant, Bytes)>| {
+            // Stable: those of one instant stay as they came.
+            entries.sort_by_key(|(at, _)| *at);
+            entries.truncate(entries_max);
+            entries.into_iter().map(|(_, source)| source).collect()
+        };
+        Ok(Metadata::Found(self.entries.into_iter().map(in_order).collect()))
     }
 }
 
 /// A search without a place to begin. An index that hasn't seen an entry yet may not know the field to sort by.
-fn search<'a>(from: &'a MetadataSource, query: &'a Value) -> Search<'a> {
-    let sort = match &from.sort {
-        Some(field) => json!([{field: {"order": "asc", "unmapped_type": "long"}}]),
-        None => json!(["_doc"]),
-    };
-    let is_keyed_by_doc_id = from.key == DOC_ID_FIELD;
-    let docvalue_fields = if is_keyed_by_doc_id {
-        Vec::new()
-    } else {
-        vec![from.key.as_str()]
+fn search<'a>(from: &'a MetadataSource, lookup: Lookup, query: &'a Value) -> Search<'a> {
+    let mut docvalue_fields = Vec::new();
+    if from.key != DOC_ID_FIELD {
+        docvalue_fields.push(json!(from.key));
+    }
+    let sort = match (lookup.order, &from.sort) {
+        (EntryOrder::Elasticsearchs, Some(field)) => {
+            json!([{field: {"order": "asc", "unmapped_type": "long"}}])
+        }
+        (EntryOrder::ByInstant, Some(field)) => {
+            // Exact for both kinds of dates, and for all their instants.
+            docvalue_fields.push(json!({"field": field, "format": "epoch_millis"}));
+            json!(["_doc"])
+        }
+        (EntryOrder::Elasticsearchs | EntryOrder::ByInstant, None) => json!(["_doc"]),
     };
     Search {
         size: 0,
@@ -307,6 +353,40 @@ fn search<'a>(from: &'a MetadataSource, query: &'a Value) -> Search<'a> {
     }
 }
 
+/// Nanoseconds since 1970 of milliseconds with up to six decimals: `1767261600123.456789`.
+fn nanos_of(millis: &str) -> Option<i128> {
+    let (whole, fraction) = millis.split_once('.').unwrap_or((millis, ""));
+    let whole: i128 = whole.parse().ok()?;
+    let fraction: i128 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+    let fraction = if millis.starts_with('-') {
+        -fraction
+    } else {
+        fraction
+    };
+    Some(whole * 1_000_000 + fraction)
+}
+
+fn refused(from: &MetadataSource, what: &str) -> SourceError {
+    SourceError::Refused {
+        operation: OPERATION,
+        status: 200,
+        reason: format!("GRANARY_METADATA_SOURCES {:?}: {what}", from.name.as_str()),
+    }
+}
+
 fn read(answer: &Bytes) -> Result<Answer<'_>, SourceError> {
     serde_json::from_slice(answer).map_err(|error| SourceError::malformed(OPERATION, &error).carrying(answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e5_instants_of_both_kinds_of_dates_are_one_scale() {
+        assert_eq!(nanos_of("1767261600123.456789"), Some(1_767_261_600_123_456_789));
+        assert_eq!(nanos_of("-147034494877"), Some(-147_034_494_877_000_000));
+        assert_eq!(nanos_of("1767261600000000"), Some(1_767_261_600_000_000_000_000));
+        assert_eq!([nanos_of("1.5"), nanos_of("x")], [Some(1_500_000), None]);
+    }
 }

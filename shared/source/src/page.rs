@@ -287,6 +287,11 @@ impl OnlyField<'_> {
             _ => None,
         }
     }
+
+    /// All its values.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.values.iter().filter_map(|value| text_of(value)).collect()
+    }
 }
 
 /// A value as an id: a text as it is, a number by its digits.

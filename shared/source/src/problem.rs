@@ -55,6 +55,11 @@ pub enum SourceProblem {
         /// The name.
         index: String,
     },
+    /// The source lies in another cluster. Ids can be read across clusters, documents can't.
+    Remote {
+        /// The name with the cluster's prefix.
+        name: String,
+    },
     /// A field isn't in the mapping of indices that hold documents.
     UnknownField {
         /// What it is for.
@@ -168,6 +173,7 @@ impl fmt::Display for SourceProblem {
                 "{index:?} stands for no index, or one of its names doesn't. Create it, or correct \
                  GRANARY_SOURCE_INDEX"
             ),
+            Self::Remote { name } => f.write_str(&of_remote(name)),
             Self::UnknownField { role, field, indices } => write!(
                 f,
                 "the field {field:?} ({}) isn't mapped in {}, which hold documents. Correct the name, or map it there",
@@ -208,18 +214,23 @@ impl fmt::Display for SourceProblem {
                 "GRANARY_SOURCE_DOC_ID says that the id is enough to find a document, but {documents} or more have a \
                  routing of their own. Remove the setting"
             ),
-            Self::BadFilter { reason } => {
-                write!(
-                    f,
-                    "GRANARY_SOURCE_FILTER isn't a query that Elasticsearch takes: {reason}. Correct it"
-                )
-            }
+            Self::BadFilter { reason } => write!(
+                f,
+                "GRANARY_SOURCE_FILTER isn't a query that Elasticsearch takes: {reason}. Correct it"
+            ),
             Self::Unchecked(error) => write!(f, "the source could not be checked: {error}. Try again"),
         }
     }
 }
 
 impl std::error::Error for SourceProblem {}
+
+fn of_remote(name: &str) -> String {
+    format!(
+        "{name:?} names a remote cluster, and Elasticsearch gives no documents by id across clusters. Set \
+         GRANARY_ES_URL to that cluster, and its name without the prefix in GRANARY_SOURCE_INDEX"
+    )
+}
 
 fn remedy(role: FieldRole, field: &str, found: &str) -> String {
     match role {
@@ -233,7 +244,7 @@ fn remedy(role: FieldRole, field: &str, found: &str) -> String {
 }
 
 /// Indices by name: all of a few, the first of many.
-fn named(indices: &[String]) -> String {
+pub(crate) fn named(indices: &[String]) -> String {
     let shown = indices
         .iter()
         .take(NAMED_INDICES_MAX)

@@ -1,9 +1,10 @@
 //! The query and the sort that every reading of the source shares, so that a page, its count and a verification
 //! never differ in what they match.
 
-use crate::error::{SourceError, reason_of, types_of};
+use crate::error::{SourceError, reason_of};
 use crate::fields::TimeResolution;
 use crate::settings::SourceSettings;
+use crate::trouble::types_of;
 use granary_domain::TimeRange;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,20 @@ pub(crate) struct Completeness {
     timed_out: bool,
     #[serde(rename = "_shards")]
     shards: Shards,
+    /// Of a search across clusters.
+    #[serde(rename = "_clusters", default)]
+    clusters: Clusters,
+}
+
+/// Clusters that were left out, or answered in part.
+#[derive(Deserialize, Default)]
+struct Clusters {
+    #[serde(default)]
+    skipped: u32,
+    #[serde(default)]
+    partial: u32,
+    #[serde(default)]
+    failed: u32,
 }
 
 #[derive(Deserialize)]
@@ -79,9 +94,15 @@ struct Shards {
 }
 
 impl Completeness {
-    /// An answer that leaves out a shard or ran out of time is an error, whatever its status.
+    /// An answer that leaves out a shard or a cluster, or ran out of time is an error, whatever its status.
     pub(crate) fn require(&self, operation: &'static str) -> Result<(), SourceError> {
-        if !self.timed_out && self.shards.failed == 0 {
+        let Clusters {
+            skipped,
+            partial,
+            failed: broken,
+        } = self.clusters;
+        let clusters = skipped + partial + broken;
+        if !self.timed_out && self.shards.failed == 0 && clusters == 0 {
             return Ok(());
         }
         let failures = &self.shards.failures;
@@ -105,7 +126,11 @@ impl Completeness {
                 reason: "the search ran out of time".to_owned(),
             });
         }
-        let reason = format!("{failed} of {total} shards failed: {cause}");
+        let reason = if failed == 0 {
+            format!("{clusters} clusters were left out, or answered in part")
+        } else {
+            format!("{failed} of {total} shards failed: {cause}")
+        };
         Err(SourceError::Unavailable {
             operation,
             status: Some(200),

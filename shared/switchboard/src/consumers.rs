@@ -8,7 +8,9 @@ use crate::error::{Request, SwitchError};
 use crate::{Switch, instant_of};
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::Builder;
 use aws_sdk_lambda::types::EventSourceMappingConfiguration;
+use granary_environment::aws::RetryClockAndToken;
 use granary_steps::{Step, perform};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -94,8 +96,9 @@ pub struct Consumers {
 impl Consumers {
     /// Connects to nothing yet.
     pub fn new(aws: &SdkConfig, function: String) -> Self {
+        let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
         Self {
-            lambda: Client::new(aws),
+            lambda: Client::from_conf(signing_again),
             function,
         }
     }

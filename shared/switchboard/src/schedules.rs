@@ -8,8 +8,10 @@ use crate::error::{Request, SwitchError};
 use crate::{Switch, instant_of};
 use aws_config::SdkConfig;
 use aws_sdk_scheduler::Client;
+use aws_sdk_scheduler::config::Builder;
 use aws_sdk_scheduler::operation::get_schedule::GetScheduleOutput;
 use aws_sdk_scheduler::types::ScheduleState;
+use granary_environment::aws::RetryClockAndToken;
 use granary_steps::{Step, perform};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -87,8 +89,9 @@ pub struct Schedules {
 impl Schedules {
     /// Connects to nothing yet.
     pub fn new(aws: &SdkConfig, names: ScheduleNames) -> Self {
+        let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
         Self {
-            scheduler: Client::new(aws),
+            scheduler: Client::from_conf(signing_again),
             names,
         }
     }

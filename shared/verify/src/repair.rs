@@ -173,6 +173,7 @@ impl Verifier {
         let wanted: Vec<DocumentRef<'_>> = owned
             .iter()
             .map(|message| DocumentRef {
+                message_id: message.message_id.as_str(),
                 index: &message.index,
                 doc_id: message.doc_id.as_deref().unwrap_or(message.message_id.as_str()),
                 routing: message.routing.as_deref(),

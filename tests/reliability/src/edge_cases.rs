@@ -95,16 +95,16 @@ const HARVEST: [(&str, &str); 17] = [
 const EXPORT: [(&str, &str); 15] = [
     (
         "E1",
-        "deleted between harvest and export: `missing`, a tombstone, the batch completes",
+        "deleted between harvest and export: `missing` with proof (its index answers, and a search by id through the source), a tombstone, the batch completes; moved to another index: exported from there",
     ),
     (
         "E2",
-        "`_mget` that answers 200 with errors inside: found / not found / error (retry only these) per document",
+        "`_mget` that answers 200 with errors inside: found / not found per document; an outage is retried, a refusal defers the batch, and neither is a document's fault",
     ),
     ("E3", "custom routing; many concrete indices behind an alias"),
     (
         "E4",
-        "updated between harvest and export, or between two attempts: one version in the file, recorded",
+        "updated between harvest and export, or between two attempts: one version in the file, recorded; replaced by another document under its `_id`: missing, never exported as it",
     ),
     (
         "E5",
@@ -148,7 +148,7 @@ const EXPORT: [(&str, &str); 15] = [
     ),
     (
         "E15",
-        "all documents of a batch gone: no object, completed with reasons",
+        "more than half of a batch gone: an alert, and a second look after 15 minutes; all of it gone: no object, completed with reasons",
     ),
 ];
 

@@ -12,25 +12,21 @@ async fn numbers(stage: &Stage) -> Vec<u64> {
 async fn what_failed_is_found_by_its_cause_and_retried_once_it_is_removed() {
     let (stage, operator, messages) = parked("cli-failures").await;
     let told = operator.done("failures").await;
-    for part in [
-        "archive_refused",
-        "4 parked",
-        "failures retry --cause archive_refused",
-    ] {
+    for part in ["unexpected", "4 parked", "failures retry --cause unexpected"] {
         assert!(told.out.contains(part), "{part}: {told:?}");
     }
     let plain = operator.done("failures list --plain").await;
-    assert_eq!(first_cells(&plain.out), ["archive_refused"]);
+    assert_eq!(first_cells(&plain.out), ["unexpected"]);
     assert!(
         operator
-            .done("failures --cause spool")
+            .done("failures --cause miscount")
             .await
             .err
             .contains("nothing fails")
     );
 
     let listed = operator
-        .done("migrate jobs --status parked --cause archive_refused --job-type backfill --plain")
+        .done("migrate jobs --status parked --cause unexpected --job-type backfill --plain")
         .await;
     let ids = first_cells(&listed.out);
     assert_eq!(ids.len(), 4, "{listed:?}");
@@ -47,19 +43,17 @@ async fn what_failed_is_found_by_its_cause_and_retried_once_it_is_removed() {
         .await;
     assert_eq!(first_cells(&rest.out).len(), 1, "{rest:?}");
     let shown = operator.done(&format!("migrate batch {}", ids[0])).await;
-    for part in ["archive_refused", "parked since", "OUTCOME"] {
+    for part in ["unexpected", "parked since", "OUTCOME"] {
         assert!(shown.out.contains(part), "{part}: {shown:?}");
     }
     let same = operator.done(&format!("migrate status {}", ids[0])).await;
     assert!(same.out.contains("parked since"), "{same:?}");
 
-    let foretold = operator
-        .json("failures retry --cause archive_refused --dry-run")
-        .await;
+    let foretold = operator.json("failures retry --cause unexpected --dry-run").await;
     assert_eq!((&foretold["found"], &foretold["retried"]), (&json!(4), &json!(0)));
     assert_eq!(count(&stage, "batch WHERE parked_at IS NOT NULL").await, 4);
     let some = operator
-        .json("failures retry --cause archive_refused --limit 1 --reason one")
+        .json("failures retry --cause unexpected --limit 1 --reason one")
         .await;
     assert_eq!((&some["retried"], &some["hasMore"]), (&json!(1), &json!(true)));
     operator.done("migrate retry --reason rest").await;

@@ -15,7 +15,6 @@ use crate::stage::{Document, Listening, Stage};
 
 const FROM: &str = "2026-03-01T10:00:00Z";
 const TO: &str = "2026-03-01T14:00:00Z";
-const NO_BUCKET: (&str, &str) = ("GRANARY_BUCKET", "granary-no-such-bucket");
 
 /// Forty messages of four hours at the source, and an operator that listens.
 async fn at_the_source(name: &str) -> (Stage, Listening, Vec<Document>) {
@@ -43,7 +42,11 @@ async fn archived(name: &str) -> (Stage, Listening, Vec<Document>) {
 /// All four batches are parked.
 async fn parked(name: &str) -> (Stage, Listening, Vec<Document>) {
     let (stage, operator, messages) = handed_off(name).await;
-    let failing = stage.another("exporter", &[NO_BUCKET, ("GRANARY_MAX_ATTEMPTS", "1")]);
+    let blind = stage.blind_ledger().await;
+    let failing = stage.another(
+        "exporter",
+        &[("GRANARY_LEDGER_URL", &blind), ("GRANARY_MAX_ATTEMPTS", "1")],
+    );
     stage.export_all_by(&failing).await;
     (stage, operator, messages)
 }

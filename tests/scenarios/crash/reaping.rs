@@ -1,6 +1,6 @@
 //! Where the reaper is interrupted.
 
-use super::scene::{FROM, NO_BUCKET, Prepared, TO};
+use super::scene::{FROM, Prepared, TO};
 use super::{exporting, operating};
 use crate::stage::{Document, EXPORTER_TIMEOUT, FunctionError, Stage, sqs_event};
 
@@ -45,7 +45,8 @@ pub(super) async fn dead_worker(stage: &Stage) -> Prepared {
 
 pub(super) async fn failed_batch(stage: &Stage) -> Prepared {
     let prepared = exporting::handed_off(stage).await;
-    let failing = stage.another("exporter", &[NO_BUCKET]);
+    let blind = stage.blind_ledger().await;
+    let failing = stage.another("exporter", &[("GRANARY_LEDGER_URL", &blind)]);
     stage.export_all_by(&failing).await;
     stage.let_delays_end().await;
     prepared
@@ -53,7 +54,11 @@ pub(super) async fn failed_batch(stage: &Stage) -> Prepared {
 
 pub(super) async fn parked_batch(stage: &Stage) -> Prepared {
     let prepared = exporting::handed_off(stage).await;
-    let failing = stage.another("exporter", &[NO_BUCKET, ("GRANARY_MAX_ATTEMPTS", "1")]);
+    let blind = stage.blind_ledger().await;
+    let failing = stage.another(
+        "exporter",
+        &[("GRANARY_LEDGER_URL", &blind), ("GRANARY_MAX_ATTEMPTS", "1")],
+    );
     stage.export_all_by(&failing).await;
     prepared
 }

@@ -10,7 +10,6 @@ pub(super) const FROM: &str = "2026-03-01T10:00:00Z";
 pub(super) const TO: &str = "2026-03-01T20:00:00Z";
 /// Nobody listens there.
 pub(super) const NOWHERE: &str = "http://127.0.0.1:9";
-pub(super) const NO_BUCKET: (&str, &str) = ("GRANARY_BUCKET", "granary-no-such-bucket");
 
 /// What leads to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +50,7 @@ pub(super) enum Scene {
     RefusedPart,
     /// Somebody else's object stands at its key.
     ForeignObject,
-    /// S3 refuses its object.
+    /// The exporter may not read its messages in the ledger: the attempt fails.
     RefusedObject,
     /// Elasticsearch is down.
     SourceDown,
@@ -255,7 +254,12 @@ impl Scene {
             Self::LargeBatch => exporting::large_batch(stage).await,
             Self::RefusedPart => exporting::refused_part(stage).await,
             Self::ForeignObject => exporting::foreign_object(stage).await,
-            Self::RefusedObject => exporting::handed_off(stage).await.told(NO_BUCKET.0, NO_BUCKET.1),
+            Self::RefusedObject => {
+                let blind = stage.blind_ledger().await;
+                exporting::handed_off(stage)
+                    .await
+                    .told("GRANARY_LEDGER_URL", blind)
+            }
             Self::SourceDown => exporting::handed_off(stage).await.told("GRANARY_ES_URL", NOWHERE),
             Self::NoTimeLeft => exporting::no_time_left(stage).await,
             Self::TooLarge => exporting::too_large(stage).await,

@@ -181,7 +181,7 @@ fn busy() -> Vec<Fault> {
 }
 
 /// What stands before Elasticsearch answers in its place, in the way of an ingress without a backend, and of one under
-/// maintenance.
+/// maintenance; or damages what it passes on.
 fn pages_of_a_proxy() -> Vec<Fault> {
     let page = |status, body: &str| {
         Fault::Refuse(Said {
@@ -193,6 +193,15 @@ fn pages_of_a_proxy() -> Vec<Fault> {
     vec![
         page(404, "<html>default backend - 404</html>"),
         page(200, "<html>We'll be back soon</html>"),
+        // Cut off or damaged on its way, by what counts the bytes itself.
+        Fault::Refuse(Said {
+            body: r#"{"docs":[{"_index":"m","_id":"#.into(),
+            ..Said::by_elasticsearch(200, "")
+        }),
+        Fault::Refuse(Said {
+            body: r#"{"took":1,"docs":true}"#.into(),
+            ..Said::by_elasticsearch(200, "")
+        }),
     ]
 }
 
@@ -250,13 +259,13 @@ async fn h7_the_page_of_a_proxy_makes_the_harvest_wait_and_fails_no_tick() {
             format!("SELECT DISTINCT cause, deferrals FROM harvest_deferral WHERE window_id {windows}");
         stage.rows(&waits).await
     };
-    let twice = [("source_unavailable".to_owned(), 2)];
+    let each_time = [("source_unavailable".to_owned(), pages_of_a_proxy().len() as u64)];
     for page in pages_of_a_proxy() {
         proxy.inject(page, FOR_EVER, |_| true);
         assert_eq!(stage.harvest().await["windows_unfinished"], 0);
         proxy.restore();
     }
-    assert_eq!(waits("= 0").await, twice);
+    assert_eq!(waits("= 0").await, each_time);
     open_window(&stage, migration).await;
     for page in pages_of_a_proxy() {
         proxy.inject(page, FOR_EVER, |_| true);
@@ -264,7 +273,7 @@ async fn h7_the_page_of_a_proxy_makes_the_harvest_wait_and_fails_no_tick() {
         proxy.restore();
         stage.let_delays_end().await;
     }
-    assert_eq!(waits("> 0").await, twice);
+    assert_eq!(waits("> 0").await, each_time);
     assert_recovered(&stage, &messages).await;
     stage.finish().await;
 }

@@ -10,7 +10,7 @@ use crate::web::answer::Answer;
 use crate::web::fields::QueryFields;
 use crate::web::problem::Problem;
 use axum::extract::State;
-use granary_domain::{Cause, Outcome};
+use granary_domain::{Cause, Fault, Outcome};
 use granary_ledger::{
     Counted, Deferral, ExceptionGroup, ExceptionSample, FailedGroup, FailureSample, Ledger, LedgerError,
 };
@@ -331,7 +331,11 @@ impl Group {
     /// Whether something waits that nobody but people can send on.
     fn needs_people(&self) -> bool {
         match self.nature {
-            Nature::Failure | Nature::Deferral => self.parked.batches > 0,
+            Nature::Failure => self.parked.batches > 0,
+            Nature::Deferral => {
+                let cause = self.cause.parse::<Cause>();
+                self.parked.batches > 0 || cause.is_ok_and(|cause| cause.fault() == Fault::Refusal)
+            }
             Nature::Exception(outcome) => outcome == Outcome::Quarantined,
         }
     }

@@ -278,6 +278,7 @@ impl AtSource {
             return Self::NotAsked;
         }
         let document = DocumentRef {
+            message_id: id.as_str(),
             index: &message.index,
             doc_id: message.doc_id.as_deref().unwrap_or(id.as_str()),
             routing: message.routing.as_deref(),
@@ -285,8 +286,9 @@ impl AtSource {
         let looking = services.source.presence_of(document);
         match timeout(Duration::from_secs(SOURCE_SECS_MAX), looking).await {
             Ok(Ok(Document::Found { version, .. })) => Self::Present { version },
-            Ok(Ok(Document::Missing)) => Self::Gone,
-            Ok(Ok(Document::Failed { reason, .. })) => Self::Unknown(reason),
+            Ok(Ok(Document::Missing(_))) => Self::Gone,
+            Ok(Ok(Document::WithoutSource)) => Self::Unknown("its index doesn't keep `_source`".to_owned()),
+            Ok(Ok(Document::Unavailable { reason } | Document::Refused { reason })) => Self::Unknown(reason),
             Ok(Err(error)) => Self::Unknown(error.to_string()),
             Err(_) => Self::Unknown(format!("no answer within {SOURCE_SECS_MAX} s")),
         }

@@ -1,22 +1,25 @@
 //! Full documents by id.
 
 use crate::stage::{Stage, plain_mapping, read_all, settings, source};
-use granary_source::{ByteAllowance, DocId, Document, DocumentRef, Source, SourceError, SourceSettings};
+use granary_source::{
+    Absence, ByteAllowance, DocId, Document, DocumentRef, Source, SourceError, SourceSettings,
+};
 use serde_json::json;
 
-fn enough() -> ByteAllowance {
+pub(crate) fn enough() -> ByteAllowance {
     ByteAllowance::new(100_000_000)
 }
 
-fn reference<'a>(index: &'a str, doc_id: &'a str) -> DocumentRef<'a> {
+pub(crate) fn reference<'a>(index: &'a str, doc_id: &'a str) -> DocumentRef<'a> {
     DocumentRef {
+        message_id: doc_id,
         index,
         doc_id,
         routing: None,
     }
 }
 
-fn text(document: &Document) -> &str {
+pub(crate) fn text(document: &Document) -> &str {
     let Document::Found { source, .. } = document else {
         panic!("{document:?}")
     };
@@ -58,39 +61,39 @@ async fn e1_e2_each_document_has_an_answer_of_its_own_in_order() {
     let unkept = stage
         .index("unkept", json!({"mappings": {"_source": {"enabled": false}}}))
         .await;
-    stage
-        .write(&index, &[(json!({"_id": "there"}), "{}".to_owned())])
-        .await;
-    stage
-        .write(&index, &[(json!({"_id": "there"}), r#"{"again":1}"#.to_owned())])
-        .await;
-    stage
-        .write(&unkept, &[(json!({"_id": "there"}), "{}".to_owned())])
-        .await;
+    stage.put(&index, "there", json!({})).await;
+    stage.put(&index, "there", json!({"again": 1})).await;
+    stage.put(&unkept, "unkept", json!({})).await;
     let absent = stage.name("absent");
     let wanted = [
         reference(&index, "gone"),
-        reference(&absent, "there"),
+        reference(&absent, "gone, too"),
         reference(&index, "there"),
-        reference(&required, "there"),
-        reference(&unkept, "there"),
+        reference(&required, "unrouted"),
+        reference(&unkept, "unkept"),
     ];
-    let source = source(&index);
+    let source = source(&stage.name("*"));
     let found = source.documents(&wanted, &enough()).await.unwrap();
-    assert_eq!(found[..2], [Document::Missing, Document::Missing]);
+    assert_eq!(
+        found[..2],
+        [
+            Document::Missing(Absence::Deleted),
+            Document::Missing(Absence::IndexDeleted)
+        ]
+    );
     assert_eq!(
         found[2],
         Document::Found {
             version: 2,
-            source: r#"{"again":1}"#.into()
+            source: r#"{"again":1}"#.into(),
+            moved_to: None
         }
     );
-    assert!(
-        found[3..]
-            .iter()
-            .all(|failed| matches!(failed, Document::Failed { transient: false, .. })),
-        "{found:?}"
-    );
+    let Document::Refused { reason } = &found[3] else {
+        panic!("without its routing nothing is known of it: {found:?}")
+    };
+    assert!(reason.starts_with("routing_missing_exception"), "{reason}");
+    assert_eq!(found[4], Document::WithoutSource);
     assert_eq!(source.documents(&[], &enough()).await.unwrap(), []);
     stage.finish(&["a", "required", "unkept"]).await;
 }
@@ -123,6 +126,7 @@ async fn e3_routed_documents_are_found_behind_an_alias() {
     let wanted: Vec<_> = hits
         .iter()
         .map(|hit| DocumentRef {
+            message_id: hit.message_id.as_ref().unwrap().as_str(),
             index: &hit.index,
             doc_id: hit.message_id.as_ref().unwrap().as_str(),
             routing: hit.routing.as_deref(),
@@ -152,7 +156,7 @@ async fn e3_routed_documents_are_found_behind_an_alias() {
     unrouted.push(reference(&indices[0], "gone"));
     let found = bare.documents(&unrouted, &enough()).await.unwrap();
     let (gone, found) = found.split_last().unwrap();
-    assert_eq!(gone, &Document::Missing);
+    assert_eq!(gone, &Document::Missing(Absence::Deleted));
     assert!(
         unrouted
             .iter()

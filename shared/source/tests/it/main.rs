@@ -5,6 +5,8 @@ mod stage;
 mod paging;
 mod over_time;
 mod documents;
+mod missing;
+mod identity;
 mod metadata;
 mod check;
 mod write;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use granary_domain::TimeRange;
 use granary_source::{DocId, Hit, IndexWriter, PageRequest, PointInTime, Position, Source, SourceSettings};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use url::Url;
@@ -43,6 +44,32 @@ impl Stage {
         let name = self.name(suffix);
         self.writer.create_index(&name, &body).await.unwrap();
         name
+    }
+
+    /// Asks Elasticsearch for something that has no function of its own.
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+        let url = es_url().join(path).unwrap();
+        let mut asking = reqwest::Client::new().request(method, url);
+        if !body.is_null() {
+            asking = asking.json(&body);
+        }
+        let answer = asking.send().await.unwrap();
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap();
+        assert!(status.is_success(), "{path}: {body}");
+        body
+    }
+
+    /// Writes one document, which searches show at once.
+    pub(crate) async fn put(&self, index: &str, doc_id: &str, source: Value) {
+        self.write(index, &[(json!({"_id": doc_id}), source.to_string())])
+            .await;
+    }
+
+    /// Writes one document, which searches don't show.
+    pub(crate) async fn put_unrefreshed(&self, index: &str, doc_id: &str, source: Value) {
+        self.ask(Method::PUT, &format!("{index}/_doc/{doc_id}"), source)
+            .await;
     }
 
     /// Writes documents: action fields (`_id`, `routing`) and the source's text.

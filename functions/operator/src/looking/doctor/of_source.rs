@@ -109,6 +109,7 @@ fn is_of_a_field(problem: &SourceProblem) -> bool {
         | SourceProblem::NotElasticsearch { .. }
         | SourceProblem::Denied { .. }
         | SourceProblem::UnknownIndex { .. }
+        | SourceProblem::Remote { .. }
         | SourceProblem::BadFilter { .. }
         | SourceProblem::Unchecked(_) => false,
     }

@@ -164,6 +164,7 @@ async fn export(asking: &mut Asking<'_>, ledger: &Ledger) {
     let message = ledger.messages_of(batch.id).await.unwrap()[0].message_id.clone();
     ask!(asking, ledger.suspect(&batch, &message));
     ask!(asking, ledger.careful_record_of(&batch));
+    ask!(asking, ledger.was_mostly_missing(&batch));
     ask!(asking, ledger.clear_suspect(&batch));
     let exceptions = [Exception {
         message_id: message,
