@@ -68,6 +68,10 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
         stage.harvest().await;
         stage.backfill(FROM, TO).await;
     }
+    if scene == Scene::LedgerRestored {
+        // Whoever got no answer asks again.
+        stage.ledger.confirm_restored().await.unwrap();
+    }
     if matches!(scene, Scene::RefusedWindow | Scene::RefusedMigration) {
         stage.sql("UPDATE migration SET source_filter = NULL").await;
     }

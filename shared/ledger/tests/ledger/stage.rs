@@ -146,9 +146,15 @@ impl Database {
     }
 }
 
+/// As many as the largest page of a test has batches.
+const NUMBERS_OF_A_TEST: u64 = 100_000;
+
 /// A program reserves batch numbers; the archive's mark is somebody else's to test.
 pub(crate) async fn with_numbers(ledger: &Ledger) {
-    let block = ledger.intend_block(NumberMark::default(), 1).await.unwrap();
+    let block = ledger
+        .intend_block(NumberMark::default(), NUMBERS_OF_A_TEST)
+        .await
+        .unwrap();
     ledger.open_block(block).await.unwrap();
 }
 
