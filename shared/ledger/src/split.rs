@@ -41,10 +41,16 @@ impl Ledger {
         delay: Duration,
         object: &ObjectKey,
     ) -> Result<Fenced, LedgerError> {
-        self.change(Step::SplitBatch, |doing| {
-            self.try_defer_too_large(doing, batch, failure, (delay, object))
-        })
-        .await
+        let ended = self
+            .change(Step::SplitBatch, |doing| {
+                self.try_defer_too_large(doing, batch, failure, (delay, object))
+            })
+            .await;
+        match ended {
+            // No number is left for the other half until the harvester or the reaper reserves some: the next time will do.
+            Err(LedgerError::OutOfNumbers { .. }) => self.defer(batch, failure, delay).await,
+            ended => ended,
+        }
     }
 
     async fn try_defer_too_large(

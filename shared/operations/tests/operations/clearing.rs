@@ -23,7 +23,8 @@ async fn everything_that_was_seeded_goes_and_a_second_clear_finds_nothing() {
     assert_eq!(report.documents, seeded.documents);
     assert_eq!((report.messages, report.batches_left.len()), (60, 0));
     assert_eq!(report.objects, 2 * report.batches);
-    assert!(stand.keys("").await.is_empty());
+    assert_eq!(stand.keys("dt=").await, []);
+    assert_eq!(stand.keys("_manifests/").await, []);
     let left = stand.seeder.stats().await.unwrap();
     assert!(left.ledger.is_empty() && left.documents.values().all(|count| *count == 0));
     let again = clear(&stand).await;

@@ -1,9 +1,11 @@
 //! Repairs, as far as they are a verification's: what is asked for, once, and no more than a step may.
 
 use crate::stand::{Stand, arguments, base, seeded_id};
-use granary_domain::{BatchId, Outcome};
+use granary_domain::Outcome;
 use granary_ledger::Exception;
-use granary_verify::{FindingKind, Limits, Remedy, Repair, Repairs, Report, Step, Verdict, VerifyArguments};
+use granary_verify::{
+    Finding, FindingKind, Limits, Remedy, Repair, Repairs, Report, Step, Verdict, VerifyArguments,
+};
 use jiff::SignedDuration;
 
 const REPAIR: VerifyArguments = VerifyArguments {
@@ -129,7 +131,7 @@ async fn one_step_repairs_no_more_than_it_may_and_says_what_it_left() {
 }
 
 #[tokio::test]
-async fn what_is_drifted_foreign_or_quarantined_is_named_and_left_to_people() {
+async fn what_is_drifted_or_foreign_is_named_and_left_to_people_and_what_is_quarantined_is_recalled() {
     let stand = Stand::new().await;
     stand.seed(&arguments(20, 1)).await;
     stand.harvest(None).await;
@@ -165,22 +167,25 @@ async fn what_is_drifted_foreign_or_quarantined_is_named_and_left_to_people() {
         ],
         "{report:#?}"
     );
-    assert_eq!(report.account.repairs, Repairs::default());
+    let recalled = Repairs {
+        re_exported: 1,
+        ..Repairs::default()
+    };
+    assert_eq!(report.account.repairs, recalled);
+    let left_to_people = |finding: &&Finding| finding.kind != FindingKind::Quarantined;
     assert!(
         report
             .account
             .findings
             .iter()
+            .filter(left_to_people)
             .all(|finding| finding.remedy.is_none())
     );
-    assert!(stand.ledger.unsent(10).await.unwrap().is_empty());
-    assert!(
-        stand
-            .ledger
-            .objects_of_batches(&[BatchId(batch.0)])
-            .await
-            .unwrap()[&batch]
-            .in_the_making
-            .is_none()
-    );
+    // The message has a batch of its own, and its neighbours' object stays what it is.
+    let unsent = stand.ledger.unsent(10).await.unwrap();
+    assert_eq!(unsent.len(), 1);
+    let recalled = stand.ledger.messages_of(unsent[0].batch_id).await.unwrap();
+    assert_eq!(recalled[0].message_id, poison);
+    let objects = stand.ledger.objects_of_batches(&[batch]).await.unwrap();
+    assert!(objects[&batch].in_the_making.is_none());
 }
