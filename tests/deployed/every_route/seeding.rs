@@ -56,6 +56,15 @@ pub(super) async fn seed_and_clear(desk: &Desk) {
 async fn what_nobody_needs_is_foretold(desk: &Desk) {
     let swept: Value = desk.operate("POST /sweep", &[], json!({})).await;
     assert!(swept.is_object(), "{swept}");
+    for route in ["POST /sweep/discard", "POST /sweep/adopt"] {
+        let foreign = json!({ "key": "nothing/batch-1-g1.ndjson", "dryRun": true });
+        let refused = desk.answer(route, &[], foreign).await;
+        assert_eq!(refused.status.as_u16(), 400, "{refused:?}");
+    }
+    let confirmed = desk
+        .operate("POST /sweep/confirm-restored", &[], json!({ "dryRun": true }))
+        .await;
+    assert_eq!(confirmed["restored"], Value::Null, "{confirmed}");
     let purged = desk
         .answer(
             "POST /purge",

@@ -1,6 +1,7 @@
 //! What is only looked at: messages, windows, alerts, the audit, the database. And test messages.
 
 use super::{FROM, TO, archived, at_the_source, count, finish, first_cells, parked};
+use crate::stage::Stage;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,6 +95,18 @@ async fn what_people_were_told_and_what_they_did_is_listed() {
     finish(stage, &messages).await;
 }
 
+/// A tick of the reaper as soon as a job waits for it.
+async fn reap_what_is_asked(stage: &Stage) {
+    while stage
+        .row::<u64>("SELECT COUNT(*) FROM operation WHERE state = 'waiting'")
+        .await
+        == 0
+    {
+        tokio::task::yield_now().await;
+    }
+    stage.reap().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orphans_are_named_and_removed_by_a_yes() {
     let (stage, operator, messages) = archived("cli-sweep").await;
@@ -105,7 +118,11 @@ async fn orphans_are_named_and_removed_by_a_yes() {
         (64, true),
         "{unanswered:?}"
     );
-    operator.done("sweep --apply --yes --older-than 24h").await;
+    // Only the reaper deletes: the command waits for its ticks.
+    tokio::join!(
+        operator.done("sweep --apply --yes --older-than 24h"),
+        reap_what_is_asked(&stage)
+    );
     let listed = operator.json("sweep --list").await;
     assert_eq!(listed["sweeps"].as_array().unwrap().len(), 2, "{listed}");
 

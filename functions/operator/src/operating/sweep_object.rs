@@ -8,7 +8,7 @@ use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
-use granary_domain::ObjectKey;
+use granary_domain::{ObjectKey, Place};
 use granary_operations::AdoptObjectArguments;
 use granary_sweep::DiscardArguments;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ pub(crate) async fn adopt(
     BodyFields(fields): BodyFields,
 ) -> Result<LongAnswer, Problem> {
     let (key, change) = read(&fields)?;
+    etag_of(&services, &key).await?;
     let arguments = AdoptObjectArguments {
         key,
         batch_size: services.harvest().await?.batch_size,
@@ -68,14 +69,7 @@ pub(crate) async fn discard(
             return Err(Problem::invalid("reason", detail));
         }
     };
-    let seen = services.archive.listed(&key).await;
-    let etag = match seen.map_err(anyhow::Error::from)? {
-        Some(object) => object.etag,
-        None => {
-            return Err(Problem::new(Kind::NotFound, format!("Nothing stands at {key}."))
-                .remedy("Take the key from the report of a sweep; perhaps it was removed meanwhile."));
-        }
-    };
+    let etag = etag_of(&services, &key).await?;
     let arguments = DiscardArguments {
         key,
         etag,
@@ -84,6 +78,20 @@ pub(crate) async fn discard(
         requested_by: role.to_string(),
     };
     operations::ask(&services, role, Wish::DiscardObject(arguments), None).await
+}
+
+/// The version of the data object that stands at a key now.
+async fn etag_of(services: &Services, key: &ObjectKey) -> Result<Option<String>, Problem> {
+    let place = services.archive.layout().place_of(key);
+    if !matches!(place, Some(Place::Object { .. })) {
+        let detail = format!("{key} is not the key of a data object of this archive.");
+        return Err(Problem::invalid("key", detail));
+    }
+    match services.archive.listed(key).await.map_err(anyhow::Error::from)? {
+        Some(object) => Ok(object.etag),
+        None => Err(Problem::new(Kind::NotFound, format!("Nothing stands at {key}."))
+            .remedy("Take the key from the report of a sweep; perhaps it was removed meanwhile.")),
+    }
 }
 
 fn read(fields: &Fields) -> Result<(ObjectKey, Change), Problem> {
