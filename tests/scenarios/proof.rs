@@ -266,13 +266,13 @@ async fn e12_a_signature_or_a_token_that_is_too_old_costs_no_attempt() {
     ];
     for (status, code) in refusals {
         let refusal = Fault::Refuse(Said::by_s3(status, code));
-        proxy.inject(refusal, FOR_EVER, |asked| asked.method == "PUT");
+        proxy.inject(refusal, FOR_EVER, is_put_of_object);
         attempt(&stage, stage.exporter(0)).await;
         assert_eq!(state(&stage).await, waiting("archive_unavailable"), "{code}");
         proxy.restore();
     }
     let once = Fault::Refuse(Said::by_s3(403, "RequestTimeTooSkewed"));
-    proxy.inject(once, 1, |asked| asked.method == "PUT");
+    proxy.inject(once, 1, is_put_of_object);
     attempt(&stage, stage.exporter(0)).await;
     assert_eq!(
         stage.batches(BatchStatus::Completed).await,
@@ -282,6 +282,10 @@ async fn e12_a_signature_or_a_token_that_is_too_old_costs_no_attempt() {
     stage.run_until_quiet().await;
     stage.assert_archived(&messages, FROM, TO).await;
     stage.finish().await;
+}
+
+fn is_put_of_object(asked: &Asked) -> bool {
+    asked.method == "PUT" && asked.path.contains("/dt")
 }
 
 /// E8, H7: answers that are no JSON are a document's fault only where others are. Here something damages all of them.

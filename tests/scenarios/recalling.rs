@@ -175,7 +175,8 @@ async fn e8_a_message_that_was_set_aside_with_its_worker_is_exported_by_a_repair
     stage.backfill(FROM, TO).await;
     stage.harvest().await;
     let dying = stage.another("exporter", &[(granary_steps::VARIABLE, "name_suspect:after")]);
-    let failing = stage.another("exporter", &[("GRANARY_BUCKET", "granary-no-such-bucket")]);
+    let blind = stage.blind_ledger().await;
+    let failing = stage.another("exporter", &[("GRANARY_LEDGER_URL", &blind)]);
     for _ in 0..2 {
         stage.export_all_by(&failing).await;
         stage.let_delays_end().await;

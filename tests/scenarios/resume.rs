@@ -48,7 +48,7 @@ async fn harvester_behind(stage: &Stage, proxy: &Proxy, variable: &str) -> Funct
 /// Kills a harvester between recording the first page and sending its batch.
 async fn killed_after_the_first_page(stage: &Stage) {
     let to_sqs = Proxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
-    let killed = harvester_behind(stage, &to_sqs, "AWS_ENDPOINT_URL").await;
+    let killed = harvester_behind(stage, &to_sqs, "AWS_ENDPOINT_URL_SQS").await;
     to_sqs.stall();
     stage.backfill(FROM, TO).await;
     let (ended, ()) = tokio::join!(tick(&killed, HARVESTER_TIMEOUT), async {

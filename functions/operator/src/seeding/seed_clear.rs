@@ -73,6 +73,7 @@ pub(crate) async fn clear(
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<Cleared, OperationAnswer>, Problem> {
     fields.only(&["confirm", "dryRun", "reason"])?;
+    fields.text("confirm")?;
     seeding_section(&services)?;
     let change = Change::read(&fields)?;
     if change.is_dry_run {

@@ -97,6 +97,9 @@ pub(super) fn complete(operation: &mut Value, method: &Method, path: &str, role:
     }
 }
 
+/// Routes whose body names an object, which may not be there.
+const NAMES_AN_OBJECT: [&str; 2] = ["/sweep/adopt", "/sweep/discard"];
+
 /// How a route may refuse, besides what its annotation says.
 fn refusals_of(operation: &Value, method: &Method, path: &str, role: Option<Role>) -> Vec<StatusCode> {
     let Some(role) = role else {
@@ -114,7 +117,7 @@ fn refusals_of(operation: &Value, method: &Method, path: &str, role: Option<Role
     if role > Role::Viewer || path.starts_with(TEST_DATA) {
         statuses.push(StatusCode::FORBIDDEN);
     }
-    if path.contains("{id}") {
+    if path.contains("{id}") || NAMES_AN_OBJECT.contains(&path) {
         statuses.push(StatusCode::NOT_FOUND);
     }
     if *method != Method::GET {
