@@ -394,11 +394,14 @@ pub(crate) fn told(operation: Operation, goes_on: &'static str) -> Result<Told, 
                 .error
                 .as_deref()
                 .unwrap_or("it ended without saying why");
-            Err(
-                Problem::new(Kind::OperationFailed, format!("The operation failed: {error}."))
-                    .with("operationId", id.to_string().into())
-                    .with("statusUrl", status_url.into()),
-            )
+            // A decision about one object ends so for the object's sake: it is young, changed, or on record.
+            let kind = match operation.kind.as_str() {
+                Job::ADOPT_OBJECT | Job::DISCARD_OBJECT => Kind::NotPossible,
+                _ => Kind::OperationFailed,
+            };
+            Err(Problem::new(kind, format!("The operation failed: {error}."))
+                .with("operationId", id.to_string().into())
+                .with("statusUrl", status_url.into()))
         }
     }
 }
