@@ -35,7 +35,7 @@ status: ## Show what runs, and where
 # ---- Checks ------------------------------------------------------------------------------------------------------------
 
 # Tests wait for services more than they compute.
-export RUST_TEST_THREADS ?= 4
+export RUST_TEST_THREADS ?= 8
 
 # Cargo is always asked about the whole workspace: a package alone would get other features of the AWS SDK's crates, and
 # compile them all once more.

@@ -179,7 +179,7 @@ async fn e4_a_document_whose_doc_id_is_not_the_messages_id_is_found_all_the_same
 
 /// ILM and restores leave an alias under the old name.
 #[tokio::test]
-async fn e1_a_message_behind_an_alias_of_its_indexs_name_is_read_and_its_index_named() {
+async fn e1_a_message_behind_an_alias_named_like_its_index_is_read_and_its_index_named() {
     let stage = Stage::new();
     let old = stage.name("old");
     let mut mapping = plain_mapping();
