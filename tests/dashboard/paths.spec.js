@@ -149,7 +149,7 @@ test('a late answer counts for what was asked, and nobody can leave a question w
 }) => {
   const { page } = desk;
   const held = [];
-  await page.route('**/tune', async (route) => {
+  await page.route('**/tune*', async (route) => {
     if (route.request().method() === 'POST') held.push(route);
     else await route.continue();
   });
