@@ -14,7 +14,7 @@ use crate::careful;
 use crate::config::Config;
 use crate::deferral::DeferralDelay;
 use crate::draft::Fetched;
-use crate::failure::{failure, handed_back, ledger_failure};
+use crate::failure::{handed_back, ledger_failure};
 use crate::fetch::{BatchFetch, Fetcher};
 use crate::lease::Heartbeat;
 use crate::progress::Progress;
@@ -183,7 +183,8 @@ impl Exporter {
             }
         };
         self.writer.write_manifest(batch, &stored).await?;
-        let timings = serde_json::to_string(&timings).map_err(|error| failure(Cause::Unexpected, &error))?;
+        let timings =
+            serde_json::to_string(&timings).map_err(|error| Failure::new(Cause::Unexpected, &error))?;
         Ok(stored.settlement(timings))
     }
 

@@ -4,10 +4,6 @@ use granary_archive::{ArchiveError, SpoolError};
 use granary_domain::{Cause, Failure};
 use granary_ledger::{Fenced, LedgerError};
 
-pub(crate) fn failure(cause: Cause, error: &dyn std::error::Error) -> Failure {
-    Failure::new(cause, error)
-}
-
 /// A ledger that contradicts itself is a defect, and must not look like one that is down.
 pub(crate) fn ledger_failure(error: LedgerError) -> Failure {
     let cause = if error.is_platforms() {
@@ -15,16 +11,16 @@ pub(crate) fn ledger_failure(error: LedgerError) -> Failure {
     } else {
         Cause::Unexpected
     };
-    failure(cause, &error)
+    Failure::new(cause, &error)
 }
 
 pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
-    failure(error.cause(), &error)
+    Failure::new(error.cause(), &error)
 }
 
 /// The temp directory failed, or the batch is too large for it.
 pub(crate) fn spool_failure(error: SpoolError) -> Failure {
-    failure(error.cause(), &error)
+    Failure::new(error.cause(), &error)
 }
 
 /// What a worker may only do while it holds the batch.
