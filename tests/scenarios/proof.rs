@@ -123,10 +123,16 @@ fn is_mget(asked: &Asked) -> bool {
     asked.path.contains("_mget")
 }
 
-/// The index is deleted and restored within a quarter of an hour: nothing is missing, and people knew.
+/// The index is deleted and restored within a quarter of an hour: nothing is missing, and an alert was sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e1_e15_an_index_that_comes_back_has_lost_nothing() {
-    let (stage, messages) = harvested("restored").await;
+    let mut stage = Stage::new("restored").await;
+    let pattern = format!("{}*", stage.indices.messages);
+    stage.tell(&[("GRANARY_SOURCE_INDEX", &pattern)]);
+    let other = stage.indices.more_messages.clone();
+    stage.indices.create(&other, stage.indices.mapping()).await;
+    let messages = Document::many(30, 10..11);
+    harvest(&stage, &messages).await;
     let index = stage.indices.messages.clone();
     stage.indices.delete_index(&index).await;
     stage.export_all().await;
@@ -144,6 +150,29 @@ async fn e1_e15_an_index_that_comes_back_has_lost_nothing() {
         ],
     )
     .await;
+    stage.indices.create(&index, stage.indices.mapping()).await;
+    stage.index_messages(&messages).await;
+    assert_heals(&stage, &messages).await;
+    stage.finish().await;
+}
+
+/// No index is left that a search could ask: a wrong cluster, or one that is being restored, looks the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e1_a_source_without_any_index_gives_no_message_up_however_long_it_lasts() {
+    let (stage, messages) = harvested("emptied").await;
+    let index = stage.indices.messages.clone();
+    stage.indices.delete_index(&index).await;
+    for _ in 0..3 {
+        attempt(&stage, stage.exporter(0)).await;
+        assert_eq!(state(&stage).await, waiting("source_refused"));
+    }
+    let parts = [
+        "source_refused",
+        "its index was deleted",
+        "GRANARY_SOURCE_INDEX matches no index",
+        "create an empty index under that name",
+    ];
+    assert_told_at_once(&stage, &parts).await;
     stage.indices.create(&index, stage.indices.mapping()).await;
     stage.index_messages(&messages).await;
     assert_heals(&stage, &messages).await;

@@ -67,6 +67,25 @@ async fn e14_a_batch_that_does_not_fit_the_disk_twice_is_split_and_the_same_disk
     stage.finish().await;
 }
 
+/// The exporter can't reserve batch numbers: the reaper does, once all are used.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e14_a_batch_is_split_although_the_last_batch_number_was_used() {
+    let stage = Stage::with("split-number", &[UNCOMPRESSED]).await;
+    let messages = Document::many(100, 10..11);
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    stage
+        .sql("UPDATE batch_number SET next_number = block_end + 1")
+        .await;
+    let small = stage.another("exporter", &[]).with_files_of_at_most(DISK_KIB);
+    export_by(&stage, &small).await;
+    assert_eq!(sizes(&stage).await, [(50, 2), (50, 1)]);
+    stage.run_until_quiet().await;
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
 /// Everything is fetched, and S3 takes its time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e9_a_batch_that_runs_out_of_time_twice_is_split_if_anything_of_it_was_fetched() {
@@ -83,12 +102,14 @@ async fn e9_a_batch_that_runs_out_of_time_twice_is_split_if_anything_of_it_was_f
     stage.harvest().await;
     let to_s3 = Proxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
     let slow = exporter_behind(&stage, &to_s3, "AWS_ENDPOINT_URL").await;
-    to_s3.slow(Duration::from_millis(250));
     for pieces in [1, 2] {
+        to_s3.slow(Duration::from_millis(250));
         let (queue, message) = stage.queues.receive().await.expect("it is sent");
         slow.invoke(sqs_event(&[(queue, &message)]), TOO_SHORT)
             .await
             .unwrap();
+        // What the network still holds of the object is lost.
+        to_s3.cut();
         stage.queues.delete(queue, &message).await;
         assert_eq!(sizes(&stage).await.len(), pieces);
         stage.let_delays_end().await;

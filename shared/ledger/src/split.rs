@@ -47,7 +47,7 @@ impl Ledger {
             })
             .await;
         match ended {
-            // No number is left for the other half until the harvester or the reaper reserves some: the next time will do.
+            // No number is left for the other half until the reaper's next tick reserves some: it is split the next time.
             Err(LedgerError::OutOfNumbers { .. }) => self.defer(batch, failure, delay).await,
             ended => ended,
         }

@@ -99,10 +99,14 @@ impl Numbering {
         Err(NumberingError::Contended)
     }
 
-    /// Notes in the archive how far the numbers have been used, and in the ledger where it is a restored one.
+    /// Notes in the archive how far the numbers have been used, and in the ledger where it is a restored one. Where all of
+    /// them are used, it reserves a block: an exporter that splits a batch can't.
     pub async fn note_used(&self) -> Result<(), NumberingError> {
         let found = self.archive.number_mark().await?;
         let used_to = self.ledger.compare_with_mark(found.mark).await?;
+        if used_to.0 > 0 && used_to >= found.mark.reserved_to {
+            return self.reserve(1).await;
+        }
         if used_to <= found.mark.used_to {
             return Ok(());
         }

@@ -94,6 +94,14 @@ pub enum Absence {
 }
 
 impl Absence {
+    fn observed(self) -> &'static str {
+        match self {
+            Self::Deleted => "its index doesn't have it",
+            Self::IndexDeleted => "its index was deleted",
+            Self::Replaced => "another document has its `_id`",
+        }
+    }
+
     /// The reason, for people.
     pub fn reason(self) -> &'static str {
         match self {
@@ -270,11 +278,14 @@ fn verdict(shown: &Shown, wanted: &DocumentRef<'_>, read: &Read) -> Document {
     match (read, shown) {
         (_, Shown::Places(places)) if places.contains_key(wanted.message_id) => still_shown(),
         (Read::Absent(absence), Shown::Places(_)) => Document::Missing(*absence),
-        (Read::Absent(Absence::IndexDeleted), Shown::NoIndex) => Document::Missing(Absence::IndexDeleted),
-        (Read::Absent(_), Shown::NoIndex) => Document::Refused {
-            reason: "its index doesn't have it, and whether another one has can't be asked: \
-                     GRANARY_SOURCE_INDEX names no index. Correct it"
-                .to_owned(),
+        // A search that no index answered is no proof: the name may be wrong, the cluster another one, a restore pending.
+        (Read::Absent(absence), Shown::NoIndex) => Document::Refused {
+            reason: format!(
+                "{}, but GRANARY_SOURCE_INDEX matches no index, so no search can show that it isn't elsewhere. Correct \
+                 GRANARY_SOURCE_INDEX or GRANARY_ES_URL, or restore the index; if its messages are gone for good, create \
+                 an empty index under that name",
+                absence.observed()
+            ),
         },
         (Read::Unaddressable { reason }, _) => Document::Refused {
             reason: reason.clone(),
