@@ -31,6 +31,15 @@ fn unavailable() -> Said {
     }
 }
 
+fn refused(code: &str) -> Said {
+    Said {
+        status: 403,
+        body: json!({"__type": format!("com.amazon.coral.service#{code}"), "message": "said by the proxy"})
+            .to_string(),
+        ..unavailable()
+    }
+}
+
 /// Half of what was sent is said to have failed.
 fn fail_some(answer: &mut Value) {
     let sent = answer["Successful"].as_array_mut().unwrap();
@@ -88,6 +97,29 @@ async fn q4_a_queue_that_takes_nothing_delays_the_batches_and_nothing_else() {
     proxy.restore();
     assert_eq!(stage.reap().await["sent"], 40);
     assert_recovered(&stage, &messages).await;
+    stage.finish().await;
+}
+
+/// Field case 27: a signature or a token is too old, once after a thaw and for as long as the clock is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn q4_a_signature_or_a_token_that_is_too_old_delays_the_batches_and_nothing_else() {
+    let (stage, proxy) = behind_a_proxy("sqs-clock").await;
+    let messages = indexed(&stage).await;
+    proxy.inject(
+        Fault::Refuse(refused("InvalidSignatureException")),
+        FOR_EVER,
+        |_| true,
+    );
+    stage.backfill(FROM, TO).await;
+    assert_eq!(stage.harvest().await["batches_sent"], 0);
+    proxy.restore();
+    proxy.inject(Fault::Refuse(refused("ExpiredTokenException")), 1, is_send);
+    assert_eq!(stage.reap().await["sent"], 40, "it is signed again at once");
+    assert_recovered(&stage, &messages).await;
+    let counted: u64 = stage
+        .row("SELECT COUNT(*) FROM attempt WHERE outcome <> 'completed'")
+        .await;
+    assert_eq!(counted, 0);
     stage.finish().await;
 }
 
