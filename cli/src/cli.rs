@@ -45,6 +45,7 @@ Exit codes:
     3  verify: INCOMPLETE, or INCONSISTENT with --quick
     4  verify: DRIFTED
     5  doctor: a check failed; health: not ready; with doctor --strict a warning too
+    6  verify: PENDING
    64  the command line could not be understood, or needs a --yes that nobody is there to give
 
 Data goes to standard output, everything else to standard error. Ctrl-C stops the waiting; what was asked for goes on in

@@ -11,7 +11,9 @@ pub(crate) enum Ending {
     Incomplete,
     /// The verdict DRIFTED.
     Drifted,
-    /// A check of the doctor's failed, or a service is ill.
+    /// The verdict PENDING.
+    Pending,
+    /// A check of `doctor` failed, or a service is unhealthy.
     Ill,
 }
 
@@ -24,6 +26,7 @@ impl Ending {
             Self::Incomplete => 3,
             Self::Drifted => 4,
             Self::Ill => 5,
+            Self::Pending => 6,
         }
     }
 }

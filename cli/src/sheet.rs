@@ -145,7 +145,7 @@ fn tone_of(state: &str) -> Option<Tone> {
         "failed" | "failing" | "incomplete" | "down" | "parked" | "missing" | "quarantined"
         | "INCOMPLETE" | "INCONSISTENT" => Some(Tone::Bad),
         "warning" | "degraded" | "stopped" | "paused" | "partly" | "late" | "changing" | "Disabled"
-        | "overdue" | "false" | "drifted" | "DRIFTED" | "gone" | "updated" | "cancelled" => {
+        | "overdue" | "false" | "drifted" | "DRIFTED" | "PENDING" | "gone" | "updated" | "cancelled" => {
             Some(Tone::Doubtful)
         }
         _ => None,

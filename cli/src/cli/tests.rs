@@ -27,6 +27,7 @@ fn the_help_has_examples_and_every_exit_code() {
         "  3  ",
         "  4  ",
         "  5  ",
+        "  6  ",
         " 64  ",
         "INCONSISTENT",
         "API_TOKEN",

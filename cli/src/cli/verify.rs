@@ -15,7 +15,9 @@ use uuid::Uuid;
                         CONSISTENT  the counts agree; with --quick (0)\n  \
                         INCONSISTENT  they don't; with --quick (3)\n  \
                         INCOMPLETE  the source shows messages that are not in the archive (3)\n  \
-                        DRIFTED     the archive has messages that the source no longer shows (4)"
+                        PENDING     nothing is lost, but batches are waiting, in progress or failed (6)\n  \
+                        DRIFTED     the archive has messages that the source no longer shows (4)\n\n\
+                  INCOMPLETE takes precedence over PENDING, PENDING over DRIFTED."
 )]
 pub(crate) struct Verify {
     /// The range of this migration.

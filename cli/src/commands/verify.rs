@@ -99,6 +99,7 @@ enum Verdict {
     Consistent,
     Incomplete,
     Inconsistent,
+    Pending,
     Drifted,
 }
 
@@ -109,6 +110,7 @@ impl Verdict {
             Some("CONSISTENT") => Self::Consistent,
             Some("INCOMPLETE") => Self::Incomplete,
             Some("INCONSISTENT") => Self::Inconsistent,
+            Some("PENDING") => Self::Pending,
             Some("DRIFTED") => Self::Drifted,
             Some(_) | None => anyhow::bail!(
                 "the API came to the verdict {}, which this program doesn't know; update it",
@@ -121,6 +123,7 @@ impl Verdict {
         match self {
             Self::Complete | Self::Consistent => Ending::Done,
             Self::Incomplete | Self::Inconsistent => Ending::Incomplete,
+            Self::Pending => Ending::Pending,
             Self::Drifted => Ending::Drifted,
         }
     }
@@ -128,7 +131,7 @@ impl Verdict {
     fn tone(self) -> Tone {
         match self {
             Self::Complete | Self::Consistent => Tone::Good,
-            Self::Drifted => Tone::Doubtful,
+            Self::Pending | Self::Drifted => Tone::Doubtful,
             Self::Incomplete | Self::Inconsistent => Tone::Bad,
         }
     }
@@ -138,6 +141,7 @@ impl Verdict {
             Self::Complete => "The source, the ledger and the archive hold the same messages, each once.",
             Self::Consistent => "The counts agree. Without --quick, every object is read back.",
             Self::Incomplete => "The source shows messages that can't be read from the archive.",
+            Self::Pending => "Nothing is missing. Some messages are recorded and not exported yet.",
             Self::Inconsistent => "The counts don't agree. Without --quick, the messages are named.",
             Self::Drifted => "Nothing is missing. The archive has messages that the source no longer shows.",
         }
@@ -334,9 +338,15 @@ mod tests {
     #[test]
     fn a_verdict_decides_the_exit_code() {
         let code = |name| Verdict::of(&report(name)).map(|verdict| verdict.ending().exit_code());
-        let codes = ["COMPLETE", "CONSISTENT", "INCOMPLETE", "INCONSISTENT", "DRIFTED"]
-            .map(|name| code(name).unwrap());
-        assert_eq!(codes, [0, 0, 3, 3, 4]);
+        let verdicts = [
+            "COMPLETE",
+            "CONSISTENT",
+            "INCOMPLETE",
+            "INCONSISTENT",
+            "DRIFTED",
+            "PENDING",
+        ];
+        assert_eq!(verdicts.map(|name| code(name).unwrap()), [0, 0, 3, 3, 4, 6]);
         assert!(code("SPLENDID").is_err());
     }
 

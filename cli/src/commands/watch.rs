@@ -225,7 +225,7 @@ fn summary(ending: Ending, answer: &Value) -> String {
                 ),
             }
         ),
-        Ending::Done | Ending::Incomplete | Ending::Drifted | Ending::Ill => {
+        Ending::Done | Ending::Incomplete | Ending::Pending | Ending::Drifted | Ending::Ill => {
             "nothing is open any more; `granary verify` proves that nothing is missing".to_owned()
         }
     }

@@ -38,6 +38,7 @@ const TONES = {
   COMPLETE: 'good',
   CONSISTENT: 'good',
   DRIFTED: 'warn',
+  PENDING: 'wait',
   INCOMPLETE: 'bad',
   INCONSISTENT: 'bad',
   // Messages.

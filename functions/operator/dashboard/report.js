@@ -13,6 +13,7 @@ const VERDICTS = {
   COMPLETE: ['good', 'The three sets of ids are equal, and every object and manifest is what the ledger says.'],
   CONSISTENT: ['good', 'Counts and manifests agree. A full verification compares the ids as well.'],
   DRIFTED: ['warn', 'Nothing is missing, but the archive has ids that the source no longer shows there.'],
+  PENDING: ['wait', 'Nothing is lost, but some batches are pending, in progress, failed or parked.'],
   INCOMPLETE: [
     'bad',
     'The source shows ids that can’t be read from the archive, or the archive isn’t what the ledger says.',

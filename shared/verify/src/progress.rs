@@ -133,7 +133,7 @@ impl Verifier {
             (Verdict::Complete, None, Some(began_at)) => {
                 self.ledger.mark_verified(range, began_at).await?;
             }
-            (Verdict::Incomplete | Verdict::Drifted, None, Some(began_at)) => {
+            (Verdict::Incomplete | Verdict::Pending | Verdict::Drifted, None, Some(began_at)) => {
                 self.ledger.keep_differences(range, began_at).await?;
             }
             // What was looked at by a filter, or by counts alone, says nothing of whole hours.

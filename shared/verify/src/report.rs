@@ -11,16 +11,18 @@ const FINDINGS_MAX: usize = 100;
 /// Ids that a finding names.
 const SAMPLE_IDS_MAX: usize = 20;
 
-/// What a verification comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The result of a verification. Of the first four the later one takes precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
-    /// The source shows an id that can't be read from the archive, or the archive isn't what the ledger says.
-    Incomplete,
-    /// Nothing is missing, but the archive has ids that the source no longer shows there.
-    Drifted,
     /// The three sets of ids are equal, and every object and manifest is what the ledger says.
     Complete,
+    /// Nothing is missing, but the archive has ids that the source no longer shows there.
+    Drifted,
+    /// Nothing is lost, but batches are pending, in progress, failed or parked.
+    Pending,
+    /// The source shows an id that no completed or waiting batch has, or the archive isn't what the ledger says.
+    Incomplete,
     /// Quick: counts and manifests agree.
     Consistent,
     /// Quick: they don't.
@@ -31,9 +33,10 @@ impl Verdict {
     /// The name in the ledger, in the API and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Incomplete => "INCOMPLETE",
-            Self::Drifted => "DRIFTED",
             Self::Complete => "COMPLETE",
+            Self::Drifted => "DRIFTED",
+            Self::Pending => "PENDING",
+            Self::Incomplete => "INCOMPLETE",
             Self::Consistent => "CONSISTENT",
             Self::Inconsistent => "INCONSISTENT",
         }
@@ -85,10 +88,9 @@ impl FindingKind {
     /// What the time line shows of it. What is on its way shows there by itself.
     fn difference(self) -> Option<Difference> {
         match self.verdict()? {
-            Verdict::Incomplete if self == Self::NotYetExported => None,
             Verdict::Incomplete => Some(Difference::Incomplete),
             Verdict::Drifted => Some(Difference::Drifted),
-            Verdict::Complete | Verdict::Consistent | Verdict::Inconsistent => None,
+            Verdict::Complete | Verdict::Pending | Verdict::Consistent | Verdict::Inconsistent => None,
         }
     }
 
@@ -96,7 +98,6 @@ impl FindingKind {
     fn verdict(self) -> Option<Verdict> {
         match self {
             Self::MissingFromArchive
-            | Self::NotYetExported
             | Self::Quarantined
             | Self::ObjectMissing
             | Self::ObjectCorrupt
@@ -109,6 +110,7 @@ impl FindingKind {
             | Self::ArchiveDiffers
             | Self::Kept
             | Self::CountDiffers => Some(Verdict::Incomplete),
+            Self::NotYetExported => Some(Verdict::Pending),
             Self::Drifted => Some(Verdict::Drifted),
             Self::Orphan | Self::InvariantViolated => None,
         }
@@ -332,19 +334,19 @@ impl Account {
     }
 
     /// Messages that only changed their event time are on record: as long as source and ledger hold the same ids in the
-    /// scope as a whole, nothing has drifted out of it.
+    /// scope as a whole, nothing has drifted out of it. Waiting messages count whether or not the source still shows them;
+    /// behind a filter only those that it shows are known to match.
     fn verdict(&self, scope: &Scope) -> Verdict {
         let same_ids = self.digests.source == self.digests.ledger;
         let counts = |kind: &&FindingKind| !(same_ids && **kind == FindingKind::Drifted);
-        let verdicts = self
+        let found = self
             .findings_by_kind
             .keys()
             .filter(counts)
             .filter_map(|kind| kind.verdict());
-        let worst = verdicts.fold(Verdict::Complete, |worst, verdict| match (worst, verdict) {
-            (Verdict::Incomplete, _) | (_, Verdict::Incomplete) => Verdict::Incomplete,
-            (_, other) => other,
-        });
+        let waits = scope.filter.is_none() && self.counts.open > 0;
+        let verdicts = found.chain(waits.then_some(Verdict::Pending));
+        let worst = verdicts.max().unwrap_or(Verdict::Complete);
         match (scope.quick, worst) {
             (false, worst) => worst,
             (true, Verdict::Complete) => Verdict::Consistent,
@@ -401,8 +403,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_outweighs_drift_and_an_orphan_weighs_nothing() {
-        use FindingKind::{Drifted, ManifestMissing, MissingFromArchive, Orphan};
+    fn missing_outweighs_waiting_outweighs_drift_and_an_orphan_weighs_nothing() {
+        use FindingKind::{Drifted, ManifestMissing, MissingFromArchive, NotYetExported, Orphan};
+        assert_eq!(
+            verdict_of(&[NotYetExported, MissingFromArchive, Drifted], false),
+            Verdict::Incomplete
+        );
+        assert_eq!(
+            verdict_of(&[Drifted, Orphan, NotYetExported], false),
+            Verdict::Pending
+        );
         assert_eq!(
             verdict_of(&[Drifted, MissingFromArchive, Orphan], false),
             Verdict::Incomplete

@@ -74,7 +74,7 @@ export const migration = {
         tile({
           name: 'Verdict',
           figure: one.verdict ? words(one.verdict) : 'none yet',
-          tone: { COMPLETE: 'good', INCOMPLETE: 'bad', DRIFTED: 'warn' }[one.verdict],
+          tone: { COMPLETE: 'good', INCOMPLETE: 'bad', PENDING: 'warn', DRIFTED: 'warn' }[one.verdict],
           beside: 'of its newest verification',
         }),
       ),

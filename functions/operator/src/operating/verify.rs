@@ -61,7 +61,7 @@ pub(crate) struct VerifyList {
 pub(crate) struct VerifyLine {
     #[serde(flatten)]
     operation: OperationSummary,
-    /// `COMPLETE`, `DRIFTED` or `INCOMPLETE`; of a quick one `CONSISTENT` or `INCONSISTENT`; `null` before its end.
+    /// `COMPLETE`, `DRIFTED`, `PENDING` or `INCOMPLETE`; of a quick one `CONSISTENT` or `INCONSISTENT`; `null` before its end.
     #[schema(examples("COMPLETE"))]
     verdict: Option<String>,
     /// What was verified: a migration's range, or a range of event time; `null` before its end.

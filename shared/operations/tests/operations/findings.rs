@@ -1,9 +1,11 @@
 //! What is broken on purpose is found and named.
 
 use crate::stand::{Stand, arguments, base};
-use granary_domain::ObjectKey;
+use granary_domain::{Cause, Failure, ObjectKey};
+use granary_ledger::Fenced;
 use granary_verify::{Finding, FindingKind, Report, Verdict, VerifyArguments};
 use jiff::SignedDuration;
+use std::time::Duration;
 
 /// The only finding of a kind.
 fn only(report: &Report, kind: FindingKind) -> &Finding {
@@ -104,10 +106,76 @@ async fn a_batch_that_is_not_completed_is_not_yet_exported_and_its_object_no_orp
     stand.export_all().await;
     let report = stand.verify_all().await;
     let finding = only(&report, FindingKind::NotYetExported);
-    assert_eq!((report.verdict, finding.messages), (Verdict::Incomplete, 10));
+    assert_eq!((report.verdict, finding.messages), (Verdict::Pending, 10));
     assert_eq!(
         (report.account.findings.len(), report.account.counts.open),
         (1, 10),
+        "{report:#?}"
+    );
+}
+
+#[tokio::test]
+async fn batches_that_wait_in_any_way_are_pending_and_never_hide_a_missing_message_nor_are_hidden_by_drift() {
+    let stand = Stand::new().await;
+    stand.seed(&arguments(40, 1)).await;
+    stand.harvest(None).await;
+    let batches: Vec<_> = stand.ledger.unsent(4).await.unwrap();
+    let [done, failed, parked, _] = [0, 1, 2, 3].map(|number: usize| batches[number].batch_id);
+    stand.export(done, &[]).await;
+    let failure = Failure {
+        cause: Cause::Unexpected,
+        text: "a test".to_owned(),
+    };
+    for (batch, attempts_max) in [(failed, 5), (parked, 1)] {
+        let claimed = stand.claim(batch).await;
+        let failed = stand
+            .ledger
+            .fail(&claimed, &failure, Duration::ZERO, attempts_max);
+        assert_eq!(failed.await.unwrap(), Fenced::Done);
+    }
+    let drifted = stand.ledger.messages_of(done).await.unwrap().remove(0).message_id;
+    stand.delete_document(drifted.as_str()).await;
+    let report = stand.verify_all().await;
+    assert_eq!(
+        (
+            report.verdict,
+            only(&report, FindingKind::NotYetExported).messages
+        ),
+        (Verdict::Pending, 30),
+        "{report:#?}"
+    );
+    assert_eq!(report.account.counts.drifted, 1);
+
+    stand
+        .write("late", "late arrival", base() - SignedDuration::from_mins(7))
+        .await;
+    let report = stand.verify_all().await;
+    assert_eq!(
+        (
+            report.verdict,
+            only(&report, FindingKind::NotYetExported).messages,
+            only(&report, FindingKind::MissingFromArchive).messages
+        ),
+        (Verdict::Incomplete, 30, 1),
+        "{report:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_whose_messages_are_gone_at_the_source_is_pending_until_it_is_completed() {
+    let stand = Stand::new().await;
+    stand.seed(&arguments(20, 1)).await;
+    stand.harvest(None).await;
+    let waiting = stand.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let claimed = stand.claim(waiting).await;
+    stand.export_all().await;
+    for message in stand.ledger.messages_of(claimed.id).await.unwrap() {
+        stand.delete_document(message.message_id.as_str()).await;
+    }
+    let report = stand.verify_all().await;
+    assert_eq!(
+        (report.verdict, report.account.counts.open),
+        (Verdict::Pending, 10),
         "{report:#?}"
     );
 }

@@ -217,7 +217,7 @@ pub(crate) struct ShownVerdict {
     pub(super) status_url: String,
     /// How far it is.
     pub(super) state: ShownState,
-    /// `COMPLETE`, `DRIFTED` or `INCOMPLETE`; of a quick one `CONSISTENT` or `INCONSISTENT`; `null` before its end.
+    /// `COMPLETE`, `DRIFTED`, `PENDING` or `INCOMPLETE`; of a quick one `CONSISTENT` or `INCONSISTENT`; `null` before its end.
     #[schema(examples("COMPLETE"))]
     pub(super) verdict: Option<String>,
     /// What was verified: a migration's range, or a range of event time; `null` before its end.
