@@ -11,7 +11,7 @@ mod desk;
 
 pub(crate) use asking::{Change, Page, Span};
 pub(crate) use desk::{
-    Alerts, Audit, Database, Doctor, Failures, FailuresCommand, Health, Operations, OperationsCommand,
+    Alerts, Audit, Database, Doctor, Failures, FailuresCommand, Health, Operations, OperationsCommand, Proof,
     RetryFailed, Scheduled, Schedules, Steer, Trace, Tune, TuneCommand, Windows,
 };
 pub(crate) use migrate::{Again, Bulk, Jobs, Migrate, Missing, Start, Watch};
@@ -46,6 +46,7 @@ Exit codes:
     4  verify: DRIFTED
     5  doctor: a check failed; health: not ready; with doctor --strict a warning too
     6  verify: PENDING
+    7  proof: the source can't be deleted yet
    64  the command line could not be understood, or needs a --yes that nobody is there to give
 
 Data goes to standard output, everything else to standard error. Ctrl-C stops the waiting; what was asked for goes on in
@@ -98,6 +99,8 @@ pub(crate) enum Command {
     Watch(Watch),
     /// Compare the source, the ledger and the archive, and give a verdict.
     Verify(Verify),
+    /// Show how far the archive is proven, and whether the source can be deleted.
+    Proof(Proof),
     /// Show the life of one message: window, batch, attempts, object, and what changed at the source since.
     Trace(Trace),
     /// Show what fails, by cause, and what to do; give parked batches their attempts again.

@@ -13,6 +13,8 @@ pub(crate) enum Ending {
     Drifted,
     /// The verdict PENDING.
     Pending,
+    /// The source can't be deleted yet.
+    Unproven,
     /// A check of `doctor` failed, or a service is unhealthy.
     Ill,
 }
@@ -27,6 +29,7 @@ impl Ending {
             Self::Drifted => 4,
             Self::Ill => 5,
             Self::Pending => 6,
+            Self::Unproven => 7,
         }
     }
 }

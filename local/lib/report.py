@@ -46,6 +46,7 @@ def main() -> None:
     ]
     for name, value in rows:
         print(f"  {name:<24}{value}")
+    print(f"\n  {get('/proof')['line']}")
     print("\n  Some of the objects, in s3://" + os.environ["BUCKET"])
     for found in stored[:KEYS_SHOWN]:
         print(f"    {found['Key']}  ({size(found['Size'])})")

@@ -31,7 +31,7 @@ const REQUIRED: [(&str, &[&str]); 9] = [
 ];
 
 /// Settings that are wrong, each in its own way, and who reads them. An empty one is missing.
-const WRONG: [(&str, &str, &[&str]); 29] = [
+const WRONG: [(&str, &str, &[&str]); 33] = [
     ("GRANARY_LEDGER_URL", "postgres://granary:hunter2@db/granary", ALL),
     ("GRANARY_ES_URL", "ftp://granary:hunter2@es:9200", ALL),
     ("GRANARY_SOURCE_INDEX", "messages/2026", ALL),
@@ -54,9 +54,13 @@ const WRONG: [(&str, &str, &[&str]); 29] = [
     ("GRANARY_RETRY_DELAY_MS", "5s", OF_RETRIES),
     ("GRANARY_HARVEST_INTERVAL", "1h", OF_THE_HARVEST),
     ("GRANARY_HARVEST_LAG_SECONDS", "-1", OF_THE_HARVEST),
-    ("GRANARY_RESCAN_AFTER_SECONDS", "15m", &["harvester", "operator"]),
-    ("GRANARY_RESCAN_DAYS", "365", &["harvester", "operator"]),
-    ("GRANARY_RESCAN_HOUR", "24", &["harvester", "operator"]),
+    ("GRANARY_RESCAN_AFTER_SECONDS", "15m", OF_THE_HARVEST),
+    ("GRANARY_RESCAN_DAYS", "365", OF_THE_HARVEST),
+    ("GRANARY_VERIFY_AFTER_SECONDS", "1h", &["reaper"]),
+    ("GRANARY_VERIFY_EVERY_DAYS", "monthly", &["reaper"]),
+    ("GRANARY_VERIFY_QUIET_HOURS", "8", &["reaper"]),
+    ("GRANARY_PURGE_AFTER_DAYS", "-1", &["reaper"]),
+    ("GRANARY_RESCAN_HOUR", "24", OF_THE_HARVEST),
     ("GRANARY_BATCH_SIZE", "10001", OF_THE_HARVEST),
     ("GRANARY_LEASE_SECONDS", "soon", OF_LEASES),
     ("GRANARY_SWEEP_AGE_SECONDS", "60", &["reaper", "operator"]),

@@ -31,6 +31,7 @@ mod sweep;
 mod decided;
 mod restored;
 mod purging;
+mod proving;
 mod invariants;
 mod tamper;
 mod repair;

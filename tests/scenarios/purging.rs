@@ -2,11 +2,10 @@
 //! unawares.
 
 use super::takeover::{FROM, TO};
-use crate::stage::{APPLY, Document, EXPORTER_TIMEOUT, Stage, request};
+use crate::stage::{APPLY, Document, EXPORTER_TIMEOUT, Stage, VISIBILITY, request};
 use granary_verify::{FindingKind, Step, Verdict, Verifier, VerifyArguments};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 const HOURS: std::ops::Range<u32> = 10..12;
 
@@ -56,7 +55,7 @@ pub(super) async fn assert_archived_times(stage: &Stage, messages: &[Document], 
 
 async fn verify_quickly(stage: &Stage) -> Verdict {
     let archive = stage.bucket.archive.clone();
-    let verifier = Verifier::new(stage.ledger.clone(), stage.source(), archive, Duration::ZERO);
+    let verifier = Verifier::new(stage.ledger.clone(), stage.source(), archive, VISIBILITY);
     let arguments = VerifyArguments {
         from: Some(FROM.parse().unwrap()),
         to: Some(TO.parse().unwrap()),

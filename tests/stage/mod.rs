@@ -36,6 +36,7 @@ pub(crate) use queues::Queue;
 pub(crate) use services::Addresses;
 pub(crate) use source::Document;
 pub(crate) use trigger::{Exports, deliver_event, failed_items, sqs_event};
+pub(crate) use verbs::VISIBILITY;
 
 use archive::Bucket;
 use granary_ledger::{Ledger, LedgerSettings};

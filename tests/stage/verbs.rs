@@ -6,7 +6,7 @@ use super::{Exports, FunctionError, HARVESTER_TIMEOUT, REAPER_TIMEOUT, SOURCE_NA
 use granary_domain::{BatchStatus, MigrationId, MigrationKind, Priority};
 use granary_ledger::NewMigration;
 use granary_source::{DocId, Source, SourceSettings};
-use granary_verify::{Report, Step, Verifier, VerifyArguments};
+use granary_verify::{Report, Step, Verifier, VerifyArguments, Visibility};
 use mysql_async::prelude::FromRow;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,6 +18,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const POLLS_MAX: u32 = 1_500;
 const ROUNDS_MAX: u32 = 100;
 const MESSAGES_PER_STEP_MAX: u64 = 10_000_000;
+
+/// What is a minute old is looked at, and what is a week old has settled.
+pub(crate) const VISIBILITY: Visibility = Visibility {
+    lag: Duration::ZERO,
+    horizon: Duration::from_secs(7 * 86_400),
+};
 
 impl Stage {
     /// The address of the ledger for a function whose attempts fail by themselves: it may not read messages.
@@ -139,7 +145,7 @@ impl Stage {
             self.ledger.clone(),
             self.source(),
             self.bucket.archive.clone(),
-            Duration::ZERO,
+            VISIBILITY,
         );
         let arguments = VerifyArguments {
             from: Some(super::instant(from)),

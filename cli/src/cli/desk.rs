@@ -2,6 +2,7 @@
 
 use super::{Change, Page, Span};
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 const STAGES: [&str; 2] = ["harvest", "export"];
@@ -171,6 +172,19 @@ fn setting(text: &str) -> Result<(String, Option<u64>), String> {
         ),
     };
     Ok((name.trim().to_owned(), value))
+}
+
+/// Show how far the archive is proven, and whether the source can be deleted.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  granary proof\n  granary proof --before 2026-11-01T00:00:00Z\n\n\
+                  Exit code 0: all that the source holds is archived, and cannot have changed since that was verified.\n\
+                  Exit code 7: not yet; the answer lists what to do."
+)]
+pub(crate) struct Proof {
+    /// Messages up to, but without, this event time are to be deleted; without it, up to the end of the proof.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Option<Timestamp>,
 }
 
 /// The windows by day.

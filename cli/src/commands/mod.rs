@@ -23,6 +23,7 @@ mod scheduler;
 mod steering;
 mod tune;
 mod windows;
+mod proof;
 mod alerts;
 mod audit;
 mod operations;
@@ -69,6 +70,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         | Command::Resume(_)
         | Command::Tune(_)
         | Command::Windows(_)
+        | Command::Proof(_)
         | Command::Alerts(_)
         | Command::Audit(_)
         | Command::Operations(_)
@@ -98,6 +100,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Resume(options) => steering::run(&session, "/resume", &options).await,
         Command::Tune(options) => tune::run(&session, options).await,
         Command::Windows(options) => windows::run(&session, &options).await,
+        Command::Proof(options) => proof::run(&session, &options).await,
         Command::Alerts(options) => alerts::run(&session, &options).await,
         Command::Audit(options) => audit::run(&session, &options).await,
         Command::Operations(options) => operations::run(&session, options).await,

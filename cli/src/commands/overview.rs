@@ -48,7 +48,8 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<Ending> {
 }
 
 fn described(answer: &Value) -> Sheet {
-    let mut sheet = Sheet::new().values(answer, FIRST);
+    let line = answer["proof"]["line"].as_str().unwrap_or_default();
+    let mut sheet = Sheet::new().line(format!(" {line}")).values(answer, FIRST);
     for pause in items(&answer["pauses"]) {
         sheet = sheet.pairs(vec![("paused", Cell::text(pausing::told(pause)))]);
     }

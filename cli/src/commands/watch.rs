@@ -225,7 +225,12 @@ fn summary(ending: Ending, answer: &Value) -> String {
                 ),
             }
         ),
-        Ending::Done | Ending::Incomplete | Ending::Pending | Ending::Drifted | Ending::Ill => {
+        Ending::Done
+        | Ending::Incomplete
+        | Ending::Pending
+        | Ending::Drifted
+        | Ending::Unproven
+        | Ending::Ill => {
             "nothing is open any more; `granary verify` proves that nothing is missing".to_owned()
         }
     }

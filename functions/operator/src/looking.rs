@@ -6,6 +6,7 @@ pub(crate) mod source;
 pub(crate) mod database;
 pub(crate) mod overview;
 pub(crate) mod windows;
+pub(crate) mod proof;
 pub(crate) mod colour;
 pub(crate) mod failures;
 pub(crate) mod alerts;

@@ -1,6 +1,8 @@
 //! The table of routes.
 
-use crate::looking::{alerts, audit, database, doctor, failures, health, overview, source, trace, windows};
+use crate::looking::{
+    alerts, audit, database, doctor, failures, health, overview, proof, source, trace, windows,
+};
 use crate::migrating::{
     bulk, cancelling, catching_up, create_missing, jobs, migrate, migrations, reset_pending, retrying,
 };
@@ -115,6 +117,7 @@ fn migrations() -> Vec<Route> {
 fn desk() -> Vec<Route> {
     routes![
         overview::overview,
+        proof::look,
         windows::list,
         failures::list,
         alerts::list,

@@ -2,7 +2,7 @@
 
 use granary_environment::{
     ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
-    QueueSection, Reading, RetrySection, SourceSection, Variable,
+    ProofSection, QueueSection, Reading, RescanSection, RetrySection, SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) ledger: LedgerSection,
     pub(crate) queues: QueueSection,
     pub(crate) retry: RetrySection,
+    pub(crate) proof: ProofSection,
     pub(crate) operations: OperationsConfig,
     pub(crate) alert_topic_arn: String,
     pub(crate) failure_rate_threshold: f64,
@@ -35,6 +36,7 @@ pub(crate) struct OperationsConfig {
     pub(crate) metadata: MetadataSection,
     pub(crate) archive: ArchiveSection,
     pub(crate) harvest: HarvestSection,
+    pub(crate) rescan: RescanSection,
     pub(crate) sweep: SweepSection,
     /// `None`: there is no test data here. Never there in production.
     pub(crate) seeding: Option<SeedingSection>,
@@ -46,10 +48,12 @@ impl Config {
         let ledger = LedgerSection::read(&mut env, aws).await;
         let queues = QueueSection::read(&mut env);
         let retry = RetrySection::read(&mut env);
+        let proof = ProofSection::read(&mut env);
         let source = SourceSection::read(&mut env, aws).await;
         let metadata = MetadataSection::read(&mut env);
         let archive = ArchiveSection::read(&mut env);
         let harvest = HarvestSection::read(&mut env);
+        let rescan = RescanSection::read(&mut env);
         let sweep = SweepSection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
         let alert_topic_arn = env.required(ALERT_TOPIC_ARN);
@@ -59,11 +63,13 @@ impl Config {
                 ledger: ledger?,
                 queues: queues?,
                 retry: retry?,
+                proof: proof?,
                 operations: OperationsConfig {
                     source: source?,
                     metadata: metadata?,
                     archive: archive?,
                     harvest: harvest?,
+                    rescan: rescan?,
                     sweep: sweep?,
                     seeding: seeding?,
                 },

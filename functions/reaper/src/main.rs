@@ -13,6 +13,8 @@ mod superseded;
 mod probes;
 mod restarts;
 mod sweep;
+mod prove;
+mod purge;
 mod operations;
 
 use crate::reap::Reaper;

@@ -10,7 +10,7 @@ use granary_operations::{Budget, Desk};
 use granary_seeding::{Seeder, SeedingTarget};
 use granary_source::Source;
 use granary_sweep::Sweeper;
-use granary_verify::Verifier;
+use granary_verify::{Verifier, Visibility};
 use std::time::{Duration, Instant};
 
 /// Of a tick, when its operations come to their end: what is left of its minute is for the slice in hand.
@@ -25,6 +25,7 @@ pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, archive: Archive) 
         metadata,
         archive: _,
         harvest,
+        rescan,
         sweep,
         seeding,
     } = config;
@@ -36,7 +37,11 @@ pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, archive: Archive) 
             .ok()
     });
     let sweeper = Sweeper::new(ledger.clone(), archive.clone(), sweep);
-    let verifier = Verifier::new(ledger.clone(), Source::new(source.into())?, archive, harvest.lag);
+    let visibility = Visibility {
+        lag: harvest.lag,
+        horizon: rescan.horizon,
+    };
+    let verifier = Verifier::new(ledger.clone(), Source::new(source.into())?, archive, visibility);
     Ok(Desk::new(ledger.clone(), verifier, seeder).with_sweeper(sweeper))
 }
 

@@ -7,6 +7,7 @@
 
 use crate::config::Config;
 use crate::operations;
+use crate::prove::Schedule;
 use anyhow::Context;
 use granary_alert::Publisher;
 use granary_archive::Archive;
@@ -32,6 +33,7 @@ pub(crate) struct Reaper {
     pub(crate) inspector: Inspector,
     pub(crate) numbering: Numbering,
     pub(crate) retry: RetrySection,
+    pub(crate) schedule: Schedule,
 }
 
 /// What a tick came to.
@@ -70,6 +72,10 @@ pub(crate) struct Tick {
     pub(crate) probes_forgotten: u64,
     /// Sweeps that the schedule asked for.
     pub(crate) sweeps_asked: u64,
+    /// Purges that the schedule asked for.
+    pub(crate) purges_asked: u64,
+    /// Verifications that the schedule asked for.
+    pub(crate) verifications_asked: u64,
     /// Slices of operations that were worked on.
     pub(crate) operation_slices: u64,
 }
@@ -88,6 +94,10 @@ impl Reaper {
             priority: config.queues.priority_queue_url,
         };
         let ledger = Ledger::connect(&settings).await?;
+        let schedule = Schedule {
+            section: config.proof,
+            horizon: config.operations.rescan.horizon,
+        };
         let bucket = &config.operations.archive;
         let archive = Archive::new(&aws, &bucket.bucket, bucket.layout.clone());
         Ok(Self {
@@ -99,6 +109,7 @@ impl Reaper {
             publisher: Publisher::new(&aws, config.alert_topic_arn),
             failure_rate_threshold: config.failure_rate_threshold,
             retry: config.retry,
+            schedule,
         })
     }
 
@@ -145,6 +156,8 @@ impl Reaper {
         );
         step("forget old probes", self.forget_probes(&mut tick).await);
         step("ask for a sweep", self.ask_for_sweep(&mut tick).await);
+        step("ask for a verification", self.prove(&mut tick).await);
+        step("ask for a purge", self.ask_for_purge(&mut tick).await);
         step(
             "work on operations",
             self.work_on_operations(deadline, started, &mut tick).await,

@@ -110,6 +110,8 @@ pub fn alert_headline(kind: &str) -> &str {
         "ledger_restored" => "the ledger was restored from a backup, or emptied",
         "unproven_object" => "an object that nobody recorded may be the only copy of messages",
         "replaced_object_kept" => "an object was replaced, and both were kept",
+        "unproven" => "windows are not proven",
+        "unproven_over" => "no window fails its verification any more",
         "consumers_off" => "a restart of the consumers doesn't come to its end",
         other => other,
     }
@@ -136,9 +138,15 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
         "documents_without_time" => {
             "mend them at the source, or take them out of it by GRANARY_SOURCE_FILTER; `granary status` counts them."
         }
-        "failure_rate_over" | "deferred_over" | "documents_late_over" | "documents_without_time_over" => {
-            "nothing."
+        "unproven" => {
+            "read the report (granary verify --list), remove the cause, then granary verify --from … --to … --repair; the \
+             schedule verifies them again, and the alert ends by itself."
         }
+        "failure_rate_over"
+        | "unproven_over"
+        | "deferred_over"
+        | "documents_late_over"
+        | "documents_without_time_over" => "nothing.",
         "invariant" => {
             "it is a defect, or somebody changed ledger or bucket by hand: pause the export, and look at what is named above \
              before anything else is changed."

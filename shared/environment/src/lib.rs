@@ -57,6 +57,10 @@
 //! | `RESCAN_AFTER_SECONDS` | 900 | when a window is looked at again for the first time, 60 to 86400 | [`RescanSection`] |
 //! | `RESCAN_DAYS` | 7 | for how long windows are read again every night, 0 to 90 | |
 //! | `RESCAN_HOUR` | 2 | when the night begins, 0 to 23, UTC | |
+//! | `VERIFY_AFTER_SECONDS` | 3600 | after how long a recorded window is verified in full, 0 to 86400 | [`ProofSection`] |
+//! | `VERIFY_EVERY_DAYS` | 30 | after how long a final window is verified again, 0 to 3650; 0: never | |
+//! | `VERIFY_QUIET_HOURS` | | the hours in which no scheduled verification begins, as in `8-18`, UTC | |
+//! | `PURGE_AFTER_DAYS` | 0 | after how long the rows of final hours are purged, 0 to 36500; 0: never | |
 //! | `LEASE_SECONDS` | 90 | how long a worker may be silent before it counts as dead, 3 to 900 | [`LeaseSection`] |
 
 pub mod aws;
@@ -71,6 +75,7 @@ mod queue;
 mod retry;
 mod harvest;
 mod rescan;
+mod proof;
 mod lease;
 mod deadline;
 mod address;
@@ -83,6 +88,7 @@ pub use invalid::InvalidEnvironment;
 pub use lease::LeaseSection;
 pub use ledger::LedgerSection;
 pub use metadata::MetadataSection;
+pub use proof::{ProofSection, QuietHours};
 pub use queue::QueueSection;
 pub use rescan::RescanSection;
 pub use retry::RetrySection;

@@ -6,6 +6,7 @@
 
 use crate::connect::Reader;
 use crate::error::During;
+use crate::proof::{ProofOutcome, Verification, write_proven, write_unproven};
 use crate::row::{Columns, at};
 use crate::{Ledger, LedgerError};
 use granary_domain::{Hour, TimeRange};
@@ -92,12 +93,26 @@ impl Ledger {
         .await
     }
 
-    /// Writes down that a full verification of everything in a range has come to its end, and wasn't COMPLETE: of the whole
-    /// hours in it those alone differ still that it found to, or one that began later.
-    pub async fn keep_differences(&self, range: TimeRange, as_of: Timestamp) -> Result<(), LedgerError> {
-        self.change(Step::RecordDifference, |doing| async move {
-            let mut conn = self.conn(doing).await?;
-            forget_differences(&mut conn, range, as_of).await.during(doing)
+    /// Writes down that a full verification has come to its end and wasn't COMPLETE: of the whole hours in its range, those
+    /// alone differ still that it found to, or one that began later; and what it says about the windows.
+    pub async fn keep_differences(
+        &self,
+        verification: &Verification,
+        outcome: ProofOutcome,
+    ) -> Result<(), LedgerError> {
+        let Verification { range, as_of, .. } = *verification;
+        self.change(Step::KeepDifferences, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
+            forget_differences(&mut transaction, range, as_of)
+                .await
+                .during(doing)?;
+            match outcome {
+                ProofOutcome::Proven => write_proven(&mut transaction, doing, verification).await?,
+                ProofOutcome::Waiting | ProofOutcome::Failing => {
+                    write_unproven(&mut transaction, doing, verification, outcome).await?;
+                }
+            }
+            transaction.commit().await.during(doing)
         })
         .await
     }

@@ -11,6 +11,7 @@
 use crate::connect::Doing;
 use crate::differing::forget_differences;
 use crate::error::During;
+use crate::proof::{Verification, write_proven};
 use crate::row::{Columns, at, uuid};
 use crate::{LeasedWindow, Ledger, LedgerError, SeenMessage};
 use granary_domain::{BatchId, Hour, IdDigest, MigrationId, TimeRange};
@@ -116,10 +117,10 @@ impl Ledger {
         .await
     }
 
-    /// Writes down that a full verification of everything in a range was COMPLETE: all windows that lie in it are
-    /// verified, and no hour of it differs. It began at `as_of`, by the database's clock; what was settled later it may not
-    /// have seen.
-    pub async fn mark_verified(&self, range: TimeRange, as_of: Timestamp) -> Result<u64, LedgerError> {
+    /// Writes down that a full verification was COMPLETE: all windows that lie in its range are verified and proven, and no
+    /// hour of it differs.
+    pub async fn mark_verified(&self, verification: &Verification) -> Result<u64, LedgerError> {
+        let Verification { range, as_of, .. } = *verification;
         self.change(Step::MarkVerified, |doing| async move {
             let mut transaction = self.begin(doing).await?;
             transaction.exec_drop(
@@ -135,6 +136,7 @@ impl Ledger {
             // A message that only moved makes two hours differ, and the range as a whole is complete all the same.
             let found_by_now = as_of + SignedDuration::from_micros(1);
             forget_differences(&mut transaction, range, found_by_now).await.during(doing)?;
+            write_proven(&mut transaction, doing, verification).await?;
             transaction.commit().await.during(doing)?;
             Ok(windows)
         })

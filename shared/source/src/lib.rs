@@ -27,6 +27,7 @@ mod bounds;
 mod over_time;
 mod by_id;
 mod without_time;
+mod outside;
 mod documents;
 mod answered;
 mod identity;
@@ -34,6 +35,7 @@ mod elsewhere;
 mod lookup;
 mod metadata_key;
 mod metadata;
+mod write_block;
 mod write;
 
 pub use allowance::ByteAllowance;
@@ -48,6 +50,7 @@ pub use problem::{FieldRole, SourceProblem};
 pub use settings::{DocId, SourceCredentials, SourceSettings};
 pub use without_time::WithoutTime;
 pub use write::{BulkFailure, BulkSummary, IndexWriter};
+pub use write_block::WriteBlock;
 
 use hits_max::HitsMax;
 use metadata_key::Lookup;

@@ -210,6 +210,10 @@ macro_rules! for_each_step {
             RecordDifference record_difference "record that an hour differs",
             /// The windows in a range that was verified as a whole are verified.
             MarkVerified mark_verified "mark windows as verified",
+            /// What a verification says that wasn't COMPLETE stands with its hours and windows.
+            KeepDifferences keep_differences "record which hours differ",
+            /// The schedule asks for a verification of some windows.
+            NoteProofAsked note_proof_asked "note that windows are to be verified",
             /// An hour's counts and digest stand in one row: its rows may be taken away, and nobody records in it again.
             SealHour seal_hour "seal an hour",
             /// Some batches of a sealed hour are gone from the ledger, with their messages and attempts.

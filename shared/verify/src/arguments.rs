@@ -95,7 +95,7 @@ impl Verifier {
 
     /// The instant before which messages have settled at the source.
     pub(crate) async fn newest(&self) -> Result<Timestamp, VerifyError> {
-        let newest = self.ledger.settled_up_to(self.lag).await?;
+        let newest = self.ledger.settled_up_to(self.visibility.lag).await?;
         // The source compares whole milliseconds: cut within one, it would leave out what the ledger counts.
         Ok(Timestamp::from_millisecond(newest.as_millisecond()).unwrap_or(newest))
     }

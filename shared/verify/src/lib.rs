@@ -45,13 +45,22 @@ use granary_source::Source;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// When documents become visible at the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visibility {
+    /// Nothing younger is looked at (`GRANARY_HARVEST_LAG_SECONDS`).
+    pub lag: Duration,
+    /// Nothing becomes visible so long after its event time (`GRANARY_RESCAN_DAYS`).
+    pub horizon: Duration,
+}
+
 /// Compares source, ledger and archive of one deployment. Cheap to clone.
 #[derive(Clone)]
 pub struct Verifier {
     ledger: Ledger,
     source: Source,
     archive: Archive,
-    lag: Duration,
+    visibility: Visibility,
     limits: Limits,
     numbering: Numbering,
     prover: Prover,
@@ -60,15 +69,15 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier that looks at nothing younger than `lag` (`GRANARY_HARVEST_LAG_SECONDS`), as the harvest does.
-    pub fn new(ledger: Ledger, source: Source, archive: Archive, lag: Duration) -> Self {
+    /// A verifier that expects documents to become visible as the harvest does.
+    pub fn new(ledger: Ledger, source: Source, archive: Archive, visibility: Visibility) -> Self {
         let numbering = Numbering::new(ledger.clone(), archive.clone());
         let prover = Prover::new(ledger.clone(), archive.clone());
         Self {
             ledger,
             source,
             archive,
-            lag,
+            visibility,
             limits: Limits::default(),
             numbering,
             prover,

@@ -4,7 +4,7 @@ use crate::hour::{Fit, HourProgress};
 use crate::look::Look;
 use crate::{Account, Report, Scope, Verdict, Verifier, VerifyArguments, VerifyError};
 use granary_domain::{Hour, MigrationId, Priority, TimeRange};
-use granary_ledger::RepairMigration;
+use granary_ledger::{ProofOutcome, RepairMigration, Verification};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -13,6 +13,17 @@ use std::time::Instant;
 const BATCH_SIZE: u32 = 1_000;
 /// Who asks for what is harvested again.
 const REQUESTED_BY: &str = "verify --repair";
+
+/// What a verdict says about the windows in its range; nothing, where only counts were compared. What only the archive has
+/// doesn't make a window less proven.
+fn outcome_of(verdict: Verdict) -> Option<ProofOutcome> {
+    match verdict {
+        Verdict::Complete | Verdict::Drifted => Some(ProofOutcome::Proven),
+        Verdict::Pending => Some(ProofOutcome::Waiting),
+        Verdict::Incomplete => Some(ProofOutcome::Failing),
+        Verdict::Consistent | Verdict::Inconsistent => None,
+    }
+}
 
 /// How far a verification is: all that a later step needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +36,9 @@ pub struct VerifyProgress {
     /// When it began, by the database's clock.
     #[serde(default)]
     pub(crate) began_at: Option<Timestamp>,
+    /// The state of the source when it began, where every index of it was write-blocked.
+    #[serde(default)]
+    pub(crate) source_at: Option<String>,
     /// 0 to 100, by event time.
     pub percent: u8,
     /// What was found so far.
@@ -65,7 +79,9 @@ impl Verifier {
             Some(progress) => progress,
             None => {
                 let began_at = self.ledger.now().await?;
-                VerifyProgress::new(self.scope_of(arguments).await?, began_at)
+                let scope = self.scope_of(arguments).await?;
+                let source_at = self.source_at(&scope).await?;
+                VerifyProgress::new(scope, began_at, source_at)
             }
         };
         let mut hour = match progress.hour.take() {
@@ -125,19 +141,37 @@ impl Verifier {
         Ok(())
     }
 
+    /// Which state a write-blocked source is in: nothing is written to it before that changes. Read for a verification that
+    /// may prove windows.
+    async fn source_at(&self, scope: &Scope) -> Result<Option<String>, VerifyError> {
+        if scope.quick || scope.filter.is_some() {
+            return Ok(None);
+        }
+        match self.source.write_blocked_state().await {
+            Ok(blocked) => Ok(blocked.state),
+            Err(error) if error.is_platforms() => Err(error.into()),
+            // Without the privilege `monitor` nothing says that it is blocked. Whoever asks whether it is reads why.
+            Err(_) => Ok(None),
+        }
+    }
+
     async fn conclude(&self, progress: VerifyProgress) -> Result<Report, VerifyError> {
-        let began_at = progress.began_at;
+        let (began_at, source_at) = (progress.began_at, progress.source_at);
         let report = Report::new(progress.scope, progress.account);
-        let range = report.scope.range;
-        match (report.verdict, &report.scope.filter, began_at) {
-            (Verdict::Complete, None, Some(began_at)) => {
-                self.ledger.mark_verified(range, began_at).await?;
+        if let (Some(outcome), None, Some(as_of)) =
+            (outcome_of(report.verdict), &report.scope.filter, began_at)
+        {
+            let verification = Verification {
+                range: report.scope.range,
+                as_of,
+                horizon: self.visibility.horizon,
+                source_at,
+            };
+            if report.verdict == Verdict::Complete {
+                self.ledger.mark_verified(&verification).await?;
+            } else {
+                self.ledger.keep_differences(&verification, outcome).await?;
             }
-            (Verdict::Incomplete | Verdict::Pending | Verdict::Drifted, None, Some(began_at)) => {
-                self.ledger.keep_differences(range, began_at).await?;
-            }
-            // What was looked at by a filter, or by counts alone, says nothing of whole hours.
-            (_, Some(_), _) | (_, _, None) | (Verdict::Consistent | Verdict::Inconsistent, _, _) => {}
         }
         if let (Some(migration), true, false) = (
             report.scope.migration,
@@ -153,9 +187,10 @@ impl Verifier {
 }
 
 impl VerifyProgress {
-    fn new(scope: Scope, began_at: Timestamp) -> Self {
+    fn new(scope: Scope, began_at: Timestamp, source_at: Option<String>) -> Self {
         Self {
             began_at: Some(began_at),
+            source_at,
             next: scope.range.from(),
             scope,
             percent: 0,

@@ -123,7 +123,8 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::MoveInspection => reaper(Scene::ManyBatches),
         Step::SweepObject => reaper(Scene::Orphan),
         Step::MarkVerified => reaper(Scene::VerificationOfEverything),
-        Step::RecordDifference => reaper(Scene::LostObject),
+        Step::RecordDifference | Step::KeepDifferences => reaper(Scene::LostObject),
+        Step::NoteProofAsked => reaper(Scene::ADayOld),
         Step::RecordFound => {
             return vec![
                 reaper(Scene::LeftOutMessage),

@@ -101,6 +101,9 @@ async fn let_a_day_pass(stage: &Stage) {
     stage
         .sql("UPDATE migration SET created_at = created_at - INTERVAL 25 HOUR")
         .await;
+    stage
+        .sql("UPDATE harvest_window SET recorded_at = recorded_at - INTERVAL 25 HOUR")
+        .await;
 }
 
 pub(super) async fn replaced_object(stage: &Stage) -> Prepared {

@@ -28,6 +28,8 @@ const KINDS = [
   'replaced_object_kept',
   'unproven_object',
   'ledger_restored',
+  'unproven',
+  'unproven_over',
   'consumers_off',
 ];
 

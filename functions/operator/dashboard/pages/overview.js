@@ -43,6 +43,7 @@ export const overview = {
     const { data } = visit;
     return [
       illness(data),
+      h('p', { class: 'proof' }, data.proof.line),
       numbers(data),
       panel(
         { title: 'Throughput', aside: 'archived, last 24 hours' },

@@ -3,7 +3,7 @@
 //! From the ledger alone, but for the schedules, which are left out where AWS doesn't say at once how they stand. Some ten
 //! questions, each answered from an index or from batch rows, side by side. Nothing is changed here.
 
-use crate::looking::alerts;
+use crate::looking::{alerts, proof};
 use crate::operating::restored::ShownRestored;
 use crate::operating::{operations, operations_list};
 use crate::queueing::queue::by_status;
@@ -53,14 +53,19 @@ pub(crate) async fn overview(
         Duration::from_millis(SCHEDULES_MILLIS_MAX),
         scheduler::look(&services),
     );
-    let (page, restored, schedules) =
-        tokio::join!(ledger.first_page(Job::VERIFY), ledger.restored(), schedules);
-    let (page, restored) = (page?, restored?);
+    let (page, proof, restored, schedules) = tokio::join!(
+        ledger.first_page(Job::VERIFY),
+        ledger.proof_state(None),
+        ledger.restored(),
+        schedules
+    );
+    let (page, proof, restored) = (page?, proof?, restored?);
     let schedules = schedules.ok().and_then(Result::ok);
     Ok(Answer::ok(Overview {
         source: services.config.archive.source_name.to_string(),
         version: env!("CARGO_PKG_VERSION"),
         role: role.as_str(),
+        proof: proof::shown(&proof),
         work: work(&page),
         people: people(page),
         restored: restored.map(ShownRestored::from),

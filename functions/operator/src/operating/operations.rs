@@ -21,7 +21,7 @@ use granary_operations::{
 };
 use granary_seeding::SeedArguments;
 use granary_sweep::{DiscardArguments, SweepArguments, Sweeper};
-use granary_verify::{Repair, Verifier, VerifyArguments};
+use granary_verify::{Repair, Verifier, VerifyArguments, Visibility};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -450,7 +450,10 @@ pub(crate) async fn verifier(services: &Services) -> Result<Verifier, Problem> {
         ledger,
         source,
         archive,
-        services.config.harvest.lag,
+        Visibility {
+            lag: services.config.harvest.lag,
+            horizon: services.config.rescan.horizon,
+        },
     ))
 }
 

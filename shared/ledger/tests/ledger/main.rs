@@ -32,6 +32,7 @@ mod trace;
 mod failures;
 mod overview;
 mod timeline;
+mod proof;
 mod evidence;
 mod parts;
 mod repair;

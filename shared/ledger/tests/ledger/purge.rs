@@ -1,6 +1,8 @@
 //! Purging: what keeps an hour open, what is left of a sealed one, and that nobody records in it again.
 
-use crate::stage::{ATTEMPTS_MAX, Stage, a_day, failure, instant, many, record_page, seen, whole};
+use crate::stage::{
+    ATTEMPTS_MAX, Stage, a_day, failure, instant, many, record_page, seen, verification, whole,
+};
 use granary_domain::{BatchId, Hour, IdDigest, MigrationId, Priority, TimeRange};
 use granary_ledger::{
     ClaimedBatch, ReExport, ReExported, Recorded, RepairMigration, Seal, SealIntent, SealedRange,
@@ -29,7 +31,14 @@ async fn complete(stage: &Stage, batch: BatchId) -> ClaimedBatch {
 /// A verification that was COMPLETE, begun now.
 async fn verify(stage: &Stage) {
     let now = stage.ledger.now().await.unwrap();
-    assert!(stage.ledger.mark_verified(a_day(), now).await.unwrap() > 0);
+    assert!(
+        stage
+            .ledger
+            .mark_verified(&verification(a_day(), now))
+            .await
+            .unwrap()
+            > 0
+    );
 }
 
 /// A completed batch of three messages, verified.
@@ -184,7 +193,11 @@ async fn what_is_not_verified_as_a_whole_since_its_last_settlement_stays() {
     let before = stage.ledger.now().await.unwrap();
     complete(&stage, batch).await;
     assert!(refusal(&stage, A_DAY).await.contains("COMPLETE"));
-    stage.ledger.mark_verified(a_day(), before).await.unwrap();
+    stage
+        .ledger
+        .mark_verified(&verification(a_day(), before))
+        .await
+        .unwrap();
     assert!(
         refusal(&stage, A_DAY)
             .await
@@ -368,13 +381,31 @@ async fn only_windows_that_lie_in_what_was_verified_are_verified() {
     stage.batch(&["m"]).await;
     let now = stage.ledger.now().await.unwrap();
     let morning = TimeRange::new(a_day().from(), noon().start()).unwrap();
-    assert_eq!(stage.ledger.mark_verified(morning, now).await.unwrap(), 0);
     assert_eq!(
-        stage.ledger.mark_verified(a_day(), a_day().from()).await.unwrap(),
+        stage
+            .ledger
+            .mark_verified(&verification(morning, now))
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        stage
+            .ledger
+            .mark_verified(&verification(a_day(), a_day().from()))
+            .await
+            .unwrap(),
         0,
         "it was recorded later"
     );
-    assert_eq!(stage.ledger.mark_verified(a_day(), now).await.unwrap(), 1);
+    assert_eq!(
+        stage
+            .ledger
+            .mark_verified(&verification(a_day(), now))
+            .await
+            .unwrap(),
+        1
+    );
 }
 
 #[tokio::test]

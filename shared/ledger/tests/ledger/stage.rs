@@ -6,7 +6,7 @@ use granary_domain::{
 };
 use granary_ledger::{
     Claim, ClaimedBatch, LeasedWindow, Ledger, LedgerSettings, NewMigration, PageOfMessages, Recorded,
-    SeenMessage, Settlement,
+    SeenMessage, Settlement, Verification,
 };
 use jiff::Timestamp;
 use mysql_async::prelude::{FromRow, Queryable};
@@ -379,5 +379,15 @@ pub(crate) fn as_if_claimed(id: BatchId, fence: u32) -> ClaimedBatch {
         generation: Generation(1),
         deferrals: 0,
         copied_from: None,
+    }
+}
+
+/// A full verification of a range that began then. What is a week old has settled.
+pub(crate) fn verification(range: TimeRange, as_of: Timestamp) -> Verification {
+    Verification {
+        range,
+        as_of,
+        horizon: Duration::from_secs(7 * 86_400),
+        source_at: None,
     }
 }

@@ -1,8 +1,8 @@
 //! Windows along the time line, with what became of their batches.
 
-use crate::stage::{Stage, a_day, failure, instant, seen_at, whole};
+use crate::stage::{Stage, a_day, failure, instant, seen_at, verification, whole};
 use granary_domain::{BatchId, Hour, TimeRange, WindowState};
-use granary_ledger::{Difference, TimelineFilter, WindowOnTimeline};
+use granary_ledger::{Difference, ProofOutcome, TimelineFilter, WindowOnTimeline};
 use jiff::SignedDuration;
 use std::time::Duration;
 
@@ -146,25 +146,31 @@ async fn a_difference_stands_until_a_later_verification_finds_none() {
     let (incomplete, drifted) = (Some(Difference::Incomplete), Some(Difference::Drifted));
     assert_eq!(differences().await, [incomplete, None, incomplete]);
 
-    ledger.keep_differences(a_day(), second).await.unwrap();
+    ledger
+        .keep_differences(&verification(a_day(), second), ProofOutcome::Failing)
+        .await
+        .unwrap();
     assert_eq!(differences().await, [incomplete, None, None]);
     record(2, Difference::Drifted, third).await;
     assert_eq!(differences().await, [drifted, None, None], "a newer one decides");
 
     let part = TimeRange::new(a_day().from(), hour(2).start() + SignedDuration::from_mins(30)).unwrap();
-    ledger.mark_verified(part, third).await.unwrap();
+    ledger.mark_verified(&verification(part, third)).await.unwrap();
     assert_eq!(
         differences().await,
         [drifted, None, None],
         "half of an hour says nothing of it"
     );
-    ledger.mark_verified(a_day(), second).await.unwrap();
+    ledger
+        .mark_verified(&verification(a_day(), second))
+        .await
+        .unwrap();
     assert_eq!(
         differences().await,
         [drifted, None, None],
         "an older one says nothing"
     );
-    ledger.mark_verified(a_day(), third).await.unwrap();
+    ledger.mark_verified(&verification(a_day(), third)).await.unwrap();
     assert_eq!(differences().await, [None, None, None]);
 }
 
@@ -174,7 +180,14 @@ async fn a_window_in_which_something_is_missing_is_verified_no_more() {
     let window = stage.window(2).await;
     stage.ledger.finish_window(&window).await.unwrap();
     let before = stage.ledger.now().await.unwrap();
-    assert_eq!(stage.ledger.mark_verified(a_day(), before).await.unwrap(), 1);
+    assert_eq!(
+        stage
+            .ledger
+            .mark_verified(&verification(a_day(), before))
+            .await
+            .unwrap(),
+        1
+    );
     let now = before + SignedDuration::from_secs(1);
     let noon = Hour::of(instant("2026-01-01T12:00:00Z"));
     let state = async || stage.ledger.timeline(&newest(1)).await.unwrap()[0].state;

@@ -1,6 +1,6 @@
 //! The desk: operations are taken up, gone on with, finished and given up.
 
-use crate::stand::{Stand, arguments};
+use crate::stand::{Stand, VISIBILITY, arguments};
 use granary_ledger::{NewOperation, OperationState};
 use granary_operations::{AskError, Budget, Desk, Job, Outcome};
 use granary_verify::VerifyArguments;
@@ -152,7 +152,7 @@ async fn a_platforms_fault_is_tried_again_at_the_next_tick() {
         stand.ledger.clone(),
         away.unwrap(),
         stand.archive.clone(),
-        Duration::ZERO,
+        VISIBILITY,
     );
     let desk = Desk::new(stand.ledger.clone(), verifier, None);
     let round = desk.work(&some_seconds()).await.unwrap();

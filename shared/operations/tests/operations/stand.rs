@@ -17,13 +17,17 @@ use granary_numbering::Numbering;
 use granary_operations::Desk;
 use granary_seeding::{SeedArguments, SeedStep, Seeder, SeedingSection, SeedingTarget};
 use granary_source::{DocId, IndexWriter, PageRequest, Position, Source, SourceSettings};
-use granary_verify::{Report, Step, Verifier, VerifyArguments, VerifyProgress};
+use granary_verify::{Report, Step, Verifier, VerifyArguments, VerifyProgress, Visibility};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+pub(crate) const VISIBILITY: Visibility = Visibility {
+    lag: Duration::ZERO,
+    horizon: Duration::from_secs(7 * 86_400),
+};
 pub(crate) const LEASE: Duration = Duration::from_secs(90);
 const FORM: (Format, Compression) = (Format::Ndjson, Compression::Zstd);
 
@@ -80,7 +84,7 @@ impl Stand {
             .reserve(1)
             .await
             .unwrap();
-        let verifier = Verifier::new(ledger.clone(), source.clone(), archive.clone(), Duration::ZERO);
+        let verifier = Verifier::new(ledger.clone(), source.clone(), archive.clone(), VISIBILITY);
         let seeder = seeder(&prefix, &index, &ledger, &archive).await;
         let desk = Desk::new(ledger.clone(), verifier.clone(), Some(seeder.clone()));
         Self {

@@ -3,6 +3,7 @@
 //! Shapes alone: what stands in them is put together where the ledger is asked.
 
 use crate::looking::alerts::ShownAlert;
+use crate::looking::proof::ShownProof;
 use crate::operating::operations::ShownState;
 use crate::operating::operations_list::OperationLine;
 use crate::operating::restored::ShownRestored;
@@ -27,6 +28,8 @@ pub(crate) struct Overview {
     /// The role of whoever asks: `viewer` or `operator`.
     #[schema(examples("operator"))]
     pub(super) role: &'static str,
+    /// How far the archive is proven.
+    pub(super) proof: ShownProof,
     #[serde(flatten)]
     pub(super) work: ShownWork,
     #[serde(flatten)]

@@ -7,7 +7,7 @@ use crate::synthetic::Synthetic;
 use granary_domain::{BatchId, Fence, MessageId, MigrationKind, MigrationState, Outcome, Part, WindowId};
 use granary_ledger::{
     AlertFilter, AuditFilter, BatchSlice, Bounds, ExceptionFilter, Ledger, MigrationFilter, OperationFilter,
-    OperationState, QueueLane, RescanRules, Stage, TimelineFilter,
+    OperationState, ProofRules, QueueLane, RescanRules, Stage, TimelineFilter,
 };
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -215,5 +215,12 @@ async fn people(asking: &mut Asking<'_>, ledger: &Ledger) {
         ledger.operation(uuid::Uuid::from_bytes(*b"granaryoperation"))
     );
     ask!(asking, ledger.is_operation_due("sweep", "schedule", HOUR));
+    let rules = ProofRules {
+        after: HOUR,
+        horizon: HOUR,
+        every: Some(HOUR),
+    };
+    ask!(asking, ledger.due_proof(&rules));
+    ask!(asking, ledger.proof_state(None));
     ask!(asking, ledger.seeded_by_status("seed-"));
 }

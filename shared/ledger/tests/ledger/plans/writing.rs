@@ -3,7 +3,9 @@
 use super::SYNTHETIC;
 use super::asking::{Asking, ask};
 use crate::server::Server;
-use crate::stage::{ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, object_of, seen_at, whole};
+use crate::stage::{
+    ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, object_of, seen_at, verification, whole,
+};
 use crate::synthetic::Synthetic;
 use granary_domain::{
     BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, NumberMark, ObjectKey, Outcome, Priority,
@@ -11,8 +13,9 @@ use granary_domain::{
 };
 use granary_ledger::{
     AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger,
-    NewMigration, NewOperation, PageOfMessages, QueueLane, ReExport, Recall, Recorded, RepairMigration,
-    RescanRules, Retryable, Seal, SealIntent, SeenMessage, SettingChange, Stage, WhichExceptions,
+    NewMigration, NewOperation, PageOfMessages, ProofOutcome, QueueLane, ReExport, Recall, Recorded,
+    RepairMigration, RescanRules, Retryable, Seal, SealIntent, SeenMessage, SettingChange, Stage,
+    WhichExceptions,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -102,13 +105,17 @@ async fn harvest(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.complete_migration(new.id));
     ask!(asking, ledger.record_verdict(new.id, "COMPLETE", a_day()));
     let now = ledger.now().await.unwrap();
-    ask!(asking, ledger.mark_verified(a_day(), now));
+    ask!(asking, ledger.mark_verified(&verification(a_day(), now)));
     let hour = Hour::of(a_day().from());
     ask!(
         asking,
         ledger.record_difference(hour, Difference::Incomplete, now)
     );
-    ask!(asking, ledger.keep_differences(a_day(), now));
+    ask!(
+        asking,
+        ledger.keep_differences(&verification(a_day(), now), ProofOutcome::Failing)
+    );
+    ask!(asking, ledger.note_proof_asked(&[window.id]));
     ask!(asking, ledger.record_without_time((3, 1)));
 }
 

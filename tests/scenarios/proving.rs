@@ -1,0 +1,164 @@
+//! What is proven without anybody asking: windows are verified by schedule, and what fails is one alert.
+
+use super::takeover::{FROM, TO};
+use super::tamper::verify;
+use crate::stage::{Document, EXPORTER_TIMEOUT, Stage, request};
+use granary_ledger::ProofState;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const AT_ONCE: (&str, &str) = ("GRANARY_VERIFY_AFTER_SECONDS", "0");
+
+async fn archived(name: &str, settings: &[(&str, &str)]) -> (Stage, Vec<Document>) {
+    let stage = Stage::with(name, settings).await;
+    let messages = Document::many(40, 10..12);
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    (stage, messages)
+}
+
+async fn state(stage: &Stage) -> ProofState {
+    stage.ledger.proof_state(None).await.unwrap()
+}
+
+fn hours_of(state: &ProofState) -> (u64, u64, u64) {
+    (state.hours_proven, state.hours_waiting, state.hours_failing)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn windows_are_proven_by_schedule_once_their_batches_are_archived_and_wait_without_an_alert() {
+    let (stage, messages) = archived("proven", &[AT_ONCE]).await;
+    stage.reap().await;
+    assert_eq!(
+        hours_of(&state(&stage).await),
+        (0, 2, 0),
+        "its batches are waited for"
+    );
+    stage.export_all().await;
+    assert_eq!(stage.reap().await["verifications_asked"], 1);
+    let proven = state(&stage).await;
+    assert_eq!(hours_of(&proven), (2, 0, 0), "{proven:?}");
+    assert_eq!(proven.proven_to, Some(TO.parse().unwrap()));
+    assert_eq!(stage.queues.told().await, [""; 0]);
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_whose_object_is_gone_is_failing_until_it_was_repaired_and_told_once() {
+    let (stage, messages) = archived("failing", &[AT_ONCE, ("GRANARY_VERIFY_EVERY_DAYS", "1")]).await;
+    stage.export_all().await;
+    stage.reap().await;
+    stage.reap().await;
+    assert_eq!(hours_of(&state(&stage).await), (2, 0, 0));
+    let lost = stage.bucket.objects().await.remove(0);
+    stage.bucket.delete(&lost.to_string()).await;
+    stage
+        .sql("UPDATE window_proof SET proven_at = proven_at - INTERVAL 2 DAY")
+        .await;
+    for _ in 0..3 {
+        stage.reap().await;
+    }
+    let failing = state(&stage).await;
+    assert_eq!(hours_of(&failing), (1, 0, 1), "{failing:?}");
+    let told = stage.queues.told().await;
+    let unproven: Vec<_> = told
+        .iter()
+        .filter(|told| told.contains("windows are not proven"))
+        .collect();
+    assert!(
+        unproven.len() == 1
+            && unproven[0].contains("2026-03-01T10:00:00Z to 2026-03-01T11:00:00Z (INCOMPLETE)"),
+        "{told:?}"
+    );
+    verify(&stage, json!({"repair": true})).await;
+    stage.run_until_quiet().await;
+    verify(&stage, json!({})).await;
+    stage.reap().await;
+    stage.reap().await;
+    assert_eq!(hours_of(&state(&stage).await), (2, 0, 0));
+    let told = stage.queues.told().await;
+    assert!(
+        told.iter().any(|told| told.contains("no window is failing")),
+        "{told:?}"
+    );
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
+async fn proof(stage: &Stage, path: &str) -> Value {
+    let answer = stage
+        .operator
+        .invoke(request("GET", path, ""), EXPORTER_TIMEOUT)
+        .await
+        .unwrap();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+}
+
+async fn block(stage: &Stage, is_blocked: bool) {
+    let body = json!({"index.blocks.write": is_blocked}).to_string();
+    let path = [stage.indices.messages.as_str(), "_settings"];
+    stage.indices.ask(Method::PUT, &path, body).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_source_is_safe_to_delete_only_while_it_is_in_the_very_state_that_was_verified() {
+    let (stage, messages) = archived("deletable", &[("GRANARY_RESCAN_DAYS", "0")]).await;
+    stage.export_all().await;
+    let nothing = proof(&stage, "/proof").await;
+    assert_eq!(
+        (&nothing["safeToDelete"], &nothing["provenTo"]),
+        (&json!(false), &Value::Null)
+    );
+    verify(&stage, json!({})).await;
+    let writable = proof(&stage, "/proof").await;
+    assert_eq!(
+        writable["line"],
+        format!("Proven complete through {TO}. 2 hours archived, 0 waiting, 0 failing.")
+    );
+    assert_eq!(writable["finalTo"], TO, "{writable}");
+    assert_eq!(writable["writable"], json!([stage.indices.messages]));
+    let todo = writable["todo"].as_array().unwrap();
+    assert_eq!(todo.len(), 1, "{todo:?}");
+    assert!(
+        todo[0].as_str().unwrap().contains("index.blocks.write"),
+        "{todo:?}"
+    );
+
+    block(&stage, true).await;
+    let unverified = proof(&stage, "/proof").await;
+    assert!(
+        unverified["todo"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("Verify again"),
+        "{unverified}"
+    );
+    verify(&stage, json!({})).await;
+    let safe = proof(&stage, "/proof").await;
+    assert_eq!(
+        (&safe["safeToDelete"], &safe["todo"]),
+        (&json!(true), &json!([])),
+        "{safe}"
+    );
+    let later = proof(&stage, "/proof?before=2026-03-02T00:00:00Z").await;
+    assert_eq!(later["safeToDelete"], false, "nothing is proven so far: {later}");
+
+    // The block is there again, and a document was written in between.
+    block(&stage, false).await;
+    stage
+        .index_messages(&[Document::raw("new", json!({"message_id": "new"}).to_string())])
+        .await;
+    block(&stage, true).await;
+    let changed = proof(&stage, "/proof").await;
+    assert_eq!(
+        (&changed["safeToDelete"], &changed["outside"]),
+        (&json!(false), &json!(1)),
+        "{changed}"
+    );
+    block(&stage, false).await;
+    stage.assert_each_once(&messages).await;
+    stage.finish().await;
+}
