@@ -48,14 +48,14 @@ pub(crate) struct ShownProof {
     /// Hours of event time whose verification fails.
     hours_failing: u64,
     /// Ranges between windows that were never harvested: the first 100.
-    gaps: Vec<ShownRange>,
+    gaps: Vec<TimeSpan>,
     /// Windows whose verification fails: the first 100.
     failing: Vec<ShownFailing>,
 }
 
 /// A range of event time.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ShownRange {
+pub(crate) struct TimeSpan {
     /// Its first instant.
     from: Timestamp,
     /// Its end, which is not in it.
@@ -69,7 +69,7 @@ pub(crate) struct ShownFailing {
     /// Its number.
     window: u64,
     #[serde(flatten)]
-    range: ShownRange,
+    range: TimeSpan,
     /// When the verification began that found something missing or wrong; `null`: none came to its end.
     as_of: Option<Timestamp>,
 }
@@ -133,7 +133,7 @@ fn read(query: &Fields) -> Result<Option<Timestamp>, Problem> {
 
 /// How far the archive is proven.
 pub(crate) fn shown(state: &ProofState) -> ShownProof {
-    let range = |range: &TimeRange| ShownRange {
+    let range = |range: &TimeRange| TimeSpan {
         from: range.from(),
         to: range.to(),
     };
