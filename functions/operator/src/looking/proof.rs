@@ -3,6 +3,7 @@
 //! The ledger says what was verified and when. The source says whether it has changed since: only where every index is
 //! write-blocked, and in the state that the verifications saw, does a proof of some time ago hold now. Nothing is changed here.
 
+use crate::migrating::progress_shown::ShownRange;
 use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::fields::{Fields, QueryFields};
@@ -48,18 +49,9 @@ pub(crate) struct ShownProof {
     /// Hours of event time whose verification fails.
     hours_failing: u64,
     /// Ranges between windows that were never harvested: the first 100.
-    gaps: Vec<TimeSpan>,
+    gaps: Vec<ShownRange>,
     /// Windows whose verification fails: the first 100.
     failing: Vec<ShownFailing>,
-}
-
-/// A range of event time.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TimeSpan {
-    /// Its first instant.
-    from: Timestamp,
-    /// Its end, which is not in it.
-    to: Timestamp,
 }
 
 /// A window whose verification fails.
@@ -69,7 +61,7 @@ pub(crate) struct ShownFailing {
     /// Its number.
     window: u64,
     #[serde(flatten)]
-    range: TimeSpan,
+    range: ShownRange,
     /// When the verification began that found something missing or wrong; `null`: none came to its end.
     as_of: Option<Timestamp>,
 }
@@ -133,13 +125,9 @@ fn read(query: &Fields) -> Result<Option<Timestamp>, Problem> {
 
 /// How far the archive is proven.
 pub(crate) fn shown(state: &ProofState) -> ShownProof {
-    let range = |range: &TimeRange| TimeSpan {
-        from: range.from(),
-        to: range.to(),
-    };
     let failing = |window: &FailingWindow| ShownFailing {
         window: window.id.0,
-        range: range(&window.range),
+        range: window.range.into(),
         as_of: window.as_of,
     };
     ShownProof {
@@ -150,7 +138,7 @@ pub(crate) fn shown(state: &ProofState) -> ShownProof {
         hours_archived: state.hours_proven,
         hours_waiting: state.hours_waiting,
         hours_failing: state.hours_failing,
-        gaps: state.gaps.iter().map(range).collect(),
+        gaps: state.gaps.iter().map(|gap| (*gap).into()).collect(),
         failing: state.failing.iter().map(failing).collect(),
     }
 }
