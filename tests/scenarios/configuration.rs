@@ -12,7 +12,7 @@ const SECRET: &str = "hunter2";
 
 const ALL: &[&str] = &["harvester", "exporter", "reaper", "operator"];
 const OF_THE_ARCHIVE: &[&str] = ALL;
-const OF_METADATA: &[&str] = &["exporter", "reaper", "operator"];
+const OF_METADATA: &[&str] = ALL;
 const OF_THE_HARVEST: &[&str] = &["harvester", "reaper", "operator"];
 const OF_RETRIES: &[&str] = &["exporter", "reaper", "operator"];
 const OF_LEASES: &[&str] = &["harvester", "exporter"];
@@ -260,13 +260,13 @@ async fn h15_h9_a_source_with_several_problems_is_refused_before_the_first_page_
     );
     assert_eq!(problems[0], missing);
     assert!(
-        problems[1].starts_with("- GRANARY_SOURCE_FILTER isn't a query that Elasticsearch takes: "),
+        problems[2].starts_with("- GRANARY_SOURCE_FILTER isn't a query that Elasticsearch takes: "),
         "{problems:#?}"
     );
     let text = format!(
         "- the field \"message_id\" (GRANARY_SOURCE_ID_FIELD) must be a keyword or a whole number, but is text in {unfit}. \
          Name its keyword sub-field (often \"message_id.keyword\") if every index has one, or reindex these"
     );
-    assert_eq!(problems[2], text);
+    assert_eq!(problems[1], text);
     stage.finish().await;
 }

@@ -40,6 +40,7 @@ mod recalling;
 mod forms;
 mod limits;
 mod configuration;
+mod surveyed;
 mod kills;
 mod crash;
 mod resume;

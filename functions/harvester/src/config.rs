@@ -2,7 +2,7 @@
 
 use granary_environment::{
     ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LeaseSection, LedgerSection,
-    QueueSection, RescanSection, SourceSection,
+    MetadataSection, QueueSection, RescanSection, SourceSection,
 };
 
 /// The harvester's settings.
@@ -10,6 +10,7 @@ use granary_environment::{
 pub(crate) struct Config {
     pub(crate) ledger: LedgerSection,
     pub(crate) source: SourceSection,
+    pub(crate) metadata: MetadataSection,
     pub(crate) archive: ArchiveSection,
     pub(crate) queues: QueueSection,
     pub(crate) harvest: HarvestSection,
@@ -22,6 +23,7 @@ impl Config {
         let mut env = Environment::from_process();
         let ledger = LedgerSection::read(&mut env, aws).await;
         let source = SourceSection::read(&mut env, aws).await;
+        let metadata = MetadataSection::read(&mut env);
         let archive = ArchiveSection::read(&mut env);
         let queues = QueueSection::read(&mut env);
         let harvest = HarvestSection::read(&mut env);
@@ -31,6 +33,7 @@ impl Config {
             Ok(Self {
                 ledger: ledger?,
                 source: source?,
+                metadata: metadata?,
                 archive: archive?,
                 queues: queues?,
                 harvest: harvest?,

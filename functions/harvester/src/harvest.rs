@@ -10,6 +10,7 @@
 use crate::config::Config;
 use crate::page_size::PageSize;
 use crate::rescan::Rescans;
+use crate::survey::Surveyed;
 use crate::window::WindowEnd;
 use granary_archive::Archive;
 use granary_domain::{Failure, MigrationId, MigrationKind, Priority, Tally, TimeRange};
@@ -28,6 +29,7 @@ pub(crate) struct Harvester {
     pub(crate) ledger: Ledger,
     pub(crate) numbering: Numbering,
     pub(crate) source: Source,
+    pub(crate) surveyed: Surveyed,
     pub(crate) handoff: Handoff,
     pub(crate) lease: LeaseSection,
     pub(crate) page_size: PageSize,
@@ -64,15 +66,12 @@ impl Harvester {
         let aws = aws::sdk_config().await;
         let config = Config::read(&aws).await?;
         let source = Source::new(config.source.into())?;
-        if let Err(problems) = source.check().await {
-            let list: Vec<String> = problems.iter().map(|problem| format!("- {problem}")).collect();
-            anyhow::bail!("the source can't be harvested:\n{}", list.join("\n"));
-        }
         let settings = LedgerSettings {
             url: config.ledger.url,
             connections_max: CONNECTIONS_MAX,
         };
         let ledger = Ledger::connect(&settings).await?;
+        let surveyed = Surveyed::first(&source, &ledger, config.metadata.sources).await?;
         let urls = QueueUrls {
             normal: config.queues.queue_url,
             priority: config.queues.priority_queue_url,
@@ -82,6 +81,7 @@ impl Harvester {
             numbering: Numbering::new(ledger.clone(), archive),
             ledger,
             source,
+            surveyed,
             handoff: Handoff::new(&aws, urls),
             lease: config.lease,
             page_size: PageSize::default(),
@@ -95,6 +95,7 @@ impl Harvester {
     /// Works until nothing is due or the deadline is near.
     pub(crate) async fn tick(&self, request_id: &str, deadline: Deadline) -> anyhow::Result<Tick> {
         let started = std::time::Instant::now();
+        self.look_anew().await;
         let mut tick = Tick {
             batches_sent: self.send_unsent(deadline).await?,
             ..Tick::default()
@@ -180,7 +181,11 @@ impl Harvester {
             let Some(due) = self.due_range(migration, settled) else {
                 continue;
             };
-            match self.source.first_event(due, migration.filter.as_ref()).await {
+            let first = match self.unfitness().await? {
+                Some(error) => Err(error),
+                None => self.source.first_event(due, migration.filter.as_ref()).await,
+            };
+            match first {
                 Ok(first) => {
                     self.ledger
                         .open_window(migration.id, next_window(due, first, self.settings))

@@ -3,6 +3,7 @@
 
 mod config;
 mod harvest;
+mod survey;
 mod window;
 mod page_size;
 mod bookmark;

@@ -93,6 +93,9 @@ impl Harvester {
         deadline: Deadline,
         tick: &mut Tick,
     ) -> anyhow::Result<WindowEnd> {
+        if let Some(error) = self.unfitness().await? {
+            return Err(error.into());
+        }
         if window.scan.is_again() && window.bookmark.is_none() {
             match self.look_again(window).await? {
                 Look::AsBefore => return self.finish(window).await,

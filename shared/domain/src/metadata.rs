@@ -3,12 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 /// The name of a metadata source: the field under which its documents stand in an exported line. Lower case
-/// letters, digits and `_`, and none of the line's own fields.
+/// letters, digits and `_`, and none of the line's own fields, nor a name of the archive's partitions: a table over the
+/// archive has both as columns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct MetadataName(String);
 
-const TAKEN: [&str; 4] = ["message_id", "index", "version", "message"];
+const OF_THE_LINE: [&str; 8] = [
+    "message_id",
+    "index",
+    "version",
+    "message",
+    "doc_id",
+    "routing",
+    "seq_no",
+    "primary_term",
+];
+const OF_THE_PARTITIONS: [&str; 3] = ["source", "dt", "hour"];
 const NAME_BYTES_MAX: usize = 64;
 
 impl MetadataName {
@@ -27,11 +38,16 @@ impl TryFrom<String> for MetadataName {
                 "the name {name:?} must be 1 to {NAME_BYTES_MAX} of a-z, 0-9 and _"
             ));
         }
-        if TAKEN.contains(&name.as_str()) {
-            return Err(format!(
-                "the name {name:?} is one of a line's own fields ({})",
-                TAKEN.join(", ")
-            ));
+        for (taken, whose) in [
+            (&OF_THE_LINE[..], "a line's own fields"),
+            (&OF_THE_PARTITIONS, "the archive's partitions"),
+        ] {
+            if taken.contains(&name.as_str()) {
+                return Err(format!(
+                    "the name {name:?} is one of {whose} ({}): choose another",
+                    taken.join(", ")
+                ));
+            }
         }
         Ok(Self(name))
     }

@@ -104,6 +104,7 @@ pub fn alert_headline(kind: &str) -> &str {
         "documents_late_over" => "few documents come late again",
         "documents_without_time" => "the source has documents without an event time",
         "documents_without_time_over" => "all documents have an event time again",
+        "source_problem" => "the source has a problem",
         "invariant" => "what always holds doesn't hold",
         "archive_conflict" => "an object in the archive is not what it should be",
         "unreadable_message" => "a message in the queue can't be read",
@@ -147,6 +148,13 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
         | "deferred_over"
         | "documents_late_over"
         | "documents_without_time_over" => "nothing.",
+        "source_problem" if cause == "refused" => {
+            "do what is said above; until then no id is read (of metadata: no batch is exported), and nothing is lost. \
+             `granary doctor` shows whether it helped."
+        }
+        "source_problem" => {
+            "decide whether that matters. The harvest continues; `granary doctor` lists the indices that are concerned now."
+        }
         "invariant" => {
             "it is a defect, or somebody changed ledger or bucket by hand: pause the export, and look at what is named above \
              before anything else is changed."

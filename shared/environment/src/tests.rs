@@ -181,6 +181,8 @@ async fn metadata_sources_that_cannot_be_read_are_named_by_position() {
     assert!(text.contains("missing field `key` at line 1 column 31"), "{text}");
     let text = wrong_at("[{\"name\":\"message\",\"index\":\"h\",\"key\":\"k\"}]").await;
     assert!(text.contains("is one of a line's own fields"), "{text}");
+    let text = wrong_at("[{\"name\":\"dt\",\"index\":\"h\",\"key\":\"k\"}]").await;
+    assert!(text.contains("is one of the archive's partitions"), "{text}");
     let twice =
         "[{\"name\":\"a\",\"index\":\"h\",\"key\":\"k\"},{\"name\":\"a\",\"index\":\"i\",\"key\":\"k\"}]";
     let text = wrong_at(twice).await;

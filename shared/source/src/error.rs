@@ -102,6 +102,8 @@ pub enum SourceError {
         operation: &'static str,
         /// The status.
         status: u16,
+        /// What it says that it is: `OpenSearch 2.11.0`.
+        server: Option<String>,
     },
     /// The answer isn't what this request has as an answer.
     #[error("could not {operation}: the answer can't be understood: {reason}")]
@@ -415,7 +417,11 @@ mod tests {
         );
         let operation = "read documents";
         for status in [200, 404] {
-            let page = SourceError::NotElasticsearch { operation, status };
+            let page = SourceError::NotElasticsearch {
+                operation,
+                status,
+                server: None,
+            };
             assert_eq!(page.cause(), Cause::SourceUnavailable);
         }
         let refusal = answer(

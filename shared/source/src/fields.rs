@@ -89,17 +89,6 @@ impl Mappings {
             unusable_in,
         }
     }
-
-    /// The indices that don't have a field.
-    pub(crate) fn without(&self, field: &str) -> Vec<String> {
-        let types = self.types_of(field);
-        let has_it = |index: &&String| types.iter().any(|found| found.indices.contains(index));
-        self.indices
-            .iter()
-            .filter(|index| !has_it(index))
-            .cloned()
-            .collect()
-    }
 }
 
 impl Source {

@@ -86,6 +86,13 @@ impl Source {
         if mappings.indices.is_empty() {
             return Ok(None);
         }
+        if let Some(problem) = self.key_refusal(from, &mappings).await? {
+            return Err(SourceError::Refused {
+                operation: OPERATION,
+                status: 200,
+                reason: problem.to_string(),
+            });
+        }
         let lookup = Lookup {
             key: self.key_form(from, &mappings).await?,
             order: order_of(from, &mappings)?,
@@ -137,12 +144,7 @@ impl Source {
         if parents(&from.key).any(is_flattened) {
             return Ok(KeyForm::Text);
         }
-        let mut indices = Vec::new();
-        for index in &mappings.indices {
-            if self.has_documents(index).await? {
-                indices.push(index.clone());
-            }
-        }
+        let indices = self.with_documents(&from.index, mappings.indices.clone()).await?;
         if indices.is_empty() {
             return Ok(KeyForm::Text);
         }
@@ -163,7 +165,7 @@ fn asked_for(from: &MetadataSource) -> String {
 }
 
 /// `a` and `a.b` of `a.b.c`.
-fn parents(field: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn parents(field: &str) -> impl Iterator<Item = &str> {
     field.match_indices('.').map(|(end, _)| &field[..end])
 }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 
 /// How long a point in time outlives the last request that named it. Each page begins this time anew.
 pub(crate) const KEEP_ALIVE: &str = "5m";
+pub(crate) const KEEP_ALIVE_SECS: u64 = 300;
 
 /// A frozen view of the source. Elasticsearch may change its id with every page: always use the newest. It can be
 /// put on record and used again by another process, as long as it lives.

@@ -1,33 +1,92 @@
-//! Why a source can't be harvested: what is wrong, and what to do about it.
+//! What is wrong with a source: which problems there are, and which of them keep it from being harvested.
+//!
+//! A problem is refused where messages would be lost or mixed up, or where Elasticsearch would refuse every page. Else
+//! it is reported: the harvest continues, and people are told once. What each says, and what to do, is `problem/text.rs`.
+
+mod text;
+
+pub(crate) use text::named;
 
 use crate::SourceError;
-use std::fmt;
-
-const NAMED_INDICES_MAX: usize = 10;
+use granary_domain::{IdDigest, MetadataName};
 
 /// What a field is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldRole {
     /// It holds the message's id.
     Id,
     /// It holds the event time.
     Time,
+    /// It holds the message's id in the entries of a metadata source.
+    Key(MetadataName),
 }
 
-impl FieldRole {
-    fn variable(self) -> &'static str {
-        match self {
-            Self::Id => "GRANARY_SOURCE_ID_FIELD",
-            Self::Time => "GRANARY_SOURCE_TIME_FIELD",
-        }
-    }
+/// Which of the configured indices a problem is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Those of GRANARY_SOURCE_INDEX.
+    Messages,
+    /// Those of one of GRANARY_METADATA_SOURCES.
+    Metadata(MetadataName),
+}
 
-    fn wanted(self) -> &'static str {
-        match self {
-            Self::Id => "a keyword or a whole number",
-            Self::Time => "a date or date_nanos",
-        }
-    }
+/// What a problem means for the harvest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The harvest continues. People are told once.
+    Reported,
+    /// Nothing is read until it is mended.
+    Refused,
+}
+
+/// Why a field doesn't hold what a document has there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flaw {
+    /// A normalizer makes one value of several.
+    Normalized,
+    /// Documents with a null get a value.
+    NullValue,
+    /// Every document has the same value.
+    Constant,
+    /// It lies in a nested object, where searches of documents don't see it.
+    Nested,
+    /// It lies below a flattened field, which holds texts alone.
+    Flattened,
+    /// It has types that can't be searched for the same ids.
+    SeveralTypes,
+    /// It is computed whenever it is read.
+    Runtime,
+    /// Longer values are left out.
+    Shortened {
+        /// In characters.
+        ignore_above: u64,
+    },
+    /// A text or a fraction becomes a whole number.
+    Coerced,
+}
+
+/// What an index keeps of the documents that were indexed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kept {
+    /// Nothing.
+    Nothing,
+    /// Only some fields.
+    Part,
+    /// The values, of which a document is made anew.
+    Values,
+}
+
+/// Why an index that a pattern matches isn't read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftOut {
+    /// It is closed.
+    Closed,
+    /// It is hidden.
+    Hidden,
+    /// It is frozen.
+    Frozen,
+    /// Elasticsearch doesn't say.
+    Unknown,
 }
 
 /// One thing that is wrong with a source. Its text says what, and what to do.
@@ -42,6 +101,13 @@ pub enum SourceProblem {
     NotElasticsearch {
         /// The status it answered with.
         status: u16,
+        /// What it says that it is: `OpenSearch 2.11.0`.
+        server: Option<String>,
+    },
+    /// An Elasticsearch before 7.17.
+    TooOld {
+        /// Its version.
+        version: String,
     },
     /// The credentials are absent, wrong, or not enough.
     Denied {
@@ -59,6 +125,61 @@ pub enum SourceProblem {
     Remote {
         /// The name with the cluster's prefix.
         name: String,
+    },
+    /// A person has blocked reading.
+    Blocked {
+        /// The indices and their block, or what Elasticsearch says.
+        what: String,
+    },
+    /// A closed index is named by itself or by an alias: each search is refused.
+    Closed {
+        /// What Elasticsearch says.
+        reason: String,
+    },
+    /// Indices that the name matches and that aren't read.
+    LeftOut {
+        /// Whose.
+        role: Role,
+        /// Why.
+        why: LeftOut,
+        /// Their names.
+        indices: Vec<String>,
+    },
+    /// What was indexed can't be read back, or not as it was.
+    SourceKept {
+        /// Whose.
+        role: Role,
+        /// What is kept.
+        kept: Kept,
+        /// Where.
+        indices: Vec<String>,
+    },
+    /// Searches don't show new documents by themselves.
+    NeverRefreshed {
+        /// Where.
+        indices: Vec<String>,
+    },
+    /// A setting of indices allows less than Granary needs.
+    IndexLimit {
+        /// Whose.
+        role: Role,
+        /// Its name.
+        setting: &'static str,
+        /// What it allows.
+        value: u64,
+        /// What is needed.
+        needed: u64,
+        /// Where.
+        indices: Vec<String>,
+    },
+    /// A setting of the cluster allows less than Granary needs.
+    ClusterLimit {
+        /// Its name.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What Granary needs of it.
+        needed: String,
     },
     /// A field isn't in the mapping of indices that hold documents.
     UnknownField {
@@ -89,6 +210,28 @@ pub enum SourceProblem {
         /// Where.
         indices: Vec<String>,
     },
+    /// A field doesn't hold what documents have there.
+    Flawed {
+        /// What it is for.
+        role: FieldRole,
+        /// Its name.
+        field: String,
+        /// In which way.
+        flaw: Flaw,
+        /// Where.
+        indices: Vec<String>,
+    },
+    /// Documents of a sample have more than one value in a field, where a message has one.
+    SeveralValues {
+        /// What it is for.
+        role: FieldRole,
+        /// Its name.
+        field: String,
+        /// How many documents were looked at.
+        sampled: u64,
+        /// How many of these have several.
+        several: u64,
+    },
     /// `_id` and the id field differ, though the settings say that they don't.
     DocIdDiffers {
         /// The id field.
@@ -108,11 +251,102 @@ pub enum SourceProblem {
         /// What Elasticsearch says.
         reason: String,
     },
+    /// A metadata source can't be looked up by the messages' ids.
+    Lookup {
+        /// What is wrong with which field, and what to do.
+        reason: String,
+    },
     /// The check itself failed.
     Unchecked(SourceError),
 }
 
 impl SourceProblem {
+    /// What it means for the harvest.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::LeftOut { .. } | Self::NeverRefreshed { .. } | Self::SeveralValues { .. } => {
+                Severity::Reported
+            }
+            Self::SourceKept { kept, .. } => match kept {
+                Kept::Nothing => Severity::Refused,
+                Kept::Part | Kept::Values => Severity::Reported,
+            },
+            Self::Flawed { role, flaw, .. } => severity_of(role, *flaw),
+            Self::Unreachable { .. }
+            | Self::NotElasticsearch { .. }
+            | Self::TooOld { .. }
+            | Self::Denied { .. }
+            | Self::UnknownIndex { .. }
+            | Self::Remote { .. }
+            | Self::Blocked { .. }
+            | Self::Closed { .. }
+            | Self::IndexLimit { .. }
+            | Self::ClusterLimit { .. }
+            | Self::UnknownField { .. }
+            | Self::WrongType { .. }
+            | Self::Unsorted { .. }
+            | Self::DocIdDiffers { .. }
+            | Self::Routed { .. }
+            | Self::BadFilter { .. }
+            | Self::Lookup { .. }
+            | Self::Unchecked(_) => Severity::Refused,
+        }
+    }
+
+    /// Whether it is the platform's and may pass by itself: nothing answers now.
+    pub fn is_outage(&self) -> bool {
+        let is_away = matches!(
+            self,
+            Self::Unreachable { .. } | Self::NotElasticsearch { server: None, .. }
+        );
+        is_away || matches!(self, Self::Unchecked(error) if error.is_platforms())
+    }
+
+    /// The same problem has the same key, so that people are told of it once: also where a new index has it. Each index
+    /// that is left out is told of.
+    pub fn key(&self) -> String {
+        let mut same = self.clone();
+        if let Self::Flawed { indices, .. }
+        | Self::SourceKept { indices, .. }
+        | Self::NeverRefreshed { indices } = &mut same
+        {
+            indices.clear();
+        }
+        if let Self::SeveralValues { sampled, several, .. } = &mut same {
+            (*sampled, *several) = (0, 0);
+        }
+        format!("{:032x}", IdDigest::hash(same.to_string().as_bytes()))
+    }
+
+    /// Whether it is about fields, and not about the server, the cluster or whole indices.
+    pub fn is_of_fields(&self) -> bool {
+        match self {
+            Self::UnknownField { .. }
+            | Self::WrongType { .. }
+            | Self::Unsorted { .. }
+            | Self::Flawed { .. }
+            | Self::SeveralValues { .. }
+            | Self::DocIdDiffers { .. }
+            | Self::Routed { .. } => true,
+            Self::Unreachable { .. }
+            | Self::NotElasticsearch { .. }
+            | Self::TooOld { .. }
+            | Self::Denied { .. }
+            | Self::UnknownIndex { .. }
+            | Self::Remote { .. }
+            | Self::Blocked { .. }
+            | Self::Closed { .. }
+            | Self::LeftOut { .. }
+            | Self::SourceKept { .. }
+            | Self::NeverRefreshed { .. }
+            | Self::IndexLimit { .. }
+            | Self::ClusterLimit { .. }
+            | Self::BadFilter { .. }
+            | Self::Lookup { .. }
+            | Self::Unchecked(_) => false,
+        }
+    }
+
     /// What a failed request means where nothing better is known.
     pub(crate) fn from_error(error: SourceError, index: &str) -> Self {
         if error.is_unknown_index() {
@@ -130,7 +364,13 @@ impl SourceProblem {
             | SourceError::BrokeOff {
                 status: None, reason, ..
             } => Self::Unreachable { reason },
-            SourceError::NotElasticsearch { status, .. } => Self::NotElasticsearch { status },
+            SourceError::NotElasticsearch { status, server, .. } => Self::NotElasticsearch { status, server },
+            SourceError::Refused { reason, .. } if reason.starts_with("cluster_block_exception") => {
+                Self::Blocked { what: reason }
+            }
+            SourceError::Refused { reason, .. } if reason.starts_with("index_closed_exception") => {
+                Self::Closed { reason }
+            }
             SourceError::Refused {
                 status: status @ (401 | 403),
                 reason,
@@ -150,109 +390,15 @@ impl SourceProblem {
     }
 }
 
-impl fmt::Display for SourceProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable { reason } => write!(
-                f,
-                "Elasticsearch can't be reached: {reason}. Check scheme, host and port in GRANARY_ES_URL, and that \
-                 this function's network may reach them"
-            ),
-            Self::NotElasticsearch { status } => write!(
-                f,
-                "what answers ({status}) at GRANARY_ES_URL is not Elasticsearch 7.17 or later. Check host, port and \
-                 path; a proxy in between must keep the header X-Elastic-Product"
-            ),
-            Self::Denied { status, reason } => write!(
-                f,
-                "Elasticsearch denies access ({status}: {reason}). GRANARY_ES_SECRET_ARN must hold credentials with \
-                 the privileges `read` and `view_index_metadata` on GRANARY_SOURCE_INDEX"
-            ),
-            Self::UnknownIndex { index } => write!(
-                f,
-                "{index:?} stands for no index, or one of its names doesn't. Create it, or correct \
-                 GRANARY_SOURCE_INDEX"
-            ),
-            Self::Remote { name } => f.write_str(&of_remote(name)),
-            Self::UnknownField { role, field, indices } => write!(
-                f,
-                "the field {field:?} ({}) isn't mapped in {}, which hold documents. Correct the name, or map it there",
-                role.variable(),
-                named(indices)
-            ),
-            Self::WrongType {
-                role,
-                field,
-                found,
-                indices,
-            } => write!(
-                f,
-                "the field {field:?} ({}) must be {}, but is {found} in {}. {}",
-                role.variable(),
-                role.wanted(),
-                named(indices),
-                remedy(*role, field, found)
-            ),
-            Self::Unsorted { role, field, indices } => write!(
-                f,
-                "the field {field:?} ({}) isn't indexed or has no doc values in {}. Reindex these with `index` and \
-                 `doc_values` on, or name another field",
-                role.variable(),
-                named(indices)
-            ),
-            Self::DocIdDiffers {
-                field,
-                sampled,
-                differing,
-            } => write!(
-                f,
-                "GRANARY_SOURCE_DOC_ID says that `_id` equals {field:?}, but it doesn't in {differing} of {sampled} \
-                 documents. Remove the setting"
-            ),
-            Self::Routed { documents } => write!(
-                f,
-                "GRANARY_SOURCE_DOC_ID says that the id is enough to find a document, but {documents} or more have a \
-                 routing of their own. Remove the setting"
-            ),
-            Self::BadFilter { reason } => write!(
-                f,
-                "GRANARY_SOURCE_FILTER isn't a query that Elasticsearch takes: {reason}. Correct it"
-            ),
-            Self::Unchecked(error) => write!(f, "the source could not be checked: {error}. Try again"),
-        }
-    }
-}
-
 impl std::error::Error for SourceProblem {}
 
-fn of_remote(name: &str) -> String {
-    format!(
-        "{name:?} names a remote cluster, and Elasticsearch gives no documents by id across clusters. Set \
-         GRANARY_ES_URL to that cluster, and its name without the prefix in GRANARY_SOURCE_INDEX"
-    )
-}
-
-fn remedy(role: FieldRole, field: &str, found: &str) -> String {
-    match role {
-        FieldRole::Id if found == "text" => {
-            format!(
-                "Name its keyword sub-field (often \"{field}.keyword\") if every index has one, or reindex these"
-            )
+/// One document for two messages, or none: refused. What may concern some documents alone: reported.
+fn severity_of(role: &FieldRole, flaw: Flaw) -> Severity {
+    match (flaw, role) {
+        (Flaw::Normalized | Flaw::Constant | Flaw::Nested | Flaw::Flattened | Flaw::SeveralTypes, _)
+        | (Flaw::NullValue, FieldRole::Id | FieldRole::Key(_)) => Severity::Refused,
+        (Flaw::NullValue, FieldRole::Time) | (Flaw::Runtime | Flaw::Shortened { .. } | Flaw::Coerced, _) => {
+            Severity::Reported
         }
-        FieldRole::Id | FieldRole::Time => "Name another field, or reindex these".to_owned(),
-    }
-}
-
-/// Indices by name: all of a few, the first of many.
-pub(crate) fn named(indices: &[String]) -> String {
-    let shown = indices
-        .iter()
-        .take(NAMED_INDICES_MAX)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    match indices.len().saturating_sub(NAMED_INDICES_MAX) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }

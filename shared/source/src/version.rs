@@ -1,4 +1,4 @@
-//! Which Elasticsearch it is. For people who look; nothing is decided by it here.
+//! Which Elasticsearch it is, and whether that is one that Granary can read.
 
 use crate::Source;
 use crate::error::SourceError;
@@ -8,6 +8,7 @@ use elasticsearch::http::Method;
 use serde::Deserialize;
 
 const OPERATION: &str = "ask for the version";
+const VERSION_MIN: (u32, u32) = (7, 17);
 
 #[derive(Deserialize)]
 struct Root {
@@ -22,10 +23,14 @@ struct Version {
 impl Source {
     /// The version as Elasticsearch tells it: `8.19.8`. It needs the cluster privilege `monitor`; where that is lacking,
     /// [`SourceProblem::Denied`] says at least that something answers.
+    /// An older one than 7.17 is a problem, and so is another server.
     pub async fn version(&self) -> Result<String, SourceProblem> {
-        self.asked_version()
-            .await
-            .map_err(|error| SourceProblem::from_error(error, &self.settings().index))
+        let version = self.asked_version().await;
+        let version = version.map_err(|error| SourceProblem::from_error(error, &self.settings().index))?;
+        if is_too_old(&version) {
+            return Err(SourceProblem::TooOld { version });
+        }
+        Ok(version)
     }
 
     async fn asked_version(&self) -> Result<String, SourceError> {
@@ -40,5 +45,24 @@ impl Source {
         let root: Root =
             serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
         Ok(root.version.number)
+    }
+}
+
+fn is_too_old(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
+    let (Some(Some(major)), Some(Some(minor))) = (parts.next(), parts.next()) else {
+        return false;
+    };
+    (major, minor) < VERSION_MIN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_too_old_before_7_17_and_never_where_it_is_unknown() {
+        let old = ["6.8.23", "7.16.3", "7.17.0", "8.19.8", "9.1.0", "next"].map(is_too_old);
+        assert_eq!(old, [true, true, false, false, false, false]);
     }
 }

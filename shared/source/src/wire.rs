@@ -16,7 +16,7 @@ use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, Transp
 use elasticsearch::http::{Method, StatusCode};
 use granary_domain::Backoff;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -273,6 +273,7 @@ fn accept(
         return Err(SourceError::NotElasticsearch {
             operation,
             status: status.as_u16(),
+            server: server_of(&body),
         });
     }
     let seconds = headers
@@ -284,6 +285,25 @@ fn accept(
         seconds.map(Duration::from_secs),
         &body,
     ))
+}
+
+/// What a server says of itself where it is asked for `/`: what came of Elasticsearch has its answer's shape.
+fn server_of(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Root {
+        version: Version,
+    }
+    #[derive(Deserialize)]
+    struct Version {
+        distribution: String,
+        number: String,
+    }
+    let version = serde_json::from_slice::<Root>(body).ok()?.version;
+    let name = match version.distribution.as_str() {
+        "opensearch" => "OpenSearch",
+        other => other,
+    };
+    Some(format!("{name} {}", version.number))
 }
 
 /// The URL as it may be joined and sent, and the credentials that stood in it.

@@ -80,7 +80,7 @@ const HARVEST: [(&str, &str); 17] = [
     ),
     (
         "H15",
-        "mapping conflicts (the id field is text in one index): refused before the first page, with the list",
+        "mappings, settings and limits under which messages would be lost or merged (the id field is text in one index, has a normalizer, lies in a nested object; `_source` is disabled): refused before the first page, with the list; what leaves something out is reported once",
     ),
     (
         "H16",

@@ -23,13 +23,14 @@ fn status<'a>(examination: &'a Value, check: &str) -> &'a str {
         .unwrap()
 }
 
-const ALL: [&str; 21] = [
+const ALL: [&str; 22] = [
     "api",
     "clockHere",
     "version",
     "elasticsearch",
     "index",
     "fields",
+    "metadata",
     "ledger",
     "schema",
     "permissions",

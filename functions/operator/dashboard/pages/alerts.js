@@ -22,6 +22,7 @@ const KINDS = [
   'documents_late_over',
   'documents_without_time',
   'documents_without_time_over',
+  'source_problem',
   'invariant',
   'archive_conflict',
   'unreadable_message',

@@ -6,6 +6,7 @@ use crate::web::auth::Role;
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
+use granary_source::Severity;
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Display;
@@ -190,10 +191,12 @@ async fn check_ledger(services: &Services) -> Result<(), String> {
 }
 
 async fn check_source(services: &Services) -> Result<(), String> {
-    services.source.check().await.map_err(|problems| {
-        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        texts.join("; ")
-    })
+    let survey = services.source.survey().await;
+    let refused: Vec<String> = survey.of(Severity::Refused).map(ToString::to_string).collect();
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(refused.join("; ")),
+    }
 }
 
 async fn check_queues(services: &Services) -> Result<(), String> {

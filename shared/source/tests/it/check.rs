@@ -6,12 +6,7 @@ use serde_json::json;
 use std::io::{Read, Write};
 
 async fn problems(settings: SourceSettings) -> Vec<SourceProblem> {
-    Source::new(settings)
-        .unwrap()
-        .check()
-        .await
-        .err()
-        .unwrap_or_default()
+    Source::new(settings).unwrap().survey().await.problems().to_vec()
 }
 
 fn by_id_field(index: &str) -> SourceSettings {
@@ -226,7 +221,10 @@ async fn something_else_at_the_address_is_not_taken_for_elasticsearch() {
     let settings = foreign_server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}");
     assert_eq!(
         problems(settings).await,
-        [SourceProblem::NotElasticsearch { status: 200 }]
+        [SourceProblem::NotElasticsearch {
+            status: 200,
+            server: None
+        }]
     );
 }
 

@@ -9,4 +9,5 @@ mod missing;
 mod identity;
 mod metadata;
 mod check;
+mod survey;
 mod write;

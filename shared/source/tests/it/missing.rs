@@ -197,8 +197,8 @@ async fn e2_a_remote_index_is_refused_at_start_and_costs_no_message() {
         refusal(&found).contains("set GRANARY_ES_URL to the remote one"),
         "{found:?}"
     );
-    let problems = source.check().await.unwrap_err();
-    assert_eq!(problems, [SourceProblem::Remote { name }]);
+    let survey = source.survey().await;
+    assert_eq!(survey.problems(), [SourceProblem::Remote { name }]);
     stage
         .ask(Method::PUT, "_cluster/settings", seeds(json!(null)))
         .await;

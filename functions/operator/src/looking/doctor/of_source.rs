@@ -1,32 +1,27 @@
 //! Elasticsearch: whether it answers, which version it is, and whether its index can be harvested.
 //!
-//! What is wrong with an index is the source's to find (`Source::check`); here it is only told apart.
+//! What is wrong with an index is the source's to find (`Source::survey`); here it is only told apart.
 
 use super::{Check, Finding, Standing};
 use crate::services::Services;
-use granary_source::SourceProblem;
+use granary_source::{Severity, SourceProblem};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// Mappings, and a sample of the newest documents' ids.
+/// Mappings, settings, and a sample of documents' ids.
 const CHECK_SECS_MAX: u64 = 6;
-const MAJOR_MIN: u32 = 7;
-const MINOR_MIN_OF_7: u32 = 17;
 
 pub(super) async fn checks(services: &Services) -> Vec<Check> {
-    let (server, [index, fields]) = tokio::join!(
+    let (server, [index, fields], metadata) = tokio::join!(
         Check::of("elasticsearch", async { Ok(server(services).await) }),
         index_and_fields(services),
+        Check::of("metadata", async { Ok(metadata(services).await) }),
     );
-    vec![server, index, fields]
+    vec![server, index, fields, metadata]
 }
 
 async fn server(services: &Services) -> Finding {
     match services.source.version().await {
-        Ok(version) if is_old(&version) => Finding::failed(
-            format!("Elasticsearch {version}, which is too old"),
-            "Granary needs Elasticsearch 7.17 or later.",
-        ),
         Ok(version) => Finding::ok(format!("Elasticsearch {version}")),
         Err(SourceProblem::Denied { status, .. }) => Finding::warning(
             format!("it answers, but doesn't tell its version ({status})"),
@@ -37,22 +32,13 @@ async fn server(services: &Services) -> Finding {
     }
 }
 
-fn is_old(version: &str) -> bool {
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
-    let (Some(Some(major)), Some(Some(minor))) = (parts.next(), parts.next()) else {
-        return false;
-    };
-    (major, minor) < (MAJOR_MIN, MINOR_MIN_OF_7)
-}
-
-/// One look tells both.
+/// One survey tells both.
 async fn index_and_fields(services: &Services) -> [Check; 2] {
     let started = Instant::now();
-    let looked = timeout(Duration::from_secs(CHECK_SECS_MAX), services.source.check()).await;
+    let looked = timeout(Duration::from_secs(CHECK_SECS_MAX), services.source.survey()).await;
     let took = started.elapsed();
     let [index, fields] = match looked {
-        Ok(Ok(())) => well(services),
-        Ok(Err(problems)) => told_apart(services, problems),
+        Ok(survey) => told_apart(services, survey.problems()),
         Err(_) => [
             Finding::failed(
                 format!("no answer within {CHECK_SECS_MAX} s"),
@@ -64,17 +50,6 @@ async fn index_and_fields(services: &Services) -> [Check; 2] {
     [("index", index), ("fields", fields)].map(|(name, finding)| Check { name, finding, took })
 }
 
-fn well(services: &Services) -> [Finding; 2] {
-    let settings = &services.config.source;
-    [
-        Finding::ok(format!("{}, which may be read", settings.index)),
-        Finding::ok(format!(
-            "ids from {}, event times from {}",
-            settings.id_field, settings.time_field
-        )),
-    ]
-}
-
 fn not_looked_at() -> Finding {
     Finding::warning(
         "not looked at, since the index couldn't be read",
@@ -83,45 +58,43 @@ fn not_looked_at() -> Finding {
 }
 
 /// What is wrong with the index as a whole, and what with its fields.
-fn told_apart(services: &Services, problems: Vec<SourceProblem>) -> [Finding; 2] {
-    let (of_fields, of_index): (Vec<_>, Vec<_>) = problems.into_iter().partition(is_of_a_field);
-    let [index_well, fields_well] = well(services);
-    let failed = |problems: &[SourceProblem]| {
-        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Finding::speaking_for_itself(Standing::Failed, texts.join("; "))
+fn told_apart(services: &Services, problems: &[SourceProblem]) -> [Finding; 2] {
+    let settings = &services.config.source;
+    let (of_fields, of_index): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.is_of_fields());
+    let index = finding_of(&of_index, || format!("{}, which may be read", settings.index));
+    let fields = if of_fields.is_empty() && index.standing == Standing::Failed {
+        not_looked_at()
+    } else {
+        finding_of(&of_fields, || {
+            format!(
+                "ids from {}, event times from {}",
+                settings.id_field, settings.time_field
+            )
+        })
     };
-    match (of_index.is_empty(), of_fields.is_empty()) {
-        (true, true) => [index_well, fields_well],
-        (true, false) => [index_well, failed(&of_fields)],
-        (false, true) => [failed(&of_index), not_looked_at()],
-        (false, false) => [failed(&of_index), failed(&of_fields)],
-    }
+    [index, fields]
 }
 
-fn is_of_a_field(problem: &SourceProblem) -> bool {
-    match problem {
-        SourceProblem::UnknownField { .. }
-        | SourceProblem::WrongType { .. }
-        | SourceProblem::Unsorted { .. }
-        | SourceProblem::DocIdDiffers { .. }
-        | SourceProblem::Routed { .. } => true,
-        SourceProblem::Unreachable { .. }
-        | SourceProblem::NotElasticsearch { .. }
-        | SourceProblem::Denied { .. }
-        | SourceProblem::UnknownIndex { .. }
-        | SourceProblem::Remote { .. }
-        | SourceProblem::BadFilter { .. }
-        | SourceProblem::Unchecked(_) => false,
+/// Every source of metadata, in turn.
+async fn metadata(services: &Services) -> Finding {
+    let sources = &services.config.metadata.sources;
+    let mut problems = Vec::new();
+    for from in sources {
+        problems.extend(services.source.survey_metadata(from).await);
     }
+    let problems: Vec<&SourceProblem> = problems.iter().collect();
+    finding_of(&problems, || {
+        format!("{} sources, which can be looked up by ids", sources.len())
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_is_old_before_7_17_and_never_where_nobody_can_tell() {
-        let old = ["6.8.23", "7.16.3", "7.17.0", "8.19.8", "9.1.0", "next"].map(is_old);
-        assert_eq!(old, [true, true, false, false, false, false]);
-    }
+/// The worst of some problems, in their own words.
+fn finding_of(problems: &[&SourceProblem], well: impl FnOnce() -> String) -> Finding {
+    let standing = match problems.iter().map(|problem| problem.severity()).max() {
+        None => return Finding::ok(well()),
+        Some(Severity::Reported) => Standing::Warning,
+        Some(Severity::Refused) => Standing::Failed,
+    };
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Finding::speaking_for_itself(standing, texts.join("; "))
 }

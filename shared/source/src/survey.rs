@@ -1,0 +1,273 @@
+//! A survey of the source: whether it can be harvested without losing anything, and what of it isn't archived.
+//!
+//! It reads mappings, settings and a sample of ids, never a message, and costs a fixed number of requests, however many
+//! indices there are. All problems are found before any is told, as far as one doesn't hide the other. What a caller
+//! does about a problem its [severity](crate::Severity) says.
+//!
+//! Where a request fails, the problem is the failure, together with what was found before.
+
+mod indices;
+mod definitions;
+mod fields;
+mod limits;
+mod sample;
+
+use crate::Source;
+use crate::error::SourceError;
+use crate::fields::Mappings;
+use crate::problem::{FieldRole, Flaw, Kept, Role, Severity, SourceProblem};
+use fields::Field;
+use granary_domain::MetadataSource;
+use indices::Indices;
+use limits::Needed;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was found, and of which indices.
+#[derive(Debug, Default)]
+pub struct Survey {
+    problems: Vec<SourceProblem>,
+    indices: Indices,
+}
+
+impl Survey {
+    /// All problems.
+    pub fn problems(&self) -> &[SourceProblem] {
+        &self.problems
+    }
+
+    /// The problems of one severity.
+    pub fn of(&self, severity: Severity) -> impl Iterator<Item = &SourceProblem> {
+        self.problems
+            .iter()
+            .filter(move |problem| problem.severity() == severity)
+    }
+
+    /// The refusals as an error: what keeps a page from being read.
+    pub fn refusal(&self) -> Option<SourceError> {
+        let refused: Vec<String> = self.of(Severity::Refused).map(ToString::to_string).collect();
+        (!refused.is_empty()).then(|| SourceError::Refused {
+            operation: "harvest the source",
+            status: 200,
+            reason: refused.join("; "),
+        })
+    }
+}
+
+impl Source {
+    /// Finds what is wrong with the indices of the messages.
+    pub async fn survey(&self) -> Survey {
+        let mut survey = Survey::default();
+        if let Err(error) = self.look_at_messages(&mut survey).await {
+            let problem = SourceProblem::from_error(error, &self.settings().index);
+            survey.problems.push(problem);
+        }
+        survey
+    }
+
+    /// Finds what is wrong with the indices of a metadata source. One that has none yet is fine.
+    pub async fn survey_metadata(&self, from: &MetadataSource) -> Vec<SourceProblem> {
+        let mut problems = Vec::new();
+        match self.look_at_metadata(from, &mut problems).await {
+            Ok(()) => {}
+            Err(error) if error.is_unknown_index() => {}
+            Err(error) => problems.push(SourceProblem::from_error(error, &from.index)),
+        }
+        problems
+    }
+
+    /// Whether the indices behind the source's name, or their settings, are others than when they were surveyed.
+    pub async fn has_changed_since(&self, survey: &Survey) -> Result<bool, SourceError> {
+        Ok(self.indices_of(&self.settings().index).await? != survey.indices)
+    }
+
+    async fn look_at_messages(&self, survey: &mut Survey) -> Result<(), SourceError> {
+        let settings = self.settings();
+        if let Some(name) = remote_name(&settings.index) {
+            let name = name.to_owned();
+            survey.problems.push(SourceProblem::Remote { name });
+            return Ok(());
+        }
+        if let Err(
+            problem @ (SourceProblem::TooOld { .. }
+            | SourceProblem::Unreachable { .. }
+            | SourceProblem::NotElasticsearch { server: Some(_), .. }),
+        ) = self.version().await
+        {
+            survey.problems.push(problem);
+            return Ok(());
+        }
+        survey.indices = self.indices_of(&settings.index).await?;
+        if survey.indices.is_empty() {
+            let index = settings.index.clone();
+            survey.problems.push(SourceProblem::UnknownIndex { index });
+            return Ok(());
+        }
+        if let Some(blocked) = survey.indices.blocked() {
+            survey.problems.push(blocked);
+            return Ok(());
+        }
+        self.look_into_messages(survey).await
+    }
+
+    /// The indices are there and can be read.
+    async fn look_into_messages(&self, survey: &mut Survey) -> Result<(), SourceError> {
+        let settings = self.settings();
+        let (name, indices) = (settings.index.as_str(), &survey.indices);
+        let configured: Vec<(FieldRole, &str)> = match settings.id_is_doc_id() {
+            true => vec![(FieldRole::Time, settings.time_field.as_str())],
+            false => vec![
+                (FieldRole::Time, settings.time_field.as_str()),
+                (FieldRole::Id, settings.id_field.as_str()),
+            ],
+        };
+        let names: Vec<&str> = configured.iter().map(|(_, field)| *field).collect();
+        let all = with_parents(&names);
+        let (mappings, definitions, kept, limits) = tokio::try_join!(
+            self.mappings_of(name, &all),
+            self.definitions_of(name, &names),
+            self.kept_by_mappings(name),
+            self.cluster_limits(),
+        )?;
+        let mut found = Vec::new();
+        if mappings.indices.is_empty() {
+            found.push(SourceProblem::UnknownIndex {
+                index: name.to_owned(),
+            });
+        }
+        for of_field in configured {
+            let field = Field::new(of_field, &mappings, &definitions, indices);
+            found.extend(field.problems());
+            found.extend(self.unknown_field(name, &field).await?);
+        }
+        let is_runtime = |problem: &SourceProblem| {
+            matches!(
+                problem,
+                SourceProblem::Flawed {
+                    flaw: Flaw::Runtime,
+                    ..
+                }
+            )
+        };
+        let needed = Needed {
+            shards: indices.shards(&mappings.indices),
+            has_runtime_field: found.iter().any(is_runtime),
+        };
+        found.extend(limits.problems(&needed));
+        found.extend(indices.problems(&Role::Messages, &mappings.indices, name));
+        found.extend(kept_problems(&Role::Messages, indices, kept, &mappings.indices));
+        let is_fit = found
+            .iter()
+            .all(|problem| problem.severity() == Severity::Reported);
+        survey.problems.extend(found);
+        survey.problems.extend(self.filter_problem().await?);
+        if is_fit {
+            survey.problems.extend(self.sample_problems().await?);
+        }
+        Ok(())
+    }
+
+    async fn look_at_metadata(
+        &self,
+        from: &MetadataSource,
+        problems: &mut Vec<SourceProblem>,
+    ) -> Result<(), SourceError> {
+        let role = Role::Metadata(from.name.clone());
+        let indices = self.indices_of(&from.index).await?;
+        if indices.is_empty() {
+            return Ok(());
+        }
+        if let Some(blocked) = indices.blocked() {
+            problems.push(blocked);
+            return Ok(());
+        }
+        match self.lookup_of(from).await {
+            Ok(_) => {}
+            Err(SourceError::Refused {
+                status: 200, reason, ..
+            }) => problems.push(SourceProblem::Lookup { reason }),
+            Err(error) => return Err(error),
+        }
+        let fields = with_parents(&[&from.key]);
+        let (mappings, kept) = tokio::try_join!(
+            self.mappings_of(&from.index, &fields),
+            self.kept_by_mappings(&from.index),
+        )?;
+        let flaws = self.key_flaws(from, &mappings, &indices).await?;
+        problems.extend(
+            flaws
+                .into_iter()
+                .filter(|flaw| flaw.severity() == Severity::Reported),
+        );
+        problems.extend(indices.problems(&role, &mappings.indices, &from.index));
+        problems.extend(kept_problems(&role, &indices, kept, &mappings.indices));
+        Ok(())
+    }
+
+    /// What keeps the key of a metadata source from finding every entry.
+    async fn key_flaws(
+        &self,
+        from: &MetadataSource,
+        mappings: &Mappings,
+        indices: &Indices,
+    ) -> Result<Vec<SourceProblem>, SourceError> {
+        let definitions = self.definitions_of(&from.index, &[&from.key]).await?;
+        let role = FieldRole::Key(from.name.clone());
+        Ok(Field::new((role, &from.key), mappings, &definitions, indices).flaws())
+    }
+
+    /// What keeps the key of a metadata source from being searched for at all.
+    pub(crate) async fn key_refusal(
+        &self,
+        from: &MetadataSource,
+        mappings: &Mappings,
+    ) -> Result<Option<SourceProblem>, SourceError> {
+        let flaws = self.key_flaws(from, mappings, &Indices::default()).await?;
+        Ok(flaws
+            .into_iter()
+            .find(|flaw| flaw.severity() == Severity::Refused))
+    }
+}
+
+/// What settings and mappings say of `_source`. A mapping overrules the mode of an index.
+fn kept_problems(
+    role: &Role,
+    indices: &Indices,
+    by_mappings: Vec<(String, Kept)>,
+    read: &[String],
+) -> Vec<SourceProblem> {
+    let read: BTreeSet<&String> = read.iter().collect();
+    let mut by_index: BTreeMap<String, Kept> = indices
+        .kept()
+        .map(|(index, kept)| (index.clone(), kept))
+        .collect();
+    by_index.extend(by_mappings);
+    let mut by_kind: BTreeMap<Kept, Vec<String>> = BTreeMap::new();
+    for (index, kept) in by_index {
+        if read.contains(&index) {
+            by_kind.entry(kept).or_default().push(index);
+        }
+    }
+    by_kind
+        .into_iter()
+        .map(|(kept, indices)| SourceProblem::SourceKept {
+            role: role.clone(),
+            kept,
+            indices,
+        })
+        .collect()
+}
+
+/// Fields together with the objects that they lie in, as a list.
+fn with_parents(fields: &[&str]) -> String {
+    let mut all: Vec<&str> = fields.to_vec();
+    for field in fields {
+        all.extend(crate::metadata_key::parents(field));
+    }
+    all.join(",")
+}
+
+/// The first name of a list that has a cluster's prefix. Date math (`<logs-{now/d}>`) may hold colons of its own.
+fn remote_name(index: &str) -> Option<&str> {
+    let is_remote = |name: &&str| name.split('<').next().is_some_and(|prefix| prefix.contains(':'));
+    index.split(',').map(str::trim).find(is_remote)
+}
