@@ -214,17 +214,24 @@ impl Source {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let call = Call {
-            operation: READ,
-            method: Method::Post,
-            path: "/_mget",
-            query: match extent {
-                Extent::Whole => &[],
-                Extent::Presence => &WITHOUT_SOURCE,
-            },
-            body: CallBody::json(READ, &json!({ "docs": wanted }))?,
+        let body = CallBody::json(READ, &json!({ "docs": wanted }))?;
+        let bytes = loop {
+            let query: Vec<(&str, &str)> = match extent {
+                Extent::Whole => self.vectors_parameter().await.into_iter().collect(),
+                Extent::Presence => WITHOUT_SOURCE.to_vec(),
+            };
+            let call = Call {
+                operation: READ,
+                method: Method::Post,
+                path: "/_mget",
+                query: &query,
+                body: body.clone(),
+            };
+            match self.wire().ask_within(&call, allowance).await {
+                Err(error) if self.vectors().are_refused_by(&error) => {}
+                answer => break answer?,
+            }
         };
-        let bytes = self.wire().ask_within(&call, allowance).await?;
         read_answer(wanted, &bytes, extent)
     }
 

@@ -17,6 +17,7 @@ mod wire;
 mod fields;
 mod problem;
 mod version;
+mod vectors;
 mod survey;
 mod query;
 mod hits_max;
@@ -58,6 +59,7 @@ use metadata_key::Lookup;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use vectors::Vectors;
 use wire::Wire;
 
 /// The source of one deployment. Cheap to clone; all clones share their connections.
@@ -70,6 +72,7 @@ struct Inner {
     settings: SourceSettings,
     wire: Wire,
     hits_max: HitsMax,
+    vectors: Vectors,
     /// How metadata sources are looked up, and when that was asked.
     lookups: Mutex<Lookups>,
 }
@@ -90,6 +93,7 @@ impl Source {
                 settings,
                 wire,
                 hits_max: HitsMax::default(),
+                vectors: Vectors::default(),
                 lookups: Mutex::default(),
             }),
         })
@@ -106,6 +110,10 @@ impl Source {
 
     fn hits_max(&self) -> &HitsMax {
         &self.inner.hits_max
+    }
+
+    fn vectors(&self) -> &Vectors {
+        &self.inner.vectors
     }
 
     fn wire(&self) -> &Wire {

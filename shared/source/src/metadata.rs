@@ -185,15 +185,20 @@ impl Source {
     ) -> Result<Bytes, SourceError> {
         loop {
             search.size = self.hits_max().hits();
+            let query: Vec<(&str, &str)> = ALL_SHARDS
+                .into_iter()
+                .chain(self.vectors_parameter().await)
+                .collect();
             let call = Call {
                 operation: OPERATION,
                 method: Method::Post,
                 path,
-                query: &ALL_SHARDS,
+                query: &query,
                 body: CallBody::json(OPERATION, search)?,
             };
             match self.wire().ask_within(&call, allowance).await {
                 Err(error) if self.hits_max().shrinks_after(&error, search.size) => {}
+                Err(error) if self.vectors().are_refused_by(&error) => {}
                 answer => return answer,
             }
         }

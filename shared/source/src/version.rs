@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 const OPERATION: &str = "ask for the version";
 const VERSION_MIN: (u32, u32) = (7, 17);
+const VECTORS_FROM: (u32, u32) = (9, 2);
 
 #[derive(Deserialize)]
 struct Root {
@@ -49,11 +50,18 @@ impl Source {
 }
 
 fn is_too_old(version: &str) -> bool {
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
-    let (Some(Some(major)), Some(Some(minor))) = (parts.next(), parts.next()) else {
-        return false;
-    };
-    (major, minor) < VERSION_MIN
+    parsed(version).is_some_and(|version| version < VERSION_MIN)
+}
+
+/// Whether requests may say that vectors belong to `_source`.
+pub(crate) fn has_vectors_parameter(version: &str) -> bool {
+    parsed(version).is_some_and(|version| version >= VECTORS_FROM)
+}
+
+/// Major and minor.
+fn parsed(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -64,5 +72,7 @@ mod tests {
     fn a_version_is_too_old_before_7_17_and_never_where_it_is_unknown() {
         let old = ["6.8.23", "7.16.3", "7.17.0", "8.19.8", "9.1.0", "next"].map(is_too_old);
         assert_eq!(old, [true, true, false, false, false, false]);
+        let vectors = ["8.19.21", "9.1.9", "9.2.0", "9.5.3", "10.0.0-SNAPSHOT"].map(has_vectors_parameter);
+        assert_eq!(vectors, [false, false, true, true, true]);
     }
 }

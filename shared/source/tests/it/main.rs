@@ -5,6 +5,7 @@ mod stage;
 mod paging;
 mod over_time;
 mod documents;
+mod vectors;
 mod missing;
 mod identity;
 mod metadata;
