@@ -1,6 +1,6 @@
 //! Sources that changed under a running harvester, or that hold more than is read: who is told, and of which index.
 
-use crate::stage::{Document, Stage};
+use crate::stage::{Document, Node, Stage};
 use granary_verify::Verdict;
 use reqwest::Method;
 
@@ -136,5 +136,28 @@ async fn h15_h12_what_is_left_out_raises_one_alert_and_is_a_warning_of_the_docto
         .await;
     stage.let_delays_end().await;
     stage.run_until_quiet().await;
+    stage.finish().await;
+}
+
+/// Field case 21, and its kind: settings of the cluster under which no document or page could be read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h15_e2_a_cluster_that_allows_less_than_is_needed_is_refused_at_start_by_the_names_of_its_settings() {
+    let node = Node::configured(
+        "rest.action.multi.allow_explicit_index: false\nsearch.default_keep_alive: 30s\nsearch.max_keep_alive: 1m\n\
+         action.search.shard_count.limit: 1\n",
+    )
+    .await;
+    let stage = Stage::on(&node, "hardened").await;
+    let written = stage.another("harvester", &[]).refusal().await;
+    let (_, problems) = written.rsplit_once("the source can't be harvested:").unwrap();
+    let problems: Vec<&str> = problems.trim().lines().collect();
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+    for (problem, setting) in problems.iter().zip([
+        "rest.action.multi.allow_explicit_index is false",
+        "search.max_keep_alive is 1m",
+        "action.search.shard_count.limit is 1",
+    ]) {
+        assert!(problem.contains(setting), "{problems:#?}");
+    }
     stage.finish().await;
 }

@@ -31,11 +31,22 @@ impl Node {
 
     /// The same with as much memory as is said.
     pub(crate) async fn with_heap(heap: &str) -> Self {
+        Self::with(heap, "").await
+    }
+
+    /// One whose `elasticsearch.yml` says this.
+    pub(crate) async fn configured(yml: &str) -> Self {
+        Self::with("512m", yml).await
+    }
+
+    async fn with(heap: &str, yml: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let port = free_port();
+        let command = command(home.path(), port, heap);
+        std::fs::write(home.path().join("config/elasticsearch.yml"), yml).unwrap();
         let mut node = Self {
             url: format!("http://127.0.0.1:{port}"),
-            command: command(home.path(), port, heap),
+            command,
             process: None,
             _home: home,
         };

@@ -228,6 +228,23 @@ async fn something_else_at_the_address_is_not_taken_for_elasticsearch() {
     );
 }
 
+/// The answer of OpenSearch to `GET /`, shortened: it has no header that names a product.
+#[tokio::test]
+async fn h15_opensearch_is_refused_by_its_name_in_one_sentence() {
+    let settings = foreign_server(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 96\r\nconnection: close\r\n\r\n\
+         {\"name\":\"node-1\",\"version\":{\"distribution\":\"opensearch\",\"number\":\"2.11.0\"},\"tagline\":\"The Open\"}",
+    );
+    let found = problems(settings).await;
+    let [problem] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        problem.to_string(),
+        "OpenSearch 2.11.0 answers at GRANARY_ES_URL, and Granary reads Elasticsearch 7.17 or later alone: name an Elasticsearch"
+    );
+}
+
 #[tokio::test]
 async fn denied_access_is_a_problem_of_its_own_kind() {
     let settings = foreign_server("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
