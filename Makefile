@@ -49,8 +49,10 @@ test: up ## Run all tests on the local stack
 test-dashboard: up ## Run the dashboard's tests in a real Chromium alone
 	@. $(LOCAL)/env; local/dashboard test
 
-# The suites that take minutes, and the source on the oldest Elasticsearch that is supported, a node beside the stack's.
+# The suites that take minutes; the source on the oldest Elasticsearch that is supported, a node beside the stack's; the source
+# and the demo on the newest, a stack beside the other.
 OLDEST := GRANARY_LOCAL_DIR=$(LOCAL)/oldest ES_VERSION=7.17.28 ES_PORT=9217 ES_TRANSPORT_PORT=9317
+NEWEST := GRANARY_LOCAL_DIR=$(LOCAL)/newest ES_VERSION=9.5.3 ES_PORT=9219 ES_TRANSPORT_PORT=9319 MYSQL_PORT=3319 AWS_PORT=4569
 
 .PHONY: test-full
 test-full: test ## Run all tests and the long suites
@@ -58,6 +60,8 @@ test-full: test ## Run all tests and the long suites
 	@. $(LOCAL)/env; $(FUZZ)
 	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \
 		ES_URL=http://127.0.0.1:9217 cargo test --workspace --test it
+	@trap '$(NEWEST) local/stack down' EXIT; $(NEWEST) local/stack up; \
+		(. $(LOCAL)/newest/env; cargo test --workspace --test it); $(NEWEST) local/demo
 
 # A short one is a part of the tests.
 FUZZ := FUZZ_SECONDS=$${FUZZ_SECONDS:-900} FUZZ_CASES_MIN=$${FUZZ_CASES_MIN:-5000} \

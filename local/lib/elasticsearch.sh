@@ -9,7 +9,9 @@ elasticsearch_up() {
     need_port "$ES_PORT" ES_PORT Elasticsearch
     need_port "$ES_TRANSPORT_PORT" ES_TRANSPORT_PORT "Elasticsearch's transport"
     mkdir -p "$home/data" "$home/config" "$home/plugins" "$home/modules" "$home/logs" "$home/lib/platform/linux-x64" "$home/tmp"
-    start_service elasticsearch "$spec" env -C "$home" "$JDK_HOME/bin/java" \
+    local flags=()
+    [ "${ES_VERSION%%.*}" -lt 9 ] || flags=(--enable-native-access=ALL-UNNAMED --add-modules=jdk.incubator.vector)
+    start_service elasticsearch "$spec" env -C "$home" "$JDK_HOME/bin/java" "${flags[@]}" \
         -Xms512m "-Xmx$ES_HEAP" -XX:+UseSerialGC \
         "-Djava.io.tmpdir=$home/tmp" -Des.distribution.type=tar "-Des.nativelibs.path=$home/lib/platform/linux-x64" \
         -Dorg.apache.logging.log4j.level=INFO -Dlog4j2.disable.jmx=true -Dlog4j.shutdownHookEnabled=false \
@@ -28,7 +30,7 @@ elasticsearch_is_ready() {
 need_elasticsearch() {
     local home=$1 major=${ES_VERSION%%.*} wanted
     [ -d "$HERE/elasticsearch/$major" ] ||
-        die "no launcher for Elasticsearch $ES_VERSION" "ES_VERSION is 8.19.21 (the default) or 7.17.28"
+        die "no launcher for Elasticsearch $ES_VERSION" "ES_VERSION is 8.19.21 (the default), 7.17.28 or 9.5.3"
     wanted=$(cat "$HERE/elasticsearch/pom.xml" "$HERE/elasticsearch/$major/"* | sha256sum | cut -d' ' -f1)
     [ "$(cat "$home/.installed" 2>/dev/null)" = "$wanted" ] && return 0
     need_command mvn maven
@@ -44,11 +46,16 @@ install_elasticsearch_7() {
     compile "$1" "$1/launcher" "$HERE/elasticsearch/7/Launch.java"
 }
 
-# The server's own jars are the class path; what the transport needs beyond them is a module, as in a distribution.
-install_elasticsearch_8() {
-    local home=$1 module=$1/modules/transport-netty4 jar
-    fetch_jars "$home/lib" es-8-server
-    fetch_jars "$home/fetched" es-8-transport
+install_elasticsearch_8() { install_modular "$1" 8; }
+
+install_elasticsearch_9() { install_modular "$1" 9; }
+
+# install_modular HOME MAJOR. The server's own jars are the class path; what the transport needs beyond them is a module, as
+# in a distribution.
+install_modular() {
+    local home=$1 major=$2 module=$1/modules/transport-netty4 jar
+    fetch_jars "$home/lib" es-server
+    fetch_jars "$home/fetched" es-transport
     mkdir -p "$module"
     for jar in "$home/fetched/"*.jar; do
         [ -e "$home/lib/$(basename "$jar")" ] || mv "$jar" "$module/"
@@ -58,12 +65,12 @@ install_elasticsearch_8() {
 
     module=$home/modules/rest-root
     mkdir -p "$module/classes"
-    compile "$home" "$module/classes" "$HERE/elasticsearch/8/RestRoot.java"
+    compile "$home" "$module/classes" "$HERE/elasticsearch/$major/RestRoot.java"
     "$JDK_HOME/bin/jar" --create --file "$module/rest-root.jar" -C "$module/classes" .
     rm -rf "$module/classes"
     describe_module "$module" rest-root RestRoot
 
-    compile "$home" "$home/launcher" "$HERE/elasticsearch/8/Launch.java"
+    compile "$home" "$home/launcher" "$HERE/elasticsearch/$major/Launch.java"
 }
 
 # fetch_jars DIRECTORY PROFILE
@@ -73,9 +80,9 @@ fetch_jars() {
         die "Maven could not fetch Elasticsearch $ES_VERSION, see $LOCAL/log/install.log" "is that version on Maven Central?"
 }
 
-# compile HOME TARGET SOURCE
+# compile HOME TARGET SOURCE: for the oldest JDK that the version runs on, whichever compiles it.
 compile() {
-    "$JDK_HOME/bin/javac" -nowarn -proc:none -cp "$1/lib/*" -d "$2" "$3" >>"$LOCAL/log/install.log" 2>&1 ||
+    "$JDK_HOME/bin/javac" --release "$(least_jdk)" -nowarn -proc:none -cp "$1/lib/*" -d "$2" "$3" >>"$LOCAL/log/install.log" 2>&1 ||
         die "could not compile $3 for Elasticsearch $ES_VERSION, see $LOCAL/log/install.log"
 }
 

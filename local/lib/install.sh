@@ -1,8 +1,6 @@
 # What the stack needs on the machine, and getting it: Debian packages where that is allowed, everything else into
 # .local/. Not responsible for Rust, which is the developer's own.
 
-JDK_HOME=
-
 # install_what_is_missing DEPLOYING
 install_what_is_missing() {
     [ "$(uname -s)" = Linux ] || die "the local stack runs on Linux only" "use a Linux machine, a virtual one or WSL"
@@ -44,26 +42,6 @@ apt_install() {
             die "could not install $package, see $LOCAL/log/install.log" "run: apt-get install $package"
     fi
 }
-
-# 17 is what both versions of Elasticsearch are tried on, so it goes before newer ones.
-need_jdk() {
-    find_jdk && return 0
-    apt_install openjdk-17-jdk-headless javac || true
-    find_jdk || die "no JDK 17 or newer found" "install openjdk-17-jdk-headless, or set JAVA_HOME"
-}
-
-find_jdk() {
-    local home
-    for home in /usr/lib/jvm/*17* "${JAVA_HOME:-}" "$(command -v javac >/dev/null && dirname "$(dirname "$(readlink -f "$(command -v javac)")")")" /usr/lib/jvm/*; do
-        if [ -n "$home" ] && [ -x "$home/bin/javac" ] && [ "$(jdk_major "$home")" -ge 17 ]; then
-            JDK_HOME=$home
-            return 0
-        fi
-    done
-    return 1
-}
-
-jdk_major() { "$1/bin/javac" -version 2>&1 | sed -E 's/^javac ([0-9]+).*/\1/; s/[^0-9]//g; s/^$/0/' | head -n 1; }
 
 # The emulator, SAM and the rest of the Python tools, in the versions that requirements.txt and constraints.txt pin.
 need_venv() {
