@@ -98,6 +98,38 @@ test('every state that windows have in the API’s document has its sign, the be
   await expect(page.locator('.calendar-legend .cell')).toHaveCount(schema.enum.length);
 });
 
+test('every hour of the calendar shows whether it was read, was empty, or was never harvested', async ({ desk }) => {
+  const window = (id, from, to, found) => ({
+    ...{ id, from, to, found, recorded: found, adopted: 0, ownedElsewhere: 0, duplicates: 0, withoutId: 0, lateMessages: 0 },
+    ...{ kind: 'backfill', migrationId: '0197a1b2-0000-7000-8000-000000000000', state: 'verified', harvest: 'verified' },
+  });
+  const days = [
+    { date: '2026-11-24', state: 'verified', windows: [window(4, '2026-11-24T01:00:00Z', '2026-11-24T02:00:00Z', 3)] },
+    {
+      date: '2026-11-22',
+      state: 'verified',
+      windows: [
+        window(2, '2026-11-22T03:00:00Z', '2026-11-22T05:00:00Z', 0),
+        window(1, '2026-11-22T01:00:00Z', '2026-11-22T02:00:00Z', 5),
+      ],
+    },
+  ];
+  await desk.page.route(
+    (url) => url.pathname.endsWith('/windows'),
+    (route) => route.fulfill({ json: { days, count: 3, nextCursor: null } }),
+  );
+  await desk.open('/windows');
+  const panel = desk.panel('By day');
+  await expect(panel.locator('.days a.cell', { hasText: '✓' })).toHaveCount(2);
+  await expect(panel.locator('.days a.cell', { hasText: '○' })).toHaveCount(1);
+  await expect(panel.locator('.days a.cell.rest')).toHaveCount(1);
+  // Between the first window and the last one, and not before or after them.
+  await expect(panel.locator('.days .cell.gap[title^="2026-11-22 02:00"]')).toHaveCount(1);
+  await expect(panel.locator('.days .cell.gap[title^="2026-11-22 00:00"]')).toHaveCount(0);
+  await expect(panel.locator('.between')).toContainText('2026-11-23');
+  await expect(panel.locator('.between')).toContainText('never harvested');
+});
+
 test('a page of windows without any that were looked for says that there are more', async ({ desk }) => {
   const nothingYet = { days: [], count: 0, nextCursor: '1-1' };
   await desk.page.route(

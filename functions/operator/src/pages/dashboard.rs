@@ -94,6 +94,7 @@ const MODULES: &[Module] = files![
     "pages/audit.js",
     "pages/batch.js",
     "pages/batches.js",
+    "pages/calendar.js",
     "pages/controls.js",
     "pages/failures.js",
     "pages/migration.js",
