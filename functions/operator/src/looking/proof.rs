@@ -98,7 +98,10 @@ pub(crate) async fn look(
     let asked = read(&query)?;
     let state = services.ledger().await?.proof_state(asked).await?;
     let before = asked.or(state.proven_to);
-    let blocked = services.source.write_blocked_state().await;
+    let blocked = match services.source.write_blocked_state().await {
+        Err(error) if error.is_platforms() => return Err(error.into()),
+        blocked => blocked,
+    };
     let range = state
         .begins
         .zip(before)
