@@ -140,6 +140,16 @@ async fn a_window_is_verified(desk: &Desk, migration: &str) {
     assert_eq!(newest["verdict"], "COMPLETE", "{newest}");
     let windows = desk.look("GET /windows").await;
     assert!(windows["count"].as_u64() >= Some(1), "{windows}");
+    // Others write to the source meanwhile.
+    let proof = desk.look("GET /proof").await;
+    assert_eq!(proof["safeToDelete"], false, "{proof}");
+    assert!(proof["writable"][0].is_string(), "{proof}");
+    assert_eq!(
+        desk.look("GET /overview").await["proof"]["line"]
+            .as_str()
+            .map(str::is_empty),
+        Some(false)
+    );
 }
 
 async fn the_desk_shows_what_there_is(desk: &Desk) {
