@@ -1,6 +1,7 @@
 //! Sources that changed under a running harvester, or that hold more than is read: who is told, and of which index.
 
 use crate::stage::{Document, Node, Stage};
+use granary_source::{FieldRole, Flaw, Kept, Role, SourceProblem};
 use granary_verify::Verdict;
 use reqwest::Method;
 
@@ -136,6 +137,33 @@ async fn h15_h12_what_is_left_out_raises_one_alert_and_is_a_warning_of_the_docto
         .await;
     stage.let_delays_end().await;
     stage.run_until_quiet().await;
+    stage.finish().await;
+}
+
+/// What Elasticsearch 8 and later may say of all fields of an index, and of its `_source`, in settings alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h15_e6_what_settings_say_of_fields_and_source_is_reported_as_if_the_mapping_said_it() {
+    let mut stage = Stage::new("settings").await;
+    let index = stage.indices.more_messages.clone();
+    stage.tell(&[("GRANARY_SOURCE_INDEX", &index)]);
+    let mut mapping = stage.indices.mapping();
+    mapping["settings"]["index.mapping.ignore_above"] = json!(99);
+    mapping["settings"]["index.mapping.source.mode"] = json!("synthetic");
+    stage.indices.create(&index, mapping).await;
+    let survey = stage.source().survey().await;
+    let indices = vec![index.clone()];
+    let shortened = SourceProblem::Flawed {
+        role: FieldRole::Id,
+        field: "message_id".to_owned(),
+        flaw: Flaw::Shortened { ignore_above: 99 },
+        indices: indices.clone(),
+    };
+    let synthetic = SourceProblem::SourceKept {
+        role: Role::Messages,
+        kept: Kept::Values,
+        indices,
+    };
+    assert_eq!(survey.problems(), [shortened, synthetic]);
     stage.finish().await;
 }
 

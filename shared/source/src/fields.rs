@@ -6,11 +6,12 @@ use crate::wire::{Call, CallBody};
 use elasticsearch::FieldCapsParts;
 use elasticsearch::http::Method;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const OPERATION: &str = "read how fields are mapped";
 /// What Elasticsearch calls the type of a field in an index that doesn't have it.
 const UNMAPPED: &str = "unmapped";
+const VECTOR_TYPES: &str = "dense_vector,sparse_vector,rank_vectors";
 
 /// How some fields are mapped in the indices that a name stands for.
 #[derive(Deserialize)]
@@ -99,13 +100,26 @@ impl Source {
 
     /// How fields are mapped in every index that a name stands for.
     pub(crate) async fn mappings_of(&self, index: &str, fields: &str) -> Result<Mappings, SourceError> {
-        let path = FieldCapsParts::Index(&[index]).url();
         let query = [("fields", fields), ("include_unmapped", "true")];
+        self.ask_capabilities(index, &query).await
+    }
+
+    /// The indices that have a field of vectors. From 8.2 on.
+    pub(crate) async fn indices_with_vectors(&self, index: &str) -> Result<BTreeSet<String>, SourceError> {
+        let query = [("fields", "*"), ("types", VECTOR_TYPES), ("filters", "-metadata")];
+        let mappings = self.ask_capabilities(index, &query).await?;
+        let fields = mappings.fields.keys();
+        let types = fields.flat_map(|field| mappings.types_of(field));
+        Ok(types.flat_map(|found| found.indices).collect())
+    }
+
+    async fn ask_capabilities(&self, index: &str, query: &[(&str, &str)]) -> Result<Mappings, SourceError> {
+        let path = FieldCapsParts::Index(&[index]).url();
         let call = Call {
             operation: OPERATION,
             method: Method::Get,
             path: &path,
-            query: &query,
+            query,
             body: CallBody::None,
         };
         let answer = self.wire().ask(&call).await?;

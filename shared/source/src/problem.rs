@@ -74,6 +74,8 @@ pub enum Kept {
     Part,
     /// The values, of which a document is made anew.
     Values,
+    /// All but vectors, which are made anew of what their index keeps.
+    AllButVectors,
 }
 
 /// Why an index that a pattern matches isn't read.
@@ -269,7 +271,7 @@ impl SourceProblem {
             }
             Self::SourceKept { kept, .. } => match kept {
                 Kept::Nothing => Severity::Refused,
-                Kept::Part | Kept::Values => Severity::Reported,
+                Kept::Part | Kept::Values | Kept::AllButVectors => Severity::Reported,
             },
             Self::Flawed { role, flaw, .. } => severity_of(role, *flaw),
             Self::Unreachable { .. }
@@ -365,11 +367,9 @@ impl SourceProblem {
                 status: None, reason, ..
             } => Self::Unreachable { reason },
             SourceError::NotElasticsearch { status, server, .. } => Self::NotElasticsearch { status, server },
+            SourceError::Refused { reason, .. } if says_closed(&reason) => Self::Closed { reason },
             SourceError::Refused { reason, .. } if reason.starts_with("cluster_block_exception") => {
                 Self::Blocked { what: reason }
-            }
-            SourceError::Refused { reason, .. } if reason.starts_with("index_closed_exception") => {
-                Self::Closed { reason }
             }
             SourceError::Refused {
                 status: status @ (401 | 403),
@@ -391,6 +391,11 @@ impl SourceProblem {
 }
 
 impl std::error::Error for SourceProblem {}
+
+/// Elasticsearch 7 says that the index is blocked, as it is closed.
+fn says_closed(reason: &str) -> bool {
+    reason.starts_with("index_closed_exception") || reason.contains("index closed")
+}
 
 /// One document for two messages, or none: refused. What may concern some documents alone: reported.
 fn severity_of(role: &FieldRole, flaw: Flaw) -> Severity {

@@ -122,10 +122,9 @@ impl Source {
         };
         let names: Vec<&str> = configured.iter().map(|(_, field)| *field).collect();
         let all = with_parents(&names);
-        let (mappings, definitions, kept, limits) = tokio::try_join!(
+        let (mappings, definitions, limits) = tokio::try_join!(
             self.mappings_of(name, &all),
             self.definitions_of(name, &names),
-            self.kept_by_mappings(name),
             self.cluster_limits(),
         )?;
         let mut found = Vec::new();
@@ -154,7 +153,10 @@ impl Source {
         };
         found.extend(limits.problems(&needed));
         found.extend(indices.problems(&Role::Messages, &mappings.indices, name));
-        found.extend(kept_problems(&Role::Messages, indices, kept, &mappings.indices));
+        found.extend(
+            self.kept_problems(&Role::Messages, name, indices, &mappings.indices)
+                .await?,
+        );
         let is_fit = found
             .iter()
             .all(|problem| problem.severity() == Severity::Reported);
@@ -188,10 +190,7 @@ impl Source {
             Err(error) => return Err(error),
         }
         let fields = with_parents(&[&from.key]);
-        let (mappings, kept) = tokio::try_join!(
-            self.mappings_of(&from.index, &fields),
-            self.kept_by_mappings(&from.index),
-        )?;
+        let mappings = self.mappings_of(&from.index, &fields).await?;
         let flaws = self.key_flaws(from, &mappings, &indices).await?;
         problems.extend(
             flaws
@@ -199,8 +198,42 @@ impl Source {
                 .filter(|flaw| flaw.severity() == Severity::Reported),
         );
         problems.extend(indices.problems(&role, &mappings.indices, &from.index));
-        problems.extend(kept_problems(&role, &indices, kept, &mappings.indices));
+        problems.extend(
+            self.kept_problems(&role, &from.index, &indices, &mappings.indices)
+                .await?,
+        );
         Ok(())
+    }
+
+    /// What settings and mappings say of `_source` in the indices that are read. A mapping overrules the mode of an index.
+    async fn kept_problems(
+        &self,
+        role: &Role,
+        name: &str,
+        indices: &Indices,
+        read: &[String],
+    ) -> Result<Vec<SourceProblem>, SourceError> {
+        let read: BTreeSet<&String> = read.iter().collect();
+        let mut by_index: BTreeMap<String, Kept> = indices.kept().collect();
+        by_index.extend(self.kept_by_mappings(name).await?);
+        by_index.retain(|index, _| read.contains(index));
+        let mut by_kind: BTreeMap<Kept, Vec<String>> = BTreeMap::new();
+        for (index, kept) in by_index {
+            by_kind.entry(kept).or_default().push(index);
+        }
+        if indices.keep_vectors_apart() {
+            let mut with_vectors = self.indices_with_vectors(name).await?;
+            with_vectors.retain(|index| indices.keeps_vectors_apart(index));
+            if !with_vectors.is_empty() {
+                by_kind.insert(Kept::AllButVectors, with_vectors.into_iter().collect());
+            }
+        }
+        let problem = |(kept, indices)| SourceProblem::SourceKept {
+            role: role.clone(),
+            kept,
+            indices,
+        };
+        Ok(by_kind.into_iter().map(problem).collect())
     }
 
     /// What keeps the key of a metadata source from finding every entry.
@@ -226,35 +259,6 @@ impl Source {
             .into_iter()
             .find(|flaw| flaw.severity() == Severity::Refused))
     }
-}
-
-/// What settings and mappings say of `_source`. A mapping overrules the mode of an index.
-fn kept_problems(
-    role: &Role,
-    indices: &Indices,
-    by_mappings: Vec<(String, Kept)>,
-    read: &[String],
-) -> Vec<SourceProblem> {
-    let read: BTreeSet<&String> = read.iter().collect();
-    let mut by_index: BTreeMap<String, Kept> = indices
-        .kept()
-        .map(|(index, kept)| (index.clone(), kept))
-        .collect();
-    by_index.extend(by_mappings);
-    let mut by_kind: BTreeMap<Kept, Vec<String>> = BTreeMap::new();
-    for (index, kept) in by_index {
-        if read.contains(&index) {
-            by_kind.entry(kept).or_default().push(index);
-        }
-    }
-    by_kind
-        .into_iter()
-        .map(|(kept, indices)| SourceProblem::SourceKept {
-            role: role.clone(),
-            kept,
-            indices,
-        })
-        .collect()
 }
 
 /// Fields together with the objects that they lie in, as a list.

@@ -174,6 +174,11 @@ fn of_kept(role: &Role, kept: Kept, indices: &[String]) -> String {
             "`_source` leaves out fields (includes or excludes) in {indices} ({variable}): the archive has what the index \
              keeps, and no more. Reindex with the whole `_source` where these fields matter"
         ),
+        Kept::AllButVectors => format!(
+            "vectors are kept apart from `_source` in {indices} ({variable}): they are archived as Elasticsearch makes them anew, \
+             and may differ in the last digits. Set index.mapping.exclude_source_vectors to false for new indices where that \
+             matters"
+        ),
         Kept::Values => format!(
             "`_source` is synthetic in {indices} ({variable}): documents are archived as Elasticsearch makes them anew, with \
              other order and notation than was indexed. Set index.mapping.source.mode to stored for new indices where that \

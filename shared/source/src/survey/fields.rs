@@ -13,6 +13,7 @@ use crate::settings::DOC_ID_FIELD;
 use std::collections::{BTreeMap, BTreeSet};
 
 const ID_TYPES: [&str; 6] = ["keyword", "long", "integer", "short", "byte", "unsigned_long"];
+const FLATTENED: &str = "flattened";
 const TIME_TYPES: [&str; 2] = ["date", "date_nanos"];
 /// What Elasticsearch takes for a number that is none.
 const COERCED_TYPES: [&str; 4] = ["long", "integer", "short", "byte"];
@@ -58,7 +59,7 @@ impl<'a> Field<'a> {
                 .flat_map(|found| found.indices)
                 .collect(),
             nested_in: parents_of("nested"),
-            flattened_in: parents_of("flattened"),
+            flattened_in: parents_of(FLATTENED),
         }
     }
 
@@ -78,6 +79,10 @@ impl<'a> Field<'a> {
         };
         let mut problems = Vec::new();
         for found in self.mappings.types_of(self.name) {
+            // Elasticsearch 7 names a field below a flattened one so, and later ones don't name it.
+            if found.name == FLATTENED && !self.flattened_in.is_empty() {
+                continue;
+            }
             let (role, field) = (self.role.clone(), self.name.to_owned());
             if !accepted.contains(&found.name.as_str()) {
                 problems.push(SourceProblem::WrongType {
@@ -173,10 +178,10 @@ impl<'a> Field<'a> {
     /// A field that searches know and the mapping doesn't define is a runtime field. One below a flattened field is in
     /// neither.
     fn flaw_of_undefined(&self, index: &str) -> Option<Flaw> {
-        if self.known_in.contains(index) && self.name != DOC_ID_FIELD {
-            return Some(Flaw::Runtime);
+        if self.flattened_in.contains(index) {
+            return (self.role == FieldRole::Time).then_some(Flaw::Flattened);
         }
-        (self.flattened_in.contains(index) && self.role == FieldRole::Time).then_some(Flaw::Flattened)
+        (self.known_in.contains(index) && self.name != DOC_ID_FIELD).then_some(Flaw::Runtime)
     }
 
     /// The indices that don't know the field in any way.

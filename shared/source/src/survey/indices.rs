@@ -13,14 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const OPERATION: &str = "read the settings of indices";
 /// `expand_wildcards=all`: what is closed or hidden is told of, and never read.
-const QUERY: [(&str, &str); 2] = [
+const QUERY: [(&str, &str); 3] = [
     ("expand_wildcards", "all"),
+    ("include_defaults", "true"),
     (
         "filter_path",
         "*.settings.index.uuid,*.settings.index.hidden,*.settings.index.verified_before_close,*.settings.index.frozen,\
          *.settings.index.search.throttled,*.settings.index.blocks.read,*.settings.index.refresh_interval,\
          *.settings.index.number_of_shards,*.settings.index.max_docvalue_fields_search,*.settings.index.mode,\
-         *.settings.index.mapping.coerce,*.settings.index.mapping.ignore_above,*.settings.index.mapping.source.mode",
+         *.settings.index.mapping.coerce,*.settings.index.mapping.ignore_above,*.settings.index.mapping.source.mode,\
+         *.settings.index.mapping.exclude_source_vectors,*.defaults.index.mapping.exclude_source_vectors",
     ),
 ];
 /// An id and a time, or a key and the field that sorts.
@@ -37,11 +39,24 @@ pub(crate) struct Indices {
 #[derive(Deserialize)]
 struct Index {
     settings: Outer,
+    #[serde(default)]
+    defaults: Outer,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Outer {
     index: Settings,
+}
+
+impl Index {
+    /// The one default that matters depends on the version that made the index.
+    fn settings(self) -> Settings {
+        let mut settings = self.settings.index;
+        let by_default = self.defaults.index.mapping.exclude_source_vectors;
+        let explicit = settings.mapping.exclude_source_vectors.take();
+        settings.mapping.exclude_source_vectors = explicit.or(by_default);
+        settings
+    }
 }
 
 /// Elasticsearch writes every value as a text.
@@ -79,6 +94,7 @@ struct MappingSettings {
     coerce: Option<String>,
     ignore_above: Option<String>,
     source: SourceMode,
+    exclude_source_vectors: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
@@ -180,11 +196,21 @@ impl Indices {
         problems
     }
 
-    /// What the settings say of `_source`, index by index.
-    pub(crate) fn kept(&self) -> impl Iterator<Item = (&String, Kept)> {
-        self.by_name
-            .iter()
-            .filter_map(|(index, settings)| Some((index, settings.kept()?)))
+    /// What the settings say of `_source`, for the indices that say something.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (String, Kept)> {
+        let all = self.by_name.iter();
+        all.filter_map(|(index, settings)| Some((index.clone(), settings.kept()?)))
+    }
+
+    /// Whether any index keeps vectors apart from `_source`.
+    pub(crate) fn keep_vectors_apart(&self) -> bool {
+        self.by_name.keys().any(|index| self.keeps_vectors_apart(index))
+    }
+
+    /// Whether an index keeps vectors apart from `_source`.
+    pub(crate) fn keeps_vectors_apart(&self, index: &str) -> bool {
+        let settings = self.by_name.get(index).map(|settings| &settings.mapping);
+        settings.is_some_and(|mapping| is_true(&mapping.exclude_source_vectors))
     }
 
     /// Those that the pattern matches and that are not read. What Elasticsearch keeps for itself under a dot isn't
@@ -232,7 +258,7 @@ impl Source {
         Ok(Indices {
             by_name: indices
                 .into_iter()
-                .map(|(name, index)| (name, index.settings.index))
+                .map(|(name, index)| (name, index.settings()))
                 .collect(),
         })
     }
