@@ -17,7 +17,7 @@ pub(crate) use desk::{
 pub(crate) use migrate::{Again, Bulk, Jobs, Migrate, Missing, Start, Watch};
 pub(crate) use queue::{Consumers, Probe, Queue, Redrive, Switched};
 pub(crate) use seed::Seed;
-pub(crate) use verify::{Purge, Sweep, SweepObject, Verify};
+pub(crate) use verify::{Exceptions, ExceptionsCommand, Purge, Sweep, SweepObject, Verify};
 
 use clap::{Args, Parser, Subcommand};
 use url::Url;
@@ -101,6 +101,9 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Show how far the archive is proven, and whether the source can be deleted.
     Proof(Proof),
+    /// Show and change which messages are accepted as not archived.
+    #[command(args_conflicts_with_subcommands = true)]
+    Exceptions(Exceptions),
     /// Show the life of one message: window, batch, attempts, object, and what changed at the source since.
     Trace(Trace),
     /// Show what fails, by cause, and what to do; give parked batches their attempts again.

@@ -1,5 +1,6 @@
 //! `granary verify`, `granary sweep` and `granary purge`.
 
+use super::Change;
 use super::asking::age;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -11,10 +12,10 @@ use uuid::Uuid;
 #[command(
     after_help = "Examples:\n  granary verify\n  granary verify --quick\n  granary verify --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z\n  \
                   granary verify --repair --dry-run\n  granary verify --list\n\n\
-                  Verdicts:\n  COMPLETE    source, ledger and archive hold the same messages (exit code 0)\n  \
+                  Verdicts:\n  COMPLETE    source, ledger and archive hold the same messages, but for accepted exceptions (exit code 0)\n  \
                         CONSISTENT  the counts agree; with --quick (0)\n  \
                         INCONSISTENT  they don't; with --quick (3)\n  \
-                        INCOMPLETE  the source shows messages that are not in the archive (3)\n  \
+                        INCOMPLETE  the source shows messages that are not in the archive, and no operator accepts them (3)\n  \
                         PENDING     nothing is lost, but batches are waiting, in progress or failed (6)\n  \
                         DRIFTED     the archive has messages that the source no longer shows (4)\n\n\
                   INCOMPLETE takes precedence over PENDING, PENDING over DRIFTED."
@@ -48,6 +49,41 @@ pub(crate) struct Verify {
     #[arg(long, conflicts_with_all = ["migration", "from", "to", "quick", "repair", "reason"])]
     pub(crate) list: bool,
 }
+
+/// Show and change which messages are accepted as not archived.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  granary exceptions\n  \
+                  granary exceptions accept --kind without_id --index messages-2026.03 --max 3 --reason 'test documents'")]
+pub(crate) struct Exceptions {
+    #[command(subcommand)]
+    pub(crate) command: Option<ExceptionsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExceptionsCommand {
+    /// Show what is accepted, as without a command.
+    List,
+    /// Accept messages of a kind in an index. One more than these makes a verification INCOMPLETE again.
+    #[command(
+        after_help = "Examples:\n  granary exceptions accept --kind merged_id --index messages-2026.03 --max 2 --reason 'known duplicates'\n  \
+                      granary exceptions accept --kind merged_id --index messages-2026.03 --max 0 --reason 'no longer'"
+    )]
+    Accept {
+        /// The kind of exception, as the verification names it.
+        #[arg(long, value_parser = EXCEPTION_KINDS)]
+        kind: String,
+        /// The concrete index, as the verification names it.
+        #[arg(long, value_name = "INDEX")]
+        index: String,
+        /// Messages that are accepted at most; 0 accepts none any more.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32))]
+        max: u32,
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+const EXCEPTION_KINDS: [&str; 3] = ["without_id", "quarantined", "merged_id"];
 
 /// Find objects in the archive that nobody recorded, and take them away.
 #[derive(Debug, Args)]

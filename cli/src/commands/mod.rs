@@ -12,6 +12,7 @@ mod retrying;
 mod again;
 mod watch;
 mod verify;
+mod exceptions;
 mod trace;
 mod failures;
 mod queue;
@@ -61,6 +62,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         | Command::Migrate(_)
         | Command::Watch(_)
         | Command::Verify(_)
+        | Command::Exceptions(_)
         | Command::Trace(_)
         | Command::Failures(_)
         | Command::Queue(_)
@@ -91,6 +93,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Migrate(command) => migrate::run(&session, command).await,
         Command::Watch(options) => watch::run(&session, options.id).await,
         Command::Verify(options) => verify::run(&session, &options).await,
+        Command::Exceptions(options) => exceptions::run(&session, options).await,
         Command::Trace(options) => trace::run(&session, &options).await,
         Command::Failures(options) => failures::run(&session, options).await,
         Command::Queue(command) => queue::run(&session, command).await,

@@ -150,6 +150,7 @@ impl Verdict {
 
 fn told(verdict: Verdict, report: &Value) -> String {
     let mut parts = vec![heading(verdict, report), three_places(report), effort(report)];
+    parts.extend(odd_counts(report));
     parts.extend(exceptions(report));
     parts.extend(findings(report));
     parts.extend(repairs(report));
@@ -157,7 +158,15 @@ fn told(verdict: Verdict, report: &Value) -> String {
 }
 
 fn heading(verdict: Verdict, report: &Value) -> String {
-    let (word, scope) = (toned(&text(&report["verdict"]), verdict.tone()), &report["scope"]);
+    let named = match number(&report["acceptedExceptions"]) {
+        0 => text(&report["verdict"]),
+        accepted => format!(
+            "{}, {}",
+            text(&report["verdict"]),
+            counted(accepted, "accepted exception", "accepted exceptions")
+        ),
+    };
+    let (word, scope) = (toned(&named, verdict.tone()), &report["scope"]);
     let range = format!(
         "{} to {}",
         text(&scope["range"]["from"]),
@@ -213,7 +222,7 @@ fn effort(report: &Value) -> String {
 }
 
 /// Messages that aren't where one would look for them, as far as there are any.
-fn exceptions(report: &Value) -> Option<String> {
+fn odd_counts(report: &Value) -> Option<String> {
     let counts = &report["counts"];
     let lines: Vec<(&str, String)> = [
         ("missing", "missing from the archive"),
@@ -221,7 +230,8 @@ fn exceptions(report: &Value) -> Option<String> {
         ("released", "owned by no batch"),
         ("quarantined", "can't be exported"),
         ("unreadable", "in objects that can't be read"),
-        ("withoutId", "without an id at the source"),
+        ("withoutId", "without a usable id"),
+        ("merged", "with the id of another document"),
         ("drifted", "no longer at the source"),
         ("elsewhere", "on record under another event time"),
         ("tombstones", "gone at the source before they could be exported"),
@@ -231,6 +241,31 @@ fn exceptions(report: &Value) -> Option<String> {
     .map(|(name, meaning)| (meaning, grouped(number(&counts[name]))))
     .collect();
     (!lines.is_empty()).then(|| show::pairs(&lines))
+}
+
+/// Messages that aren't archived and that an operator accepts, or may.
+fn exceptions(report: &Value) -> Option<String> {
+    let found = report["exceptions"]
+        .as_array()
+        .filter(|found| !found.is_empty())?;
+    let mut lines = vec!["  Exceptions".to_owned()];
+    for one in found.iter().take(FINDINGS_SHOWN_MAX) {
+        let (kind, index, messages) = (text(&one["kind"]), text(&one["index"]), number(&one["messages"]));
+        let next = if one["accepted"] == true {
+            "accepted".to_owned()
+        } else {
+            format!(
+                "not accepted\n      granary exceptions accept --kind {kind} --index {index} --max {messages} --reason TEXT"
+            )
+        };
+        let kind = kind.replace('_', " ");
+        lines.push(format!("  - {kind} in {index}: {}, {next}", grouped(messages)));
+    }
+    let unshown = found.len().saturating_sub(FINDINGS_SHOWN_MAX) as u64;
+    if unshown > 0 {
+        lines.push(format!("  and {} more; --json has them", grouped(unshown)));
+    }
+    Some(lines.join("\n"))
 }
 
 fn findings(report: &Value) -> Option<String> {
@@ -372,6 +407,25 @@ mod tests {
         assert!(told(Verdict::Incomplete, &report).contains("a dry run, nothing was done"));
         report["repairs"] = json!({});
         assert!(told(Verdict::Complete, &report).contains("There was nothing to repair"));
+    }
+
+    #[test]
+    fn exceptions_are_told_with_the_command_that_accepts_them() {
+        let mut complete = report("COMPLETE");
+        complete["acceptedExceptions"] = json!(3);
+        complete["exceptions"] = json!([
+            {"kind": "merged_id", "index": "q-1", "messages": 3, "accepted": true},
+            {"kind": "without_id", "index": "q-2", "messages": 1, "accepted": false},
+        ]);
+        let text = told(Verdict::Complete, &complete);
+        for part in [
+            "COMPLETE, 3 accepted exceptions  The source",
+            "merged id in q-1: 3, accepted\n",
+            "without id in q-2: 1, not accepted",
+            "granary exceptions accept --kind without_id --index q-2 --max 1 --reason TEXT",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
     }
 
     #[test]

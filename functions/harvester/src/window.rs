@@ -11,7 +11,7 @@
 use crate::bookmark::Bookmark;
 use crate::harvest::{Harvester, Tick};
 use crate::rescan::Look;
-use granary_domain::{Backoff, Cause, Failure, MessageId, Tally};
+use granary_domain::{Backoff, Cause, Failure, Tally};
 use granary_environment::Deadline;
 use granary_ledger::{Fenced, LeasedWindow, LedgerError, PageOfMessages, Recorded, SeenMessage};
 use granary_numbering::NumberingError;
@@ -294,10 +294,7 @@ fn delay_after(error: &anyhow::Error, attempts: u32, random: f64) -> Duration {
     (rest + BACKOFF.delay(attempts, random)).min(RETRY_AFTER_MAX)
 }
 
-/// As wide as the ledger's column.
-const ROUTING_BYTES_MAX: usize = 512;
-
-/// A hit as the ledger takes it; `None`: it has no usable id, or a routing that can't be put on record.
+/// A hit as the ledger takes it; `None`: it has no usable id.
 fn seen_message(hit: Hit) -> Option<SeenMessage> {
     let Hit {
         message_id,
@@ -306,15 +303,8 @@ fn seen_message(hit: Hit) -> Option<SeenMessage> {
         routing,
         event_time,
     } = hit;
-    let message_id: MessageId = message_id?;
-    let routing_fits = routing
-        .as_ref()
-        .is_none_or(|routing| routing.len() <= ROUTING_BYTES_MAX);
-    if !routing_fits {
-        return None;
-    }
     Some(SeenMessage {
-        message_id,
+        message_id: message_id?,
         doc_id,
         index,
         routing,

@@ -34,19 +34,25 @@ export const verifiedRange = ({ scope }) => (scope ? range(scope.range.from, sco
 export function report(operation) {
   const account = operation.result ?? operation.progress?.account;
   if (!account) return null;
-  const { verdict } = operation.result ?? {};
+  const { verdict, acceptedExceptions } = operation.result ?? {};
   const [tone, text] = VERDICTS[verdict] ?? [];
   const scope = operation.result?.scope ?? operation.progress?.scope;
   return [
     verdict
       ? note(
-          { tone, title: verdict },
+          {
+            tone,
+            title: acceptedExceptions
+              ? `${verdict}, ${counted(acceptedExceptions, 'accepted exception')}`
+              : verdict,
+          },
           h('p', null, text),
           scope ? h('p', { class: 'remedy' }, verifiedRange({ scope }), scope.quick ? ', quick' : '') : null,
         )
       : null,
     numbers(account.counts),
     repairs(account.repairs),
+    exceptions(account.exceptions),
     findings(account),
     panel(
       { title: 'How it was looked at' },
@@ -85,6 +91,7 @@ function numbers(counts) {
     odd('unreadable', 'bad'),
     odd('released', 'warn'),
     odd('withoutId', 'warn'),
+    odd('merged', 'warn'),
     odd('elsewhere'),
   );
 }
@@ -100,6 +107,30 @@ function repairs(of) {
       ['Messages left to another run', count(of.leftMessages)],
       ['Batches left to another run', count(of.leftBatches)],
     ]),
+  );
+}
+
+function exceptions(found) {
+  if (!found?.length) return null;
+  return panel(
+    { title: 'Exceptions', flush: true },
+    table({
+      caption: 'Exceptions',
+      rows: found,
+      columns: [
+        { name: 'Kind', head: true, cell: (one) => words(one.kind) },
+        { name: 'Index', cell: (one) => h('span', { class: 'mono small' }, one.index) },
+        { name: 'Messages', kind: 'number', cell: (one) => count(one.messages) },
+        {
+          name: 'Accepted',
+          kind: 'text',
+          cell: (one) =>
+            one.accepted
+              ? 'yes'
+              : `no: granary exceptions accept --kind ${one.kind} --index ${one.index} --max ${one.messages} --reason TEXT`,
+        },
+      ],
+    }),
   );
 }
 

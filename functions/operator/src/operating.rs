@@ -3,6 +3,7 @@
 pub(crate) mod operations;
 pub(crate) mod operations_list;
 pub(crate) mod verify;
+pub(crate) mod exceptions;
 pub(crate) mod sweep;
 pub(crate) mod sweep_object;
 pub(crate) mod restored;

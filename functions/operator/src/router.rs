@@ -6,7 +6,9 @@ use crate::looking::{
 use crate::migrating::{
     bulk, cancelling, catching_up, create_missing, jobs, migrate, migrations, reset_pending, retrying,
 };
-use crate::operating::{operations, operations_list, purge, restored, sweep, sweep_object, verify};
+use crate::operating::{
+    exceptions, operations, operations_list, purge, restored, sweep, sweep_object, verify,
+};
 use crate::pages::{dashboard, documents_page};
 use crate::queueing::{monitoring, probes, purge_queue, queue, queue_health, redrive, workers};
 use crate::seeding::{seed, seed_clear, seed_jobs};
@@ -118,6 +120,8 @@ fn desk() -> Vec<Route> {
     routes![
         overview::overview,
         proof::look,
+        exceptions::list,
+        exceptions::accept,
         windows::list,
         failures::list,
         alerts::list,

@@ -55,6 +55,13 @@ impl IdDigest {
         self.high = self.high.wrapping_add(other.high);
         self.low = self.low.wrapping_add(other.low);
     }
+
+    /// Takes another digest out that was merged into this one.
+    pub fn take_out(&mut self, other: &Self) {
+        self.count = self.count.saturating_sub(other.count);
+        self.high = self.high.wrapping_sub(other.high);
+        self.low = self.low.wrapping_sub(other.low);
+    }
 }
 
 /// `<count>-<32 hex digits>`.

@@ -76,6 +76,8 @@ impl std::str::FromStr for MigrationId {
 
 /// Elasticsearch's own limit for an `_id`, in bytes of UTF-8; the ledger's column is as wide.
 pub const MESSAGE_ID_BYTES_MAX: usize = 512;
+/// A longer routing can't be put on record.
+pub const ROUTING_BYTES_MAX: usize = 512;
 
 /// The id of a message: 1 to 512 bytes of UTF-8, compared byte by byte (upper and lower case differ, trailing
 /// spaces count).

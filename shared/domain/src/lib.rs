@@ -14,6 +14,7 @@ mod archive;
 mod place;
 mod number_mark;
 mod manifest;
+mod exception_kind;
 mod cause;
 mod remedy;
 mod setting;
@@ -24,8 +25,10 @@ pub use backoff::Backoff;
 pub use batch::{Batch, BatchStatus, IllegalTransition, Transition};
 pub use cause::{Cause, Failure, Fault};
 pub use digest::IdDigest;
+pub use exception_kind::ExceptionKind;
 pub use id::{
-    BatchId, Fence, Generation, InvalidMessageId, MESSAGE_ID_BYTES_MAX, MessageId, MigrationId, WindowId,
+    BatchId, Fence, Generation, InvalidMessageId, MESSAGE_ID_BYTES_MAX, MessageId, MigrationId,
+    ROUTING_BYTES_MAX, WindowId,
 };
 pub use invariant::{Invariant, Subject, Violation};
 pub use manifest::{Manifest, ManifestException, Outcome};

@@ -49,6 +49,17 @@ pub(crate) const STANDING: &str = "CASE WHEN b.id IS NULL OR b.status = 'cancell
 pub(crate) const DIGEST: &str = "COUNT(*) AS ids, CAST(COALESCE(SUM(m.hash_high), 0) AS CHAR) AS high, \
     CAST(COALESCE(SUM(m.hash_low), 0) AS CHAR) AS low";
 
+/// Where a message's document was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentPlace {
+    /// The concrete index.
+    pub index: String,
+    /// The document's `_id`; `None`: the same as the message's id.
+    pub doc_id: Option<String>,
+    /// Custom routing, if any.
+    pub routing: Option<String>,
+}
+
 /// An hour of event time that has batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HourOfLedger {
@@ -235,6 +246,32 @@ impl Ledger {
         Ok(standings)
     }
 
+    /// Where the documents of given ids were seen. An id that the ledger doesn't know isn't in the answer.
+    pub async fn places_of_ids(
+        &self,
+        ids: &[&MessageId],
+    ) -> Result<HashMap<MessageId, DocumentPlace>, LedgerError> {
+        let mut places = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+            let query = &format!(
+                "SELECT message_id, index_name, doc_id, routing FROM message WHERE message_id IN ({})",
+                placeholders(chunk.len())
+            );
+            let rows = self
+                .read("look places up", |mut reader| async move {
+                    let values = chunk.iter().map(|id| Value::from(id.as_str())).collect();
+                    let rows: Vec<Row> = reader.rows(query, Params::Positional(values)).await?;
+                    Ok(rows)
+                })
+                .await?;
+            for row in rows {
+                let (id, place) = place_of(row)?;
+                places.insert(id, place);
+            }
+        }
+        Ok(places)
+    }
+
     /// How given ids stand, each with the batch that has it on record; `None` where that batch isn't completed now. An id
     /// that the ledger doesn't know isn't in the answer.
     pub async fn owners_on_record(
@@ -320,6 +357,19 @@ pub(crate) fn id_and_standing_of(mut row: Row) -> Result<(MessageId, Standing), 
         .try_into()
         .map_err(|error| unreadable("message_id", &error))?;
     Ok((id, standing_of(&mut row)?))
+}
+
+fn place_of(mut row: Row) -> Result<(MessageId, DocumentPlace), LedgerError> {
+    let id = row
+        .text("message_id")?
+        .try_into()
+        .map_err(|error| unreadable("message_id", &error))?;
+    let place = DocumentPlace {
+        index: row.text("index_name")?,
+        doc_id: row.text_or_null("doc_id")?,
+        routing: row.text_or_null("routing")?,
+    };
+    Ok((id, place))
 }
 
 pub(crate) fn standing_of(row: &mut Row) -> Result<Standing, LedgerError> {

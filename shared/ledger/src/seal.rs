@@ -174,6 +174,12 @@ impl Batches {
         if self.parked > 0 {
             reasons.push(format!("{} of its batches are parked", self.parked));
         }
+        if self.quarantined > 0 {
+            reasons.push(format!(
+                "{} of its messages are quarantined, and only their rows tell which",
+                self.quarantined
+            ));
+        }
         reasons
     }
 }

@@ -128,18 +128,26 @@ impl Source {
     /// Which documents an export would find now, in the order in which they were asked for. One that can't be had for the
     /// moment counts as one that isn't there.
     pub async fn are_there(&self, wanted: &[DocumentRef<'_>]) -> Result<Vec<bool>, SourceError> {
-        let mut are_there = Vec::with_capacity(wanted.len());
+        let presence = self.presence(wanted).await?;
+        let is_there = |document| matches!(document, &Document::Found { .. });
+        Ok(presence.iter().map(is_there).collect())
+    }
+
+    /// Which documents still lie where they were seen, in the order in which they were asked for. One that can't be had
+    /// for the moment counts as one that doesn't.
+    pub async fn are_in_place(&self, wanted: &[DocumentRef<'_>]) -> Result<Vec<bool>, SourceError> {
+        let presence = self.presence(wanted).await?;
+        let is_in_place = |document| matches!(document, &Document::Found { moved_to: None, .. });
+        Ok(presence.iter().map(is_in_place).collect())
+    }
+
+    async fn presence(&self, wanted: &[DocumentRef<'_>]) -> Result<Vec<Document>, SourceError> {
+        let mut presence = Vec::with_capacity(wanted.len());
         for wanted in wanted.chunks(PRESENCE_MAX) {
-            let documents = self
-                .look_for(wanted, &ByteAllowance::new(PRESENCE_BYTES_MAX), Extent::Presence)
-                .await?;
-            are_there.extend(
-                documents
-                    .iter()
-                    .map(|document| matches!(document, Document::Found { .. })),
-            );
+            let allowance = ByteAllowance::new(PRESENCE_BYTES_MAX);
+            presence.extend(self.look_for(wanted, &allowance, Extent::Presence).await?);
         }
-        Ok(are_there)
+        Ok(presence)
     }
 
     /// What an export would find now of one document, without its `_source`.

@@ -7,7 +7,7 @@ use crate::wire::{Call, CallBody};
 use crate::{Source, settings::SourceSettings};
 use bytes::Bytes;
 use elasticsearch::http::Method;
-use granary_domain::{MessageId, TimeRange};
+use granary_domain::{MessageId, ROUTING_BYTES_MAX, TimeRange};
 use jiff::Timestamp;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -64,7 +64,8 @@ pub struct IdPage {
 /// One document that the source showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// The message's id; absent where the document has none, more than one, an empty one or one of over 512 bytes.
+    /// The message's id; absent where the document has none, more than one, an empty one or one of over 512 bytes, and
+    /// where its routing is longer than 512 bytes.
     pub message_id: Option<MessageId>,
     /// The document's `_id` where it isn't the message's id.
     pub doc_id: Option<String>,
@@ -178,7 +179,12 @@ fn read_page(answer: &[u8], settings: &SourceSettings, pit: &PointInTime) -> Res
             serde_json::from_str(found.sort.get()).map_err(malformed)?;
         let event_time = query::parse_time(READ_PAGE, &time)?;
         let index = indices.shared(&found.index);
-        let (message_id, doc_id) = ids_of(settings, found.id, &found.fields);
+        let routing_fits = |routing: &String| routing.len() <= ROUTING_BYTES_MAX;
+        let (message_id, doc_id) = if found.routing.as_ref().is_none_or(routing_fits) {
+            ids_of(settings, found.id, &found.fields)
+        } else {
+            (None, found.id)
+        };
         hits.push(Hit {
             message_id,
             doc_id,

@@ -125,6 +125,8 @@ macro_rules! for_each_step {
             ResumeStage resume_stage "resume a stage",
             /// Live settings are what an operator wants them to be.
             TuneSettings tune_settings "tune settings",
+            /// An operator accepts that some messages are not archived, or no longer does.
+            AcceptExceptions accept_exceptions "accept exceptions",
             /// An operator knows that the ledger was restored.
             ConfirmRestored confirm_restored "confirm that it was restored",
             /// What an operator did is on record.

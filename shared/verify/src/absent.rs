@@ -2,19 +2,23 @@
 //! of it, and, where that is wanted, given to the repair.
 
 use crate::look::Look;
+use crate::merged::Twins;
 use crate::report::{Finding, Remedy};
 use crate::scan::{Pages, TRIES_MAX, is_worth_another_try};
 use crate::{FindingKind, Repair, Verifier, VerifyError};
-use granary_domain::{Hour, IdDigest, MessageId, Part};
+use granary_domain::{ExceptionKind, Hour, IdDigest, MessageId, Part};
 use granary_ledger::Standing;
 use granary_source::Hit;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Which of a part's documents are looked up.
 #[derive(Clone, Copy)]
 pub(crate) enum Which<'a> {
     /// Those of these hashes, which are sorted.
     Hashes(&'a [u128]),
+    /// All documents of these hashes, which are sorted: several have one id.
+    Merged(&'a [u128]),
     /// Those that are shown here by another of their times than the one that they are filed under.
     Strays,
 }
@@ -23,12 +27,28 @@ pub(crate) enum Which<'a> {
 #[derive(Default)]
 pub(crate) struct Named {
     /// On record under another event time, or on record by now.
-    elsewhere: u64,
+    pub(crate) elsewhere: u64,
+    /// Ids of merged documents that were counted as if they were messages of their own.
+    pub(crate) counted_twice: IdDigest,
+    /// Messages that an operator may accept.
+    excepted: BTreeMap<(ExceptionKind, Arc<str>), u64>,
     /// By kind and text.
     findings: BTreeMap<(FindingKind, &'static str), Finding>,
 }
 
 impl Named {
+    /// Names an exception, and counts it for its index.
+    pub(crate) fn except(
+        &mut self,
+        look: &Look<'_>,
+        (exception, index): (ExceptionKind, &Arc<str>),
+        (kind, text): (FindingKind, &'static str),
+        id: &MessageId,
+    ) {
+        *self.excepted.entry((exception, index.clone())).or_default() += 1;
+        self.add(look, kind, text, id);
+    }
+
     pub(crate) fn add(&mut self, look: &Look<'_>, kind: FindingKind, text: &'static str, id: &MessageId) {
         let new = || Finding::of_hour(kind, look.hour(), text);
         self.findings.entry((kind, text)).or_insert_with(new).add(id);
@@ -36,6 +56,10 @@ impl Named {
 
     fn merge(&mut self, other: Self) {
         self.elsewhere += other.elsewhere;
+        self.counted_twice.merge(&other.counted_twice);
+        for (key, messages) in other.excepted {
+            *self.excepted.entry(key).or_default() += messages;
+        }
         for (key, finding) in other.findings {
             match self.findings.get_mut(&key) {
                 Some(known) => known.merge(&finding),
@@ -44,24 +68,36 @@ impl Named {
         }
     }
 
+    /// Each finding with what a repair does about it, where one is wanted.
+    pub(crate) fn with_remedies(mut self, look: &Look<'_>) -> Self {
+        if look.repair() != Repair::Off {
+            self.findings
+                .values_mut()
+                .for_each(|finding| finding.remedy = remedy_of(finding));
+        }
+        self
+    }
+
     /// Puts it into the account.
     pub(crate) fn tell(self, look: &mut Look<'_>) {
         let counts = &mut look.account.counts;
         counts.elsewhere += self.elsewhere;
+        counts.source = counts.source.saturating_sub(self.counted_twice.count);
+        look.account.digests.source.take_out(&self.counted_twice);
         for finding in self.findings.values() {
             let count = if finding.kind == FindingKind::Drifted {
                 &mut counts.drifted
+            } else if finding.kind == FindingKind::MergedId {
+                &mut counts.merged
             } else {
                 &mut counts.missing
             };
             *count += finding.messages;
         }
-        for mut finding in self.findings.into_values() {
-            if look.repair() != Repair::Off {
-                finding.remedy = remedy_of(&finding);
-            }
-            look.find(finding);
+        for ((kind, index), messages) in self.excepted {
+            look.account.except(kind, &index, messages);
         }
+        self.findings.into_values().for_each(|finding| look.find(finding));
     }
 }
 
@@ -114,17 +150,21 @@ impl Verifier {
         let mut named = Named::default();
         let mut is_named = match which {
             Which::Hashes(hashes) => vec![false; hashes.len()],
-            Which::Strays => Vec::new(),
+            Which::Merged(_) | Which::Strays => Vec::new(),
         };
+        let mut twins = Twins::default();
         while let Some(hits) = pages.next().await? {
             let wanted: Vec<Hit> = hits
                 .into_iter()
                 .filter(|hit| is_wanted(hit, part, which, &mut is_named))
                 .collect();
-            if !wanted.is_empty() {
-                self.look_up(look, wanted, &mut named).await?;
+            match which {
+                _ if wanted.is_empty() => {}
+                Which::Merged(_) => self.tell_apart(look, wanted, &mut twins, &mut named).await?,
+                Which::Hashes(_) | Which::Strays => self.look_up(look, wanted, &mut named).await?,
             }
         }
+        twins.tell(look, &mut named);
         Ok(named)
     }
 
@@ -138,6 +178,7 @@ impl Verifier {
         let known: HashMap<MessageId, Standing> =
             self.ledger.standings_of_ids(&ids).await?.into_iter().collect();
         let (mut nobodys, mut excepted): (Vec<Hit>, Vec<MessageId>) = (Vec::new(), Vec::new());
+        let mut elsewhere: Vec<Hit> = Vec::new();
         for hit in hits {
             let Some(id) = hit.message_id.clone() else {
                 continue;
@@ -148,7 +189,12 @@ impl Verifier {
                 continue;
             }
             match reason_for(standing) {
-                None => named.elsewhere += 1,
+                // It is shown in the part of its earliest event time as well, and told apart there.
+                None if !look.range.contains(hit.event_time) => named.elsewhere += 1,
+                None => elsewhere.push(hit.clone()),
+                Some((kind @ FindingKind::Quarantined, text)) => {
+                    named.except(look, (ExceptionKind::Quarantined, &hit.index), (kind, text), &id);
+                }
                 Some((kind, text)) => named.add(look, kind, text, &id),
             }
             match standing {
@@ -157,6 +203,7 @@ impl Verifier {
                 Some(Standing::OnRecord | Standing::Open) => {}
             }
         }
+        self.name_merged_elsewhere(look, &elsewhere, named).await?;
         self.harvest_again(look, nobodys).await?;
         self.recall_exceptions(look, &excepted).await
     }
@@ -175,7 +222,10 @@ fn is_wanted(hit: &Hit, part: &Part, which: Which<'_>, is_named: &mut [bool]) ->
     let is_stray = !part.range().contains(hit.event_time);
     match which {
         Which::Strays => is_stray,
-        Which::Hashes(_) if is_stray => false,
+        Which::Hashes(_) | Which::Merged(_) if is_stray => false,
+        Which::Merged(hashes) => hashes
+            .binary_search(&IdDigest::hash(id.as_str().as_bytes()))
+            .is_ok(),
         Which::Hashes(hashes) => match hashes.binary_search(&IdDigest::hash(id.as_str().as_bytes())) {
             Ok(at) => !std::mem::replace(&mut is_named[at], true),
             Err(_) => false,

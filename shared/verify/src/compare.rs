@@ -7,7 +7,7 @@
 
 use crate::absent::{Named, Which};
 use crate::look::Look;
-use crate::scan::{IdSet, Scan, ScannedIds};
+use crate::scan::{IdSet, ScannedIds};
 use crate::{FindingKind, Verifier, VerifyError};
 use granary_domain::{Cut, IdDigest, MessageId, Part, TimeRange};
 use granary_ledger::{Digests, Standing};
@@ -53,7 +53,8 @@ impl Verifier {
             if is_whole {
                 compared.on_record = on_record(&recorded.whole);
                 compared.messages = scan.counted.max(total(&recorded.whole));
-                count(look, &scan, &recorded.whole);
+                count(look, &recorded.whole);
+                scan.without_id.tell(look);
                 if scan.has_strays {
                     self.name_shown(look, &part, Which::Strays, &mut named).await?;
                 }
@@ -69,7 +70,7 @@ impl Verifier {
                 }
             }
         }
-        named.tell(look);
+        named.with_remedies(look).tell(look);
         Ok(Ok(compared))
     }
 
@@ -135,6 +136,7 @@ impl Verifier {
     ) -> Result<Option<Vec<Part>>, VerifyError> {
         if ids.digest == on_record(&recorded.whole) {
             show(look, &ids.digest);
+            self.name_merged(look, part, &ids, named).await?;
             return Ok(None);
         }
         let limit = self.limits.set_ids_max.max(ids.digest.count) * 2;
@@ -146,11 +148,26 @@ impl Verifier {
         let known = self.ledger.ids_of_part(part, limit.saturating_mul(2)).await?;
         show(look, &ids.digest);
         let absent = self.difference(look, &ids, &known, named);
+        self.name_merged(look, part, &ids, named).await?;
         drop((ids, known));
         if !absent.is_empty() {
             self.name_shown(look, part, Which::Hashes(&absent), named).await?;
         }
         Ok(None)
+    }
+
+    async fn name_merged(
+        &self,
+        look: &mut Look<'_>,
+        part: &Part,
+        ids: &IdSet,
+        named: &mut Named,
+    ) -> Result<(), VerifyError> {
+        if ids.merged.is_empty() {
+            return Ok(());
+        }
+        self.name_shown(look, part, Which::Merged(&ids.merged), named)
+            .await
     }
 
     /// The hashes of ids that the source shows and that aren't on record in this part, sorted. Ids on record that the
@@ -207,10 +224,9 @@ fn total(digests: &Digests) -> u64 {
     digests.values().map(|digest| digest.count).sum()
 }
 
-fn count(look: &mut Look<'_>, scan: &Scan, digests: &Digests) {
+fn count(look: &mut Look<'_>, digests: &Digests) {
     let of = |standing| digests.get(&standing).map_or(0, |digest| digest.count);
     let counts = &mut look.account.counts;
-    counts.without_id += scan.without_id;
     counts.ledger += of(Standing::OnRecord);
     counts.tombstones += of(Standing::Missing);
     counts.quarantined += of(Standing::Quarantined);

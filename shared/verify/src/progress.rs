@@ -84,6 +84,8 @@ impl Verifier {
                 VerifyProgress::new(scope, began_at, source_at)
             }
         };
+        let accepted = self.ledger.accepted_exceptions().await?;
+        progress.account.exceptions.accept(accepted);
         let mut hour = match progress.hour.take() {
             Some(hour) => hour,
             None => match self.next_part(&progress).await? {
@@ -113,6 +115,7 @@ impl Verifier {
                 progress.move_to(hour.range.to());
             }
         }
+        progress.account.exceptions.end_step();
         progress.account.worked_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Step::More(Box::new(progress)))
     }

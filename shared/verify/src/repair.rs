@@ -21,8 +21,6 @@ use granary_ledger::{
 use granary_source::{DocumentRef, Hit};
 use std::collections::HashSet;
 
-/// As wide as the ledger's column.
-const ROUTING_BYTES_MAX: usize = 512;
 /// As many as a page has; the ledger answers for 5,000 at once.
 const IDS_PER_QUESTION_MAX: usize = 5_000;
 
@@ -217,15 +215,10 @@ impl Verifier {
     }
 }
 
-/// A hit as the ledger takes it; `None`: it has a routing that can't be put on record, as the harvest finds.
+/// A hit as the ledger takes it; `None`: it has no usable id.
 pub(crate) fn seen_message(hit: Hit) -> Option<SeenMessage> {
-    let routing_fits = hit
-        .routing
-        .as_ref()
-        .is_none_or(|routing| routing.len() <= ROUTING_BYTES_MAX);
-    let message_id = hit.message_id.filter(|_| routing_fits)?;
     Some(SeenMessage {
-        message_id,
+        message_id: hit.message_id?,
         doc_id: hit.doc_id,
         index: hit.index,
         routing: hit.routing,

@@ -1,7 +1,7 @@
 //! What a verification found: numbers, digests, findings, and the verdict that follows from them.
 
-use crate::Scope;
-use granary_domain::{BatchId, Hour, IdDigest, MessageId, ObjectKey};
+use crate::{Exceptions, Scope};
+use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, MessageId, ObjectKey};
 use granary_ledger::Difference;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,6 +53,10 @@ pub enum FindingKind {
     NotYetExported,
     /// The source shows ids that couldn't be exported.
     Quarantined,
+    /// The source shows documents without a usable id.
+    WithoutId,
+    /// The source shows documents whose ids are other documents' as well.
+    MergedId,
     /// An object on record isn't there.
     ObjectMissing,
     /// An object on record can't be read to its end: torn, damaged, foreign.
@@ -94,11 +98,11 @@ impl FindingKind {
         }
     }
 
-    /// The verdict that it leads to by itself; an orphan and a violated invariant lead to none.
+    /// The verdict that it leads to by itself; an orphan and a violated invariant lead to none. Of exceptions an operator may
+    /// accept some ([`Exceptions`]).
     fn verdict(self) -> Option<Verdict> {
         match self {
             Self::MissingFromArchive
-            | Self::Quarantined
             | Self::ObjectMissing
             | Self::ObjectCorrupt
             | Self::ObjectUnreadable
@@ -112,7 +116,9 @@ impl FindingKind {
             | Self::CountDiffers => Some(Verdict::Incomplete),
             Self::NotYetExported => Some(Verdict::Pending),
             Self::Drifted => Some(Verdict::Drifted),
-            Self::Orphan | Self::InvariantViolated => None,
+            Self::Quarantined | Self::WithoutId | Self::MergedId | Self::Orphan | Self::InvariantViolated => {
+                None
+            }
         }
     }
 
@@ -136,6 +142,8 @@ impl FindingKind {
             Self::MissingFromArchive
             | Self::NotYetExported
             | Self::Quarantined
+            | Self::WithoutId
+            | Self::MergedId
             | Self::ArchiveDiffers
             | Self::CountDiffers
             | Self::Drifted
@@ -252,6 +260,8 @@ pub struct Counts {
     pub source: u64,
     /// Documents without a usable id: they can't be archived.
     pub without_id: u64,
+    /// Documents whose ids are other documents' as well: one of each is archived.
+    pub merged: u64,
     /// Ids on record in the ledger.
     pub ledger: u64,
     /// Ids read back from sound objects of the hours that were looked at, also where only a part of an hour is in the
@@ -305,6 +315,8 @@ pub struct Account {
     pub objects_checked: u64,
     /// Bytes that were read from S3.
     pub bytes_read: u64,
+    /// Messages that the source shows and the archive doesn't hold, and that an operator may accept.
+    pub exceptions: Exceptions,
     /// How many findings there are of each kind.
     pub findings_by_kind: BTreeMap<FindingKind, u64>,
     /// The first 100 findings.
@@ -328,6 +340,13 @@ impl Account {
         }
     }
 
+    /// Counts exceptions. As many as an operator accepts make no difference.
+    pub(crate) fn except(&mut self, kind: ExceptionKind, index: &str, messages: u64) {
+        if !self.exceptions.add(kind, index, messages) {
+            self.difference = self.difference.max(Some(Difference::Incomplete));
+        }
+    }
+
     /// The worst of what was found since the last call.
     pub(crate) fn take_difference(&mut self) -> Option<Difference> {
         self.difference.take()
@@ -345,7 +364,8 @@ impl Account {
             .filter(counts)
             .filter_map(|kind| kind.verdict());
         let waits = scope.filter.is_none() && self.counts.open > 0;
-        let verdicts = found.chain(waits.then_some(Verdict::Pending));
+        let excepted = self.exceptions.are_open().then_some(Verdict::Incomplete);
+        let verdicts = found.chain(waits.then_some(Verdict::Pending)).chain(excepted);
         let worst = verdicts.max().unwrap_or(Verdict::Complete);
         match (scope.quick, worst) {
             (false, worst) => worst,
@@ -361,6 +381,9 @@ impl Account {
 pub struct Report {
     /// What it comes to.
     pub verdict: Verdict,
+    /// Exceptions that an operator accepts: COMPLETE holds but for these.
+    #[serde(default)]
+    pub accepted_exceptions: u64,
     /// What was verified.
     pub scope: Scope,
     /// What was found.
@@ -369,9 +392,11 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(scope: Scope, account: Account) -> Self {
+    pub(crate) fn new(scope: Scope, mut account: Account) -> Self {
+        account.exceptions.end_step();
         Self {
             verdict: account.verdict(&scope),
+            accepted_exceptions: account.exceptions.accepted_messages(),
             scope,
             account,
         }

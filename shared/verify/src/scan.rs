@@ -4,13 +4,19 @@
 //! memory doesn't grow with what is read. A point in time that is lost, or that shows fewer hits than it counts, makes
 //! the part be read again from its start, a few times.
 
-use crate::{Verifier, VerifyError};
-use granary_domain::{Cut, IdDigest, Part, TimeRange};
+use crate::look::Look;
+use crate::report::Finding;
+use crate::{FindingKind, Verifier, VerifyError};
+use granary_domain::{Cut, ExceptionKind, IdDigest, Part, TimeRange};
 use granary_source::{Hit, PageRequest, PointInTime, Position, Source, SourceError};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const PAGE_SIZE: u32 = 10_000;
 pub(crate) const TRIES_MAX: u32 = 3;
+/// Of the documents of an index without a usable id, so many are named.
+const DOC_IDS_MAX: usize = 5;
 
 /// What a scan came to.
 pub(crate) struct Scan {
@@ -18,7 +24,7 @@ pub(crate) struct Scan {
     /// Documents that the part counts.
     pub(crate) counted: u64,
     /// Documents without a usable id.
-    pub(crate) without_id: u64,
+    pub(crate) without_id: WithoutId,
     /// Whether a document was shown here whose event time lies elsewhere: one that has several.
     pub(crate) has_strays: bool,
 }
@@ -37,16 +43,66 @@ pub(crate) struct IdSet {
     /// Their hashes, sorted.
     pub(crate) hashes: Vec<u128>,
     pub(crate) digest: IdDigest,
+    /// The hashes of ids that several documents have, sorted.
+    pub(crate) merged: Vec<u128>,
 }
 
 impl IdSet {
     /// An id that two documents have is one id.
     fn of(mut hashes: Vec<u128>) -> Self {
         hashes.sort_unstable();
+        let mut merged: Vec<u128> = hashes
+            .array_windows()
+            .filter_map(|[one, next]| (one == next).then_some(*one))
+            .collect();
+        merged.dedup();
         hashes.dedup();
         let mut digest = IdDigest::default();
         hashes.iter().for_each(|hash| digest.add_hash(*hash));
-        Self { hashes, digest }
+        Self {
+            hashes,
+            digest,
+            merged,
+        }
+    }
+}
+
+/// Documents without a usable id, by index.
+#[derive(Default)]
+pub(crate) struct WithoutId(BTreeMap<Arc<str>, Nameless>);
+
+/// How many there are, and the `_id`s of some.
+#[derive(Default)]
+pub(crate) struct Nameless {
+    documents: u64,
+    doc_ids: Vec<String>,
+}
+
+impl WithoutId {
+    pub(crate) fn add(&mut self, hit: &Hit) {
+        let nameless = self.0.entry(hit.index.clone()).or_default();
+        nameless.documents += 1;
+        if nameless.doc_ids.len() < DOC_IDS_MAX {
+            nameless.doc_ids.extend(hit.doc_id.clone());
+        }
+    }
+
+    /// Puts them into the account.
+    pub(crate) fn tell(self, look: &mut Look<'_>) {
+        for (index, nameless) in self.0 {
+            let samples = match nameless.doc_ids.as_slice() {
+                [] => String::new(),
+                some => format!(", such as _id {}", some.join(", ")),
+            };
+            let text = format!("documents of index {index} have no usable id{samples}");
+            look.find(Finding {
+                messages: nameless.documents,
+                ..Finding::of_hour(FindingKind::WithoutId, look.hour(), text)
+            });
+            look.account.counts.without_id += nameless.documents;
+            look.account
+                .except(ExceptionKind::WithoutId, &index, nameless.documents);
+        }
     }
 }
 
@@ -99,7 +155,7 @@ async fn scan_pages(pages: &mut Pages<'_>, part: &Part, cut: Option<Cut>) -> Res
     let mut scan = Scan {
         ids: ScannedIds::Set(IdSet::default()),
         counted: pages.counted,
-        without_id: 0,
+        without_id: WithoutId::default(),
         has_strays: false,
     };
     match cut {
@@ -133,7 +189,7 @@ impl Scan {
             let is_here = part.range().contains(hit.event_time);
             match &hit.message_id {
                 _ if !is_here => self.has_strays = true,
-                None => self.without_id += 1,
+                None => self.without_id.add(hit),
                 Some(id) => {
                     let hash = IdDigest::hash(id.as_str().as_bytes());
                     if part.contains(hit.event_time, hash) {

@@ -7,17 +7,19 @@
 //! Also here: whether an hour's archive is in order before its rows are taken away. A step holds the hashes of one
 //! hour's ids in memory, 16 bytes each.
 
+use crate::absent::Named;
 use crate::hour::{Fit, HourProgress};
 use crate::look::Look;
 use crate::objects::{unreadable_manifest, unreadable_object};
 use crate::report::Finding;
-use crate::scan::{Pages, TRIES_MAX, is_worth_another_try};
+use crate::scan::{Pages, TRIES_MAX, WithoutId, is_worth_another_try};
 use crate::{Account, FindingKind, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
 use granary_archive::{Contents, StoredObject};
-use granary_domain::{BatchId, Hour, IdDigest, MessageId, ObjectKey, Place};
+use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, MessageId, ObjectKey, Place};
 use granary_ledger::{SealedRange, Standing};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 const PARALLEL_READS: usize = 4;
 const BATCHES_PAGE: u32 = 200;
@@ -257,14 +259,10 @@ impl Verifier {
                 shown => break shown?,
             }
         };
-        let counts = &mut look.account.counts;
-        counts.source += shown.digest.count;
-        counts.without_id += shown.without_id;
+        look.account.counts.source += shown.digest.count;
         look.account.digests.source.merge(&shown.digest);
-        for finding in shown.absent.into_values() {
-            look.account.counts.missing += finding.messages;
-            look.find(finding);
-        }
+        shown.without_id.tell(look);
+        shown.named.tell(look);
         let gone = shown.is_shown.iter().filter(|is_shown| !**is_shown).count() as u64;
         let is_whole = look.range == look.hour().range() && look.scope.filter.is_none();
         if is_whole && gone > 0 {
@@ -291,31 +289,33 @@ impl Verifier {
         };
         let mut others: HashSet<u128> = HashSet::new();
         while let Some(hits) = pages.next().await? {
-            let mut unknown: Vec<MessageId> = Vec::new();
+            let mut unknown: Vec<(MessageId, Arc<str>)> = Vec::new();
             for hit in hits.into_iter().filter(|hit| look.range.contains(hit.event_time)) {
-                let Some(id) = hit.message_id else {
-                    shown.without_id += 1;
+                let Some(id) = hit.message_id.clone() else {
+                    shown.without_id.add(&hit);
                     continue;
                 };
                 let hash = IdDigest::hash(id.as_str().as_bytes());
-                let is_new = match archived.binary_search(&hash) {
+                let archived_at = archived.binary_search(&hash);
+                let is_new = match archived_at {
                     Ok(at) => !std::mem::replace(&mut shown.is_shown[at], true),
-                    Err(_) => {
-                        let is_new = others.insert(hash);
-                        unknown.extend(is_new.then_some(id));
-                        is_new
-                    }
+                    Err(_) => others.insert(hash),
                 };
-                if is_new {
-                    shown.digest.add_hash(hash);
+                if !is_new {
+                    shown.named.merged(look, &hit.index, &id);
+                    continue;
+                }
+                shown.digest.add_hash(hash);
+                if archived_at.is_err() {
+                    unknown.push((id, hit.index));
                 }
             }
-            let asked: Vec<&MessageId> = unknown.iter().collect();
+            let asked: Vec<&MessageId> = unknown.iter().map(|(id, _)| id).collect();
             let known: HashMap<MessageId, Standing> =
                 self.ledger.standings_of_ids(&asked).await?.into_iter().collect();
-            unknown
-                .iter()
-                .for_each(|id| shown.add_absent(look.hour(), id, known.get(id).copied()));
+            for (id, index) in &unknown {
+                shown.add_absent(look, (id, index), known.get(id).copied());
+            }
         }
         Ok(shown)
     }
@@ -352,28 +352,36 @@ impl Verifier {
 struct Shown {
     /// Of the distinct ids.
     digest: IdDigest,
-    without_id: u64,
+    without_id: WithoutId,
     /// For each id of the sealed objects.
     is_shown: Vec<bool>,
     /// Ids that can't be read from the archive, by reason.
-    absent: BTreeMap<(FindingKind, &'static str), Finding>,
+    named: Named,
 }
 
 impl Shown {
-    fn add_absent(&mut self, hour: Hour, id: &MessageId, standing: Option<Standing>) {
+    fn add_absent(
+        &mut self,
+        look: &Look<'_>,
+        (id, index): (&MessageId, &Arc<str>),
+        standing: Option<Standing>,
+    ) {
         let (kind, text) = match standing {
             Some(Standing::OnRecord) => return,
             Some(Standing::Open) => (
                 FindingKind::NotYetExported,
                 "recorded, but their batches aren't completed",
             ),
-            Some(Standing::Quarantined) => (FindingKind::Quarantined, "could not be exported"),
+            Some(Standing::Quarantined) => {
+                let finding = (FindingKind::Quarantined, "could not be exported");
+                let exception = (ExceptionKind::Quarantined, index);
+                return self.named.except(look, exception, finding, id);
+            }
             Some(Standing::Missing | Standing::Released) | None => (
                 FindingKind::MissingFromArchive,
                 "not in the objects of their sealed hour; a migration with `reExport` and a filter for them brings them in",
             ),
         };
-        let new = || Finding::of_hour(kind, hour, text);
-        self.absent.entry((kind, text)).or_insert_with(new).add(id);
+        self.named.add(look, kind, text, id);
     }
 }

@@ -140,9 +140,23 @@ pub(super) async fn pause_and_tune(desk: &Desk) {
     desk.ask("POST /tune", &[], json!({ "maxAttempts": null })).await;
     assert_eq!(desk.count(tuned).await, 0);
 
+    accept_exceptions(desk).await;
+    desk.ask("POST /tune", &[], json!({ "maxAttempts": null })).await;
+
     let newest = desk.look("GET /audit").await["entries"][0].take();
     let id = desk.count("SELECT MAX(id) FROM audit").await;
     assert_eq!((&newest["id"], &newest["action"]), (&json!(id), &json!("tune")));
+}
+
+/// What an operator accepts is a row of the ledger that verifications read.
+async fn accept_exceptions(desk: &Desk) {
+    let accepted = "SELECT COUNT(*) FROM accepted_exception WHERE index_name = 'a-test'";
+    for (max, rows) in [(2, 1), (0, 0)] {
+        let body = json!({ "kind": "merged_id", "index": "a-test", "max": max, "reason": "a test" });
+        desk.ask("POST /exceptions/accept", &[], body).await;
+        assert_eq!(desk.count(accepted).await, rows);
+    }
+    desk.look("GET /exceptions").await;
 }
 
 /// As the tests after this one expect it.

@@ -21,7 +21,7 @@ pub(crate) const GROUPS: [Group; 3] = [
     },
 ];
 
-const HARVEST: [(&str, &str); 17] = [
+const HARVEST: [(&str, &str); 18] = [
     (
         "H1",
         "many documents with the same timestamp at a page border, and a million in one millisecond",
@@ -89,6 +89,10 @@ const HARVEST: [(&str, &str); 17] = [
     (
         "H17",
         "two migrations over one range, together; one cancelled half-way; a re-scan over both: COMPLETE, nothing twice",
+    ),
+    (
+        "H18",
+        "documents without a usable id, with another document's id, or quarantined: INCOMPLETE with kind and index until an operator accepts them, and again with one more",
     ),
 ];
 

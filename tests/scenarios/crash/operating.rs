@@ -188,6 +188,12 @@ pub(super) async fn tuning_asked_for(stage: &Stage) -> Prepared {
     prepared.asked(request("POST", "/tune", r#"{"maxAttempts":7,"reason":"test"}"#))
 }
 
+pub(super) async fn acceptance_asked_for(stage: &Stage) -> Prepared {
+    let prepared = exporting::handed_off(stage).await;
+    let body = r#"{"kind":"without_id","index":"messages-1","max":3,"reason":"test"}"#;
+    prepared.asked(request("POST", "/exceptions/accept", body))
+}
+
 pub(super) async fn history_asked_for(stage: &Stage) -> Prepared {
     let prepared = exporting::handed_off(stage).await;
     prepared.asked(request("POST", "/seed/job-status", r#"{"count":3}"#))

@@ -144,6 +144,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::ForgetBatch | Step::ForgetHistory => reaper(Scene::SeededAndExported),
         Step::MakeHistory => operator(Scene::HistoryAskedFor),
         Step::TuneSettings => operator(Scene::TuningAskedFor),
+        Step::AcceptExceptions => operator(Scene::AcceptanceAskedFor),
         Step::ForgetUnowned => reaper(Scene::SeededAndReleased),
         Step::CancelMigration => operator(Scene::CancellationAskedFor),
         Step::HandBackWindows => operator(Scene::FixAskedFor),

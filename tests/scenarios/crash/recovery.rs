@@ -96,6 +96,7 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
             | Scene::RetryAskedFor
             | Scene::RecallAskedFor
             | Scene::TuningAskedFor
+            | Scene::AcceptanceAskedFor
             | Scene::HistoryAskedFor
             | Scene::FixAskedFor
             | Scene::ResetAskedFor
@@ -131,6 +132,29 @@ async fn alerts(stage: &Stage, kind: &str) -> u64 {
     stage.row(&counting).await
 }
 
+/// What an operator changed holds, and it is on record who did it and why.
+async fn assert_on_record(stage: &Stage, scene: Scene) {
+    if scene == Scene::TuningAskedFor {
+        assert_eq!(stage.ledger.tuning().await.unwrap().attempts_max, Some(7));
+        let why: Vec<String> = stage
+            .rows("SELECT DISTINCT reason FROM audit WHERE action = 'tune'")
+            .await;
+        assert_eq!(why, ["test"], "whoever changed it is on record, with the reason");
+    }
+    if scene == Scene::AcceptanceAskedFor {
+        let accepted = stage.ledger.accepted_exceptions().await.unwrap();
+        assert_eq!((accepted.len(), accepted[0].max), (1, 3));
+        let why: Vec<String> = stage
+            .rows("SELECT DISTINCT reason FROM audit WHERE action = 'exceptions.accept'")
+            .await;
+        assert_eq!(
+            why,
+            ["test"],
+            "whoever accepted them is on record, with the reason"
+        );
+    }
+}
+
 pub(super) async fn assert_nothing_is_lost(stage: &Stage, scene: Scene, prepared: &Prepared) {
     if scene == Scene::ForeignObject {
         let conflicts = alerts(stage, "archive_conflict").await;
@@ -150,13 +174,7 @@ pub(super) async fn assert_nothing_is_lost(stage: &Stage, scene: Scene, prepared
     } else {
         stage.assert_archived(&prepared.messages, FROM, TO).await;
     }
-    if scene == Scene::TuningAskedFor {
-        assert_eq!(stage.ledger.tuning().await.unwrap().attempts_max, Some(7));
-        let why: Vec<String> = stage
-            .rows("SELECT DISTINCT reason FROM audit WHERE action = 'tune'")
-            .await;
-        assert_eq!(why, ["test"], "whoever changed it is on record, with the reason");
-    }
+    assert_on_record(stage, scene).await;
     if scene == Scene::HistoryAskedFor {
         let jobs = stage.ledger.history().await.unwrap();
         assert_eq!((jobs.migrations, jobs.operations), (3, 3));

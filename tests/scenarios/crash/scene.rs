@@ -138,6 +138,8 @@ pub(super) enum Scene {
     CounterResetAskedFor,
     /// Somebody changes a live setting while batches wait.
     TuningAskedFor,
+    /// An operator accepts documents without a usable id.
+    AcceptanceAskedFor,
     /// Somebody wants a history of jobs to look at.
     HistoryAskedFor,
     /// Somebody closes what is stuck, while a harvester died with a window in its hands.
@@ -309,6 +311,7 @@ impl Scene {
             Self::OldProbe => desk::old_probe(stage).await,
             Self::CounterResetAskedFor => desk::counter_reset_asked_for(stage).await,
             Self::TuningAskedFor => operating::tuning_asked_for(stage).await,
+            Self::AcceptanceAskedFor => operating::acceptance_asked_for(stage).await,
             Self::HistoryAskedFor => operating::history_asked_for(stage).await,
             Self::FixAskedFor => migrating::fix_asked_for(stage).await,
             Self::ResetAskedFor => migrating::reset_asked_for(stage).await,

@@ -3,17 +3,23 @@
 use super::{OPERATOR, VIEWER, ask, ask_at, assert_named, assert_refused, request};
 use axum::http::StatusCode;
 
-const LOOKS: [&str; 8] = [
+const LOOKS: [&str; 9] = [
     "GET /overview",
     "GET /windows",
     "GET /failures",
     "GET /alerts",
     "GET /messages/m-1/trace",
     "GET /tune",
+    "GET /exceptions",
     "GET /audit",
     "GET /operations",
 ];
-const CHANGES: [&str; 3] = ["POST /tune", "POST /seed/job-status", "POST /seed/all"];
+const CHANGES: [&str; 4] = [
+    "POST /tune",
+    "POST /exceptions/accept",
+    "POST /seed/job-status",
+    "POST /seed/all",
+];
 
 #[tokio::test]
 async fn s1_nobody_looks_without_a_token_and_a_viewer_changes_nothing() {
@@ -65,6 +71,23 @@ async fn a_parameter_that_cannot_be_used_is_named_before_the_ledger_is_asked() {
         ("GET /audit?limit=0", "", "limit"),
         ("GET /operations?state=over", "", "state"),
         ("GET /operations?cursor=x", "", "cursor"),
+        ("GET /exceptions?kind=merged_id", "", "kind"),
+        ("POST /exceptions/accept", "", "kind"),
+        (
+            "POST /exceptions/accept",
+            r#"{"kind":"lost","index":"a","max":1,"reason":"x"}"#,
+            "kind",
+        ),
+        (
+            "POST /exceptions/accept",
+            r#"{"kind":"merged_id","index":"a","max":-1,"reason":"x"}"#,
+            "max",
+        ),
+        (
+            "POST /exceptions/accept",
+            r#"{"kind":"merged_id","index":"a","max":1}"#,
+            "reason",
+        ),
         ("POST /tune", "", "maxAttempts"),
         ("POST /tune", r#"{"maxAttempts":101}"#, "maxAttempts"),
         (

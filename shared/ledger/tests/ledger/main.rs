@@ -44,6 +44,7 @@ mod operation;
 mod alert;
 mod lists;
 mod tune;
+mod accepted;
 mod audit;
 mod seeded;
 mod history;

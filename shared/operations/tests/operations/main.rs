@@ -9,6 +9,7 @@
 mod database;
 mod stand;
 mod verdicts;
+mod exceptions;
 mod findings;
 mod bisect;
 mod repair;

@@ -85,21 +85,6 @@ async fn an_id_that_the_source_no_longer_shows_is_drift() {
 }
 
 #[tokio::test]
-async fn h12_the_same_id_in_two_documents_is_one_message() {
-    let (stand, _) = Stand::with_exported(20, 1).await;
-    let inside = base() - SignedDuration::from_mins(5);
-    stand
-        .write("another-document", seeded_id(3).as_str(), inside)
-        .await;
-    let report = stand.verify_all().await;
-    assert_eq!(
-        (report.verdict, report.account.counts.source),
-        (Verdict::Complete, 20),
-        "{report:#?}"
-    );
-}
-
-#[tokio::test]
 async fn a_message_whose_event_time_moved_is_not_missing() {
     let (stand, _) = Stand::with_exported(20, 1).await;
     let hours_earlier = base() - SignedDuration::from_hours(5);
@@ -133,9 +118,10 @@ async fn a_document_with_several_times_ends_no_verification_early() {
     let report = stand.verify_all().await;
     assert_eq!(
         (report.verdict, report.account.counts.archive),
-        (Verdict::Complete, 60),
-        "{report:#?}"
+        (Verdict::Incomplete, 60),
+        "it has another document's id: {report:#?}"
     );
+    assert_eq!(report.account.counts.merged, 1);
 }
 
 #[tokio::test]

@@ -109,6 +109,7 @@ async fn evidence(asking: &mut Asking<'_>, ledger: &Ledger) {
         .collect();
     let borrowed: Vec<&MessageId> = ids.iter().collect();
     ask!(asking, ledger.standings_of_ids(&borrowed));
+    ask!(asking, ledger.places_of_ids(&borrowed));
     ask!(asking, ledger.owners_on_record(&borrowed));
     ask!(asking, ledger.owners_of(&ids));
     ask!(asking, ledger.completed_owners_of(&ids));
@@ -201,6 +202,7 @@ async fn desk(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.audit_entries(&audit));
     ask!(asking, ledger.tuning());
     ask!(asking, ledger.tuned_settings());
+    ask!(asking, ledger.accepted_exceptions());
     ask!(asking, ledger.settled_up_to(HOUR));
     ask!(asking, ledger.history());
 }

@@ -8,11 +8,11 @@ use crate::stage::{
 };
 use crate::synthetic::Synthetic;
 use granary_domain::{
-    BatchId, Cause, Hour, MessageId, MigrationId, MigrationKind, NumberMark, ObjectKey, Outcome, Priority,
+    BatchId, Cause, ExceptionKind, Hour, MessageId, MigrationId, MigrationKind, NumberMark, ObjectKey, Outcome, Priority,
     Setting,
 };
 use granary_ledger::{
-    AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger,
+    Acceptance, AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger,
     NewMigration, NewOperation, PageOfMessages, ProofOutcome, QueueLane, ReExport, Recall, Recorded,
     RepairMigration, RescanRules, Retryable, Seal, SealIntent, SeenMessage, SettingChange, Stage,
     WhichExceptions,
@@ -317,6 +317,15 @@ async fn alerts(asking: &mut Asking<'_>, ledger: &Ledger) {
         value: Some(5_000),
     }];
     ask!(asking, ledger.tune(&change, "test"));
+    for max in [3, 0] {
+        let acceptance = Acceptance {
+            kind: ExceptionKind::WithoutId,
+            index: "messages",
+            max,
+            reason: "a test",
+        };
+        ask!(asking, ledger.accept_exceptions(&acceptance, "test"));
+    }
 }
 
 async fn operations(asking: &mut Asking<'_>, ledger: &Ledger) {

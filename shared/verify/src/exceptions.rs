@@ -1,0 +1,158 @@
+//! Exceptions of a range: messages that the source shows and the archive doesn't hold, by kind and index, and whether an
+//! operator accepts them.
+//!
+//! As many as are accepted leave a verdict as it is; one more makes it INCOMPLETE. Not here: how each is found, and how it
+//! is accepted (`Ledger::accept_exceptions`). Nothing here can fail.
+
+use granary_domain::ExceptionKind;
+use granary_ledger::AcceptedException;
+use serde::{Deserialize, Serialize};
+
+/// Indices and kinds that are listed. What is beyond them is counted under [`OTHERS`], and can't be accepted.
+const LISTED_MAX: usize = 1_000;
+/// No index has such a name.
+const OTHERS: &str = "(other indices)";
+
+/// The exceptions of a kind in an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundExceptions {
+    /// The kind of exception.
+    pub kind: ExceptionKind,
+    /// The concrete index.
+    pub index: String,
+    /// Messages of them.
+    pub messages: u64,
+    /// Whether an operator accepts so many.
+    pub accepted: bool,
+}
+
+/// All that were found so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Exceptions {
+    found: Vec<FoundExceptions>,
+    /// As it stood when the step began; nothing between steps.
+    #[serde(skip)]
+    accepted: Vec<AcceptedException>,
+}
+
+impl Exceptions {
+    /// By kind and index.
+    pub fn found(&self) -> &[FoundExceptions] {
+        &self.found
+    }
+
+    /// Messages of kinds and indices of which so many are accepted.
+    pub fn accepted_messages(&self) -> u64 {
+        let accepted = self.found.iter().filter(|found| found.accepted);
+        accepted.map(|found| found.messages).sum()
+    }
+
+    /// Whether there are any that aren't accepted.
+    pub(crate) fn are_open(&self) -> bool {
+        self.found.iter().any(|found| !found.accepted)
+    }
+
+    /// Judges by what is accepted now.
+    pub(crate) fn accept(&mut self, accepted: Vec<AcceptedException>) {
+        self.accepted = accepted;
+        for at in 0..self.found.len() {
+            self.found[at].accepted = self.is_accepted(at);
+        }
+    }
+
+    /// The step is over: the next one reads again what is accepted.
+    pub(crate) fn end_step(&mut self) {
+        self.accepted.clear();
+    }
+
+    /// Counts messages. Says whether so many are accepted.
+    pub(crate) fn add(&mut self, kind: ExceptionKind, index: &str, messages: u64) -> bool {
+        let known = self.place_of(kind, index);
+        let at = match known {
+            Ok(at) => at,
+            Err(_) if self.found.len() >= LISTED_MAX && index != OTHERS => {
+                return self.add(kind, OTHERS, messages);
+            }
+            Err(at) => {
+                let new = FoundExceptions {
+                    kind,
+                    index: index.to_owned(),
+                    messages: 0,
+                    accepted: false,
+                };
+                self.found.insert(at, new);
+                at
+            }
+        };
+        self.found[at].messages += messages;
+        self.found[at].accepted = self.is_accepted(at);
+        self.found[at].accepted
+    }
+
+    fn place_of(&self, kind: ExceptionKind, index: &str) -> Result<usize, usize> {
+        self.found
+            .binary_search_by(|found| (found.kind, found.index.as_str()).cmp(&(kind, index)))
+    }
+
+    fn is_accepted(&self, at: usize) -> bool {
+        let found = &self.found[at];
+        self.accepted.iter().any(|accepted| {
+            (accepted.kind, accepted.index.as_str()) == (found.kind, found.index.as_str())
+                && found.messages <= accepted.max
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+
+    fn accepted(kind: ExceptionKind, index: &str, max: u64) -> AcceptedException {
+        AcceptedException {
+            kind,
+            index: index.to_owned(),
+            max,
+            reason: "a test".to_owned(),
+            accepted_at: Timestamp::UNIX_EPOCH,
+            accepted_by: "operator".to_owned(),
+        }
+    }
+
+    #[test]
+    fn one_more_than_is_accepted_is_open_and_each_kind_and_index_counts_alone() {
+        use ExceptionKind::{MergedId, WithoutId};
+        let mut exceptions = Exceptions::default();
+        exceptions.accept(vec![accepted(WithoutId, "a", 2)]);
+        assert!(exceptions.add(WithoutId, "a", 1) && exceptions.add(WithoutId, "a", 1));
+        assert_eq!(
+            (exceptions.are_open(), exceptions.accepted_messages()),
+            (false, 2)
+        );
+        assert!(!exceptions.add(WithoutId, "b", 1) && !exceptions.add(MergedId, "a", 1));
+        assert!(!exceptions.add(WithoutId, "a", 1), "the third");
+        assert_eq!(exceptions.accepted_messages(), 0);
+        let all = [(WithoutId, "a", 3), (WithoutId, "b", 1), (MergedId, "a", 1)];
+        exceptions.accept(all.map(|(kind, index, max)| accepted(kind, index, max)).into());
+        assert_eq!(
+            (exceptions.are_open(), exceptions.accepted_messages()),
+            (false, 5)
+        );
+    }
+
+    #[test]
+    fn indices_beyond_the_bound_are_counted_and_never_accepted() {
+        let mut exceptions = Exceptions::default();
+        for number in 0..LISTED_MAX + 5 {
+            exceptions.add(ExceptionKind::WithoutId, &format!("i-{number:05}"), 1);
+        }
+        assert_eq!(exceptions.found().len(), LISTED_MAX + 1);
+        let others = exceptions.found().iter().find(|found| found.index == OTHERS);
+        assert_eq!(
+            others.map(|others| (others.messages, others.accepted)),
+            Some((5, false))
+        );
+    }
+}
