@@ -38,8 +38,12 @@ async fn put_by_hand(stage: &Stage, of_day: usize, generation: u32, ids: &[Strin
         let message_id = MessageId::try_from(id.clone()).unwrap();
         let line = Line {
             message_id: &message_id,
+            doc_id: id,
             index: "by-hand",
+            routing: None,
             version: 1,
+            seq_no: 0,
+            primary_term: 1,
             message: br#"{"by":"hand"}"#,
             metadata: &[],
         };

@@ -31,7 +31,7 @@ const REQUIRED: [(&str, &[&str]); 9] = [
 ];
 
 /// Settings that are wrong, each in its own way, and who reads them. An empty one is missing.
-const WRONG: [(&str, &str, &[&str]); 33] = [
+const WRONG: [(&str, &str, &[&str]); 34] = [
     ("GRANARY_LEDGER_URL", "postgres://granary:hunter2@db/granary", ALL),
     ("GRANARY_ES_URL", "ftp://granary:hunter2@es:9200", ALL),
     ("GRANARY_SOURCE_INDEX", "messages/2026", ALL),
@@ -64,6 +64,7 @@ const WRONG: [(&str, &str, &[&str]); 33] = [
     ("GRANARY_BATCH_SIZE", "10001", OF_THE_HARVEST),
     ("GRANARY_LEASE_SECONDS", "soon", OF_LEASES),
     ("GRANARY_SWEEP_AGE_SECONDS", "60", &["reaper", "operator"]),
+    ("GRANARY_VERIFY_LINES", "all", &["reaper", "operator"]),
     ("GRANARY_ALERT_TOPIC_ARN", "", &["reaper"]),
     ("GRANARY_FAILURE_RATE_THRESHOLD", "10%", &["reaper"]),
     (

@@ -34,6 +34,7 @@ mod purging;
 mod proving;
 mod invariants;
 mod tamper;
+mod content;
 mod repair;
 mod unreadable;
 mod recalling;

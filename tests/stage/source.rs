@@ -181,6 +181,15 @@ impl Indices {
         answer.text().await.unwrap()
     }
 
+    /// Which state of a document Elasticsearch has: its version, sequence number and primary term.
+    pub(crate) async fn state_of(&self, index: &str, doc_id: &str) -> [u64; 3] {
+        let answer = self
+            .ask(Method::GET, &[index, "_doc", doc_id], String::new())
+            .await;
+        let answer: Value = answer.json().await.unwrap();
+        ["_version", "_seq_no", "_primary_term"].map(|field| answer[field].as_u64().unwrap())
+    }
+
     pub(crate) async fn delete(&self, index: &str, doc_id: &str) {
         self.ask(Method::DELETE, &[index, "_doc", doc_id], String::new())
             .await;

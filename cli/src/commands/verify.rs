@@ -72,6 +72,9 @@ fn body_of(options: &Verify) -> Value {
     put("to", options.to.map(|to| to.to_string()));
     put("reason", options.reason.clone());
     body.insert("quick".to_owned(), options.quick.into());
+    if options.content {
+        body.insert("content".to_owned(), true.into());
+    }
     if options.repair {
         body.insert("repair".to_owned(), true.into());
         body.insert("dryRun".to_owned(), options.dry_run.into());
@@ -150,6 +153,7 @@ impl Verdict {
 
 fn told(verdict: Verdict, report: &Value) -> String {
     let mut parts = vec![heading(verdict, report), three_places(report), effort(report)];
+    parts.extend(content(report));
     parts.extend(odd_counts(report));
     parts.extend(exceptions(report));
     parts.extend(findings(report));
@@ -219,6 +223,23 @@ fn effort(report: &Value) -> String {
         bytes(number(&report["bytesRead"])),
         duration(Duration::from_millis(number(&report["workedMs"])))
     )
+}
+
+/// Messages whose content was compared with the source. A quick verification compares none.
+fn content(report: &Value) -> Option<String> {
+    let counts = &report["content"];
+    let parts: Vec<String> = [
+        ("equal", "equal"),
+        ("different", "different"),
+        ("updated", "updated since"),
+        ("gone", "gone at the source"),
+        ("notCompared", "not compared"),
+    ]
+    .into_iter()
+    .filter(|(name, _)| number(&counts[*name]) > 0)
+    .map(|(name, meaning)| format!("{} {meaning}", grouped(number(&counts[name]))))
+    .collect();
+    (!parts.is_empty()).then(|| format!("  content: {}", parts.join(", ")))
 }
 
 /// Messages that aren't where one would look for them, as far as there are any.

@@ -137,14 +137,27 @@ impl<'a> BatchFetch<'a> {
             match document {
                 Document::Found {
                     version,
+                    state,
                     source,
                     moved_to,
                 } => {
                     let lists = metadata_lists(&self.fetcher.metadata, &answers.metadata, place);
+                    let read_at = moved_to
+                        .as_ref()
+                        .map_or(document_ref(message), |place| DocumentRef {
+                            message_id: message.message_id.as_str(),
+                            index: &place.index,
+                            doc_id: &place.doc_id,
+                            routing: place.routing.as_deref(),
+                        });
                     let outcome = self.draft.write(&Line {
                         message_id: &message.message_id,
-                        index: moved_to.as_ref().unwrap_or(&message.index),
+                        doc_id: read_at.doc_id,
+                        index: read_at.index,
+                        routing: read_at.routing,
                         version: i64::try_from(*version).unwrap_or(i64::MAX),
+                        seq_no: state.seq_no,
+                        primary_term: state.primary_term,
                         message: source,
                         metadata: &metadata_values(&self.fetcher.metadata, &lists),
                     });

@@ -9,6 +9,7 @@ use granary_environment::{
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
 use granary_switchboard::ScheduleNames;
+use granary_verify::VerifySection;
 use std::net::{Ipv4Addr, SocketAddr};
 
 const OPERATOR_TOKEN: SecretVariable = SecretVariable {
@@ -75,6 +76,7 @@ pub(crate) struct Config {
     pub(crate) seeding: Option<SeedingSection>,
     pub(crate) harvest: HarvestSection,
     pub(crate) sweep: SweepSection,
+    pub(crate) verify: VerifySection,
     pub(crate) rescan: RescanSection,
     pub(crate) retry: RetrySection,
     /// `None`: there are no consumers to be switched.
@@ -103,6 +105,7 @@ impl Config {
         let seeding = SeedingSection::read(&mut env, aws).await;
         let harvest = HarvestSection::read(&mut env);
         let sweep = SweepSection::read(&mut env);
+        let verify = VerifySection::read(&mut env);
         let rescan = RescanSection::read(&mut env);
         let retry = RetrySection::read(&mut env);
         let exporter_function = env.optional(EXPORTER_FUNCTION);
@@ -123,6 +126,7 @@ impl Config {
                 seeding: seeding?,
                 harvest: harvest?,
                 sweep: sweep?,
+                verify: verify?,
                 rescan: rescan?,
                 retry: retry?,
                 exporter_function,

@@ -6,6 +6,7 @@ use granary_environment::{
 };
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
+use granary_verify::VerifySection;
 
 const ALERT_TOPIC_ARN: Variable = Variable {
     name: "GRANARY_ALERT_TOPIC_ARN",
@@ -38,6 +39,7 @@ pub(crate) struct OperationsConfig {
     pub(crate) harvest: HarvestSection,
     pub(crate) rescan: RescanSection,
     pub(crate) sweep: SweepSection,
+    pub(crate) verify: VerifySection,
     /// `None`: there is no test data here. Never there in production.
     pub(crate) seeding: Option<SeedingSection>,
 }
@@ -55,6 +57,7 @@ impl Config {
         let harvest = HarvestSection::read(&mut env);
         let rescan = RescanSection::read(&mut env);
         let sweep = SweepSection::read(&mut env);
+        let verify = VerifySection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
         let alert_topic_arn = env.required(ALERT_TOPIC_ARN);
         let failure_rate_threshold = read_threshold(&mut env);
@@ -71,6 +74,7 @@ impl Config {
                     harvest: harvest?,
                     rescan: rescan?,
                     sweep: sweep?,
+                    verify: verify?,
                     seeding: seeding?,
                 },
                 alert_topic_arn: alert_topic_arn?,

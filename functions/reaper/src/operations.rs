@@ -27,6 +27,7 @@ pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, archive: Archive) 
         harvest,
         rescan,
         sweep,
+        verify,
         seeding,
     } = config;
     let target = SeedingTarget::of(&source, &metadata, &harvest);
@@ -41,7 +42,7 @@ pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, archive: Archive) 
         lag: harvest.lag,
         horizon: rescan.horizon,
     };
-    let verifier = Verifier::new(ledger.clone(), Source::new(source.into())?, archive, visibility);
+    let verifier = Verifier::new(ledger.clone(), Source::new(source.into())?, archive, visibility).with(verify);
     Ok(Desk::new(ledger.clone(), verifier, seeder).with_sweeper(sweeper))
 }
 

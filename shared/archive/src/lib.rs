@@ -9,6 +9,7 @@
 //! fault it is; whatever failed can be done again as a whole.
 
 mod line;
+mod archived;
 mod contents;
 mod pack;
 mod spool;
@@ -28,10 +29,11 @@ mod remove;
 mod refusal;
 mod error;
 
+pub use archived::ArchivedDocument;
 pub use contents::{Contents, Sha256Sum};
 pub use error::{ArchiveError, SpoolError};
 pub use find::FoundLine;
-pub use line::{Line, MetadataValue};
+pub use line::{Line, MetadataValue, sha256_in_line};
 pub use listing::{ObjectPage, StoredObject, UnfinishedUpload};
 pub use look::Seen;
 pub use number_mark::{FoundMark, Raised};

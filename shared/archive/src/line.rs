@@ -6,22 +6,33 @@
 //! file of lines. Each becomes a space, and they are counted. That a message is valid JSON is its source's to
 //! know; nothing is parsed here.
 
+use crate::contents::Sha256Sum;
 use granary_domain::{MessageId, MetadataName};
+use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 
 /// No line is longer, message and metadata together. What is longer can't be read back with bounded memory; it
 /// is refused before a byte of it is written.
 pub(crate) const LINE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// A message as it leaves: `{"message_id":…,"index":…,"version":…,"message":…,<metadata>}`.
+/// A message as it leaves: `{"message_id":…,"index":…,"version":…,"seq_no":…,"primary_term":…,"message":…,<metadata>}`, with
+/// `"doc_id"` before `index` where the document's `_id` isn't the message's id, and `"routing"` after it where it has its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
     /// Its id.
     pub message_id: &'a MessageId,
+    /// The document's `_id`.
+    pub doc_id: &'a str,
     /// The concrete index it was read from.
     pub index: &'a str,
+    /// Its routing, if it has one of its own.
+    pub routing: Option<&'a str>,
     /// The version of the document that was read.
     pub version: i64,
+    /// The sequence number of that state.
+    pub seq_no: u64,
+    /// The primary term of that state.
+    pub primary_term: u64,
     /// `_source`: raw JSON.
     pub message: &'a [u8],
     /// The related documents, one field each, in this order.
@@ -63,9 +74,21 @@ impl Line<'_> {
     pub(crate) fn write_to(&self, out: &mut impl Write) -> io::Result<u64> {
         out.write_all(b"{\"message_id\":")?;
         serde_json::to_writer(&mut *out, self.message_id)?;
+        if self.doc_id != self.message_id.as_str() {
+            out.write_all(b",\"doc_id\":")?;
+            serde_json::to_writer(&mut *out, self.doc_id)?;
+        }
         out.write_all(b",\"index\":")?;
         serde_json::to_writer(&mut *out, self.index)?;
-        write!(out, ",\"version\":{},\"message\":", self.version)?;
+        if let Some(routing) = self.routing {
+            out.write_all(b",\"routing\":")?;
+            serde_json::to_writer(&mut *out, routing)?;
+        }
+        write!(
+            out,
+            ",\"version\":{},\"seq_no\":{},\"primary_term\":{},\"message\":",
+            self.version, self.seq_no, self.primary_term
+        )?;
         let mut replaced = write_raw(out, self.message)?;
         for (name, value) in self.metadata {
             replaced += write_metadata(out, name, value)?;
@@ -73,6 +96,19 @@ impl Line<'_> {
         out.write_all(b"}")?;
         Ok(replaced)
     }
+}
+
+/// The SHA-256 of raw JSON as a line holds it.
+pub fn sha256_in_line(json: &[u8]) -> Sha256Sum {
+    let mut sha256 = Sha256::new();
+    let mut rest = json;
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        sha256.update(&rest[..at]);
+        sha256.update(b" ");
+        rest = &rest[at + 1..];
+    }
+    sha256.update(rest);
+    Sha256Sum(sha256.finalize().into())
 }
 
 fn write_metadata(out: &mut impl Write, name: &MetadataName, value: &MetadataValue<'_>) -> io::Result<u64> {
@@ -128,6 +164,12 @@ mod tests {
         MetadataName::try_from(text.to_owned()).unwrap()
     }
 
+    #[test]
+    fn a_hash_is_that_of_the_bytes_in_the_line() {
+        let in_line = Sha256Sum(Sha256::digest(b"{ \"a\":  1}").into());
+        assert_eq!(sha256_in_line(b"{\n\"a\":\r\n1}"), in_line);
+    }
+
     fn written(line: &Line<'_>) -> (String, u64) {
         let mut out = Vec::new();
         let replaced = line.write_to(&mut out).unwrap();
@@ -147,14 +189,18 @@ mod tests {
         let id = id("a\"\u{1F33E}\n");
         let line = Line {
             message_id: &id,
+            doc_id: "d\"1",
             index: "m-1",
+            routing: Some("r\n"),
             version: -3,
+            seq_no: 7,
+            primary_term: 2,
             message: b"{}",
             metadata: &metadata,
         };
         assert_eq!(
             written(&line).0,
-            r#"{"message_id":"a\"🌾\n","index":"m-1","version":-3,"message":{},"history":[],"processing":[{"a":1},{"a":2}],"late":{},"gone":null}"#
+            r#"{"message_id":"a\"🌾\n","doc_id":"d\"1","index":"m-1","routing":"r\n","version":-3,"seq_no":7,"primary_term":2,"message":{},"history":[],"processing":[{"a":1},{"a":2}],"late":{},"gone":null}"#
         );
     }
 
@@ -164,15 +210,21 @@ mod tests {
         let id = id("x");
         let line = Line {
             message_id: &id,
+            doc_id: "x",
             index: "i",
+            routing: None,
             version: 1,
+            seq_no: 0,
+            primary_term: 1,
             message: odd.as_bytes(),
             metadata: &[],
         };
         let (text, replaced) = written(&line);
         assert_eq!(
             text,
-            format!(r#"{{"message_id":"x","index":"i","version":1,"message":{odd}}}"#)
+            format!(
+                r#"{{"message_id":"x","index":"i","version":1,"seq_no":0,"primary_term":1,"message":{odd}}}"#
+            )
         );
         assert_eq!(replaced, 0);
 
@@ -183,7 +235,7 @@ mod tests {
         let (text, replaced) = written(&pretty);
         assert_eq!(
             text,
-            r#"{"message_id":"x","index":"i","version":1,"message":{    "a": [ ] }}"#
+            r#"{"message_id":"x","index":"i","version":1,"seq_no":0,"primary_term":1,"message":{    "a": [ ] }}"#
         );
         assert_eq!(replaced, 4);
     }
@@ -221,7 +273,10 @@ mod tests {
             let history = name("history");
             let documents: &[&[u8]] = &[related.as_bytes(), related.as_bytes()];
             let metadata = [(&history, MetadataValue::Many(documents))];
-            let line = Line { message_id: &id, index: "i", version: i64::MAX, message: message.as_bytes(), metadata: &metadata };
+            let line = Line {
+                message_id: &id, doc_id: &id.as_str().to_uppercase(), index: "i", routing: Some(id.as_str()), version: i64::MAX,
+                seq_no: u64::MAX, primary_term: 1, message: message.as_bytes(), metadata: &metadata,
+            };
             let (text, _) = written(&line);
             prop_assert!(!text.contains(['\n', '\r']));
             let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&text).unwrap();

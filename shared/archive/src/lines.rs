@@ -25,6 +25,10 @@ struct Exported {
     _index: IgnoredAny,
     #[serde(rename = "version")]
     _version: IgnoredAny,
+    #[serde(rename = "seq_no")]
+    _seq_no: IgnoredAny,
+    #[serde(rename = "primary_term")]
+    _primary_term: IgnoredAny,
     #[serde(rename = "message")]
     _message: IgnoredAny,
 }
@@ -181,7 +185,7 @@ mod tests {
 
     fn line(id: &str) -> String {
         format!(
-            r#"{{"message_id":"{id}","index":"i","version":1,"message":{{"s":"\ud800","n":1e400,"n":2}}}}"#
+            r#"{{"message_id":"{id}","index":"i","version":1,"seq_no":0,"primary_term":1,"message":{{"s":"\ud800","n":1e400,"n":2}}}}"#
         )
     }
 

@@ -204,8 +204,12 @@ mod tests {
             let message = format!("{{\"number\":{number}}}");
             spool.write(&Line {
                 message_id: &id,
+                doc_id: id.as_str(),
                 index: "i",
+                routing: None,
                 version: 1,
+                seq_no: 0,
+                primary_term: 1,
                 message: message.as_bytes(),
                 metadata: &[],
             })
@@ -282,8 +286,12 @@ mod tests {
         let giant = vec![b' '; LINE_BYTES_MAX + 1];
         let line = Line {
             message_id: &id,
+            doc_id: id.as_str(),
             index: "i",
+            routing: None,
             version: 1,
+            seq_no: 0,
+            primary_term: 1,
             message: &giant,
             metadata: &[],
         };

@@ -4,6 +4,7 @@
 //! outage or a refusal, and never says anything about its document: unknown types included.
 
 use crate::documents::{Absence, Document, DocumentRef, Extent, READ};
+use crate::elsewhere::Place;
 use crate::error::SourceError;
 use crate::trouble::ItemError;
 use bytes::Bytes;
@@ -33,15 +34,17 @@ pub(crate) struct Content {
     pub(crate) version: u64,
     pub(crate) source: Bytes,
     /// Where that isn't the index that was asked for: an alias took its name.
-    pub(crate) index: Option<String>,
+    pub(crate) place: Option<Place>,
     pub(crate) state: State,
 }
 
-/// Which state of a document was read: its sequence number and primary term.
+/// Which state of a document was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct State {
-    pub(crate) seq_no: u64,
-    pub(crate) primary_term: u64,
+pub struct State {
+    /// Its sequence number.
+    pub seq_no: u64,
+    /// Its primary term.
+    pub primary_term: u64,
 }
 
 impl Read {
@@ -59,12 +62,13 @@ impl Read {
             Self::Found(Content {
                 version,
                 source,
-                index,
-                ..
+                place,
+                state,
             }) => Document::Found {
                 version,
+                state,
                 source,
-                moved_to: index,
+                moved_to: place,
             },
             Self::Judged(document) => document,
             Self::Unproved(_) | Self::Absent(_) => Document::Unavailable {
@@ -142,7 +146,11 @@ fn judge(wanted: &DocumentRef<'_>, answered: Answered<'_>, bytes: &Bytes, extent
         } if source.is_some() || extent == Extent::Presence => Read::Found(Content {
             version,
             source: source.map_or_else(Bytes::new, |source| bytes.slice_ref(source.get().as_bytes())),
-            index: (index != wanted.index).then(|| index.into_owned()),
+            place: (index != wanted.index).then(|| Place {
+                index: index.into_owned(),
+                doc_id: wanted.doc_id.to_owned(),
+                routing: wanted.routing.map(str::to_owned),
+            }),
             state: State { seq_no, primary_term },
         }),
         Answered {

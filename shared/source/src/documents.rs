@@ -9,8 +9,8 @@
 
 use crate::Source;
 use crate::allowance::ByteAllowance;
-use crate::answered::{Content, Read, read_answer};
-use crate::elsewhere::Shown;
+use crate::answered::{Content, Read, State, read_answer};
+use crate::elsewhere::{Place, Shown};
 use crate::error::SourceError;
 use crate::wire::{Call, CallBody};
 use bytes::Bytes;
@@ -60,10 +60,12 @@ pub enum Document {
     Found {
         /// Its version.
         version: u64,
+        /// The state of that version. Equal index, `_id`, version and state: equal bytes.
+        state: State,
         /// Its `_source`, byte for byte. A slice of the whole answer, which lives as long as any of its documents.
         source: Bytes,
-        /// The index it was read from, where that isn't the one that was asked for.
-        moved_to: Option<String>,
+        /// Where it was read, where that isn't the index that was asked for.
+        moved_to: Option<Place>,
     },
     /// It is gone. This is proved.
     Missing(Absence),
@@ -273,12 +275,17 @@ impl Source {
                 Read::Found(Content {
                     version,
                     source,
-                    index,
-                    ..
+                    place: read_at,
+                    state,
                 }) => Document::Found {
                     version,
+                    state,
                     source,
-                    moved_to: Some(index.unwrap_or_else(|| place.index.to_owned())),
+                    moved_to: Some(read_at.unwrap_or_else(|| Place {
+                        index: place.index.to_owned(),
+                        doc_id: place.doc_id.to_owned(),
+                        routing: place.routing.map(str::to_owned),
+                    })),
                 },
                 Read::Absent(_) | Read::Unaddressable { .. } => still_shown(),
                 read @ (Read::Unproved(_) | Read::Judged(_)) => read.into_document(),

@@ -32,10 +32,13 @@ pub(crate) enum Shown {
 
 /// Where a document lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) index: String,
-    pub(crate) doc_id: String,
-    pub(crate) routing: Option<String>,
+pub struct Place {
+    /// The concrete index.
+    pub index: String,
+    /// Its `_id`.
+    pub doc_id: String,
+    /// Its routing, if it has one of its own.
+    pub routing: Option<String>,
 }
 
 impl Shown {

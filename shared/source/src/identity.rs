@@ -56,6 +56,12 @@ struct Hit<'a> {
 type Indexed = (State, Vec<String>);
 
 impl Source {
+    /// Whether `_source` itself shows that it is a message's. `false`: other fields of the document may.
+    pub fn shows_id(&self, source: &[u8], message_id: &str) -> bool {
+        let settings = self.settings();
+        settings.id_is_doc_id() || shows(source, &settings.id_field, message_id)
+    }
+
     /// Makes each document that was found a proved one, an absent one, or one that is awaited.
     pub(crate) async fn prove_identity(
         &self,
@@ -84,7 +90,7 @@ impl Source {
         let mut by_index: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, (read, wanted)) in read.iter().zip(wanted).enumerate() {
             if let Read::Unproved(content) = read {
-                let index = content.index.as_deref().unwrap_or(wanted.index);
+                let index = content.place.as_ref().map_or(wanted.index, |place| &place.index);
                 by_index.entry(index.to_owned()).or_default().push(at);
             }
         }

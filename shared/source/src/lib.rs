@@ -40,7 +40,9 @@ mod write_block;
 mod write;
 
 pub use allowance::ByteAllowance;
+pub use answered::State;
 pub use documents::{Absence, Document, DocumentRef};
+pub use elsewhere::Place;
 pub use error::{RawAnswer, SourceError};
 pub use lookup::ShownMessage;
 pub use metadata::Metadata;

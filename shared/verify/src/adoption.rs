@@ -158,7 +158,7 @@ impl Verifier {
         Ok(messages)
     }
 
-    /// A document may have an `_id`, a routing and a time that its line doesn't tell. Only what is in the object's hour.
+    /// A document may have moved, or have a time that its line doesn't tell. Only what is in the object's hour.
     async fn as_the_source_shows_them(
         &self,
         hour: Hour,
@@ -187,9 +187,9 @@ fn seen_in(line: &[u8], id: &MessageId, hour: Hour, time_field: &str) -> SeenMes
     let time = time_at(&line["message"], time_field).filter(|time| Hour::of(*time) == hour);
     SeenMessage {
         message_id: id.clone(),
-        doc_id: None,
+        doc_id: line["doc_id"].as_str().map(str::to_owned),
         index: Arc::from(line["index"].as_str().unwrap_or_default()),
-        routing: None,
+        routing: line["routing"].as_str().map(str::to_owned),
         event_time: time.unwrap_or_else(|| hour.start()),
     }
 }

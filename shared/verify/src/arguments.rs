@@ -23,6 +23,9 @@ pub struct VerifyArguments {
     /// Counts and manifests only.
     #[serde(default)]
     pub quick: bool,
+    /// Compare the content of every message with the source, not of some of each object.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub content: bool,
     /// Whether what is found is repaired.
     #[serde(default, skip_serializing_if = "Repair::is_off")]
     pub repair: Repair,
@@ -59,6 +62,9 @@ pub struct Scope {
     pub filter: Option<Value>,
     /// Counts and manifests only.
     pub quick: bool,
+    /// The content of every message is compared, not of some of each object.
+    #[serde(default)]
+    pub content: bool,
     /// Whether it is the whole of the migration, so that the verdict is the migration's.
     pub is_whole_migration: bool,
     /// Whether what is found is repaired.
@@ -125,6 +131,7 @@ impl Verifier {
             range,
             filter: None,
             quick: arguments.quick,
+            content: arguments.content,
             is_whole_migration: false,
             repair: arguments.repair,
         })
@@ -186,6 +193,7 @@ fn scope_of_migration(
         range: TimeRange::new(from, to)?,
         filter: migration.filter,
         quick: arguments.quick,
+        content: arguments.content,
         is_whole_migration: arguments.from.is_none() && reaches_its_end,
         repair: arguments.repair,
     })

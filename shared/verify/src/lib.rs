@@ -10,6 +10,7 @@
 //! archive is no error but a [`Finding`].
 
 mod error;
+mod section;
 mod limits;
 mod arguments;
 mod report;
@@ -22,6 +23,7 @@ mod compare;
 mod absent;
 mod merged;
 mod objects;
+mod content;
 mod orphans;
 mod invariants;
 mod quick;
@@ -34,11 +36,13 @@ mod sealed;
 pub use adoption::{Adopted, ObjectAdoption};
 pub use arguments::{Repair, Scope, VerifyArguments};
 pub use asked_for::{ExportedAnew, Intent, ShownMessages};
+pub use content::ContentCounts;
 pub use error::VerifyError;
 pub use exceptions::{Exceptions, FoundExceptions};
 pub use limits::Limits;
 pub use progress::{Step, VerifyProgress};
 pub use report::{Account, Counts, Digests, Finding, FindingKind, Remedy, Repairs, Report, Verdict};
+pub use section::VerifySection;
 
 use granary_archive::Archive;
 use granary_ledger::Ledger;
@@ -65,6 +69,9 @@ pub struct Verifier {
     archive: Archive,
     visibility: Visibility,
     limits: Limits,
+    section: VerifySection,
+    /// Held by the one comparison of content that is under way, with the documents that it may ask for at once.
+    content_gate: Arc<tokio::sync::Mutex<usize>>,
     numbering: Numbering,
     prover: Prover,
     allowance: Allowance,
@@ -82,6 +89,8 @@ impl Verifier {
             archive,
             visibility,
             limits: Limits::default(),
+            section: VerifySection::default(),
+            content_gate: Arc::default(),
             numbering,
             prover,
             allowance: Allowance::default(),
@@ -92,6 +101,11 @@ impl Verifier {
     /// How many objects may still be deleted in this tick, for whoever deletes beside it.
     pub fn allowance(&self) -> &Allowance {
         &self.allowance
+    }
+
+    /// The same with other settings.
+    pub fn with(self, section: VerifySection) -> Self {
+        Self { section, ..self }
     }
 
     /// The same within other limits.

@@ -1,6 +1,7 @@
 //! The objects on record of one hour: read back from S3, a few at a time, and held against the ledger and their
 //! manifests.
 
+use crate::content::{ContentCounts, Lines, Sample};
 use crate::hour::HourProgress;
 use crate::look::Look;
 use crate::repair::Replacing;
@@ -24,6 +25,7 @@ struct Checked {
     contents: Option<Contents>,
     was_read: bool,
     bytes_read: u64,
+    content: ContentCounts,
     findings: Vec<Finding>,
 }
 
@@ -46,10 +48,15 @@ impl Verifier {
         };
         let ids: Vec<BatchId> = batches.iter().map(|batch| batch.batch_id).collect();
         let expected = self.ledger.digests_of_batches(&ids).await?;
+        let lines = if look.scope.content {
+            Lines::All
+        } else {
+            Lines::Some(self.section.lines_per_object)
+        };
         let mut checks = stream::iter(batches)
             .map(|batch| {
                 let digest = expected.get(&batch.batch_id).copied().unwrap_or_default();
-                self.check_batch(batch, digest)
+                self.check_batch(batch, digest, lines)
             })
             .buffered(PARALLEL_READS);
         while let Some(checked) = checks.next().await {
@@ -76,6 +83,7 @@ impl Verifier {
         account.batches_checked += 1;
         account.objects_checked += u64::from(checked.was_read);
         account.bytes_read += checked.bytes_read;
+        account.content.merge(&checked.content);
         let replacing = match checked.findings.first() {
             Some(worst) if worst.kind.waits_for_access() => Replacing::NotWanted,
             Some(worst) => self.replace(look, &checked.batch, worst.kind).await?,
@@ -99,10 +107,11 @@ impl Verifier {
         &self,
         mut batch: ObjectOnRecord,
         mut expected: IdDigest,
+        lines: Lines,
     ) -> Result<Option<Checked>, VerifyError> {
         let mut looks = 1;
         loop {
-            let checked = self.check_once(batch, expected).await?;
+            let checked = self.check_once(batch, expected, lines).await?;
             if checked.findings.is_empty() || looks == LOOKS_MAX {
                 return Ok(Some(checked));
             }
@@ -129,16 +138,22 @@ impl Verifier {
         Ok(next.filter(|next| next.batch_id == batch))
     }
 
-    async fn check_once(&self, batch: ObjectOnRecord, expected: IdDigest) -> Result<Checked, VerifyError> {
+    async fn check_once(
+        &self,
+        batch: ObjectOnRecord,
+        expected: IdDigest,
+        lines: Lines,
+    ) -> Result<Checked, VerifyError> {
         let mut checked = Checked {
             contents: None,
             was_read: false,
             bytes_read: 0,
+            content: ContentCounts::default(),
             findings: Vec::new(),
             batch,
         };
         if let Some(key) = checked.batch.object.clone() {
-            self.check_object(&mut checked, &key, expected).await?;
+            self.check_object(&mut checked, &key, expected, lines).await?;
         }
         let of_manifest = self.check_manifest(&checked.batch, Some(expected)).await?;
         checked.findings.extend(of_manifest);
@@ -150,9 +165,15 @@ impl Verifier {
         checked: &mut Checked,
         key: &ObjectKey,
         expected: IdDigest,
+        lines: Lines,
     ) -> Result<(), VerifyError> {
         let batch = &checked.batch;
-        let (contents, kind, text) = match self.archive.read_back(key).await {
+        let mut sample = Sample::of(batch.exported, lines);
+        let read = self
+            .archive
+            .read_lines(key, |id, line| sample.take(&self.source, id, line))
+            .await;
+        let (contents, kind, text) = match read {
             Ok(Some(contents)) => {
                 let difference = difference_to_record(&contents, batch, expected);
                 (Some(contents), FindingKind::ObjectDiffers, difference)
@@ -170,12 +191,33 @@ impl Verifier {
         checked.was_read = contents.is_some();
         checked.bytes_read = contents.as_ref().map_or(0, |contents| contents.bytes_stored);
         match text {
-            None => checked.contents = contents,
+            None => {
+                checked.contents = contents;
+                self.check_content(checked, key, sample).await?;
+            }
             Some(text) => checked.findings.push(Finding {
                 messages: u64::from(batch.exported),
                 ..finding_of(batch, kind, key, text)
             }),
         }
+        Ok(())
+    }
+
+    async fn check_content(
+        &self,
+        checked: &mut Checked,
+        key: &ObjectKey,
+        sample: Sample,
+    ) -> Result<(), VerifyError> {
+        let compared = self.compare_content(sample).await?;
+        checked.content = compared.counts;
+        if compared.different.is_empty() {
+            return Ok(());
+        }
+        let text = "it holds other content than the source has in the same state";
+        let mut finding = finding_of(&checked.batch, FindingKind::ContentDiffers, key, text);
+        compared.different.iter().for_each(|id| finding.add(id));
+        checked.findings.push(finding);
         Ok(())
     }
 

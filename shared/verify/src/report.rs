@@ -1,6 +1,6 @@
 //! What a verification found: numbers, digests, findings, and the verdict that follows from them.
 
-use crate::{Exceptions, Scope};
+use crate::{ContentCounts, Exceptions, Scope};
 use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, MessageId, ObjectKey};
 use granary_ledger::Difference;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,8 @@ pub enum FindingKind {
     ObjectUnreadable,
     /// An object on record is sound, but not the one that was recorded.
     ObjectDiffers,
+    /// An object holds other content than the source has in the same state.
+    ContentDiffers,
     /// A batch on record has no manifest.
     ManifestMissing,
     /// What stands in a manifest's place is none.
@@ -108,6 +110,7 @@ impl FindingKind {
             | Self::ObjectUnreadable
             | Self::ManifestUnreadable
             | Self::ObjectDiffers
+            | Self::ContentDiffers
             | Self::ManifestMissing
             | Self::ManifestCorrupt
             | Self::ManifestDiffers
@@ -136,6 +139,7 @@ impl FindingKind {
             Self::ObjectUnreadable => "S3 refuses to give its object",
             Self::ManifestUnreadable => "S3 refuses to give its manifest",
             Self::ObjectDiffers => "its object isn't what the ledger says",
+            Self::ContentDiffers => "its object holds other content than the source has in the same state",
             Self::ManifestMissing => "its manifest isn't there",
             Self::ManifestCorrupt => "its manifest is damaged",
             Self::ManifestDiffers => "its manifest isn't what the ledger says",
@@ -317,6 +321,8 @@ pub struct Account {
     pub bytes_read: u64,
     /// Messages that the source shows and the archive doesn't hold, and that an operator may accept.
     pub exceptions: Exceptions,
+    /// Messages whose content was compared with the source.
+    pub content: ContentCounts,
     /// How many findings there are of each kind.
     pub findings_by_kind: BTreeMap<FindingKind, u64>,
     /// The first 100 findings.
@@ -421,6 +427,7 @@ mod tests {
             range,
             filter: None,
             quick,
+            content: false,
             is_whole_migration: false,
             repair: crate::Repair::Off,
         };

@@ -96,7 +96,7 @@ const HARVEST: [(&str, &str); 18] = [
     ),
 ];
 
-const EXPORT: [(&str, &str); 15] = [
+const EXPORT: [(&str, &str); 16] = [
     (
         "E1",
         "deleted between harvest and export: `missing` with proof (its index answers, and a search by id through the source), a tombstone, the batch completes; moved to another index: exported from there",
@@ -153,6 +153,10 @@ const EXPORT: [(&str, &str); 15] = [
     (
         "E15",
         "more than half of a batch gone: an alert, and a second look after 15 minutes; all of it gone: no object, completed with reasons",
+    ),
+    (
+        "E16",
+        "an object whose bytes, or whose document, are not what the source had in that state, though ledger, manifest and checksum agree: found by comparing content; updated or deleted since: counted",
     ),
 ];
 

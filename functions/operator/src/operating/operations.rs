@@ -454,7 +454,8 @@ pub(crate) async fn verifier(services: &Services) -> Result<Verifier, Problem> {
             lag: services.config.harvest.lag,
             horizon: services.config.rescan.horizon,
         },
-    ))
+    )
+    .with(services.config.verify))
 }
 
 async fn desk(services: &Services) -> Result<Desk, Problem> {

@@ -34,6 +34,9 @@ pub(crate) struct VerifyBody {
     /// Only count, and look at manifests.
     #[schema(default = false)]
     quick: Option<bool>,
+    /// Compare the content of every message with the source, not of some of each object. Not together with `quick`.
+    #[schema(default = false)]
+    content: Option<bool>,
     /// Have exported what is missing. Not together with `quick`.
     #[schema(default = false)]
     repair: Option<bool>,
@@ -117,17 +120,31 @@ impl From<&Operation> for VerifyLine {
 }
 
 fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {
-    fields.only(&["migrationId", "from", "to", "quick", "repair", "dryRun", "reason"])?;
+    fields.only(&[
+        "migrationId",
+        "from",
+        "to",
+        "quick",
+        "content",
+        "repair",
+        "dryRun",
+        "reason",
+    ])?;
     let arguments = VerifyArguments {
         migration: fields.parsed("migrationId")?,
         from: fields.instant("from")?,
         to: fields.instant("to")?,
         quick: fields.switch("quick")?,
+        content: fields.switch("content")?,
         repair: repair(fields)?,
     };
     if arguments.quick && arguments.repair != Repair::Off {
         let detail = "A quick verification counts: it names nothing that could be repaired.";
         return Err(Problem::invalid("repair", detail));
+    }
+    if arguments.quick && arguments.content {
+        let detail = "A quick verification counts: it reads no content.";
+        return Err(Problem::invalid("content", detail));
     }
     if let (Some(from), Some(to)) = (arguments.from, arguments.to) {
         TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
@@ -202,6 +219,7 @@ mod tests {
             ),
             (r#"{"migration":"42"}"#, "migration"),
             (r#"{"repair":true,"quick":true}"#, "repair"),
+            (r#"{"content":true,"quick":true}"#, "content"),
             (r#"{"repair":"perhaps"}"#, "repair"),
         ] {
             assert_eq!(read(json).unwrap_err().field(), Some(field), "{json}");

@@ -43,7 +43,7 @@ async fn e6_every_byte_of_a_message_comes_back() {
         for (message, (id, line)) in messages.iter().zip(&lines) {
             assert_eq!(*id, message.id);
             let expected = format!(
-                r#"{{"message_id":{},"index":"messages-1","version":3,"message":{},"history":[{{"at":1}},{{"at":2}}]}}"#,
+                r#"{{"message_id":{},"index":"messages-1","version":3,"seq_no":5,"primary_term":1,"message":{},"history":[{{"at":1}},{{"at":2}}]}}"#,
                 serde_json::to_string(&message.id).unwrap(),
                 message.body.replace(['\r', '\n'], " ")
             );

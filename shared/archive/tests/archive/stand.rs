@@ -179,8 +179,12 @@ impl Message {
         let metadata = [(&history, MetadataValue::Many(documents))];
         let line = Line {
             message_id: &self.id,
+            doc_id: self.id.as_str(),
             index: "messages-1",
+            routing: None,
             version: 3,
+            seq_no: 5,
+            primary_term: 1,
             message: self.body.as_bytes(),
             metadata: &metadata,
         };

@@ -14,7 +14,11 @@ async fn h18_what_is_accepted_is_replaced_by_kind_and_index_and_taken_back_with_
             max,
             reason: "a test",
         };
-        stage.ledger.accept_exceptions(&acceptance, "operator").await.unwrap();
+        stage
+            .ledger
+            .accept_exceptions(&acceptance, "operator")
+            .await
+            .unwrap();
     };
     let accepted = async || {
         let accepted = stage.ledger.accepted_exceptions().await.unwrap();

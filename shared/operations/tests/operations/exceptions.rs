@@ -107,7 +107,8 @@ async fn h18_two_documents_in_two_hours_with_one_id_are_told_from_one_that_moved
 }
 
 #[tokio::test]
-async fn h18_documents_without_a_usable_id_are_named_by_their_index_and_one_more_than_accepted_is_incomplete() {
+async fn h18_documents_without_a_usable_id_are_named_by_their_index_and_one_more_than_accepted_is_incomplete()
+{
     let (stand, _) = Stand::with_exported(20, 1).await;
     let time = ago(5);
     let long = "x".repeat(600);

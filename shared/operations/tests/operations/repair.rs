@@ -13,6 +13,7 @@ const REPAIR: VerifyArguments = VerifyArguments {
     from: None,
     to: None,
     quick: false,
+    content: false,
     repair: Repair::On,
 };
 

@@ -267,8 +267,13 @@ impl Stand {
             {
                 let line = Line {
                     message_id: &message.message_id,
+                    doc_id: message.doc_id.as_deref().unwrap_or(message.message_id.as_str()),
                     index: &message.index,
+                    routing: message.routing.as_deref(),
                     version: 1,
+                    // No document was ever in this state: its content isn't compared.
+                    seq_no: u64::MAX,
+                    primary_term: 0,
                     message: b"{}",
                     metadata: &[],
                 };

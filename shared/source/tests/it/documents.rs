@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, plain_mapping, read_all, settings, source};
 use granary_source::{
-    Absence, ByteAllowance, DocId, Document, DocumentRef, Source, SourceError, SourceSettings,
+    Absence, ByteAllowance, DocId, Document, DocumentRef, Source, SourceError, SourceSettings, State,
 };
 use serde_json::json;
 
@@ -85,6 +85,10 @@ async fn e1_e2_each_document_has_an_answer_of_its_own_in_order() {
         found[2],
         Document::Found {
             version: 2,
+            state: State {
+                seq_no: 1,
+                primary_term: 1
+            },
             source: r#"{"again":1}"#.into(),
             moved_to: None
         }

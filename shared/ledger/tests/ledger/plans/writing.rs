@@ -8,8 +8,8 @@ use crate::stage::{
 };
 use crate::synthetic::Synthetic;
 use granary_domain::{
-    BatchId, Cause, ExceptionKind, Hour, MessageId, MigrationId, MigrationKind, NumberMark, ObjectKey, Outcome, Priority,
-    Setting,
+    BatchId, Cause, ExceptionKind, Hour, MessageId, MigrationId, MigrationKind, NumberMark, ObjectKey,
+    Outcome, Priority, Setting,
 };
 use granary_ledger::{
     Acceptance, AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger,
