@@ -42,7 +42,8 @@ pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, archive: Archive) 
         lag: harvest.lag,
         horizon: rescan.horizon,
     };
-    let verifier = Verifier::new(ledger.clone(), Source::new(source.into())?, archive, visibility).with(verify);
+    let verifier =
+        Verifier::new(ledger.clone(), Source::new(source.into())?, archive, visibility).with(verify);
     Ok(Desk::new(ledger.clone(), verifier, seeder).with_sweeper(sweeper))
 }
 

@@ -113,7 +113,7 @@ async fn whoever_watches_what_failed_for_good_is_told_so_by_the_exit_code() {
     assert_eq!(watched.code, 2, "{watched:?}");
     assert!(watched.err.contains("granary failures"), "{watched:?}");
     let verified = operator.granary(&format!("verify --from {FROM} --to {TO}")).await;
-    assert_eq!(verified.code, 3, "{verified:?}");
+    assert_eq!(verified.code, 6, "{verified:?}");
     operator
         .done("migrate start --status parked --reason again")
         .await;

@@ -12,8 +12,8 @@ use granary_domain::{
     Outcome, Priority, Setting,
 };
 use granary_ledger::{
-    Acceptance, AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow, Ledger,
-    NewMigration, NewOperation, PageOfMessages, ProofOutcome, QueueLane, ReExport, Recall, Recorded,
+    Acceptance, AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow,
+    Ledger, NewMigration, NewOperation, PageOfMessages, ProofOutcome, QueueLane, ReExport, Recall, Recorded,
     RepairMigration, RescanRules, Retryable, Seal, SealIntent, SeenMessage, SettingChange, Stage,
     WhichExceptions,
 };
