@@ -282,6 +282,23 @@ async fn what_somebody_has_yet_to_read_stays() {
 }
 
 #[tokio::test]
+async fn h18_the_rows_of_quarantined_messages_stay_since_nothing_else_tells_which_they_are() {
+    let stage = Stage::new().await;
+    archived(&stage).await;
+    for statement in [
+        "UPDATE message SET outcome = 'quarantined', reason = 'too large' WHERE message_id = 'm2'",
+        "UPDATE batch SET exported = 2, quarantined = 1",
+    ] {
+        stage.database.sql(statement).await;
+    }
+    let refused = refusal(&stage, A_DAY).await;
+    assert_eq!(
+        refused,
+        "1 of its messages are quarantined, and only their rows tell which"
+    );
+}
+
+#[tokio::test]
 async fn rows_that_contradict_their_batches_stay() {
     let stage = Stage::new().await;
     archived(&stage).await;
