@@ -330,23 +330,23 @@ async fn h9_documents_without_an_event_time_are_counted_and_people_are_told_once
     let indices = format!("{},{lenient}", stage.indices.messages);
     let harvester = stage.another("harvester", &[("GRANARY_SOURCE_INDEX", &indices)]);
     stage.backfill(FROM, TO).await;
-    assert_eq!(tick(&harvester).await.unwrap()["without_time"], 3);
+    assert_eq!(tick(&harvester).await.unwrap()["outside"]["withoutTime"], 3);
     let source = stage.look_at("/source/stats").await;
-    let counted = &source["withoutTime"];
+    let counted = &source["outside"];
     assert_eq!(
-        (&counted["documents"], &counted["malformed"]),
+        (&counted["withoutTime"], &counted["malformed"]),
         (&json!(3), &json!(1)),
         "{source}"
     );
     assert!(counted["countedAt"].is_string());
     let later = tick(&harvester).await.unwrap();
     assert_eq!(
-        later["without_time"],
+        later["outside"],
         Value::Null,
         "nothing was read since, a moment ago"
     );
     stage.let_counts_age().await;
-    assert_eq!(tick(&harvester).await.unwrap()["without_time"], 3);
+    assert_eq!(tick(&harvester).await.unwrap()["outside"]["withoutTime"], 3);
     stage.export_all().await;
     stage.reap().await;
     let told = stage.queues.told().await;
@@ -360,7 +360,7 @@ async fn h9_documents_without_an_event_time_are_counted_and_people_are_told_once
         stage.indices.delete(&lenient, &document.doc_id).await;
     }
     stage.let_counts_age().await;
-    assert_eq!(tick(&harvester).await.unwrap()["without_time"], 0);
+    assert_eq!(tick(&harvester).await.unwrap()["outside"]["withoutTime"], 0);
     stage.reap().await;
     let told = stage.queues.told().await;
     assert_eq!(told.len(), 1, "{told:?}");
@@ -384,7 +384,7 @@ async fn h9_documents_without_an_event_time_are_counted_and_people_are_told_once
 
 impl Stage {
     /// Lets what was counted at the source be of long ago.
-    async fn let_counts_age(&self) {
+    pub(super) async fn let_counts_age(&self) {
         self.sql("UPDATE measurement SET measured_at = measured_at - INTERVAL 1 HOUR")
             .await;
     }

@@ -40,6 +40,7 @@ mod unreadable;
 mod recalling;
 mod forms;
 mod limits;
+mod edges;
 mod configuration;
 mod surveyed;
 mod kills;

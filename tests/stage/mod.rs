@@ -34,7 +34,7 @@ pub(crate) use operator::request;
 pub(crate) use proxy::Proxy;
 pub(crate) use queues::Queue;
 pub(crate) use services::Addresses;
-pub(crate) use source::Document;
+pub(crate) use source::{Document, TIME_FIELD};
 pub(crate) use trigger::{Exports, deliver_event, failed_items, sqs_event};
 pub(crate) use verbs::VISIBILITY;
 

@@ -19,7 +19,7 @@ const WINDOW_STATES: [&str; 9] = [
     "complete",
     "verified",
 ];
-const OPERATION_STATES: [&str; 4] = ["waiting", "running", "succeeded", "failed"];
+const OPERATION_STATES: [&str; 5] = ["waiting", "running", "succeeded", "failed", "cancelled"];
 
 /// Look at everything that Granary needs.
 #[derive(Debug, Args)]
@@ -271,6 +271,20 @@ pub(crate) enum OperationsCommand {
     Wait {
         /// The operation's id.
         id: Uuid,
+    },
+    /// Cancel one. What it has done stays done.
+    #[command(
+        after_help = "Examples:\n  granary operations cancel 0199c1f0-8a5e-7c33-9d0f-2f6f0f1c7a10 --dry-run\n  \
+                      granary operations cancel 0199c1f0-8a5e-7c33-9d0f-2f6f0f1c7a10 --reason 'wrong range'"
+    )]
+    Cancel {
+        /// The operation's id.
+        id: Uuid,
+        #[command(flatten)]
+        change: Change,
+        /// Don't ask.
+        #[arg(long)]
+        yes: bool,
     },
 }
 

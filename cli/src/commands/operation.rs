@@ -32,6 +32,10 @@ pub(super) async fn wait(
                     operation["error"].as_str().unwrap_or("the operation failed")
                 );
             }
+            Some("cancelled") => {
+                meter.finish();
+                anyhow::bail!("the operation was cancelled by an operator");
+            }
             Some(_) | None => {
                 meter.show(&position_of(&operation["progress"]));
                 standstill.notice(&operation["updatedAt"], &meter);

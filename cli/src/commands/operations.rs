@@ -1,6 +1,6 @@
 //! `granary operations`: long jobs, listed, looked at and waited for.
 
-use super::{Listing, Session, operation};
+use super::{Listing, Session, confirm, operation};
 use crate::cli::{Operations, OperationsCommand};
 use crate::ending::Ending;
 use crate::progress::Position;
@@ -56,6 +56,15 @@ pub(super) async fn run(session: &Session, options: Operations) -> anyhow::Resul
                 note: "worked on".to_owned(),
             };
             let answer = operation::wait(session, first, ("operation", position)).await?;
+            session.show(&answer, described)
+        }
+        Some(OperationsCommand::Cancel { id, change, yes }) => {
+            if !change.dry_run {
+                confirm(&format!("Cancel operation {id}?"), *yes)?;
+            }
+            let body = Wish::new().change(change).body();
+            let answer = session.api.post(&format!("/operations/{id}"), &body).await?;
+            session.say_what_became(&answer);
             session.show(&answer, described)
         }
     }

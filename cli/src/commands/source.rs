@@ -1,4 +1,4 @@
-//! What `status` and `migrate status` say of the source: how late documents come, and which never can.
+//! What `status` and `migrate status` say of the source: how late documents come, and which are in no window.
 
 use crate::sheet::counted;
 use crate::show::{duration, grouped, number, text};
@@ -34,15 +34,17 @@ pub(super) fn lateness(answer: &Value) -> String {
 }
 
 /// Documents that are in no window.
-pub(super) fn without_time(answer: &Value) -> String {
+pub(super) fn outside(answer: &Value) -> String {
     if !answer.is_object() {
         return "not counted yet".to_owned();
     }
     let count = |name: &str| grouped(number(&answer[name]));
     format!(
-        "{} ({} malformed), counted {}",
-        count("documents"),
+        "{} without an event time ({} malformed), {} in the future, {} before the first window; counted {}",
+        count("withoutTime"),
         count("malformed"),
+        count("inFuture"),
+        count("beforeFirstWindow"),
         text(&answer["countedAt"])
     )
 }
@@ -70,12 +72,16 @@ mod tests {
     }
 
     #[test]
-    fn h9_documents_without_a_time_are_told_with_the_time_of_the_count() {
-        let answer = json!({"documents": 1_003, "malformed": 3, "countedAt": "2026-11-22T06:00:00Z"});
+    fn h9_documents_outside_of_every_window_are_shown_with_the_time_of_the_count() {
+        let answer = json!({
+            "withoutTime": 1_003, "malformed": 3, "inFuture": 2, "beforeFirstWindow": 0,
+            "countedAt": "2026-11-22T06:00:00Z",
+        });
         assert_eq!(
-            without_time(&answer),
-            "1,003 (3 malformed), counted 2026-11-22T06:00:00Z"
+            outside(&answer),
+            "1,003 without an event time (3 malformed), 2 in the future, 0 before the first window; counted \
+             2026-11-22T06:00:00Z"
         );
-        assert_eq!(without_time(&Value::Null), "not counted yet");
+        assert_eq!(outside(&Value::Null), "not counted yet");
     }
 }

@@ -14,7 +14,13 @@ const SOURCE: &[Field] = &[
         "/lateness/recommendedLagSeconds",
         Kind::Seconds,
     ),
-    Field("without an event time", "/withoutTime/documents", Kind::Count),
+    Field("without an event time", "/outside/withoutTime", Kind::Count),
+    Field("in the future", "/outside/inFuture", Kind::Count),
+    Field(
+        "before the first window",
+        "/outside/beforeFirstWindow",
+        Kind::Count,
+    ),
 ];
 
 pub(super) async fn run(session: &Session) -> anyhow::Result<Ending> {
@@ -60,10 +66,7 @@ async fn asked_for(session: &Session, path: &str) -> anyhow::Result<Value> {
 fn of_source(answer: &Value) -> String {
     show::pairs(&[
         ("late documents", source::lateness(&answer["lateness"])),
-        (
-            "without an event time",
-            source::without_time(&answer["withoutTime"]),
-        ),
+        ("in no window", source::outside(&answer["outside"])),
     ])
 }
 

@@ -16,7 +16,7 @@ use granary_archive::Archive;
 use granary_domain::{Failure, MigrationId, MigrationKind, Priority, Tally, TimeRange};
 use granary_environment::{Deadline, HarvestSection, LeaseSection, RescanSection, aws};
 use granary_handoff::{Handoff, QueueUrls};
-use granary_ledger::{Lateness, Ledger, LedgerSettings, Migration, NewMigration};
+use granary_ledger::{Lateness, Ledger, LedgerSettings, Migration, NewMigration, OutsideCounts};
 use granary_numbering::Numbering;
 use granary_source::{Source, SourceError};
 use jiff::{SignedDuration, Timestamp};
@@ -56,8 +56,8 @@ pub(crate) struct Tick {
     pub(crate) lateness: Option<Lateness>,
     /// The lag that would have been enough for it.
     pub(crate) recommended_lag_seconds: Option<u64>,
-    /// Documents that are in no range, where they were counted.
-    pub(crate) without_time: Option<u64>,
+    /// Documents that are in no window, where they were counted.
+    pub(crate) outside: Option<OutsideCounts>,
 }
 
 impl Harvester {
@@ -118,7 +118,9 @@ impl Harvester {
             late = tick.late,
             late_secs_at_most = tick.lateness.map(|lateness| lateness.at_most_seconds),
             recommended_lag_secs = tick.recommended_lag_seconds,
-            without_time = tick.without_time,
+            without_time = tick.outside.map(|outside| outside.without_time),
+            before_first_window = tick.outside.map(|outside| outside.before_first_window),
+            in_future = tick.outside.map(|outside| outside.in_future),
             migrations_drained = drained,
             millis = started.elapsed().as_millis() as u64,
             "harvested"

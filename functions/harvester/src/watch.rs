@@ -1,17 +1,21 @@
-//! What people must know of the source: how late its documents come, and how many never can, since they have no event
-//! time that can be read.
+//! What people must know of the source: how late its documents come, and how many are in no window, since they have no
+//! event time that can be read, one in the future, or one before the first window.
 //!
-//! Told in the tick's log line, by the operator's API, and as a condition that the reaper publishes when it begins and
-//! when it ends. Nothing is decided by it. Where Elasticsearch doesn't answer, the next tick counts.
+//! Told in the tick's log line, by the operator's API, and as conditions that the reaper publishes when they begin and
+//! when they end. Nothing is decided by it. Where Elasticsearch doesn't answer, the next tick counts.
 
 use crate::harvest::{Harvester, Tick};
+use granary_domain::TimeRange;
 use granary_environment::Deadline;
-use granary_ledger::Lateness;
-use granary_source::WithoutTime;
+use granary_ledger::{Lateness, OutsideCounts};
+use jiff::SignedDuration;
 use std::time::Duration;
 
 const WITHOUT_TIME: &str = "documents_without_time";
-/// A tick that records a window counts, and so does one after so long.
+const IN_FUTURE: &str = "documents_in_future";
+const TOO_EARLY: &str = "documents_too_early";
+/// Clocks differ: what is no further ahead is harvested in its time.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(1);
 const COUNT_EVERY: Duration = Duration::from_secs(900);
 
 const LATE: &str = "documents_late";
@@ -27,9 +31,8 @@ impl Harvester {
         if tick.windows_rescanned > 0 || tick.late > 0 {
             self.watch_lateness(tick).await?;
         }
-        let is_due = tick.windows_recorded > 0 || self.ledger.is_count_older(COUNT_EVERY).await?;
-        if is_due && tick.windows_unfinished == 0 && !deadline.is_near() {
-            self.watch_without_time(tick).await?;
+        if !deadline.is_near() && self.ledger.is_count_older(COUNT_EVERY).await? {
+            self.watch_outside(tick).await?;
         }
         Ok(())
     }
@@ -57,27 +60,61 @@ impl Harvester {
         Ok(())
     }
 
-    async fn watch_without_time(&self, tick: &mut Tick) -> anyhow::Result<()> {
-        let counted = match self.source.count_without_time().await {
+    async fn watch_outside(&self, tick: &mut Tick) -> anyhow::Result<()> {
+        let first_window = self.ledger.first_window_from().await?;
+        let first_window = first_window.unwrap_or(TimeRange::EVER.from());
+        let windows = TimeRange::new(first_window, self.ledger.now().await? + AHEAD_MAX)?;
+        let counted = match self.source.count_outside(windows).await {
             Ok(counted) => counted,
             Err(error) if error.is_platforms() => {
-                tracing::warn!("documents without an event time were not counted: {error}");
+                tracing::warn!("documents outside of every window were not counted: {error}");
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
-        let WithoutTime { documents, malformed } = counted;
-        tick.without_time = Some(documents);
-        self.ledger.record_without_time((documents, malformed)).await?;
+        let counts = OutsideCounts {
+            without_time: counted.without_time,
+            malformed: counted.malformed,
+            before_first_window: counted.before,
+            in_future: counted.after,
+        };
+        tick.outside = Some(counts);
+        self.ledger.record_outside(counts).await?;
+        let (timeless, malformed) = (counts.without_time, counts.malformed);
+        let (early, ahead) = (counts.before_first_window, counts.in_future);
+        let not_archived = "they are in no window, and are not archived";
+        self.tell_of(
+            (WITHOUT_TIME, timeless),
+            format!(
+                "{timeless} documents of the source have no event time that can be read, {malformed} of them a \
+                 malformed one: {not_archived}"
+            ),
+            "every document of the source has an event time again",
+        )
+        .await?;
+        self.tell_of(
+            (IN_FUTURE, ahead),
+            format!("{ahead} documents of the source have an event time in the future: {not_archived}"),
+            "no document of the source has an event time in the future any more",
+        )
+        .await?;
+        self.tell_of(
+            (TOO_EARLY, early),
+            format!(
+                "{early} documents of the source have an event time before {first_window}, where the first window begins: \
+                 {not_archived}"
+            ),
+            "no document of the source lies before the first window any more",
+        )
+        .await
+    }
+
+    /// A condition lasts as long as any document is counted for it.
+    async fn tell_of(&self, (kind, documents): (&str, u64), begun: String, over: &str) -> anyhow::Result<()> {
         if documents > 0 {
-            let text = format!(
-                "{documents} documents of the source have no event time that can be read, {malformed} of them a \
-                 malformed one: they are in no window, and are not archived"
-            );
-            self.ledger.begin_condition(WITHOUT_TIME, &text).await?;
+            self.ledger.begin_condition(kind, &begun).await?;
         } else {
-            let text = "every document of the source has an event time again";
-            self.ledger.end_condition(WITHOUT_TIME, text).await?;
+            self.ledger.end_condition(kind, over).await?;
         }
         Ok(())
     }

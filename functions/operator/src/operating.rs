@@ -2,6 +2,7 @@
 
 pub(crate) mod operations;
 pub(crate) mod operations_list;
+pub(crate) mod cancelling;
 pub(crate) mod verify;
 pub(crate) mod exceptions;
 pub(crate) mod sweep;

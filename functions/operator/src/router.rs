@@ -7,7 +7,8 @@ use crate::migrating::{
     bulk, cancelling, catching_up, create_missing, jobs, migrate, migrations, reset_pending, retrying,
 };
 use crate::operating::{
-    exceptions, operations, operations_list, purge, restored, sweep, sweep_object, verify,
+    cancelling as cancelling_a_job, exceptions, operations, operations_list, purge, restored, sweep,
+    sweep_object, verify,
 };
 use crate::pages::{dashboard, documents_page};
 use crate::queueing::{monitoring, probes, purge_queue, queue, queue_health, redrive, workers};
@@ -192,6 +193,8 @@ fn long_jobs() -> Vec<Route> {
         purge::start,
         operations_list::list,
         operations::status,
+        cancelling_a_job::cancel,
+        cancelling_a_job::cancel_by_post,
     ]
 }
 

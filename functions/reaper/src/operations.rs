@@ -48,7 +48,7 @@ pub(crate) fn desk(config: OperationsConfig, ledger: &Ledger, archive: Archive) 
 }
 
 impl Reaper {
-    /// Works on operations, the oldest first, until none is left or time is over. `started`: when the tick began.
+    /// Works on operations in turn until none is left or time is over. `started`: when the tick began.
     pub(crate) async fn work_on_operations(
         &self,
         deadline: Deadline,

@@ -105,6 +105,10 @@ pub fn alert_headline(kind: &str) -> &str {
         "documents_without_time" => "the source has documents without an event time",
         "documents_without_time_over" => "all documents have an event time again",
         "source_problem" => "the source has a problem",
+        "documents_in_future" => "the source has documents of the future",
+        "documents_in_future_over" => "the source has no documents of the future any more",
+        "documents_too_early" => "the source has documents before the first window",
+        "documents_too_early_over" => "no document lies before the first window any more",
         "invariant" => "what always holds doesn't hold",
         "archive_conflict" => "an object in the archive is not what it should be",
         "unreadable_message" => "a message in the queue can't be read",
@@ -137,17 +141,21 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
              waiting for; nothing is lost meanwhile."
         }
         "documents_without_time" => {
-            "mend them at the source, or take them out of it by GRANARY_SOURCE_FILTER; `granary status` counts them."
+            "correct them at the source, or exclude them with GRANARY_SOURCE_FILTER; `granary status` counts them."
         }
         "unproven" => {
             "read the report (granary verify --list), remove the cause, then granary verify --from … --to … --repair; the \
              schedule verifies them again, and the alert ends by itself."
         }
-        "failure_rate_over"
-        | "unproven_over"
-        | "deferred_over"
-        | "documents_late_over"
-        | "documents_without_time_over" => "nothing.",
+        "documents_in_future" => {
+            "correct their event times at the source, or exclude them with GRANARY_SOURCE_FILTER; `granary status` counts them. \
+             Otherwise they are archived when their time has come."
+        }
+        "documents_too_early" => {
+            "archive them with `granary migrate start` (without --from it begins with the first message), correct their event \
+             times at the source, or exclude them with GRANARY_SOURCE_FILTER; `granary status` counts them."
+        }
+        over if over.ends_with("_over") => "nothing.",
         "source_problem" if cause == "refused" => {
             "do what is said above; until then no id is read (of metadata: no batch is exported), and nothing is lost. \
              `granary doctor` shows whether it helped."

@@ -24,6 +24,13 @@ pub struct InvalidRange {
 }
 
 impl TimeRange {
+    /// All event times that the ledger and an object's key can name: from the year 1, where DATETIME begins, to 9999-12-30
+    /// 22:00, where instants end. Elasticsearch's dates reach further on both sides.
+    pub const EVER: Self = Self {
+        from: Timestamp::constant(-62_135_596_800, 0),
+        to: Timestamp::constant(253_402_207_200, 0),
+    };
+
     /// The range from `from` up to, but without, `to`. Both are cut to whole microseconds.
     pub fn new(from: Timestamp, to: Timestamp) -> Result<Self, InvalidRange> {
         let (from, to) = (whole_micros(from), whole_micros(to));
@@ -133,6 +140,17 @@ mod tests {
     fn a_range_holds_its_start_and_not_its_end() {
         let range = TimeRange::new(at("2026-01-01T00:00:00Z"), at("2026-01-01T01:00:00Z")).unwrap();
         assert!(range.contains(range.from()) && !range.contains(range.to()));
+    }
+
+    #[test]
+    fn h19_all_event_times_are_whole_hours_from_the_year_1_on() {
+        let TimeRange { from, to } = TimeRange::EVER;
+        assert_eq!(
+            (from, to),
+            (at("0001-01-01T00:00:00Z"), at("9999-12-30T22:00:00Z"))
+        );
+        assert_eq!((Hour::of(from).start(), Hour::of(to).start()), (from, to));
+        assert_eq!(Hour::of(from).date(), "0001-01-01");
     }
 
     #[test]

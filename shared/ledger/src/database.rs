@@ -35,18 +35,6 @@ pub struct TableSize {
     pub bytes_indexes: u64,
 }
 
-/// The years of the ledger's DATETIME, without the last: 1000-01-01 to 9999-01-01, as seconds.
-const EVER_SECONDS: (i64, i64) = (-30_610_224_000, 253_370_764_800);
-
-/// All event times that the ledger can have.
-pub(crate) fn ever(operation: &'static str) -> Result<TimeRange, LedgerError> {
-    let [from, to] = [EVER_SECONDS.0, EVER_SECONDS.1].map(Timestamp::from_second);
-    let (Ok(from), Ok(to)) = (from, to) else {
-        return Err(LedgerError::inconsistent(operation, "time has no such years"));
-    };
-    TimeRange::new(from, to).map_err(|error| LedgerError::inconsistent(operation, error.to_string()))
-}
-
 impl Ledger {
     /// What the server says of itself and of its tables.
     pub async fn database_info(&self) -> Result<DatabaseInfo, LedgerError> {
@@ -79,7 +67,7 @@ impl Ledger {
 
     /// How all messages are that the ledger knows, purged ones as well.
     pub async fn progress_of_all(&self) -> Result<Progress, LedgerError> {
-        self.progress_of(ever("count all messages")?).await
+        self.progress_of(TimeRange::EVER).await
     }
 }
 

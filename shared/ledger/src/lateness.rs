@@ -1,17 +1,12 @@
-//! How late documents come, and how many never can: what re-scans and counts at the source have found.
+//! How late documents come: what re-scans have found.
 //!
-//! Kept as a few numbers for each window and for the source, never as a row for a message. Nobody decides anything by
-//! them; people are told.
+//! Kept as a few numbers for each window, never as a row for a message. Nothing is decided by them.
 
-use crate::connect::Doing;
-use crate::error::During;
 use crate::row::{Columns, uuid};
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::MigrationId;
-use granary_steps::Step;
-use jiff::Timestamp;
-use mysql_async::{Row, Value, params, prelude::Queryable};
+use mysql_async::{Row, Value, params};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -56,21 +51,6 @@ impl Lateness {
     }
 }
 
-/// Documents of the source that are in no range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WithoutTime {
-    /// Without an event time that can be read.
-    pub documents: u64,
-    /// Of those, the ones that have something else in its place.
-    pub malformed: u64,
-    /// When they were counted.
-    pub counted_at: Timestamp,
-}
-
-const WITHOUT_TIME: &str = "source.without_time";
-const MALFORMED_TIME: &str = "source.malformed_time";
-
 impl Ledger {
     /// What re-scans of the last `stretch` have found, of one migration or of all.
     pub async fn lateness(
@@ -95,66 +75,6 @@ impl Ledger {
             row.map_or(Ok(Lateness::default()), lateness_of)
         })
         .await
-    }
-
-    /// What was counted last of documents that are in no range. `None`: nothing was counted yet.
-    pub async fn without_time(&self) -> Result<Option<WithoutTime>, LedgerError> {
-        self.read("look at what was counted", |mut reader| async move {
-            let row: Option<Row> = reader
-                .first(
-                    "SELECT a.amount AS documents, m.amount AS malformed, a.measured_at AS counted_at \
-                     FROM measurement a JOIN measurement m ON m.name = ? WHERE a.name = ?",
-                    (MALFORMED_TIME, WITHOUT_TIME),
-                )
-                .await?;
-            let Some(mut row) = row else { return Ok(None) };
-            Ok(Some(WithoutTime {
-                documents: row.column("documents")?,
-                malformed: row.column("malformed")?,
-                counted_at: row.instant("counted_at")?,
-            }))
-        })
-        .await
-    }
-
-    /// Whether what was counted last is older than `age`, or nothing was.
-    pub async fn is_count_older(&self, age: Duration) -> Result<bool, LedgerError> {
-        self.read("look at when was counted", |mut reader| async move {
-            let young: Option<u8> = reader
-                .first(
-                    "SELECT 1 FROM measurement WHERE name = ? \
-                     AND measured_at > UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND",
-                    (WITHOUT_TIME, micros(age)),
-                )
-                .await?;
-            Ok(young.is_none())
-        })
-        .await
-    }
-
-    /// Puts on record how many documents of the source are in no range: without an event time that can be read, and of
-    /// those, with something else in its place.
-    pub async fn record_without_time(&self, (documents, malformed): (u64, u64)) -> Result<(), LedgerError> {
-        self.change(Step::RecordMeasurement, |doing| {
-            self.try_record_without_time(doing, (documents, malformed))
-        })
-        .await
-    }
-
-    async fn try_record_without_time(
-        &self,
-        doing: Doing,
-        (documents, malformed): (u64, u64),
-    ) -> Result<(), LedgerError> {
-        let mut conn = self.conn(doing).await?;
-        conn.exec_drop(
-            "INSERT INTO measurement (name, amount, measured_at) \
-             VALUES (?, ?, UTC_TIMESTAMP(6)), (?, ?, UTC_TIMESTAMP(6)) \
-             ON DUPLICATE KEY UPDATE amount = VALUES(amount), measured_at = VALUES(measured_at)",
-            (WITHOUT_TIME, documents, MALFORMED_TIME, malformed),
-        )
-        .await
-        .during(doing)
     }
 }
 

@@ -27,12 +27,14 @@ pub enum OperationState {
     Succeeded,
     /// It was given up, and the error says why.
     Failed,
+    /// An operator cancelled it.
+    Cancelled,
 }
 
 impl OperationState {
     /// Whether it has come to its end.
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed)
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 
     /// The name in the ledger and in the API.
@@ -42,6 +44,7 @@ impl OperationState {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 
@@ -52,6 +55,7 @@ impl OperationState {
             "running" => Self::Running,
             "succeeded" => Self::Succeeded,
             "failed" => Self::Failed,
+            "cancelled" => Self::Cancelled,
             _ => return None,
         })
     }
@@ -156,19 +160,42 @@ impl Ledger {
         .await
     }
 
-    /// Takes an operation that nobody works on: the given one, or the oldest that isn't a restart of consumers. One whose
-    /// worker died for the tenth time in a row ends here, and nobody gets it.
+    /// Takes an operation that nobody works on: the given one, or the one that was worked on longest ago and isn't a
+    /// restart of consumers. One whose worker died for the tenth time in a row ends here, and nobody gets it.
     pub async fn claim_operation(
         &self,
         id: Option<Uuid>,
         lease: Duration,
     ) -> Result<Option<OperationSlice>, LedgerError> {
+        self.take_operation(id, &[], lease).await
+    }
+
+    /// The same for the one that was worked on longest ago, without some that had their turn.
+    pub async fn claim_next_operation(
+        &self,
+        except: &[Uuid],
+        lease: Duration,
+    ) -> Result<Option<OperationSlice>, LedgerError> {
+        self.take_operation(None, except, lease).await
+    }
+
+    async fn take_operation(
+        &self,
+        id: Option<Uuid>,
+        except: &[Uuid],
+        lease: Duration,
+    ) -> Result<Option<OperationSlice>, LedgerError> {
+        let except: String = except
+            .iter()
+            .map(|id| format!(", UNHEX('{}')", id.simple()))
+            .collect();
+        let except = &except;
         self.change(Step::ClaimOperation, |doing| async move {
             let mut transaction = self.begin(doing).await?;
             let query = &format!(
                 "SELECT {COLUMNS} FROM operation WHERE (id = :id OR (:id IS NULL AND kind <> '{CONSUMERS_RESTART}')) \
                  AND (state = 'waiting' OR (state = 'running' AND lease_until < UTC_TIMESTAMP(6))) \
-                 ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+                 AND id NOT IN (''{except}) ORDER BY updated_at, created_at LIMIT 1 FOR UPDATE SKIP LOCKED"
             );
             let row: Option<Row> = transaction
                 .exec_first(query, params! { "id" => id.map_or(Value::NULL, bytes) })
@@ -293,6 +320,26 @@ impl Ledger {
             "state = 'failed', error_text = :text, finished_at = UTC_TIMESTAMP(6), lease_until = NULL",
             params! { "text" => crate::settle::shortened(error) },
         )
+        .await
+    }
+
+    /// Cancels an operation that isn't over; not a restart of consumers, which must come to its end. Its worker loses it
+    /// at its next step. `Refused`: it is over, or none.
+    pub async fn cancel_operation(&self, id: Uuid) -> Result<Fenced, LedgerError> {
+        self.change(Step::CancelOperation, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(
+                format!(
+                    "UPDATE operation SET state = 'cancelled', fence = fence + 1, lease_until = NULL, \
+                     finished_at = UTC_TIMESTAMP(6), updated_at = UTC_TIMESTAMP(6) \
+                     WHERE id = ? AND state IN ('waiting', 'running') AND kind <> '{CONSUMERS_RESTART}'"
+                ),
+                (bytes(id),),
+            )
+            .await
+            .during(doing)?;
+            Ok(Fenced::by(conn.affected_rows()))
+        })
         .await
     }
 

@@ -2,13 +2,18 @@
 
 use crate::slice::LEASE;
 use crate::{Budget, Job};
-use granary_ledger::{Ledger, LedgerError, NewOperation};
+use granary_ledger::{Ledger, LedgerError, NewOperation, OperationSlice};
 use granary_seeding::Seeder;
 use granary_sweep::Sweeper;
 use granary_verify::{Verifier, VerifyError};
 use serde_json::Value;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
+
+/// How long an operation is worked on before the next one has its turn.
+const SLICE_MAX: Duration = Duration::from_secs(10);
+/// After so many that can't go on a round ends.
+const LEFT_MAX: usize = 100;
 
 /// Where operations wait, with everything that is needed to work on them.
 #[derive(Clone)]
@@ -54,6 +59,8 @@ pub enum Outcome {
     },
     /// The budget's time is over; the next slice goes on.
     OutOfTime,
+    /// There is more to do, and nothing more in this tick.
+    Paused,
     /// The next step has more messages than the budget allows; it is left to whoever has more time.
     TooLarge {
         /// Messages in it.
@@ -79,6 +86,7 @@ impl Outcome {
         match self {
             Self::Finished { .. } => "finished",
             Self::OutOfTime => "out_of_time",
+            Self::Paused => "paused",
             Self::TooLarge { .. } => "too_large",
             Self::ToBeTriedAgain { .. } => "to_be_tried_again",
             Self::Failed { .. } => "failed",
@@ -86,8 +94,12 @@ impl Outcome {
         }
     }
 
-    fn is_over(&self) -> bool {
-        matches!(self, Self::Finished { .. } | Self::Failed { .. })
+    /// Whether the operation can't go on in this round.
+    fn ends_its_turn(&self) -> bool {
+        match self {
+            Self::Finished { .. } | Self::Failed { .. } | Self::OutOfTime => false,
+            Self::Paused | Self::TooLarge { .. } | Self::ToBeTriedAgain { .. } | Self::TakenOver => true,
+        }
     }
 }
 
@@ -147,33 +159,38 @@ impl Desk {
         Ok(())
     }
 
-    /// Works on an operation that nobody holds: the given one, or the oldest. `None`: there is none.
+    /// Works on an operation that nobody holds: the given one, or the one that was worked on longest ago. `None`: there is
+    /// none.
     pub async fn advance(&self, id: Option<Uuid>, budget: &Budget) -> Result<Option<Advanced>, LedgerError> {
-        let Some(slice) = self.ledger.claim_operation(id, LEASE).await? else {
-            return Ok(None);
-        };
+        match self.ledger.claim_operation(id, LEASE).await? {
+            Some(slice) => self.go_on_with(slice, budget).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn go_on_with(&self, slice: OperationSlice, budget: &Budget) -> Result<Advanced, LedgerError> {
         let outcome = self.work_on(&slice, budget).await?;
         tracing::info!(operation = %slice.id, kind = slice.kind, outcome = outcome.name(), "a slice of an operation");
-        Ok(Some(Advanced {
+        Ok(Advanced {
             id: slice.id,
             kind: slice.kind,
             outcome,
-        }))
+        })
     }
 
-    /// Works on operations, the oldest first, until none is left or the budget is used up. One that is neither over nor
-    /// can go on now ends the round: it is tried again at the next tick, not at once.
+    /// Works on operations in turn, a slice of some seconds each, until none is left or the budget is used up. One that
+    /// can't go on now is left for the next tick, and the others go on.
     pub async fn work(&self, budget: &Budget) -> Result<Vec<Advanced>, LedgerError> {
-        let mut round = Vec::new();
-        while !budget.is_used_up() {
-            let Some(advanced) = self.advance(None, budget).await? else {
+        let (mut round, mut left) = (Vec::new(), Vec::new());
+        while !budget.is_used_up() && left.len() < LEFT_MAX {
+            let Some(slice) = self.ledger.claim_next_operation(&left, LEASE).await? else {
                 break;
             };
-            let goes_on = advanced.outcome.is_over();
-            round.push(advanced);
-            if !goes_on {
-                break;
+            let advanced = self.go_on_with(slice, &budget.of_a_slice(SLICE_MAX)).await?;
+            if advanced.outcome.ends_its_turn() {
+                left.push(advanced.id);
             }
+            round.push(advanced);
         }
         Ok(round)
     }

@@ -81,13 +81,11 @@ pub(crate) enum PurgeStep {
 
 const REFUSED_NAMED_MAX: usize = 100;
 const REASONS_MAX: usize = 5;
-/// Where the ledger's DATETIME begins.
-const EARLIEST_SECOND: i64 = -30_610_224_000;
 
 impl PurgeProgress {
     fn new(arguments: &PurgeArguments) -> Self {
         Self {
-            next: Timestamp::from_second(EARLIEST_SECOND).unwrap_or(Timestamp::UNIX_EPOCH),
+            next: TimeRange::EVER.from(),
             in_hand: None,
             report: PurgeReport {
                 before: arguments.before,

@@ -29,6 +29,14 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// The same for one slice of several.
+    pub(crate) fn of_a_slice(&self, longest: Duration) -> Self {
+        Self {
+            until: self.until.min(Instant::now() + longest),
+            ..*self
+        }
+    }
+
     pub(crate) fn is_used_up(&self) -> bool {
         Instant::now() >= self.until
     }
@@ -81,7 +89,7 @@ impl Desk {
                     if self.ledger.save_progress(slice, &value, LEASE).await? == Fenced::Refused {
                         return Ok(Outcome::TakenOver);
                     }
-                    break;
+                    return unless_refused(self.ledger.release_operation(slice).await?, Outcome::Paused);
                 }
                 Ok(Turn::TooLarge { messages }) => {
                     let outcome = Outcome::TooLarge { messages };

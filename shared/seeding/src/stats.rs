@@ -4,12 +4,8 @@ use crate::indices::seeded;
 use crate::{MESSAGE_ID_PREFIX, SeedError, Seeder, metadata};
 use granary_domain::TimeRange;
 use granary_source::{DocId, Source, SourceError, SourceSettings};
-use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// From 1970 to 2261, which is what `date_nanos` can hold.
-const LAST_SECOND: i64 = 9_190_000_000;
 
 /// What was seeded and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,13 +46,8 @@ impl Seeder {
             Err(SourceError::Refused { status: 404, .. }) => return Ok(0),
             pit => pit?,
         };
-        let counted = source.count(&pit, all_time(), None).await;
+        let counted = source.count(&pit, TimeRange::EVER, None).await;
         source.close_pit(pit).await?;
         Ok(counted?)
     }
-}
-
-fn all_time() -> TimeRange {
-    let last = Timestamp::from_second(LAST_SECOND).unwrap_or(Timestamp::MAX);
-    TimeRange::new(Timestamp::UNIX_EPOCH, last).unwrap_or_else(|_| granary_domain::Hour::of(last).range())
 }

@@ -4,6 +4,7 @@ use crate::Source;
 use crate::error::SourceError;
 use crate::fields::TimeResolution;
 use crate::query::{self, Completeness, Order, SearchBody};
+use crate::stretch::stretches;
 use granary_domain::TimeRange;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -29,10 +30,10 @@ struct EdgeHit {
 }
 
 impl Source {
-    /// The first and the last event time, of a range or of all messages. `None`: there is none.
+    /// The first and the last event time of a range, to the millisecond. `None`: there is no message in it.
     pub async fn bounds(
         &self,
-        range: Option<TimeRange>,
+        range: TimeRange,
         filter: Option<&Value>,
     ) -> Result<Option<(Timestamp, Timestamp)>, SourceError> {
         let resolution = self.time_resolution().await?;
@@ -43,34 +44,40 @@ impl Source {
         Ok(last.map(|last| (first, last)))
     }
 
-    /// The first event time in a range. `None`: there is no message in it.
+    /// The first event time of a range, to the millisecond. `None`: there is no message in it.
     pub async fn first_event(
         &self,
         range: TimeRange,
         filter: Option<&Value>,
     ) -> Result<Option<Timestamp>, SourceError> {
         let resolution = self.time_resolution().await?;
-        self.edge(resolution, Order::Asc, Some(range), filter).await
+        self.edge(resolution, Order::Asc, range, filter).await
     }
 
     async fn edge(
         &self,
         resolution: TimeResolution,
         order: Order,
-        range: Option<TimeRange>,
+        range: TimeRange,
         filter: Option<&Value>,
     ) -> Result<Option<Timestamp>, SourceError> {
-        let settings = self.settings();
-        let body = SearchBody {
-            size: 1,
-            sort: json!([query::by_time(settings, resolution, order)]),
-            ..SearchBody::of(query::messages(settings, range.map(Into::into), filter))
-        };
-        let answer: EdgeAnswer = self.search(OPERATION, &body).await?;
-        answer.completeness.require(OPERATION)?;
-        let first = answer.hits.hits.into_iter().next();
-        first
-            .map(|hit| query::parse_time(OPERATION, &hit.sort.0))
-            .transpose()
+        let mut stretches = stretches(range, resolution);
+        if order == Order::Desc {
+            stretches.reverse();
+        }
+        for stretch in stretches {
+            let settings = self.settings();
+            let body = SearchBody {
+                size: 1,
+                sort: json!([query::by_time(settings, resolution, order)]),
+                ..SearchBody::of(query::messages(settings, &stretch, filter))
+            };
+            let answer: EdgeAnswer = self.search_in(stretch.zone, OPERATION, &body).await?;
+            answer.completeness.require_in(stretch.zone, OPERATION)?;
+            if let Some(hit) = answer.hits.hits.into_iter().next() {
+                return query::parse_time(OPERATION, &hit.sort.0).map(Some);
+            }
+        }
+        Ok(None)
     }
 }

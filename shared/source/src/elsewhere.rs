@@ -6,7 +6,7 @@
 use crate::Source;
 use crate::documents::DocumentRef;
 use crate::error::SourceError;
-use crate::page::OnlyField;
+use crate::hit_fields::HitFields;
 use crate::query::{ALL_SHARDS, Completeness};
 use crate::wire::{Call, CallBody};
 use elasticsearch::SearchParts;
@@ -86,7 +86,7 @@ struct Hit<'a> {
     #[serde(rename = "_routing")]
     routing: Option<String>,
     #[serde(borrow, default)]
-    fields: OnlyField<'a>,
+    fields: HitFields<'a>,
 }
 
 impl Source {

@@ -47,14 +47,26 @@ pub(crate) struct FieldType {
     pub(crate) unusable_in: Vec<String>,
 }
 
-/// The resolution by which times are sorted.
+/// How exact the time field is in the indices of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TimeResolution {
     /// Every index has `date`.
     Millis,
-    /// An index has `date_nanos`: all are compared as such, or the order across indices would be wrong.
+    /// Every index has `date_nanos`.
     Nanos,
+    /// Some have `date`, others `date_nanos`.
+    Mixed,
+}
+
+impl TimeResolution {
+    /// Whether an index has `date_nanos`.
+    pub(crate) fn has_nanos(self) -> bool {
+        match self {
+            Self::Millis => false,
+            Self::Nanos | Self::Mixed => true,
+        }
+    }
 }
 
 impl Mappings {
@@ -130,11 +142,11 @@ impl Source {
     pub(crate) async fn time_resolution(&self) -> Result<TimeResolution, SourceError> {
         let field = &self.settings().time_field;
         let types = self.mappings(field).await?.types_of(field);
-        let has_nanos = types.iter().any(|found| found.name == "date_nanos");
-        Ok(if has_nanos {
-            TimeResolution::Nanos
-        } else {
-            TimeResolution::Millis
+        let (nanos, others): (Vec<_>, Vec<_>) = types.iter().partition(|found| found.name == "date_nanos");
+        Ok(match (nanos.is_empty(), others.is_empty()) {
+            (true, _) => TimeResolution::Millis,
+            (false, true) => TimeResolution::Nanos,
+            (false, false) => TimeResolution::Mixed,
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::Source;
 use crate::answered::{Read, State};
 use crate::documents::{Absence, Document, DocumentRef, Extent};
 use crate::error::SourceError;
-use crate::page::OnlyField;
+use crate::hit_fields::HitFields;
 use crate::query::{ALL_SHARDS, Completeness};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -49,7 +49,7 @@ struct Hit<'a> {
     #[serde(rename = "_primary_term")]
     primary_term: u64,
     #[serde(borrow, default)]
-    fields: OnlyField<'a>,
+    fields: HitFields<'a>,
 }
 
 /// The state of a document that a search shows, and its ids.

@@ -5,7 +5,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::query::{Completeness, TIME_FORMAT};
-use granary_domain::MessageId;
+use granary_domain::{MessageId, TimeRange};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,7 +21,26 @@ pub struct ShownMessage {
     /// The document's `_id`.
     pub doc_id: String,
     /// Its event time; `None`: it has none that can be read, and is in no window.
-    pub event_time: Option<Timestamp>,
+    pub event_time: Option<ShownTime>,
+}
+
+/// The event time that a document shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShownTime {
+    /// An instant that a window can hold.
+    At(Timestamp),
+    /// One that lies before the year 1 or after the year 9999, as Elasticsearch writes it: no window can hold it.
+    Beyond(String),
+}
+
+impl ShownTime {
+    fn of(text: &str) -> Self {
+        let instant = text.parse().ok();
+        match instant.filter(|instant| TimeRange::EVER.contains(*instant)) {
+            Some(instant) => Self::At(instant),
+            None => Self::Beyond(text.to_owned()),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -68,7 +87,8 @@ impl Source {
             event_time: hit
                 .fields
                 .get(&settings.time_field)
-                .and_then(|times| times.first()?.as_str()?.parse().ok()),
+                .and_then(|times| times.first()?.as_str())
+                .map(ShownTime::of),
             index: hit.index,
             doc_id: hit.id,
         }))

@@ -7,8 +7,8 @@
 use crate::Source;
 use crate::allowance::ByteAllowance;
 use crate::error::SourceError;
+use crate::hit_fields::text_of;
 use crate::metadata_key::{EntryOrder, Lookup};
-use crate::page::text_of;
 use crate::pit::{self, KEEP_ALIVE};
 use crate::query::{ALL_SHARDS, Completeness};
 use crate::settings::DOC_ID_FIELD;

@@ -1,19 +1,45 @@
-//! Documents of the source that lie outside a range, whatever the reason: without an event time, before it, after it.
+//! Documents that lie outside of a range: they have no event time that can be read, or one before it or after it. They are
+//! counted, so that they are never silently absent. Which ones they are is for a search by whoever corrects them.
 
 use crate::Source;
 use crate::error::SourceError;
 use crate::query::{self, Completeness, SearchBody};
+use crate::stretch::{Stretch, Zone, stretches_before, stretches_since};
 use granary_domain::TimeRange;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-const OPERATION: &str = "count documents outside a range";
+const OPERATION: &str = "count documents outside of a range";
+
+/// Documents of the source that lie outside of a range.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Without an event time that can be read.
+    pub without_time: u64,
+    /// Of those, the ones that have something in its place that isn't one, and that the index was told to ignore
+    /// (`ignore_malformed`).
+    pub malformed: u64,
+    /// With an event time before the range.
+    pub before: u64,
+    /// With an event time after it.
+    pub after: u64,
+}
+
+impl Outside {
+    /// All of them.
+    pub fn documents(&self) -> u64 {
+        self.without_time + self.before + self.after
+    }
+}
 
 #[derive(Deserialize)]
 struct Answer {
     #[serde(flatten)]
     completeness: Completeness,
     hits: Hits,
+    // An answer of no shard at all has none.
+    #[serde(default)]
+    aggregations: Aggregations,
 }
 
 #[derive(Deserialize)]
@@ -26,18 +52,52 @@ struct Total {
     value: u64,
 }
 
+#[derive(Deserialize, Default)]
+struct Aggregations {
+    #[serde(default)]
+    malformed: Bucket,
+}
+
+#[derive(Deserialize, Default)]
+struct Bucket {
+    doc_count: u64,
+}
+
 impl Source {
-    /// How many documents, of those that match the source's filter, no window of the range can hold. One search.
-    pub async fn count_outside(&self, range: TimeRange) -> Result<u64, SourceError> {
+    /// How many documents, of those that match the source's filter, lie outside of a range. A few searches, whatever their
+    /// number.
+    pub async fn count_outside(&self, range: TimeRange) -> Result<Outside, SourceError> {
         let settings = self.settings();
-        let inside = query::messages(settings, Some(range.into()), None);
-        let filters: Vec<_> = settings.filter.iter().collect();
+        let malformed = json!({"malformed": {"filter": {"term": {"_ignored": settings.time_field}}}});
+        let timeless = query::messages_without_time(settings);
+        let timeless = self.count_all(Zone::Everywhere, timeless, malformed).await?;
+        let resolution = self.time_resolution().await?;
+        Ok(Outside {
+            without_time: timeless.hits.total.value,
+            malformed: timeless.aggregations.malformed.doc_count,
+            before: self.count_in(stretches_before(range.from(), resolution)).await?,
+            after: self.count_in(stretches_since(range.to(), resolution)).await?,
+        })
+    }
+
+    async fn count_in(&self, stretches: Vec<Stretch>) -> Result<u64, SourceError> {
+        let mut counted = 0;
+        for stretch in stretches {
+            let query = query::messages(self.settings(), &stretch, None);
+            let answer = self.count_all(stretch.zone, query, Value::Null).await?;
+            counted += answer.hits.total.value;
+        }
+        Ok(counted)
+    }
+
+    async fn count_all(&self, zone: Zone, query: Value, aggs: Value) -> Result<Answer, SourceError> {
         let body = SearchBody {
             track_total_hits: true,
-            ..SearchBody::of(json!({"bool": {"filter": filters, "must_not": [inside]}}))
+            aggs,
+            ..SearchBody::of(query)
         };
-        let answer: Answer = self.search(OPERATION, &body).await?;
-        answer.completeness.require(OPERATION)?;
-        Ok(answer.hits.total.value)
+        let answer: Answer = self.search_in(zone, OPERATION, &body).await?;
+        answer.completeness.require_in(zone, OPERATION)?;
+        Ok(answer)
     }
 }

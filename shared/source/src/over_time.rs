@@ -6,6 +6,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::query::{self, Completeness, SearchBody};
+use crate::stretch::{Stretch, stretches};
 use granary_domain::TimeRange;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -95,18 +96,39 @@ impl Source {
         filter: Option<&Value>,
         span: Span,
     ) -> Result<Vec<CountedSpan>, SourceError> {
+        let mut spans = Vec::new();
+        for stretch in stretches(range, self.time_resolution().await?) {
+            spans.extend(self.spans_of(&stretch, filter, span).await?);
+        }
+        // The last span of a stretch may be the first of the next one.
+        spans.dedup_by(|next, last| {
+            let is_one = next.key == last.key;
+            last.doc_count += if is_one { next.doc_count } else { 0 };
+            is_one
+        });
+        Ok(spans
+            .into_iter()
+            .filter_map(|bucket| counted(bucket, range, span))
+            .collect())
+    }
+
+    async fn spans_of(
+        &self,
+        stretch: &Stretch,
+        filter: Option<&Value>,
+        span: Span,
+    ) -> Result<Vec<Bucket>, SourceError> {
         let settings = self.settings();
         let histogram = json!({
             "field": settings.time_field, "fixed_interval": span.interval(), "min_doc_count": 1,
         });
         let body = SearchBody {
             aggs: json!({"spans": {"date_histogram": histogram}}),
-            ..SearchBody::of(query::messages(settings, Some(range.into()), filter))
+            ..SearchBody::of(query::messages(settings, stretch, filter))
         };
-        let answer: Answer = self.search(OPERATION, &body).await?;
-        answer.completeness.require(OPERATION)?;
-        let spans = answer.aggregations.spans.buckets.into_iter();
-        Ok(spans.filter_map(|bucket| counted(bucket, range, span)).collect())
+        let answer: Answer = self.search_in(stretch.zone, OPERATION, &body).await?;
+        answer.completeness.require_in(stretch.zone, OPERATION)?;
+        Ok(answer.aggregations.spans.buckets)
     }
 }
 

@@ -1,20 +1,22 @@
 //! Pages of ids: what a harvest and a verification read. Never `_source`.
 
 use crate::error::SourceError;
+use crate::fields::TimeResolution;
+use crate::hit_fields::{HitFields, only};
 use crate::pit::{KEEP_ALIVE, PointInTime};
-use crate::query::{self, ALL_SHARDS, Completeness, Order, PitBody, SearchBody};
+use crate::query::{self, Completeness, DocValues, Order, PitBody, SearchBody};
+use crate::stretch::{Stretch, Zone, stretches};
 use crate::wire::{Call, CallBody};
 use crate::{Source, settings::SourceSettings};
 use bytes::Bytes;
 use elasticsearch::http::Method;
 use granary_domain::{MessageId, ROUTING_BYTES_MAX, TimeRange};
 use jiff::Timestamp;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 const READ_PAGE: &str = "read a page of ids";
@@ -47,8 +49,10 @@ pub enum Position {
 
 /// The sort values of a hit, as Elasticsearch wrote them: a JSON array. They never go through a number type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SortValues(String);
+pub struct SortValues {
+    zone: Zone,
+    values: String,
+}
 
 /// One page of ids.
 #[derive(Debug)]
@@ -78,39 +82,66 @@ pub struct Hit {
 }
 
 impl Source {
-    /// One page of ids, by event time. An answer that isn't complete is an error.
+    /// One page of ids, by event time to the millisecond. An answer that isn't complete is an error.
     pub async fn page(&self, request: &PageRequest<'_>) -> Result<IdPage, SourceError> {
-        let settings = self.settings();
-        let search_after = match request.position {
-            Position::After(SortValues(values)) => Some(raw(values)?),
-            Position::Start => None,
+        let (zone, mut after) = match request.position {
+            Position::After(SortValues { zone, values }) => (*zone, Some(raw(values)?)),
+            Position::Start => (Zone::BeforeNanos, None),
         };
-        let by_time = query::by_time(settings, request.pit.resolution, Order::Asc);
+        let mut pit = request.pit.clone();
+        let stretches = stretches(request.range, pit.resolution);
+        for stretch in stretches.iter().filter(|stretch| stretch.zone >= zone) {
+            let after = after.take().filter(|_| stretch.zone == zone);
+            let page = self.page_of(request, &pit, stretch, after.as_deref()).await?;
+            if page.next.is_some() {
+                return Ok(page);
+            }
+            pit = page.pit;
+        }
+        Ok(IdPage {
+            pit,
+            hits: Vec::new(),
+            next: None,
+        })
+    }
+
+    async fn page_of(
+        &self,
+        request: &PageRequest<'_>,
+        pit: &PointInTime,
+        stretch: &Stretch,
+        search_after: Option<&RawValue>,
+    ) -> Result<IdPage, SourceError> {
+        let settings = self.settings();
+        let by_time = query::by_time(settings, pit.resolution, Order::Asc);
+        let id = (!settings.id_is_doc_id()).then_some(DocValues {
+            field: &settings.id_field,
+            format: None,
+        });
         let mut body = SearchBody {
             pit: Some(PitBody {
-                id: &request.pit.id,
+                id: &pit.id,
                 keep_alive: KEEP_ALIVE,
             }),
             size: request.size.min(self.hits_max().hits()),
             sort: json!([by_time, {"_shard_doc": "asc"}]),
-            search_after: search_after.as_deref(),
+            search_after,
             stored_fields: settings.hits_are_bare().then_some("_none_"),
-            docvalue_fields: (!settings.id_is_doc_id()).then_some([settings.id_field.as_str()]),
-            ..SearchBody::of(query::messages(
-                settings,
-                Some(request.range.into()),
-                request.filter,
-            ))
+            docvalue_fields: id
+                .into_iter()
+                .chain(query::exact_time(settings, pit.resolution))
+                .collect(),
+            ..SearchBody::of(query::messages(settings, stretch, request.filter))
         };
         let answer = loop {
-            match self.search_view(READ_PAGE, &body).await {
+            match self.search_view(READ_PAGE, stretch.zone, &body).await {
                 Err(error) if self.hits_max().shrinks_after(&error, body.size) => {
                     body.size = self.hits_max().hits();
                 }
                 answer => break answer?,
             }
         };
-        read_page(&answer, settings, request.pit)
+        read_page(&answer, settings, pit, stretch.zone)
     }
 
     /// How many messages of a range a point in time shows, exactly: the count of the pages' own query.
@@ -120,23 +151,31 @@ impl Source {
         range: TimeRange,
         filter: Option<&Value>,
     ) -> Result<u64, SourceError> {
-        let query = query::messages(self.settings(), Some(range.into()), filter);
-        self.count_matches(pit, query).await
+        let mut counted = 0;
+        for stretch in stretches(range, pit.resolution) {
+            counted += self.count_stretch(pit, &stretch, filter).await?;
+        }
+        Ok(counted)
     }
 
-    async fn count_matches(&self, pit: &PointInTime, query: Value) -> Result<u64, SourceError> {
+    async fn count_stretch(
+        &self,
+        pit: &PointInTime,
+        stretch: &Stretch,
+        filter: Option<&Value>,
+    ) -> Result<u64, SourceError> {
         let body = SearchBody {
             pit: Some(PitBody {
                 id: &pit.id,
                 keep_alive: KEEP_ALIVE,
             }),
             track_total_hits: true,
-            ..SearchBody::of(query)
+            ..SearchBody::of(query::messages(self.settings(), stretch, filter))
         };
-        let answer = self.search_view(COUNT, &body).await?;
+        let answer = self.search_view(COUNT, stretch.zone, &body).await?;
         let counted: Counted =
             serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(COUNT, &error))?;
-        counted.completeness.require(COUNT)?;
+        counted.completeness.require_in(stretch.zone, COUNT)?;
         Ok(counted.hits.total.value)
     }
 
@@ -144,6 +183,7 @@ impl Source {
     async fn search_view(
         &self,
         operation: &'static str,
+        zone: Zone,
         body: &SearchBody<'_>,
     ) -> Result<Bytes, SourceError> {
         let body = CallBody::json(operation, body)?;
@@ -151,7 +191,7 @@ impl Source {
             operation,
             method: Method::Post,
             path: "/_search",
-            query: &ALL_SHARDS,
+            query: &zone.shards(),
             body,
         };
         self.wire().ask(&call).await.map_err(|error| {
@@ -168,16 +208,19 @@ fn raw(values: &str) -> Result<Box<RawValue>, SourceError> {
     RawValue::from_string(values.to_owned()).map_err(|error| SourceError::malformed(READ_PAGE, &error))
 }
 
-fn read_page(answer: &[u8], settings: &SourceSettings, pit: &PointInTime) -> Result<IdPage, SourceError> {
+fn read_page(
+    answer: &[u8],
+    settings: &SourceSettings,
+    pit: &PointInTime,
+    zone: Zone,
+) -> Result<IdPage, SourceError> {
     let malformed = |error: serde_json::Error| SourceError::malformed(READ_PAGE, &error);
     let page: PageAnswer<'_> = serde_json::from_slice(answer).map_err(malformed)?;
-    page.completeness.require(READ_PAGE)?;
+    page.completeness.require_in(zone, READ_PAGE)?;
     let mut hits = Vec::with_capacity(page.hits.hits.len());
     let (mut indices, mut last) = (Indices::default(), None);
     for found in page.hits.hits {
-        let (time, _): (Cow<'_, str>, IgnoredAny) =
-            serde_json::from_str(found.sort.get()).map_err(malformed)?;
-        let event_time = query::parse_time(READ_PAGE, &time)?;
+        let event_time = event_time_of(settings, pit.resolution, &found)?;
         let index = indices.shared(&found.index);
         let routing_fits = |routing: &String| routing.len() <= ROUTING_BYTES_MAX;
         let (message_id, doc_id) = if found.routing.as_ref().is_none_or(routing_fits) {
@@ -198,20 +241,45 @@ fn read_page(answer: &[u8], settings: &SourceSettings, pit: &PointInTime) -> Res
         id: page.pit_id.unwrap_or_else(|| pit.id.clone()),
         resolution: pit.resolution,
     };
-    let next = last.map(|sort| SortValues(sort.get().to_owned()));
+    let next = last.map(|sort| SortValues {
+        zone,
+        values: sort.get().to_owned(),
+    });
     Ok(IdPage { pit, hits, next })
+}
+
+/// Of several times the earliest. Elasticsearch shows the last instant of `date_nanos` as `null`: there the sort has to do.
+fn event_time_of(
+    settings: &SourceSettings,
+    resolution: TimeResolution,
+    found: &FoundHit<'_>,
+) -> Result<Timestamp, SourceError> {
+    let exact = query::exact_time(settings, resolution)
+        .and_then(|time| found.fields.values(time.field).first())
+        .filter(|time| time.get().starts_with('"'));
+    let malformed = |error: serde_json::Error| SourceError::malformed(READ_PAGE, &error);
+    let time: Cow<'_, str> = match exact {
+        Some(exact) => serde_json::from_str(exact.get()).map_err(malformed)?,
+        None => {
+            let (time, _): (Cow<'_, str>, IgnoredAny) =
+                serde_json::from_str(found.sort.get()).map_err(malformed)?;
+            time
+        }
+    };
+    query::parse_time(READ_PAGE, &time)
 }
 
 /// The message's id, and the document's where it is another.
 fn ids_of(
     settings: &SourceSettings,
     doc_id: Option<String>,
-    field: &OnlyField<'_>,
+    fields: &HitFields<'_>,
 ) -> (Option<MessageId>, Option<String>) {
     if settings.id_is_doc_id() {
         return (doc_id.and_then(|id| MessageId::try_from(id).ok()), None);
     }
-    let message_id = field.text().and_then(|id| MessageId::try_from(id).ok());
+    let id = only(fields.values(&settings.id_field));
+    let message_id = id.and_then(|id| MessageId::try_from(id).ok());
     let is_its_own = doc_id.as_deref() != message_id.as_ref().map(MessageId::as_str);
     (message_id, doc_id.filter(|_| is_its_own))
 }
@@ -257,7 +325,7 @@ struct FoundHit<'a> {
     #[serde(rename = "_routing")]
     routing: Option<String>,
     #[serde(borrow, default)]
-    fields: OnlyField<'a>,
+    fields: HitFields<'a>,
     #[serde(borrow)]
     sort: &'a RawValue,
 }
@@ -277,55 +345,4 @@ struct CountedHits {
 #[derive(Deserialize)]
 struct Total {
     value: u64,
-}
-
-/// The values of the one field that hits are asked for.
-#[derive(Default)]
-pub(crate) struct OnlyField<'a> {
-    pub(crate) values: Vec<&'a RawValue>,
-}
-
-impl OnlyField<'_> {
-    /// Its value, if it has exactly one.
-    pub(crate) fn text(&self) -> Option<String> {
-        match self.values.as_slice() {
-            [value] => text_of(value),
-            _ => None,
-        }
-    }
-
-    /// All its values.
-    pub(crate) fn texts(&self) -> Vec<String> {
-        self.values.iter().filter_map(|value| text_of(value)).collect()
-    }
-}
-
-/// A value as an id: a text as it is, a number by its digits.
-pub(crate) fn text_of(value: &RawValue) -> Option<String> {
-    match value.get() {
-        text if text.starts_with('"') => serde_json::from_str(text).ok(),
-        number => Some(number.to_owned()),
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for OnlyField<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = OnlyField<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the fields of a hit")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut field = OnlyField::default();
-                while map.next_key::<IgnoredAny>()?.is_some() {
-                    field.values = map.next_value()?;
-                }
-                Ok(field)
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
 }

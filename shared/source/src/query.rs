@@ -4,6 +4,7 @@
 use crate::error::{SourceError, reason_of};
 use crate::fields::TimeResolution;
 use crate::settings::SourceSettings;
+use crate::stretch::{Stretch, Zone};
 use crate::trouble::types_of;
 use granary_domain::TimeRange;
 use jiff::Timestamp;
@@ -32,10 +33,19 @@ pub(crate) struct SearchBody<'a> {
     pub(crate) source: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stored_fields: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) docvalue_fields: Option<[&'a str; 1]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) docvalue_fields: Vec<DocValues<'a>>,
     #[serde(skip_serializing_if = "Value::is_null")]
     pub(crate) aggs: Value,
+}
+
+/// A field whose values hits show.
+#[derive(Serialize)]
+pub(crate) struct DocValues<'a> {
+    pub(crate) field: &'a str,
+    /// Of times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<&'static str>,
 }
 
 /// The point in time that a search looks at, and for how long it lives on.
@@ -57,7 +67,7 @@ impl<'a> SearchBody<'a> {
             track_total_hits: false,
             source: false,
             stored_fields: None,
-            docvalue_fields: None,
+            docvalue_fields: Vec::new(),
             aggs: Value::Null,
         }
     }
@@ -94,6 +104,22 @@ struct Shards {
 }
 
 impl Completeness {
+    /// The same of a search in a stretch of event time: an index that can't hold a message there isn't left out.
+    pub(crate) fn require_in(&self, zone: Zone, operation: &'static str) -> Result<(), SourceError> {
+        let Shards { failed, failures, .. } = &self.shards;
+        let lacks = |failure: &Value| zone.lacks(failure);
+        let is_whole = *failed == 0 || (!failures.is_empty() && failures.iter().all(lacks));
+        let Clusters {
+            skipped,
+            partial,
+            failed: broken,
+        } = self.clusters;
+        if is_whole && !self.timed_out && skipped + partial + broken == 0 {
+            return Ok(());
+        }
+        self.require(operation)
+    }
+
     /// An answer that leaves out a shard or a cluster, or ran out of time is an error, whatever its status.
     pub(crate) fn require(&self, operation: &'static str) -> Result<(), SourceError> {
         let Clusters {
@@ -145,33 +171,9 @@ impl Completeness {
     }
 }
 
-/// The event times that are asked for. `from` and `to` are in [`TIME_FORMAT`].
-pub(crate) struct TimeClause {
-    pub(crate) from: String,
-    pub(crate) to: String,
-}
-
-impl From<TimeRange> for TimeClause {
-    fn from(range: TimeRange) -> Self {
-        Self {
-            from: range.from().to_string(),
-            to: range.to().to_string(),
-        }
-    }
-}
-
-/// The messages of the source that have an event time (in a range, if one is given) and match a filter.
-pub(crate) fn messages(
-    settings: &SourceSettings,
-    range: Option<TimeClause>,
-    filter: Option<&Value>,
-) -> Value {
-    let time = match range {
-        Some(TimeClause { from, to }) => {
-            json!({"range": {&settings.time_field: {"gte": from, "lt": to, "format": TIME_FORMAT}}})
-        }
-        None => json!({"exists": {"field": settings.time_field}}),
-    };
+/// The messages of the source that have an event time in a stretch and match a filter.
+pub(crate) fn messages(settings: &SourceSettings, stretch: &Stretch, filter: Option<&Value>) -> Value {
+    let time = json!({"range": {&settings.time_field: stretch.bounds}});
     let filters: Vec<&Value> = [Some(&time), settings.filter.as_ref(), filter]
         .into_iter()
         .flatten()
@@ -186,27 +188,72 @@ pub(crate) fn messages_without_time(settings: &SourceSettings) -> Value {
 }
 
 /// `asc` or `desc`.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Order {
     Asc,
     Desc,
 }
 
-/// The sort by event time. Values come back as text, so they are exact. An index that hasn't seen a message yet may
+/// The sort by event time, to the millisecond: finer times of `date_nanos` are for [`exact_time`], since an instant
+/// before 1970 beside them can't be sorted as such. Values come back as text. An index that hasn't seen a message yet may
 /// not know the field.
 pub(crate) fn by_time(settings: &SourceSettings, resolution: TimeResolution, order: Order) -> Value {
     let mut sort = json!({"order": order, "format": TIME_FORMAT, "unmapped_type": "date"});
-    if resolution == TimeResolution::Nanos {
-        sort["numeric_type"] = json!("date_nanos");
+    if resolution.has_nanos() {
+        sort["numeric_type"] = json!("date");
     }
     json!({ &settings.time_field: sort })
 }
 
-/// An event time as a sort gives it back.
-pub(crate) fn parse_time(operation: &'static str, text: &str) -> Result<Timestamp, SourceError> {
-    text.parse().map_err(|_| SourceError::Malformed {
-        operation,
-        reason: format!("the event time {text:?} is not between the years -9999 and 9999"),
+/// What shows an event time exactly where the sort doesn't.
+pub(crate) fn exact_time(settings: &SourceSettings, resolution: TimeResolution) -> Option<DocValues<'_>> {
+    resolution.has_nanos().then_some(DocValues {
+        field: &settings.time_field,
+        format: Some(TIME_FORMAT),
     })
+}
+
+/// An event time as Elasticsearch writes it. A document that has several may show one beyond [`TimeRange::EVER`], such as
+/// `-0090-03-27T…` or `+57972-04-16T…`: it counts as the nearest inside.
+pub(crate) fn parse_time(operation: &'static str, text: &str) -> Result<Timestamp, SourceError> {
+    let (first, end) = (TimeRange::EVER.from(), TimeRange::EVER.to());
+    match text.parse::<Timestamp>() {
+        Ok(instant) => Ok(instant.clamp(first, end)),
+        Err(_) if text.starts_with('-') => Ok(first),
+        Err(_) if text.starts_with('+') || text.starts_with("9999-12-3") => Ok(end),
+        Err(_) => Err(SourceError::Malformed {
+            operation,
+            reason: format!("the event time {text:?} can't be read"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h19_times_beyond_all_that_can_be_on_record_count_as_the_nearest_inside() {
+        let parsed = |text| parse_time("test", text).unwrap().to_string();
+        for early in [
+            "-0090-03-27T04:26:40.000Z",
+            "0000-06-01T00:00:00.000Z",
+            "-292275055-05-16T16:47:04.192Z",
+        ] {
+            assert_eq!(parsed(early), "0001-01-01T00:00:00Z");
+        }
+        for late in [
+            "+57972-04-16T16:00:00.000Z",
+            "9999-12-31T23:59:59.000Z",
+            "9999-12-30T22:00:00.001Z",
+        ] {
+            assert_eq!(parsed(late), "9999-12-30T22:00:00Z");
+        }
+        assert_eq!(
+            parsed("2026-01-01T10:00:00.123456789Z"),
+            "2026-01-01T10:00:00.123456789Z"
+        );
+        assert!(parse_time("test", "yesterday").is_err());
+    }
 }

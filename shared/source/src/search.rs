@@ -5,7 +5,7 @@
 
 use crate::Source;
 use crate::error::SourceError;
-use crate::query::ALL_SHARDS;
+use crate::stretch::Zone;
 use crate::wire::{Call, CallBody};
 use elasticsearch::SearchParts;
 use elasticsearch::http::Method;
@@ -19,12 +19,22 @@ impl Source {
         operation: &'static str,
         body: &impl Serialize,
     ) -> Result<A, SourceError> {
+        self.search_in(Zone::Everywhere, operation, body).await
+    }
+
+    /// What a search in a stretch of event time answers.
+    pub(crate) async fn search_in<A: DeserializeOwned>(
+        &self,
+        zone: Zone,
+        operation: &'static str,
+        body: &impl Serialize,
+    ) -> Result<A, SourceError> {
         let path = SearchParts::Index(&[&self.settings().index]).url();
         let call = Call {
             operation,
             method: Method::Post,
             path: &path,
-            query: &ALL_SHARDS,
+            query: &zone.shards(),
             body: CallBody::json(operation, body)?,
         };
         let answer = self.wire().ask(&call).await?;

@@ -72,8 +72,6 @@ pub struct Scope {
     pub repair: Repair,
 }
 
-/// Where the ledger's DATETIME begins.
-const EARLIEST_SECOND: i64 = -30_610_224_000;
 const MIGRATIONS_MAX: u32 = 1_000;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -149,9 +147,8 @@ impl Verifier {
 
     /// The earliest message before `to` that the source or the ledger has.
     async fn first_known(&self, to: Timestamp) -> Result<Option<Timestamp>, VerifyError> {
-        let earliest = Timestamp::from_second(EARLIEST_SECOND).unwrap_or(Timestamp::UNIX_EPOCH);
-        let ever = TimeRange::new(earliest, to)?;
-        let at_source = self.source.bounds(None, None).await?.map(|(first, _)| first);
+        let ever = TimeRange::new(TimeRange::EVER.from(), to)?;
+        let at_source = self.source.first_event(ever, None).await?;
         let in_ledger = self.ledger.first_hour_of(ever).await?.map(|hour| hour.start());
         let sealed = self
             .ledger
@@ -162,7 +159,7 @@ impl Verifier {
             .into_iter()
             .flatten()
             .min()
-            .map(|first| Hour::of(first).start().max(earliest)))
+            .map(|first| Hour::of(first).start()))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::scan::{Pages, TRIES_MAX, is_worth_another_try};
 use crate::{Verifier, VerifyError};
 use granary_domain::{MessageId, TimeRange};
 use granary_ledger::{ReExport, ReExported, SeenMessage};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 /// What the source shows of given messages.
 #[derive(Debug, Clone, Default)]
@@ -62,14 +62,7 @@ impl Verifier {
 
     async fn read_by_id(&self, ids: &[MessageId], newest: Timestamp) -> Result<ShownMessages, VerifyError> {
         let filter = self.source.filter_of_ids(ids);
-        let Some((first, last)) = self.source.bounds(None, Some(&filter)).await? else {
-            return Ok(ShownMessages::default());
-        };
-        let after_last = last
-            .saturating_add(SignedDuration::from_secs(1))
-            .unwrap_or(Timestamp::MAX);
-        let range = TimeRange::new(first, after_last)?;
-        let mut pages = Pages::open(&self.source, range, Some(&filter)).await?;
+        let mut pages = Pages::open(&self.source, TimeRange::EVER, Some(&filter)).await?;
         let shown = read_all(&mut pages, newest).await;
         pages.close().await;
         shown

@@ -21,7 +21,7 @@ pub(crate) const GROUPS: [Group; 3] = [
     },
 ];
 
-const HARVEST: [(&str, &str); 18] = [
+const HARVEST: [(&str, &str); 20] = [
     (
         "H1",
         "many documents with the same timestamp at a page border, and a million in one millisecond",
@@ -93,6 +93,14 @@ const HARVEST: [(&str, &str); 18] = [
     (
         "H18",
         "documents without a usable id, with another document's id, or quarantined: INCOMPLETE with kind and index until an operator accepts them, and again with one more",
+    ),
+    (
+        "H19",
+        "event times at the edges: the year 1, before it, after 9999, `date_nanos` (1970 to 2262) beside `date`: archived, or counted as outside, and nothing stops",
+    ),
+    (
+        "H20",
+        "documents in no window (no event time, in the future, before the first window): counted every 15 minutes, shown, and alerted once",
     ),
 ];
 

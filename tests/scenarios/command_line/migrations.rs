@@ -152,3 +152,40 @@ async fn what_is_lost_from_the_archive_is_repaired_by_a_yes() {
     operator.done(&format!("verify {range}")).await;
     finish(stage, &messages).await;
 }
+
+/// `sweep --apply` is done by the reaper alone, so it waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_job_is_cancelled_once_and_one_that_is_over_is_not() {
+    let (stage, operator, messages) = archived("cli-cancel-job").await;
+    let (status, sweep) = operator.ask("POST /sweep", Some(json!({"apply": true}))).await;
+    assert_eq!(status, 202, "{sweep}");
+    let id = sweep["operationId"].as_str().unwrap().to_owned();
+    let foretold = operator.json(&format!("operations cancel {id} --dry-run")).await;
+    assert_eq!(
+        (&foretold["dryRun"], &foretold["operation"]["state"]),
+        (&json!(true), &json!("waiting"))
+    );
+    let line = format!("operations cancel {id} --yes --reason too-early");
+    for _ in 0..2 {
+        let cancelled = operator.json(&line).await;
+        assert_eq!(cancelled["operation"]["state"], "cancelled", "{cancelled}");
+    }
+    let waited = operator.granary(&format!("operations wait {id}")).await;
+    assert!(waited.code != 0 && waited.err.contains("cancelled"), "{waited:?}");
+    assert_eq!(stage.reap().await["operation_slices"], 0);
+    let reason = Some("too-early".to_owned());
+    assert_eq!(
+        reasons(&stage, "operations.cancel").await,
+        [reason.clone(), reason]
+    );
+
+    operator.done(&format!("verify --from {FROM} --to {TO}")).await;
+    let over = operator.json("operations --state succeeded").await;
+    let over = over["operations"][0]["operationId"].as_str().unwrap();
+    let refused = operator.granary(&format!("operations cancel {over} --yes")).await;
+    assert!(
+        refused.code != 0 && refused.err.contains("is over"),
+        "{refused:?}"
+    );
+    finish(stage, &messages).await;
+}

@@ -19,7 +19,7 @@ const SEEDED: u64 = 20;
 const LATENCY: Duration = Duration::from_millis(60);
 
 /// Puts a job on record, as the operator does.
-async fn ask(stage: &Stage, kind: &str, arguments: Value) {
+async fn ask(stage: &Stage, kind: &str, arguments: Value) -> Uuid {
     let operation = NewOperation {
         id: Uuid::now_v7(),
         kind: kind.into(),
@@ -27,6 +27,7 @@ async fn ask(stage: &Stage, kind: &str, arguments: Value) {
         requested_by: "test".into(),
     };
     stage.ledger.make_operation(&operation).await.unwrap();
+    operation.id
 }
 
 async fn archived_messages(stage: &Stage, hours: std::ops::Range<u32>) -> (Prepared, MigrationId) {
@@ -163,6 +164,12 @@ pub(super) async fn two_migrations(stage: &Stage) -> (Prepared, MigrationId) {
 pub(super) async fn cancellation_asked_for(stage: &Stage) -> Prepared {
     let (prepared, first) = two_migrations(stage).await;
     prepared.asked(request("DELETE", &format!("/migrate/cancel/{first}"), ""))
+}
+
+pub(super) async fn job_cancellation_asked_for(stage: &Stage) -> Prepared {
+    let (prepared, migration) = archived_messages(stage, 10..12).await;
+    let job = ask(stage, "verify", json!({"migration": migration})).await;
+    prepared.asked(request("DELETE", &format!("/operations/{job}"), ""))
 }
 
 pub(super) async fn pause_asked_for(stage: &Stage) -> Prepared {

@@ -120,6 +120,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::RenewOperation => reaper(Scene::VerificationWithoutAnswer),
         Step::ReleaseOperation => reaper(Scene::VerificationWithoutTime),
         Step::FailOperation => reaper(Scene::UnknownOperation),
+        Step::CancelOperation => operator(Scene::JobCancellationAskedFor),
         Step::MoveInspection => reaper(Scene::ManyBatches),
         Step::SweepObject => reaper(Scene::Orphan),
         Step::MarkVerified => reaper(Scene::VerificationOfEverything),

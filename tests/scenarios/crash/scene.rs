@@ -110,6 +110,8 @@ pub(super) enum Scene {
     ReExportAskedFor,
     /// Somebody cancels one of two migrations over the same messages.
     CancellationAskedFor,
+    /// Somebody cancels a long job that waits.
+    JobCancellationAskedFor,
     /// Somebody asks the operator for a verdict.
     VerificationOrdered,
     /// Somebody pauses the export while batches wait.
@@ -297,6 +299,7 @@ impl Scene {
             Self::PurgeAskedFor => operating::purge_asked_for(stage).await,
             Self::ReExportAskedFor => operating::re_export_asked_for(stage).await,
             Self::CancellationAskedFor => operating::cancellation_asked_for(stage).await,
+            Self::JobCancellationAskedFor => operating::job_cancellation_asked_for(stage).await,
             Self::VerificationOrdered => operating::verification_ordered(stage).await,
             Self::PauseAskedFor => operating::pause_asked_for(stage).await,
             Self::ResumeAskedFor => operating::resume_asked_for(stage).await,

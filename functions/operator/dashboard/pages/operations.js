@@ -1,5 +1,6 @@
 // Long jobs: those that are under way, and one with its progress and what it came to.
 
+import { actButton } from '../act.js';
 import { get } from '../api.js';
 import { h } from '../element.js';
 import { stateBadge } from '../badge.js';
@@ -13,7 +14,7 @@ import { segment } from '../router.js';
 import { pager, table } from '../table.js';
 import { report } from '../report.js';
 
-const STATES = ['waiting', 'running', 'succeeded', 'failed'];
+const STATES = ['waiting', 'running', 'succeeded', 'failed', 'cancelled'];
 // The jobs of `shared/operations`, and the restart of the consumers, which is the operator's own.
 const KINDS = ['verify', 'sweep', 'purge', 're_export', 'bulk', 'adopt', 'seed', 'clear', 'consumers.restart'];
 const LOOK_MS = 2_000;
@@ -73,6 +74,7 @@ export const operation = {
   lead: ({ data, params }) =>
     data ? ['Asked for ', since(data.operation.createdAt), ` by ${data.operation.requestedBy}.`] : params.id,
   load: ({ params, signal }) => get(`/operations/${segment(params.id)}`, {}, signal),
+  acts: (visit) => cancelButton(visit),
   view: ({ data }) => {
     const { operation: one } = data;
     return [
@@ -103,7 +105,23 @@ export const operation = {
   },
 };
 
-const isOver = (one) => one.state === 'succeeded' || one.state === 'failed';
+const isOver = (one) => ['succeeded', 'failed', 'cancelled'].includes(one.state);
+
+function cancelButton(visit) {
+  const { operation: one } = visit.data;
+  const isRestart = one.kind === 'consumers.restart';
+  return actButton(visit, {
+    label: 'Cancel it',
+    title: 'Cancel this job?',
+    explain: h('p', null, 'What it has done stays done. A step in hand comes to its end, and no other begins.'),
+    path: `/operations/${segment(one.id)}`,
+    foretell: ({ message }) => h('p', null, message),
+    danger: true,
+    act: 'Cancel the job',
+    disabled: isOver(one) || isRestart,
+    why: isRestart ? 'A restart of the consumers must come to its end.' : `It is ${one.state}.`,
+  });
+}
 
 function underWay(one) {
   const percentage = one.progress?.percent;

@@ -30,14 +30,15 @@ export const overview = {
       : undefined,
   load: async (visit) => {
     const now = Date.now();
-    const [answer, health, scheduler, consumers] = await Promise.all([
+    const [answer, health, scheduler, consumers, source] = await Promise.all([
       get('/overview', {}, visit.signal),
       seldom(visit, 'health', HEALTH_EVERY_MS, () => get('/health', {}, visit.signal)),
       seldom(visit, 'scheduler', HEALTH_EVERY_MS, () => get('/migrate/scheduler/status', {}, visit.signal)),
       seldom(visit, 'consumers', HEALTH_EVERY_MS, () => get('/queue/consumers/status', {}, visit.signal)),
+      seldom(visit, 'source', HEALTH_EVERY_MS, () => get('/source/stats', {}, visit.signal)),
     ]);
     keep(answer, now);
-    return { ...answer, health, scheduler, consumers };
+    return { ...answer, health, scheduler, consumers, source };
   },
   view: (visit) => {
     const { data } = visit;
@@ -64,6 +65,7 @@ export const overview = {
         panel({ title: 'What runs' }, running(data)),
       ),
       deferrals(data),
+      outside(data.source),
       h('div', { class: 'halves' }, work(data), verdicts(data)),
       alertsPart(data),
     ];
@@ -85,6 +87,26 @@ function illness({ health }) {
   return note(
     { tone: 'bad', title: `Not well: ${ill.map(({ service }) => service).join(', ')}` },
     ill.map(({ service, reason }) => h('p', { key: service }, h('strong', null, service), `: ${reason}`)),
+  );
+}
+
+// Documents that no window holds: nothing of them is archived.
+function outside({ outside: counted }) {
+  const kinds = [
+    ['withoutTime', 'without an event time'],
+    ['inFuture', 'in the future'],
+    ['beforeFirstWindow', 'before the first window'],
+  ].filter(([name]) => counted?.[name]);
+  if (kinds.length === 0) return null;
+  return note(
+    { tone: 'warn', title: 'The source has documents that are in no window' },
+    h(
+      'p',
+      null,
+      `${kinds.map(([name, where]) => `${count(counted[name])} ${where}`).join(', ')}. They are not archived. Counted `,
+      at(counted.countedAt),
+      '.',
+    ),
   );
 }
 

@@ -107,7 +107,7 @@ pub(crate) async fn look(
         .zip(before)
         .and_then(|(first, before)| TimeRange::new(first, before).ok());
     let outside = match range {
-        Some(range) => Some(services.source.count_outside(range).await?),
+        Some(range) => Some(services.source.count_outside(range).await?.documents()),
         None => None,
     };
     let todo = todo(&state, before, outside, &blocked);

@@ -1,4 +1,4 @@
-//! `GET /source/stats`: what people must know of the source: how late its documents come, and how many never can.
+//! `GET /source/stats`: what people must know of the source: how late its documents come, and how many are in no window.
 
 use crate::services::Services;
 use crate::web::answer::Answer;
@@ -22,18 +22,22 @@ pub(crate) const LATENESS_OVER: Duration = Duration::from_secs(LATENESS_DAYS as 
 pub(crate) struct SourceStats {
     /// How late its documents come.
     lateness: ShownLateness,
-    /// Documents that are in no range of time; `null`: nobody has counted them yet.
-    without_time: Option<ShownWithoutTime>,
+    /// Documents that are in no window; `null`: not counted yet.
+    outside: Option<ShownOutside>,
 }
 
-/// Documents without an event time that can be read: nothing is archived of them.
+/// Documents that are in no window: nothing is archived of them. Counted every 15 minutes at most.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ShownWithoutTime {
-    /// How many.
-    documents: u64,
+pub(crate) struct ShownOutside {
+    /// Without an event time that can be read.
+    without_time: u64,
     /// Those of them that have something else in its place.
     malformed: u64,
+    /// With an event time before the first window.
+    before_first_window: u64,
+    /// With an event time more than an hour in the future.
+    in_future: u64,
     /// When they were counted.
     counted_at: Timestamp,
 }
@@ -62,18 +66,20 @@ pub(crate) struct ShownLateness {
 
 /// What must be known of the source
 ///
-/// How late its documents come, and how many never can. The source itself isn't asked.
+/// How late its documents come, and how many are in no window. The source itself isn't asked.
 #[utoipa::path(get, path = "/source/stats")]
 pub(crate) async fn stats(State(services): State<Arc<Services>>) -> Result<Answer<SourceStats>, Problem> {
     let ledger = services.ledger().await?;
     let lateness = ledger.lateness(LATENESS_OVER, None).await?;
-    let without_time = ledger.without_time().await?;
+    let outside = ledger.outside().await?;
     Ok(Answer::ok(SourceStats {
         lateness: shown(lateness, services.harvest().await?.lag),
-        without_time: without_time.map(|counted| ShownWithoutTime {
-            documents: counted.documents,
-            malformed: counted.malformed,
-            counted_at: counted.counted_at,
+        outside: outside.map(|(counts, counted_at)| ShownOutside {
+            without_time: counts.without_time,
+            malformed: counts.malformed,
+            before_first_window: counts.before_first_window,
+            in_future: counts.in_future,
+            counted_at,
         }),
     }))
 }

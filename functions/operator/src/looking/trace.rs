@@ -14,7 +14,7 @@ use axum::extract::{Path, State};
 use granary_archive::FoundLine;
 use granary_domain::{BatchStatus, Cause, Generation, Hour, MessageId, ObjectKey, Outcome};
 use granary_ledger::{AttemptRow, BatchRow, MessageRow, ReplacedExport, WindowOfMigration};
-use granary_source::{Document, DocumentRef, ShownMessage};
+use granary_source::{Document, DocumentRef, ShownMessage, ShownTime};
 use serde_json::{Value, json};
 use shown::{
     LifeState, LineRead, ReplacedObject, SourceChange, Trace, TraceQuery, TracedBatch, TracedMessage,
@@ -403,16 +403,36 @@ async fn unknown(services: &Services, id: &MessageId, asks_source: bool) -> Resu
     Ok(problem(&detail)
         .with("seenAtSource", true.into())
         .with("index", shown.index.into())
-        .with("eventTime", json!(shown.event_time))
+        .with("eventTime", json!(written(shown.event_time.as_ref())))
         .remedy(&remedy))
+}
+
+/// An event time as text.
+fn written(event_time: Option<&ShownTime>) -> Option<String> {
+    event_time.map(|shown| match shown {
+        ShownTime::At(instant) => instant.to_string(),
+        ShownTime::Beyond(text) => text.clone(),
+    })
 }
 
 /// Why a message that the source shows isn't in the ledger, and what to do about it.
 async fn why_not_harvested(services: &Services, shown: &ShownMessage) -> Result<(String, String), Problem> {
-    let Some(event_time) = shown.event_time else {
-        let detail = "the source shows it, but it has no event time that can be read, so it is in no window.";
-        let remedy = "Mend it at the source, or take it out of it by GRANARY_SOURCE_FILTER.";
-        return Ok((detail.to_owned(), remedy.to_owned()));
+    let outside = |detail: String| {
+        let remedy = "Correct it at the source, or exclude it with GRANARY_SOURCE_FILTER.";
+        Ok((detail, remedy.to_owned()))
+    };
+    let event_time = match &shown.event_time {
+        None => {
+            let detail =
+                "the source shows it, but it has no event time that can be read, so it is in no window.";
+            return outside(detail.to_owned());
+        }
+        Some(ShownTime::Beyond(text)) => {
+            return outside(format!(
+                "the source shows it at {text}, which is not in the years 1 to 9999, so it is in no window."
+            ));
+        }
+        Some(ShownTime::At(event_time)) => *event_time,
     };
     let ledger = services.ledger().await?;
     let hour = Hour::of(event_time);

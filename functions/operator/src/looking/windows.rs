@@ -25,7 +25,7 @@ const WINDOWS_DEFAULT: u32 = 200;
 const LOOKED_AT_MAX: u32 = 10_000;
 const LOOKED_AT_ONCE: u32 = 500;
 /// What the ledger can write down of time.
-const YEARS: RangeInclusive<i16> = 1_000..=9_999;
+const YEARS: RangeInclusive<i16> = 1..=9_999;
 
 /// Which windows.
 #[derive(IntoParams)]

@@ -3,7 +3,7 @@
 //! The source is counted under one point in time, and over time by one search; the ledger is asked what of it is known.
 
 use crate::migrating::estimate::{Counting, DayForecast, Estimate, Forecast, Measured};
-use crate::migrating::migration_request::{MigrationRequest, of_source};
+use crate::migrating::migration_request::MigrationRequest;
 use crate::migrating::progress_shown::{ShownKind, ShownProgress, ShownRange};
 use crate::services::Services;
 use crate::web::problem::Problem;
@@ -72,7 +72,7 @@ pub(crate) async fn foretell(
         .source
         .count_over_time(range, request.filter.as_ref(), span)
         .await
-        .map_err(of_source)?;
+        .map_err(|error| request.of_source(error))?;
     let known = known_by_hour(ledger, request, range).await?;
     let (counting, message) = match request.kind() {
         MigrationKind::Selection => (
@@ -112,7 +112,7 @@ async fn count(services: &Services, request: &MigrationRequest, range: TimeRange
         .source
         .count(&pit, range, request.filter.as_ref())
         .await
-        .map_err(of_source);
+        .map_err(|error| request.of_source(error));
     services.source.close_pit(pit).await?;
     counted
 }

@@ -102,20 +102,9 @@ impl MigrationRequest {
         let mut notes = Vec::new();
         let to = self.end(horizon, &mut notes)?;
         let filter = self.filter.as_ref();
-        let first = match self.from {
-            Some(from) => {
-                let range = range_of(from, to)?;
-                services
-                    .source
-                    .first_event(range, filter)
-                    .await
-                    .map_err(of_source)?
-            }
-            None => {
-                let bounds = services.source.bounds(None, filter).await.map_err(of_source)?;
-                bounds.map(|(first, _)| first).filter(|first| *first < to)
-            }
-        };
+        let asked_for = range_of(self.from.unwrap_or(TimeRange::EVER.from()), to)?;
+        let first = services.source.first_event(asked_for, filter).await;
+        let first = first.map_err(|error| self.of_source(error))?;
         let Some(first) = first else {
             return Ok(Coverage::Nothing {
                 message: self.nothing_before(to),
@@ -172,6 +161,22 @@ impl MigrationRequest {
         }
     }
 
+    /// A request that Elasticsearch refuses is the caller's filter, if there is one; anything else is the source's trouble.
+    pub(crate) fn of_source(&self, error: SourceError) -> Problem {
+        match (&error, &self.filter) {
+            (
+                SourceError::Refused {
+                    status: 400, reason, ..
+                },
+                Some(_),
+            ) => Problem::invalid(
+                "filters",
+                format!("Elasticsearch can't use these filters: {reason}."),
+            ),
+            _ => error.into(),
+        }
+    }
+
     fn nothing_before(&self, to: Timestamp) -> String {
         let such = if self.filter.is_some() {
             "such messages"
@@ -188,20 +193,6 @@ impl MigrationRequest {
 /// The range between two instants that somebody gave as `from` and `to`.
 pub(crate) fn range_of(from: Timestamp, to: Timestamp) -> Result<TimeRange, Problem> {
     TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))
-}
-
-/// A request that Elasticsearch refuses is the caller's filter or range; anything else is the source's trouble.
-pub(crate) fn of_source(error: SourceError) -> Problem {
-    if let SourceError::Refused {
-        status: 400, reason, ..
-    } = &error
-    {
-        return Problem::invalid(
-            "filters",
-            format!("Elasticsearch can't use these filters: {reason}."),
-        );
-    }
-    error.into()
 }
 
 /// `query` is query DSL as it is; every other key is a field of the source and what it must equal.

@@ -54,6 +54,8 @@ pub(crate) enum ShownState {
     Succeeded,
     /// It was given up, and the error says why.
     Failed,
+    /// An operator cancelled it.
+    Cancelled,
 }
 
 /// A long job that somebody asked for.
@@ -318,6 +320,7 @@ impl From<OperationState> for ShownState {
             OperationState::Running => Self::Running,
             OperationState::Succeeded => Self::Succeeded,
             OperationState::Failed => Self::Failed,
+            OperationState::Cancelled => Self::Cancelled,
         }
     }
 }
@@ -389,6 +392,12 @@ pub(crate) fn told(operation: Operation, goes_on: &'static str) -> Result<Told, 
             operation: operation.into(),
             message: Some(goes_on),
         })),
+        OperationState::Cancelled => Err(Problem::new(
+            Kind::OperationFailed,
+            format!("Operation {id} was cancelled by an operator."),
+        )
+        .with("operationId", id.to_string().into())
+        .with("statusUrl", status_url.into())),
         OperationState::Failed => {
             let error = operation
                 .error

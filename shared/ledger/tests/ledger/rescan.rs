@@ -2,7 +2,7 @@
 
 use crate::stage::{LEASE, Stage, a_day, many, seen, seen_at};
 use granary_domain::{Tally, TimeRange, WindowState};
-use granary_ledger::{Fenced, LeasedWindow, RescanRules, Scan, SeenMessage, Window};
+use granary_ledger::{Fenced, LeasedWindow, OutsideCounts, RescanRules, Scan, SeenMessage, Window};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -398,12 +398,18 @@ async fn h8_the_youngest_windows_come_first_and_a_pause_keeps_all_of_them() {
 async fn h9_what_was_counted_last_is_on_record_with_its_time() {
     let stage = Stage::new().await;
     let ledger = &stage.ledger;
-    assert!(ledger.without_time().await.unwrap().is_none());
+    assert!(ledger.outside().await.unwrap().is_none());
     assert!(ledger.is_count_older(MINUTE).await.unwrap());
-    ledger.record_without_time((5, 2)).await.unwrap();
-    ledger.record_without_time((3, 1)).await.unwrap();
-    let counted = ledger.without_time().await.unwrap().unwrap();
-    assert_eq!((counted.documents, counted.malformed), (3, 1));
+    for without_time in [5, 3] {
+        let counts = OutsideCounts {
+            without_time,
+            malformed: 1,
+            before_first_window: 7,
+            in_future: 2,
+        };
+        ledger.record_outside(counts).await.unwrap();
+        assert_eq!(ledger.outside().await.unwrap().unwrap().0, counts);
+    }
     assert!(!ledger.is_count_older(MINUTE).await.unwrap());
     stage
         .database

@@ -1,6 +1,7 @@
 //! Clearing takes away what was seeded, with what became of it, and nothing else.
 
 use crate::stand::{Stand, arguments, base, seeded_id};
+use granary_domain::TimeRange;
 use granary_seeding::{ClearReport, ClearStep};
 use granary_verify::Verdict;
 use jiff::SignedDuration;
@@ -54,7 +55,13 @@ async fn s1_what_was_not_seeded_stays_with_its_batch_and_its_object() {
         .unwrap();
     assert!(standings.iter().any(|(id, _)| *id == real));
     assert_eq!(
-        stand.source.bounds(None, None).await.unwrap().unwrap().0,
+        stand
+            .source
+            .bounds(TimeRange::EVER, None)
+            .await
+            .unwrap()
+            .unwrap()
+            .0,
         base() - SignedDuration::from_millis(1)
     );
 }

@@ -1,7 +1,7 @@
 //! The desk: operations are taken up, gone on with, finished and given up.
 
-use crate::stand::{Stand, VISIBILITY, arguments};
-use granary_ledger::{NewOperation, OperationState};
+use crate::stand::{LEASE, Stand, VISIBILITY, arguments};
+use granary_ledger::{Fenced, NewOperation, OperationState};
 use granary_operations::{AskError, Budget, Desk, Job, Outcome};
 use granary_verify::VerifyArguments;
 use serde_json::json;
@@ -23,22 +23,25 @@ fn no_time() -> Budget {
 }
 
 #[tokio::test]
-async fn jobs_are_worked_on_in_their_order_to_their_results() {
+async fn jobs_are_worked_on_to_their_results() {
     let stand = Stand::new().await;
-    let seed = stand
-        .desk
-        .ask(&Job::Seed(arguments(30, 1)), "anna")
-        .await
-        .unwrap();
-    let verify = stand
-        .desk
-        .ask(&Job::Verify(VerifyArguments::default()), "anna")
-        .await
-        .unwrap();
-    let clear = stand.desk.ask(&Job::Clear, "anna").await.unwrap();
-    let round = stand.desk.work(&some_seconds()).await.unwrap();
-    let ids: Vec<Uuid> = round.iter().map(|advanced| advanced.id).collect();
-    assert_eq!(ids, [seed, verify, clear], "{round:?}");
+    let jobs = [
+        Job::Seed(arguments(30, 1)),
+        Job::Verify(VerifyArguments::default()),
+        Job::Clear,
+    ];
+    let mut ids = Vec::new();
+    for job in jobs {
+        let id = stand.desk.ask(&job, "anna").await.unwrap();
+        let round = stand.desk.work(&some_seconds()).await.unwrap();
+        let last = round.last().unwrap();
+        assert_eq!(last.id, id);
+        assert!(matches!(last.outcome, Outcome::Finished { .. }), "{round:?}");
+        ids.push(id);
+    }
+    let [seed, verify, clear] = ids[..] else {
+        unreachable!()
+    };
     let result_of = async |id| stand.ledger.operation(id).await.unwrap().unwrap().result.unwrap();
     assert_eq!(result_of(seed).await["documents"][&stand.index], 30);
     assert_eq!(result_of(verify).await["verdict"], "INCOMPLETE");
@@ -131,7 +134,7 @@ async fn what_can_never_succeed_ends_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_platforms_fault_is_tried_again_at_the_next_tick() {
+async fn a_platforms_fault_is_tried_again_at_the_next_tick_and_blocks_no_other_job() {
     let stand = Stand::new().await;
     let id = stand
         .desk
@@ -154,13 +157,64 @@ async fn a_platforms_fault_is_tried_again_at_the_next_tick() {
         stand.archive.clone(),
         VISIBILITY,
     );
-    let desk = Desk::new(stand.ledger.clone(), verifier, None);
+    let desk = Desk::new(stand.ledger.clone(), verifier, Some(stand.seeder.clone()));
+    let seed = desk.ask(&Job::Seed(arguments(10, 1)), "anna").await.unwrap();
     let round = desk.work(&some_seconds()).await.unwrap();
-    assert_eq!(round.len(), 1, "not again in the same round: {round:?}");
-    assert!(matches!(round[0].outcome, Outcome::ToBeTriedAgain { .. }));
+    assert_eq!(round.len(), 2, "not again in the same round: {round:?}");
+    assert!(
+        matches!(round[0].outcome, Outcome::ToBeTriedAgain { .. }),
+        "{round:?}"
+    );
+    assert_eq!(round[1].id, seed);
+    assert!(matches!(round[1].outcome, Outcome::Finished { .. }), "{round:?}");
     let operation = stand.ledger.operation(id).await.unwrap().unwrap();
     assert_eq!(operation.state, OperationState::Waiting);
     assert!(operation.error.is_some());
+}
+
+#[tokio::test]
+async fn jobs_have_their_turns_one_after_the_other() {
+    let stand = Stand::new().await;
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        let job = Job::Verify(VerifyArguments::default());
+        jobs.push(stand.desk.ask(&job, "anna").await.unwrap());
+    }
+    let mut turns = Vec::new();
+    for _ in 0..6 {
+        let advanced = stand.desk.advance(None, &no_time()).await.unwrap().unwrap();
+        assert_eq!(advanced.outcome, Outcome::OutOfTime);
+        turns.push(advanced.id);
+    }
+    assert_eq!(turns, [jobs.clone(), jobs].concat());
+}
+
+#[tokio::test]
+async fn a_job_that_was_cancelled_is_worked_on_no_more() {
+    let stand = Stand::new().await;
+    let id = stand
+        .desk
+        .ask(&Job::Seed(arguments(10, 1)), "anna")
+        .await
+        .unwrap();
+    let held = stand
+        .ledger
+        .claim_operation(Some(id), LEASE)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(stand.ledger.cancel_operation(id).await.unwrap(), Fenced::Done);
+    let saved = stand
+        .ledger
+        .save_progress(&held, &json!({}), LEASE)
+        .await
+        .unwrap();
+    assert_eq!(saved, Fenced::Refused, "its worker has lost it");
+    assert!(stand.desk.work(&some_seconds()).await.unwrap().is_empty());
+    assert_eq!(stand.ledger.cancel_operation(id).await.unwrap(), Fenced::Refused);
+    let cancelled = stand.ledger.operation(id).await.unwrap().unwrap();
+    assert_eq!(cancelled.state, OperationState::Cancelled);
+    assert!(cancelled.finished_at.is_some());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use crate::Source;
 use crate::error::SourceError;
-use crate::page::text_of;
+use crate::hit_fields::text_of;
 use crate::problem::{FieldRole, SourceProblem};
 use crate::query::ALL_SHARDS;
 use serde::Deserialize;

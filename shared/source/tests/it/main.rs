@@ -3,6 +3,7 @@
 
 mod stage;
 mod paging;
+mod edges;
 mod over_time;
 mod documents;
 mod vectors;

@@ -47,8 +47,9 @@ async fn counts(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.migrations_to_harvest());
     ask!(asking, ledger.lateness(HOUR, None));
     ask!(asking, ledger.lateness(HOUR, Some(id)));
-    ask!(asking, ledger.without_time());
+    ask!(asking, ledger.outside());
     ask!(asking, ledger.is_count_older(HOUR));
+    ask!(asking, ledger.first_window_from());
     ask!(asking, ledger.late_in(WindowId(7)));
     let rules = RescanRules {
         after: HOUR,

@@ -13,9 +13,9 @@ use granary_domain::{
 };
 use granary_ledger::{
     Acceptance, AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow,
-    Ledger, NewMigration, NewOperation, PageOfMessages, ProofOutcome, QueueLane, ReExport, Recall, Recorded,
-    RepairMigration, RescanRules, Retryable, Seal, SealIntent, SeenMessage, SettingChange, Stage,
-    WhichExceptions,
+    Ledger, NewMigration, NewOperation, OutsideCounts, PageOfMessages, ProofOutcome, QueueLane, ReExport,
+    Recall, Recorded, RepairMigration, RescanRules, Retryable, Seal, SealIntent, SeenMessage, SettingChange,
+    Stage, WhichExceptions,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -116,7 +116,7 @@ async fn harvest(asking: &mut Asking<'_>, ledger: &Ledger) {
         ledger.keep_differences(&verification(a_day(), now), ProofOutcome::Failing)
     );
     ask!(asking, ledger.note_proof_asked(&[window.id]));
-    ask!(asking, ledger.record_without_time((3, 1)));
+    ask!(asking, ledger.record_outside(OutsideCounts::default()));
 }
 
 async fn rescan(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
@@ -341,6 +341,11 @@ async fn operations(asking: &mut Asking<'_>, ledger: &Ledger) {
         ask!(asking, ledger.make_operation(&new));
     }
     let progress = serde_json::json!({});
+    ask!(asking, ledger.cancel_operation(uuid::Uuid::now_v7()));
+    ask!(
+        asking,
+        ledger.claim_next_operation(&[uuid::Uuid::now_v7()], Duration::ZERO)
+    );
     let slice = ask!(asking, ledger.claim_operation(None, LEASE)).unwrap();
     ask!(asking, ledger.save_progress(&slice, &progress, LEASE));
     ask!(asking, ledger.renew_operation(&slice, LEASE));
