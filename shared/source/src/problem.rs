@@ -68,8 +68,10 @@ pub enum Flaw {
 /// What an index keeps of the documents that were indexed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kept {
-    /// Nothing.
+    /// Nothing, in every index that is read.
     Nothing,
+    /// Nothing, where other indices keep theirs.
+    NothingInSome,
     /// Only some fields.
     Part,
     /// The values, of which a document is made anew.
@@ -271,7 +273,7 @@ impl SourceProblem {
             }
             Self::SourceKept { kept, .. } => match kept {
                 Kept::Nothing => Severity::Refused,
-                Kept::Part | Kept::Values | Kept::AllButVectors => Severity::Reported,
+                Kept::NothingInSome | Kept::Part | Kept::Values | Kept::AllButVectors => Severity::Reported,
             },
             Self::Flawed { role, flaw, .. } => severity_of(role, *flaw),
             Self::Unreachable { .. }

@@ -228,6 +228,15 @@ impl Source {
                 by_kind.insert(Kept::AllButVectors, with_vectors.into_iter().collect());
             }
         }
+        // One index without `_source` doesn't stop the others: its documents are exceptions of the verdict.
+        if let Some(without) = by_kind.remove(&Kept::Nothing) {
+            let kept = if without.len() == read.len() {
+                Kept::Nothing
+            } else {
+                Kept::NothingInSome
+            };
+            by_kind.insert(kept, without);
+        }
         let problem = |(kept, indices)| SourceProblem::SourceKept {
             role: role.clone(),
             kept,

@@ -170,6 +170,10 @@ fn of_kept(role: &Role, kept: Kept, indices: &[String]) -> String {
             "`_source` is disabled in {indices} ({variable}): no document can be read back. Take these out, or reindex from \
              where the documents came"
         ),
+        Kept::NothingInSome => format!(
+            "`_source` is disabled in {indices} ({variable}): none of their documents can be archived. Each is quarantined, and \
+             the verdict is INCOMPLETE. Take these out, or reindex from where the documents came"
+        ),
         Kept::Part => format!(
             "`_source` leaves out fields (includes or excludes) in {indices} ({variable}): the archive has what the index \
              keeps, and no more. Reindex with the whole `_source` where these fields matter"

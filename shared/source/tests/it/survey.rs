@@ -223,9 +223,12 @@ async fn h15_e6_an_index_without_source_is_refused_and_one_that_keeps_less_than_
         indices: vec![index.clone()],
     };
     let found = problems(settings(&stage.name("kept-*"))).await;
-    assert_eq!(found, [kept(Kept::Nothing, &none), kept(Kept::Part, &part)]);
+    assert_eq!(found, [kept(Kept::NothingInSome, &none), kept(Kept::Part, &part)]);
     let severities: Vec<Severity> = found.iter().map(SourceProblem::severity).collect();
-    assert_eq!(severities, [Severity::Refused, Severity::Reported]);
+    assert_eq!(severities, [Severity::Reported; 2], "the others are read");
+    let alone = problems(settings(&none)).await;
+    assert_eq!(alone, [kept(Kept::Nothing, &none)]);
+    assert_eq!(alone[0].severity(), Severity::Refused);
     assert_eq!(problems(settings(&whole)).await, []);
     stage.finish(&["kept-none", "kept-part", "kept-whole"]).await;
 }
