@@ -35,7 +35,7 @@ status: ## Show what runs, and where
 # ---- Checks ------------------------------------------------------------------------------------------------------------
 
 # Tests wait for services more than they compute.
-export RUST_TEST_THREADS ?= 8
+export RUST_TEST_THREADS ?= 10
 
 # Cargo is always asked about the whole workspace: a package alone would get other features of the AWS SDK's crates, and
 # compile them all once more.
@@ -54,8 +54,11 @@ test-dashboard: up ## Run the dashboard's tests in a real Chromium alone
 OLDEST := GRANARY_LOCAL_DIR=$(LOCAL)/oldest ES_VERSION=7.17.28 ES_PORT=9217 ES_TRANSPORT_PORT=9317
 NEWEST := GRANARY_LOCAL_DIR=$(LOCAL)/newest ES_VERSION=9.5.3 ES_PORT=9219 ES_TRANSPORT_PORT=9319 MYSQL_PORT=3319 AWS_PORT=4569
 
+FULL := --features granary-tests/full
+
 .PHONY: test-full
 test-full: test ## Run all tests and the long suites
+	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast $(FULL) --test scenarios crash::
 	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1 --show-output
 	@. $(LOCAL)/env; $(FUZZ)
 	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \
@@ -92,7 +95,7 @@ lint: tools ## Check format, lints, docs, dependencies, the template and spellin
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --workspace --test long --test scale --quiet -- -D warnings
-	cargo clippy --workspace --tests $(SOAK) --quiet -- -D warnings
+	cargo clippy --workspace --tests $(SOAK) $(FULL) --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo fetch --locked --quiet # cargo-deny looks at the crates of every platform; building has fetched those of this one
 	$(LOCAL)/cargo/bin/cargo-deny --offline --log-level error check bans licenses sources

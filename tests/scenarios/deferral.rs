@@ -236,8 +236,8 @@ async fn harvester_behind_a_network(stage: &Stage) -> (Function, Proxy) {
 async fn h7_a_window_that_cannot_be_read_for_half_an_hour_is_told_once_and_shown_in_the_status() {
     let stage = Stage::new("deferral-window").await;
     let messages = Document::many(300, 10..13);
-    stage.index_messages(&messages).await;
     let (harvester, network) = harvester_behind_a_network(&stage).await;
+    stage.index_messages(&messages).await;
     let migration = stage.backfill(FROM, TO).await;
     let range = TimeRange::new(FROM.parse().unwrap(), TO.parse().unwrap()).unwrap();
     assert!(stage.ledger.open_window(migration, range).await.unwrap());
@@ -273,8 +273,8 @@ async fn h7_a_window_that_cannot_be_read_for_half_an_hour_is_told_once_and_shown
 async fn h7_an_outage_while_no_window_is_open_is_told_as_well() {
     let stage = Stage::new("deferral-quiet").await;
     let messages = Document::many(100, 10..11);
-    stage.index_messages(&messages).await;
     let (harvester, network) = harvester_behind_a_network(&stage).await;
+    stage.index_messages(&messages).await;
     let migration = stage.backfill(FROM, TO).await;
     network.cut();
     for _ in 0..3 {

@@ -141,11 +141,28 @@ pub(super) async fn pause_and_tune(desk: &Desk) {
     assert_eq!(desk.count(tuned).await, 0);
 
     accept_exceptions(desk).await;
+    cancel_long_jobs(desk).await;
     desk.ask("POST /tune", &[], json!({ "maxAttempts": null })).await;
 
     let newest = desk.look("GET /audit").await["entries"][0].take();
     let id = desk.count("SELECT MAX(id) FROM audit").await;
     assert_eq!((&newest["id"], &newest["action"]), (&json!(id), &json!("tune")));
+}
+
+/// Nobody works on them: the clock stands still.
+async fn cancel_long_jobs(desk: &Desk) {
+    for route in ["DELETE /operations/{id}", "POST /operations/{id}"] {
+        let id = uuid::Uuid::now_v7();
+        desk.sql(&format!(
+            "INSERT INTO operation (id, kind, arguments, requested_by, created_at, updated_at) \
+             VALUES (X'{}', 'verify', '{{}}', 'a test', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
+            id.simple()
+        ))
+        .await;
+        let body = json!({ "reason": "a test" });
+        let cancelled = desk.ask(route, &[&id.to_string()], body).await;
+        assert_eq!(cancelled["operation"]["state"], "cancelled", "{cancelled}");
+    }
 }
 
 /// What an operator accepts is a row of the ledger that verifications read.

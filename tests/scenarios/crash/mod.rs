@@ -3,6 +3,8 @@
 //!
 //! The tests are made from the table of steps (`shared/steps/src/step.rs`), so a new step has its three as soon as it
 //! stands there, and doesn't compile before [`plot`] says who takes it and what leads there.
+//!
+//! Dying just before a step leaves what dying just after the one before it leaves, so these tests are for `make test-full`.
 
 mod plot;
 mod scene;
@@ -27,6 +29,7 @@ macro_rules! tests_of {
         mod $name {
             use super::{Interruption, Step, survives};
 
+            #[cfg(feature = "full")]
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn h14_a_process_that_dies_just_before_it_loses_nothing() {
                 survives(Step::$step, Interruption::Before).await;
@@ -50,6 +53,7 @@ granary_steps::for_each_step!(tests_of);
 /// What happens at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Interruption {
+    #[cfg_attr(not(feature = "full"), expect(dead_code, reason = "`make test-full` alone"))]
     Before,
     After,
     Twice,

@@ -254,8 +254,8 @@ async fn d1_deadlocks_with_another_client_are_tried_again_until_they_pass() {
     let addresses = Addresses::from_environment().with_mariadb(&server);
     let stage = Stage::at(addresses, "deadlocks", &settings).await;
     let messages = Document::many(400, 10..14);
-    stage.index_messages(&messages).await;
     stage.harvest().await;
+    stage.index_messages(&messages).await;
     let is_over = AtomicBool::new(false);
     let run = async {
         for (from, to) in [(FROM, NOON), (NOON, TO)] {
