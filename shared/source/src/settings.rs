@@ -103,7 +103,7 @@ pub enum SourceCredentials {
 /// How a document's `_id` and the message's id relate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DocId {
-    /// Every document's `_id` equals its id field and none has a routing of its own. [`check`](crate::Source::check)
+    /// Every document's `_id` equals its id field and none has a routing of its own. [`survey`](crate::Source::survey)
     /// proves it on a sample.
     IsMessageId,
     /// They are unrelated: hits carry both.
