@@ -162,3 +162,55 @@ async fn the_source_is_safe_to_delete_only_while_it_is_in_the_very_state_that_wa
     stage.assert_each_once(&messages).await;
     stage.finish().await;
 }
+
+/// What was written before the block and isn't visible yet, and what a search through the pattern doesn't read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_source_is_not_safe_to_delete_with_what_no_search_shows() {
+    let mut stage = Stage::with("hidden", &[("GRANARY_RESCAN_DAYS", "0")]).await;
+    let pattern = format!("{}*", stage.indices.messages);
+    stage.tell(&[("GRANARY_SOURCE_INDEX", &pattern)]);
+    let (index, other) = (
+        stage.indices.messages.clone(),
+        stage.indices.more_messages.clone(),
+    );
+    let never = json!({"index.refresh_interval": "-1"}).to_string();
+    stage
+        .indices
+        .ask(Method::PUT, &[&index, "_settings"], never)
+        .await;
+    stage.index_messages(&Document::many(40, 10..12)).await;
+    stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    stage.export_all().await;
+    let late = json!({"message_id": "late", "created_at": "2026-03-01T10:30:00Z"}).to_string();
+    stage
+        .indices
+        .ask(Method::PUT, &[&index, "_doc", "late"], late)
+        .await;
+    block(&stage, true).await;
+    verify(&stage, json!({})).await;
+    let unrefreshed = proof(&stage, "/proof").await;
+    assert_eq!(unrefreshed["safeToDelete"], false, "{unrefreshed}");
+
+    verify(&stage, json!({"repair": true})).await;
+    stage.run_until_quiet().await;
+    verify(&stage, json!({})).await;
+    let safe = proof(&stage, "/proof").await;
+    assert_eq!(safe["safeToDelete"], true, "{safe}");
+
+    stage.indices.create(&other, stage.indices.mapping()).await;
+    stage
+        .indices
+        .ask(Method::PUT, &[&other, "_block", "write"], "")
+        .await;
+    stage.indices.ask(Method::POST, &[&other, "_close"], "").await;
+    let closed = proof(&stage, "/proof").await;
+    assert_eq!(
+        (&closed["safeToDelete"], &closed["unread"]),
+        (&json!(false), &json!([other])),
+        "{closed}"
+    );
+    stage.indices.ask(Method::POST, &[&other, "_open"], "").await;
+    block(&stage, false).await;
+    stage.finish().await;
+}

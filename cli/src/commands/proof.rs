@@ -14,6 +14,7 @@ const PROOF: &[Field] = &[
     Field("final to", "/finalTo", Kind::Time),
     Field("as of", "/asOf", Kind::Time),
     Field("outside", "/outside", Kind::Count),
+    Field("filtered out", "/filteredOut", Kind::Count),
 ];
 const GAPS: &[Field] = &[
     Field("NEVER HARVESTED FROM", "/from", Kind::Time),

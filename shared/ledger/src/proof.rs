@@ -146,19 +146,25 @@ impl Ledger {
     /// The earliest windows that are due for a scheduled verification. One that was asked for without an outcome is alone, so
     /// that it doesn't keep others from being proven. A window with open batches waits for them.
     pub async fn due_proof(&self, rules: &ProofRules) -> Result<Option<DueProof>, LedgerError> {
+        let mut retried = None;
         for pass in [ProofPass::First, ProofPass::Final, ProofPass::Rotation] {
             if pass == ProofPass::Rotation && rules.every.is_none() {
                 continue;
             }
-            let due = self.due_in(pass, rules).await?;
-            if due.is_some() {
-                return Ok(due);
+            match self.due_in(pass, rules).await? {
+                Some((due, IsRetried(false))) => return Ok(Some(due)),
+                Some((due, IsRetried(true))) => retried = retried.or(Some(due)),
+                None => {}
             }
         }
-        Ok(None)
+        Ok(retried)
     }
 
-    async fn due_in(&self, pass: ProofPass, rules: &ProofRules) -> Result<Option<DueProof>, LedgerError> {
+    async fn due_in(
+        &self,
+        pass: ProofPass,
+        rules: &ProofRules,
+    ) -> Result<Option<(DueProof, IsRetried)>, LedgerError> {
         let query = due_query(pass);
         let query = &query;
         let rows = self
@@ -240,9 +246,9 @@ fn due_query(pass: ProofPass) -> String {
          WHERE w.state IN ('recorded', 'verified') AND {COUNTS} AND {due} \
          AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.window_id = w.id \
           AND b.status IN ('pending', 'in_progress', 'failed')) \
-         AND (COALESCE(p.asked, 0) = 0 OR p.asked_at <= UTC_TIMESTAMP(6) - INTERVAL \
+         AND (COALESCE(p.asked, 0) = 0 OR p.asked_at IS NULL OR p.asked_at <= UTC_TIMESTAMP(6) - INTERVAL \
           LEAST({RETRY_HOURS_MAX}, 1 << LEAST(p.asked - 1, {RETRY_DOUBLINGS_MAX})) HOUR) \
-         ORDER BY w.range_from, w.id LIMIT {WINDOWS_MAX}"
+         ORDER BY is_retried, w.range_from, w.id LIMIT {WINDOWS_MAX}"
     )
 }
 
@@ -273,8 +279,11 @@ fn range_of(row: &mut Row) -> Result<TimeRange, LedgerError> {
     range.map_err(|error| unreadable("range_from", &error))
 }
 
+/// Whether a window was asked for before, without an outcome: it comes after all others.
+struct IsRetried(bool);
+
 /// The first window, and those after it that follow without a gap.
-fn together(pass: ProofPass, due: &[Candidate]) -> Option<DueProof> {
+fn together(pass: ProofPass, due: &[Candidate]) -> Option<(DueProof, IsRetried)> {
     let first = due.first()?;
     let (mut windows, mut to) = (vec![first.id], first.range.to());
     for next in due.iter().skip(1) {
@@ -285,7 +294,7 @@ fn together(pass: ProofPass, due: &[Candidate]) -> Option<DueProof> {
         to = to.max(next.range.to());
     }
     let range = TimeRange::new(first.range.from(), to).ok()?;
-    Some(DueProof { pass, windows, range })
+    Some((DueProof { pass, windows, range }, IsRetried(first.is_retried)))
 }
 
 async fn gaps_of(reader: &mut Reader, before: Option<Timestamp>) -> Result<Vec<TimeRange>, LedgerError> {

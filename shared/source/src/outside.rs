@@ -64,6 +64,20 @@ struct Bucket {
 }
 
 impl Source {
+    /// How many documents `GRANARY_SOURCE_FILTER` leaves out, whatever their event time.
+    pub async fn count_filtered_out(&self) -> Result<u64, SourceError> {
+        let Some(filter) = &self.settings().filter else {
+            return Ok(0);
+        };
+        let body = SearchBody {
+            track_total_hits: true,
+            ..SearchBody::of(json!({"bool": {"must_not": [filter]}}))
+        };
+        let answer: Answer = self.search(OPERATION, &body).await?;
+        answer.completeness.require(OPERATION)?;
+        Ok(answer.hits.total.value)
+    }
+
     /// How many documents, of those that match the source's filter, lie outside of a range. A few searches, whatever their
     /// number.
     pub async fn count_outside(&self, range: TimeRange) -> Result<Outside, SourceError> {

@@ -316,8 +316,21 @@ impl SourceProblem {
         {
             indices.clear();
         }
-        if let Self::SeveralValues { sampled, several, .. } = &mut same {
-            (*sampled, *several) = (0, 0);
+        if let Self::SeveralValues {
+            sampled,
+            several: counted,
+            ..
+        }
+        | Self::DocIdDiffers {
+            sampled,
+            differing: counted,
+            ..
+        } = &mut same
+        {
+            (*sampled, *counted) = (0, 0);
+        }
+        if let Self::Routed { documents } = &mut same {
+            *documents = 0;
         }
         format!("{:032x}", IdDigest::hash(same.to_string().as_bytes()))
     }

@@ -1,13 +1,14 @@
 //! Whether the source can still change: which of its indices take writes, and which state those that don't are in.
 //!
 //! A state is the history of every shard: as long as it is equal, nothing was written, changed or deleted in between, whatever
-//! became of the block meanwhile. It needs the index privilege `monitor`; without it the call is refused.
+//! became of the block meanwhile. Searches show only what was refreshed, so a blocked source is refreshed first. This needs the
+//! index privileges `monitor` and `maintenance`; without them the call is refused.
 
 use crate::Source;
 use crate::error::SourceError;
 use crate::wire::{Call, CallBody};
 use elasticsearch::http::Method;
-use elasticsearch::indices::{IndicesGetSettingsParts, IndicesStatsParts};
+use elasticsearch::indices::{IndicesGetSettingsParts, IndicesRefreshParts, IndicesStatsParts};
 use granary_domain::IdDigest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +19,8 @@ const OPERATION: &str = "ask whether the source is write-blocked";
 const NAMED_MAX: usize = 10;
 /// The last one is there in every index, so that each is in the answer.
 const SETTINGS: [&str; 3] = ["index.blocks.write", "index.blocks.read_only", "index.uuid"];
-const EVERYWHERE: (&str, &str) = ("expand_wildcards", "open,hidden");
+/// Closed and hidden indices as well: a search through a pattern doesn't read them.
+const EVERYWHERE: (&str, &str) = ("expand_wildcards", "all");
 const SEQUENCE_NUMBERS: &str =
     "indices.*.uuid,indices.*.shards.*.seq_no.max_seq_no,indices.*.shards.*.routing.primary,_shards";
 
@@ -29,6 +31,9 @@ pub struct WriteBlock {
     pub state: Option<String>,
     /// Indices that take writes: the first 10 of them by name.
     pub writable: Vec<String>,
+    /// Indices that a search through the source's name doesn't read, since they are closed or hidden: the first 10 of them by
+    /// name.
+    pub unread: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +62,12 @@ struct Answered {
 }
 
 #[derive(Deserialize)]
+struct Refreshed {
+    #[serde(rename = "_shards")]
+    answered: Answered,
+}
+
+#[derive(Deserialize)]
 struct IndexStatistics {
     uuid: String,
     #[serde(default)]
@@ -81,7 +92,7 @@ struct SequenceNumbers {
 }
 
 impl Source {
-    /// Which indices take writes, and the state that the source is in where none does. Two requests.
+    /// Which indices take writes, and the state that the source is in where none does. Three requests.
     pub async fn write_blocked_state(&self) -> Result<WriteBlock, SourceError> {
         let index = &self.settings().index;
         let query = [("flat_settings", "true"), EVERYWHERE];
@@ -91,18 +102,48 @@ impl Source {
         let writable: Vec<String> = open.map(|(name, _)| name.clone()).take(NAMED_MAX).collect();
         if !writable.is_empty() || settings.is_empty() {
             return Ok(WriteBlock {
-                state: None,
                 writable,
+                ..WriteBlock::default()
             });
         }
-        let query = [("level", "shards"), ("filter_path", SEQUENCE_NUMBERS), EVERYWHERE];
+        self.refresh_blocked().await?;
+        // Of the indices that searches read.
+        let query = [("level", "shards"), ("filter_path", SEQUENCE_NUMBERS)];
         let path = IndicesStatsParts::IndexMetric(&[index], &["docs"]).url();
         let statistics: Statistics = self.ask_of_indices(&path, &query).await?;
-        let is_whole = statistics.answered.failed == 0 && settings.keys().eq(statistics.indices.keys());
+        let is_read = |name: &&String| statistics.indices.contains_key(*name);
+        let unread = settings.keys().filter(|name| !is_read(name));
+        let unread: Vec<String> = unread.take(NAMED_MAX).cloned().collect();
+        let is_whole = statistics.answered.failed == 0 && unread.is_empty();
         Ok(WriteBlock {
             state: is_whole.then(|| state_of(&statistics)).flatten(),
             writable,
+            unread,
         })
+    }
+
+    /// Makes visible what was written before the block.
+    async fn refresh_blocked(&self) -> Result<(), SourceError> {
+        let path = IndicesRefreshParts::Index(&[&self.settings().index]).url();
+        let call = Call {
+            operation: OPERATION,
+            method: Method::Post,
+            path: &path,
+            query: &[],
+            body: CallBody::None,
+        };
+        let answer = self.wire().ask(&call).await?;
+        let refreshed: Refreshed =
+            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
+        match refreshed.answered.failed {
+            0 => Ok(()),
+            failed => Err(SourceError::Unavailable {
+                operation: OPERATION,
+                status: Some(200),
+                retry_after: None,
+                reason: format!("{failed} shards were not refreshed"),
+            }),
+        }
     }
 
     async fn ask_of_indices<T: DeserializeOwned>(

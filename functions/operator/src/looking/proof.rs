@@ -10,7 +10,7 @@ use crate::web::fields::{Fields, QueryFields};
 use crate::web::problem::Problem;
 use axum::extract::State;
 use granary_domain::TimeRange;
-use granary_ledger::{FailingWindow, ProofState};
+use granary_ledger::{AcceptedException, FailingWindow, ProofState};
 use granary_source::{SourceError, WriteBlock};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -80,10 +80,28 @@ pub(crate) struct Proof {
     /// Documents of the source outside every window before `before`: without an event time, earlier or later. They are lost
     /// with their indices. `null`: nothing is proven, so they weren't counted.
     outside: Option<u64>,
+    /// Documents of the source that GRANARY_SOURCE_FILTER leaves out. They are lost with their indices.
+    filtered_out: u64,
+    /// Exceptions that an operator accepted: so many messages of a kind in an index may be missing.
+    accepted_exceptions: Vec<AcceptedHere>,
+    /// Indices that the source's name matches and that no search reads, since they are closed or hidden: the first 10.
+    unread: Vec<String>,
     /// Indices that take writes: the first 10. The proof holds as of `asOf` for these, and says nothing about now.
     writable: Vec<String>,
     /// What to do until `safeToDelete` is true, in this order. Empty where it is.
     todo: Vec<String>,
+}
+
+/// An accepted exception.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AcceptedHere {
+    /// What kind of exception.
+    #[schema(examples("without_id"))]
+    kind: &'static str,
+    /// The concrete index.
+    index: String,
+    /// How many messages.
+    max: u64,
 }
 
 /// Whether the source can be deleted
@@ -96,7 +114,8 @@ pub(crate) async fn look(
     QueryFields(query): QueryFields,
 ) -> Result<Answer<Proof>, Problem> {
     let asked = read(&query)?;
-    let state = services.ledger().await?.proof_state(asked).await?;
+    let ledger = services.ledger().await?;
+    let (state, accepted) = tokio::try_join!(ledger.proof_state(asked), ledger.accepted_exceptions())?;
     let before = asked.or(state.proven_to);
     let blocked = match services.source.write_blocked_state().await {
         Err(error) if error.is_platforms() => return Err(error.into()),
@@ -110,15 +129,45 @@ pub(crate) async fn look(
         Some(range) => Some(services.source.count_outside(range).await?.documents()),
         None => None,
     };
-    let todo = todo(&state, before, outside, &blocked);
+    let filtered_out = services.source.count_filtered_out().await?;
+    let lost = Lost {
+        outside: outside.unwrap_or(0),
+        filtered_out,
+        has_accepted: !accepted.is_empty(),
+    };
+    let todo = todo(&state, before, &lost, &blocked);
+    let (writable, unread) = blocked
+        .map(|blocked| (blocked.writable, blocked.unread))
+        .unwrap_or_default();
     Ok(Answer::ok(Proof {
         safe_to_delete: todo.is_empty(),
         before,
         proof: shown(&state),
         outside,
-        writable: blocked.map(|blocked| blocked.writable).unwrap_or_default(),
+        filtered_out,
+        accepted_exceptions: accepted.into_iter().map(AcceptedHere::from).collect(),
+        unread,
+        writable,
         todo,
     }))
+}
+
+impl From<AcceptedException> for AcceptedHere {
+    fn from(accepted: AcceptedException) -> Self {
+        Self {
+            kind: accepted.kind.as_str(),
+            index: accepted.index,
+            max: accepted.max,
+        }
+    }
+}
+
+/// What is not archived, and would be lost with its indices.
+#[derive(Default)]
+struct Lost {
+    outside: u64,
+    filtered_out: u64,
+    has_accepted: bool,
 }
 
 fn read(query: &Fields) -> Result<Option<Timestamp>, Problem> {
@@ -168,7 +217,7 @@ fn line(state: &ProofState) -> String {
 fn todo(
     state: &ProofState,
     before: Option<Timestamp>,
-    outside: Option<u64>,
+    lost: &Lost,
     blocked: &Result<WriteBlock, SourceError>,
 ) -> Vec<String> {
     let mut todo = Vec::new();
@@ -189,18 +238,39 @@ fn todo(
                 .to_owned(),
         );
     }
-    if let Some(outside) = outside.filter(|outside| *outside > 0) {
+    if lost.outside > 0 {
         todo.push(format!(
-            "Archive or move the {outside} documents outside these windows first: they have no event time that can be read, or \
-             an earlier or a later one. They are lost with their indices."
+            "Archive or move the {} documents outside these windows first: they have no event time that can be read, or \
+             an earlier or a later one. They are lost with their indices.",
+            lost.outside
         ));
+    }
+    if lost.filtered_out > 0 {
+        todo.push(format!(
+            "Move the {} documents that GRANARY_SOURCE_FILTER leaves out: they are lost with their indices.",
+            lost.filtered_out
+        ));
+    }
+    if lost.has_accepted {
+        todo.push(
+            "Correct or move the messages behind the accepted exceptions, then withdraw these (granary exceptions accept \
+             --max 0): such messages are not archived, and are lost with their indices."
+                .to_owned(),
+        );
     }
     match blocked {
         Err(error) => todo.push(format!(
-            "Let the user of GRANARY_ES_SECRET_ARN read settings and statistics of the source's indices (privilege monitor): \
+            "Let the user of GRANARY_ES_SECRET_ARN read settings and statistics of the source's indices, and refresh them (privileges \
+             monitor and maintenance): \
              {error}."
         )),
-        Ok(WriteBlock { state: None, writable }) => todo.push(format!(
+        Ok(WriteBlock { unread, .. }) if !unread.is_empty() => todo.push(format!(
+            "Open the indices that no search reads, or narrow GRANARY_SOURCE_INDEX: {}.",
+            unread.join(", ")
+        )),
+        Ok(WriteBlock {
+            state: None, writable, ..
+        }) => todo.push(format!(
             "Set index.blocks.write on {}, verify again, then delete the index.",
             if writable.is_empty() {
                 "every index of the source".to_owned()
@@ -264,14 +334,18 @@ mod tests {
         let blocked = |state: Option<&str>| {
             Ok(WriteBlock {
                 state: state.map(str::to_owned),
-                writable: Vec::new(),
+                ..WriteBlock::default()
             })
         };
-        assert_eq!(todo(&state(0), before, Some(0), &blocked(Some("a"))), [""; 0]);
-        assert_eq!(todo(&state(0), before, Some(0), &blocked(Some("b"))).len(), 1);
-        assert_eq!(todo(&state(0), before, Some(0), &blocked(None)).len(), 1);
-        assert_eq!(todo(&state(1), before, Some(3), &blocked(None)).len(), 3);
+        let lost = |outside| Lost {
+            outside,
+            ..Lost::default()
+        };
+        assert_eq!(todo(&state(0), before, &lost(0), &blocked(Some("a"))), [""; 0]);
+        assert_eq!(todo(&state(0), before, &lost(0), &blocked(Some("b"))).len(), 1);
+        assert_eq!(todo(&state(0), before, &lost(0), &blocked(None)).len(), 1);
+        assert_eq!(todo(&state(1), before, &lost(3), &blocked(None)).len(), 3);
         let later = Some("2026-03-01T11:00:00Z".parse().unwrap());
-        assert_eq!(todo(&state(0), later, Some(0), &blocked(Some("a"))).len(), 1);
+        assert_eq!(todo(&state(0), later, &lost(0), &blocked(Some("a"))).len(), 1);
     }
 }

@@ -186,7 +186,7 @@ impl Wish {
             change: Change::read(fields)?,
         };
         let is_concrete =
-            (1..=INDEX_BYTES_MAX).contains(&wish.index.len()) && !wish.index.contains(['*', ',']);
+            (1..=INDEX_BYTES_MAX).contains(&wish.index.len()) && !wish.index.contains(['*', ',', ' ', '(']);
         if !is_concrete {
             let detail =
                 "`index` must be one concrete index, as the verification names it: no pattern and no list.";
