@@ -86,15 +86,18 @@ impl MariaDb {
     }
 
     /// What a client sees that is still connected to the old primary after a failover: it may read, and not write (1290).
+    #[cfg(feature = "full")]
     pub(crate) async fn be_read_only(&self) {
         self.administer("SET GLOBAL read_only = ON").await;
     }
 
+    #[cfg(feature = "full")]
     pub(crate) async fn be_writable(&self) {
         self.administer("SET GLOBAL read_only = OFF").await;
     }
 
     /// So many connections at most (10 is the least that the server accepts), and one more for an administrator.
+    #[cfg(feature = "full")]
     pub(crate) async fn limit_connections(&self, connections: u32) {
         self.administer(&format!("SET GLOBAL max_connections = {connections}"))
             .await;

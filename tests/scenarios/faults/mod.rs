@@ -5,6 +5,7 @@
 
 mod network;
 mod elasticsearch;
+#[cfg(feature = "full")]
 mod mariadb;
 mod s3;
 mod sqs;
