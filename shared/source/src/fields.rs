@@ -2,9 +2,8 @@
 
 use crate::Source;
 use crate::error::SourceError;
-use crate::wire::{Call, CallBody};
+use crate::wire::Call;
 use elasticsearch::FieldCapsParts;
-use elasticsearch::http::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,15 +126,7 @@ impl Source {
 
     async fn ask_capabilities(&self, index: &str, query: &[(&str, &str)]) -> Result<Mappings, SourceError> {
         let path = FieldCapsParts::Index(&[index]).url();
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Get,
-            path: &path,
-            query,
-            body: CallBody::None,
-        };
-        let answer = self.wire().ask(&call).await?;
-        serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))
+        self.wire().read(&Call::get(OPERATION, &path, query)).await
     }
 
     /// The resolution of the time field, as the indices are now.

@@ -53,9 +53,7 @@ pub(crate) async fn open(wire: &Wire, index: &str) -> Result<String, SourceError
         query: &query,
         body: CallBody::None,
     };
-    let answer = wire.ask(&call).await?;
-    let opened: Opened =
-        serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(operation, &error))?;
+    let opened: Opened = wire.read(&call).await?;
     Ok(opened.id)
 }
 

@@ -37,7 +37,6 @@ impl Source {
             query: &zone.shards(),
             body: CallBody::json(operation, body)?,
         };
-        let answer = self.wire().ask(&call).await?;
-        serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(operation, &error))
+        self.wire().read(&call).await
     }
 }

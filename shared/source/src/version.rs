@@ -3,8 +3,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::problem::SourceProblem;
-use crate::wire::{Call, CallBody};
-use elasticsearch::http::Method;
+use crate::wire::Call;
 use serde::Deserialize;
 
 const OPERATION: &str = "ask for the version";
@@ -35,16 +34,7 @@ impl Source {
     }
 
     async fn asked_version(&self) -> Result<String, SourceError> {
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Get,
-            path: "/",
-            query: &[],
-            body: CallBody::None,
-        };
-        let answer = self.wire().ask(&call).await?;
-        let root: Root =
-            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
+        let root: Root = self.wire().read(&Call::get(OPERATION, "/", &[])).await?;
         Ok(root.version.number)
     }
 }

@@ -16,6 +16,7 @@ use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, Transp
 use elasticsearch::http::{Method, StatusCode};
 use granary_domain::Backoff;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use url::Url;
@@ -43,6 +44,19 @@ pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: &'a [(&'a str, &'a str)],
     pub(crate) body: CallBody,
+}
+
+impl<'a> Call<'a> {
+    /// A request without a body.
+    pub(crate) fn get(operation: &'static str, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            operation,
+            method: Method::Get,
+            path,
+            query,
+            body: CallBody::None,
+        }
+    }
 }
 
 /// What a request carries.
@@ -136,6 +150,12 @@ impl Wire {
         allowance: &ByteAllowance,
     ) -> Result<Bytes, SourceError> {
         self.ask_until_answered(call, AnswerSize::Within(allowance)).await
+    }
+
+    /// Reads a small answer as what it has to be.
+    pub(crate) async fn read<A: DeserializeOwned>(&self, call: &Call<'_>) -> Result<A, SourceError> {
+        let answer = self.ask(call).await?;
+        serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(call.operation, &error))
     }
 
     /// Tries again what may pass by itself: at most 4 tries, 200 ms doubling up to 5 s with full jitter or as long as

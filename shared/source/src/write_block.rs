@@ -11,7 +11,6 @@ use elasticsearch::http::Method;
 use elasticsearch::indices::{IndicesGetSettingsParts, IndicesRefreshParts, IndicesStatsParts};
 use granary_domain::IdDigest;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 const OPERATION: &str = "ask whether the source is write-blocked";
@@ -97,7 +96,8 @@ impl Source {
         let index = &self.settings().index;
         let query = [("flat_settings", "true"), EVERYWHERE];
         let path = IndicesGetSettingsParts::IndexName(&[index], &SETTINGS).url();
-        let settings: BTreeMap<String, IndexSettings> = self.ask_of_indices(&path, &query).await?;
+        let settings: BTreeMap<String, IndexSettings> =
+            self.wire().read(&Call::get(OPERATION, &path, &query)).await?;
         let open = settings.iter().filter(|(_, index)| !index.is_blocked());
         let writable: Vec<String> = open.map(|(name, _)| name.clone()).take(NAMED_MAX).collect();
         if !writable.is_empty() || settings.is_empty() {
@@ -110,7 +110,7 @@ impl Source {
         // Of the indices that searches read.
         let query = [("level", "shards"), ("filter_path", SEQUENCE_NUMBERS)];
         let path = IndicesStatsParts::IndexMetric(&[index], &["docs"]).url();
-        let statistics: Statistics = self.ask_of_indices(&path, &query).await?;
+        let statistics: Statistics = self.wire().read(&Call::get(OPERATION, &path, &query)).await?;
         let is_read = |name: &&String| statistics.indices.contains_key(*name);
         let unread = settings.keys().filter(|name| !is_read(name));
         let unread: Vec<String> = unread.take(NAMED_MAX).cloned().collect();
@@ -132,9 +132,7 @@ impl Source {
             query: &[],
             body: CallBody::None,
         };
-        let answer = self.wire().ask(&call).await?;
-        let refreshed: Refreshed =
-            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
+        let refreshed: Refreshed = self.wire().read(&call).await?;
         match refreshed.answered.failed {
             0 => Ok(()),
             failed => Err(SourceError::Unavailable {
@@ -144,22 +142,6 @@ impl Source {
                 reason: format!("{failed} shards were not refreshed"),
             }),
         }
-    }
-
-    async fn ask_of_indices<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<T, SourceError> {
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Get,
-            path,
-            query,
-            body: CallBody::None,
-        };
-        let answer = self.wire().ask(&call).await?;
-        serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))
     }
 }
 

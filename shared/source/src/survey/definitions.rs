@@ -5,11 +5,9 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::problem::Kept;
-use crate::wire::{Call, CallBody};
-use elasticsearch::http::Method;
+use crate::wire::Call;
 use elasticsearch::indices::{IndicesGetFieldMappingParts, IndicesGetMappingParts};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -119,7 +117,8 @@ impl Source {
         fields: &[&str],
     ) -> Result<BTreeMap<String, BTreeMap<String, Definition>>, SourceError> {
         let path = IndicesGetFieldMappingParts::IndexFields(&[index], fields).url();
-        let found: BTreeMap<String, Index<BTreeMap<String, Field>>> = self.ask_mapping(&path, &[]).await?;
+        let found: BTreeMap<String, Index<BTreeMap<String, Field>>> =
+            self.wire().read(&Call::get(OPERATION, &path, &[])).await?;
         let definition = |field: Field| field.mapping.into_values().next();
         Ok(found
             .into_iter()
@@ -134,29 +133,13 @@ impl Source {
     /// What the mappings say of `_source`, for the open indices that say something.
     pub(crate) async fn kept_by_mappings(&self, index: &str) -> Result<Vec<(String, Kept)>, SourceError> {
         let path = IndicesGetMappingParts::Index(&[index]).url();
-        let found: BTreeMap<String, Index<WithSource>> = self
-            .ask_mapping(&path, &[("filter_path", "*.mappings._source")])
-            .await?;
+        let query = [("filter_path", "*.mappings._source")];
+        let found: BTreeMap<String, Index<WithSource>> =
+            self.wire().read(&Call::get(OPERATION, &path, &query)).await?;
         Ok(found
             .into_iter()
             .filter_map(|(index, found)| Some((index, found.mappings.source.kept()?)))
             .collect())
-    }
-
-    async fn ask_mapping<A: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<A, SourceError> {
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Get,
-            path,
-            query,
-            body: CallBody::None,
-        };
-        let answer = self.wire().ask(&call).await?;
-        serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))
     }
 }
 

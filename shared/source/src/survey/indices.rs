@@ -5,8 +5,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::problem::{Kept, LeftOut, Role, SourceProblem};
-use crate::wire::{Call, CallBody};
-use elasticsearch::http::Method;
+use crate::wire::Call;
 use elasticsearch::indices::IndicesGetSettingsParts;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -245,16 +244,7 @@ impl Source {
     /// The indices that a name matches.
     pub(crate) async fn indices_of(&self, name: &str) -> Result<Indices, SourceError> {
         let path = IndicesGetSettingsParts::Index(&[name]).url();
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Get,
-            path: &path,
-            query: &QUERY,
-            body: CallBody::None,
-        };
-        let answer = self.wire().ask(&call).await?;
-        let indices: BTreeMap<String, Index> =
-            serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
+        let indices: BTreeMap<String, Index> = self.wire().read(&Call::get(OPERATION, &path, &QUERY)).await?;
         Ok(Indices {
             by_name: indices
                 .into_iter()

@@ -7,8 +7,7 @@ use crate::Source;
 use crate::error::SourceError;
 use crate::pit::KEEP_ALIVE_SECS;
 use crate::problem::SourceProblem;
-use crate::wire::{Call, CallBody};
-use elasticsearch::http::Method;
+use crate::wire::Call;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -96,22 +95,13 @@ impl Limits {
 
 impl Source {
     pub(crate) async fn cluster_limits(&self) -> Result<Limits, SourceError> {
-        let call = Call {
-            operation: OPERATION,
-            method: Method::Get,
-            path: "/_cluster/settings",
-            query: &QUERY,
-            body: CallBody::None,
-        };
-        match self.wire().ask(&call).await {
-            Ok(answer) => {
-                serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))
-            }
-            Err(error) if error.is_platforms() => Err(error),
-            Err(error) => {
+        let call = Call::get(OPERATION, "/_cluster/settings", &QUERY);
+        match self.wire().read(&call).await {
+            Err(error) if !error.is_platforms() => {
                 tracing::debug!(%error, "the cluster's settings are not known");
                 Ok(Limits::default())
             }
+            limits => limits,
         }
     }
 }
