@@ -12,6 +12,7 @@ mod publish;
 mod superseded;
 mod probes;
 mod restarts;
+mod daily;
 mod sweep;
 mod prove;
 mod purge;

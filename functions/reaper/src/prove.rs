@@ -4,15 +4,15 @@
 //! worked on with all other operations, in slices, one request at a time. Failing windows are one alert, which names them; it
 //! ends once none is failing.
 
+use crate::daily::SCHEDULE;
 use crate::reap::{Reaper, Tick};
 use granary_environment::ProofSection;
-use granary_ledger::{ProofRules, ProofState};
+use granary_ledger::{FailingWindow, ProofRules};
 use granary_operations::Job;
 use granary_verify::VerifyArguments;
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
-const REQUESTED_BY: &str = "schedule";
 const CONDITION: &str = "unproven";
 /// Failing windows that the alert names.
 const NAMED_MAX: usize = 5;
@@ -36,50 +36,53 @@ impl Schedule {
 impl Reaper {
     /// Asks for a verification of what is due, and raises or ends the alert about what is failing.
     pub(crate) async fn prove(&self, tick: &mut Tick) -> anyhow::Result<()> {
-        self.watch_failing(&self.ledger.proof_state(None).await?).await?;
-        let now = self.ledger.now().await?;
-        let quiet = &self.schedule.section.quiet;
-        if quiet.is_some_and(|quiet| quiet.contain(now.to_zoned(TimeZone::UTC).hour())) {
-            return Ok(());
-        }
-        if !self
+        self.watch_failing().await?;
+        let is_due = self
             .ledger
-            .is_operation_due(Job::VERIFY, REQUESTED_BY, Duration::ZERO)
-            .await?
-        {
+            .is_operation_due(Job::VERIFY, SCHEDULE, Duration::ZERO)
+            .await?;
+        if !is_due || self.is_quiet().await? {
             return Ok(());
         }
         let Some(due) = self.ledger.due_proof(&self.schedule.rules()).await? else {
             return Ok(());
         };
         self.ledger.note_proof_asked(&due.windows).await?;
-        let job = Job::Verify(VerifyArguments {
+        tracing::info!(from = %due.range.from(), to = %due.range.to(), pass = ?due.pass, "windows are due for a verification");
+        self.ask_for(&Job::Verify(VerifyArguments {
             from: Some(due.range.from()),
             to: Some(due.range.to()),
             ..VerifyArguments::default()
-        });
-        let operation = self.desk.ask(&job, REQUESTED_BY).await?;
-        tracing::info!(%operation, from = %due.range.from(), to = %due.range.to(), pass = ?due.pass, "asked for a verification");
+        }))
+        .await?;
         tick.verifications_asked += 1;
         Ok(())
     }
 
-    async fn watch_failing(&self, state: &ProofState) -> anyhow::Result<()> {
-        if state.failing.is_empty() {
+    async fn is_quiet(&self) -> anyhow::Result<bool> {
+        let Some(quiet) = &self.schedule.section.quiet else {
+            return Ok(false);
+        };
+        let now = self.ledger.now().await?;
+        Ok(quiet.contain(now.to_zoned(TimeZone::UTC).hour()))
+    }
+
+    async fn watch_failing(&self) -> anyhow::Result<()> {
+        let failing = self.ledger.failing_windows().await?;
+        if failing.is_empty() {
             self.ledger
                 .end_condition(CONDITION, "no window is failing any more")
                 .await?;
         } else {
-            self.ledger.begin_condition(CONDITION, &told(state)).await?;
+            self.ledger.begin_condition(CONDITION, &named(&failing)).await?;
         }
         Ok(())
     }
 }
 
-/// Which windows are failing, and what to do.
-fn told(state: &ProofState) -> String {
-    let named: Vec<String> = state
-        .failing
+/// Which windows are failing.
+fn named(failing: &[FailingWindow]) -> String {
+    let named: Vec<String> = failing
         .iter()
         .take(NAMED_MAX)
         .map(|window| {
@@ -91,7 +94,7 @@ fn told(state: &ProofState) -> String {
             format!("{} to {} ({found})", window.range.from(), window.range.to())
         })
         .collect();
-    let more = match state.failing.len().saturating_sub(NAMED_MAX) {
+    let more = match failing.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

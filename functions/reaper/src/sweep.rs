@@ -3,31 +3,18 @@
 use crate::reap::{Reaper, Tick};
 use granary_operations::Job;
 use granary_sweep::SweepArguments;
-use std::time::Duration;
-
-const EVERY: Duration = Duration::from_secs(86_400);
-const REQUESTED_BY: &str = "schedule";
 
 impl Reaper {
-    /// Asks for a sweep once a day, one at a time. Two reapers at once may both ask: the second sweep finds nothing.
+    /// Asks for a sweep once a day.
     pub(crate) async fn ask_for_sweep(&self, tick: &mut Tick) -> anyhow::Result<()> {
-        if !self
-            .ledger
-            .is_operation_due(Job::SWEEP, REQUESTED_BY, EVERY)
-            .await?
-        {
+        if !self.is_due_today(Job::SWEEP).await? {
             return Ok(());
         }
-        // An operator has to confirm first; the alert says so.
-        if self.ledger.restored().await?.is_some() {
-            return Ok(());
-        }
-        let job = Job::Sweep(SweepArguments {
+        self.ask_for(&Job::Sweep(SweepArguments {
             apply: true,
             ..SweepArguments::default()
-        });
-        let operation = self.desk.ask(&job, REQUESTED_BY).await?;
-        tracing::info!(%operation, "asked for the daily sweep");
+        }))
+        .await?;
         tick.sweeps_asked += 1;
         Ok(())
     }

@@ -147,10 +147,8 @@ impl Ledger {
     /// that it doesn't keep others from being proven. A window with open batches waits for them.
     pub async fn due_proof(&self, rules: &ProofRules) -> Result<Option<DueProof>, LedgerError> {
         let mut retried = None;
-        for pass in [ProofPass::First, ProofPass::Final, ProofPass::Rotation] {
-            if pass == ProofPass::Rotation && rules.every.is_none() {
-                continue;
-            }
+        let rotation = rules.every.map(|_| ProofPass::Rotation);
+        for pass in [ProofPass::First, ProofPass::Final].into_iter().chain(rotation) {
             match self.due_in(pass, rules).await? {
                 Some((due, IsRetried(false))) => return Ok(Some(due)),
                 Some((due, IsRetried(true))) => retried = retried.or(Some(due)),
@@ -167,24 +165,17 @@ impl Ledger {
     ) -> Result<Option<(DueProof, IsRetried)>, LedgerError> {
         let query = due_query(pass);
         let query = &query;
-        let rows = self
+        let due = self
             .read("list windows to verify", |mut reader| async move {
-                let mut params = vec![];
-                if pass != ProofPass::Rotation {
-                    params.push(("after", micros(rules.after).into()));
-                }
-                if pass == ProofPass::Final {
-                    params.push(("horizon", micros(rules.horizon).into()));
-                }
-                if let (ProofPass::Rotation, Some(every)) = (pass, rules.every) {
-                    params.push(("every", micros(every).into()));
-                }
-                let rows: Vec<Row> = reader.rows(query, named(params)).await?;
-                Ok(rows)
+                let params = params! {
+                    "after" => micros(rules.after), "horizon" => micros(rules.horizon),
+                    "every" => rules.every.map(micros),
+                };
+                let rows: Vec<Row> = reader.rows(query, params).await?;
+                rows.into_iter().map(candidate_of).collect::<Result<Vec<_>, _>>()
             })
             .await?;
-        let due: Result<Vec<Candidate>, LedgerError> = rows.into_iter().map(candidate_of).collect();
-        Ok(together(pass, &due?))
+        Ok(together(pass, &due))
     }
 
     /// Writes down that the schedule asks for a verification of these windows.
@@ -205,6 +196,14 @@ impl Ledger {
             conn.exec_drop(statement, Params::Positional(ids))
                 .await
                 .during(doing)
+        })
+        .await
+    }
+
+    /// Windows whose verification fails, the earliest first: 100 at most.
+    pub async fn failing_windows(&self) -> Result<Vec<FailingWindow>, LedgerError> {
+        self.read("list windows whose verification fails", |mut reader| async move {
+            failing_of(&mut reader, None).await
         })
         .await
     }
@@ -250,14 +249,6 @@ fn due_query(pass: ProofPass) -> String {
           LEAST({RETRY_HOURS_MAX}, 1 << LEAST(p.asked - 1, {RETRY_DOUBLINGS_MAX})) HOUR) \
          ORDER BY is_retried, w.range_from, w.id LIMIT {WINDOWS_MAX}"
     )
-}
-
-fn named(params: Vec<(&str, Value)>) -> Params {
-    if params.is_empty() {
-        Params::Empty
-    } else {
-        Params::from(params)
-    }
 }
 
 struct Candidate {

@@ -225,5 +225,6 @@ async fn people(asking: &mut Asking<'_>, ledger: &Ledger) {
     };
     ask!(asking, ledger.due_proof(&rules));
     ask!(asking, ledger.proof_state(None));
+    ask!(asking, ledger.failing_windows());
     ask!(asking, ledger.seeded_by_status("seed-"));
 }
