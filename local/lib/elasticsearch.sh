@@ -31,7 +31,7 @@ need_elasticsearch() {
     local home=$1 major=${ES_VERSION%%.*} wanted
     [ -d "$HERE/elasticsearch/$major" ] ||
         die "no launcher for Elasticsearch $ES_VERSION" "ES_VERSION is 8.19.21 (the default), 7.17.28 or 9.5.3"
-    wanted=$(cat "$HERE/elasticsearch/pom.xml" "$HERE/elasticsearch/$major/"* | sha256sum | cut -d' ' -f1)
+    wanted=$(cat "$HERE/elasticsearch/"*.* "$HERE/elasticsearch/modular/"* "$HERE/elasticsearch/$major/"* | sha256sum | cut -d' ' -f1)
     [ "$(cat "$home/.installed" 2>/dev/null)" = "$wanted" ] && return 0
     need_command mvn maven
     say "fetching Elasticsearch $ES_VERSION"
@@ -43,7 +43,7 @@ need_elasticsearch() {
 
 install_elasticsearch_7() {
     fetch_jars "$1/lib" es-7
-    compile "$1" "$1/launcher" "$HERE/elasticsearch/7/Launch.java"
+    compile "$1" "$1/launcher" "$HERE/elasticsearch/Local.java" "$HERE/elasticsearch/7/Launch.java"
 }
 
 install_elasticsearch_8() { install_modular "$1" 8; }
@@ -65,12 +65,12 @@ install_modular() {
 
     module=$home/modules/rest-root
     mkdir -p "$module/classes"
-    compile "$home" "$module/classes" "$HERE/elasticsearch/$major/RestRoot.java"
+    compile "$home" "$module/classes" "$HERE/elasticsearch/modular/Root.java" "$HERE/elasticsearch/$major/RestRoot.java"
     "$JDK_HOME/bin/jar" --create --file "$module/rest-root.jar" -C "$module/classes" .
     rm -rf "$module/classes"
     describe_module "$module" rest-root RestRoot
 
-    compile "$home" "$home/launcher" "$HERE/elasticsearch/$major/Launch.java"
+    compile "$home" "$home/launcher" "$HERE/elasticsearch/Local.java" "$HERE/elasticsearch/$major/Launch.java"
 }
 
 # fetch_jars DIRECTORY PROFILE
@@ -80,10 +80,10 @@ fetch_jars() {
         die "Maven could not fetch Elasticsearch $ES_VERSION, see $LOCAL/log/install.log" "is that version on Maven Central?"
 }
 
-# compile HOME TARGET SOURCE: for the oldest JDK that the version runs on, whichever compiles it.
+# compile HOME TARGET SOURCE…: for the oldest JDK that the version runs on, whichever compiles it.
 compile() {
-    "$JDK_HOME/bin/javac" --release "$(least_jdk)" -nowarn -proc:none -cp "$1/lib/*" -d "$2" "$3" >>"$LOCAL/log/install.log" 2>&1 ||
-        die "could not compile $3 for Elasticsearch $ES_VERSION, see $LOCAL/log/install.log"
+    "$JDK_HOME/bin/javac" --release "$(least_jdk)" -nowarn -proc:none -cp "$1/lib/*" -d "$2" "${@:3}" >>"$LOCAL/log/install.log" 2>&1 ||
+        die "could not compile ${*:3} for Elasticsearch $ES_VERSION, see $LOCAL/log/install.log"
 }
 
 # describe_module DIRECTORY NAME CLASS
