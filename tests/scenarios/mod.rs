@@ -21,6 +21,7 @@ mod a_killed_worker;
 mod reaping;
 mod hidden;
 mod faithful;
+mod twins;
 mod quarantine;
 mod careful;
 mod proof;
