@@ -4,7 +4,7 @@
 //! and remedy. A problem that is reported stops nothing: it is logged, and an alert is raised once. What is wrong is
 //! `granary_source`'s to find.
 //!
-//! Where Elasticsearch doesn't answer, nothing is known, and whoever reads next is told so.
+//! Where Elasticsearch doesn't answer, nothing is known, and the next read fails with that outage.
 
 use crate::harvest::Harvester;
 use granary_domain::MetadataSource;
@@ -93,7 +93,7 @@ impl Harvester {
     }
 }
 
-/// Logs what was found, and writes an alert for each problem that has none. An outage is told in another way.
+/// Logs what was found, and writes an alert for each problem that has none. An outage has its own alert.
 async fn tell(
     source: &Source,
     ledger: &Ledger,

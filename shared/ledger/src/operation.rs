@@ -160,8 +160,8 @@ impl Ledger {
         .await
     }
 
-    /// Takes an operation that nobody works on: the given one, or the one that was worked on longest ago and isn't a
-    /// restart of consumers. One whose worker died for the tenth time in a row ends here, and nobody gets it.
+    /// Claims an operation that no worker holds: the given one, or the one that was worked on longest ago and isn't a
+    /// restart of consumers. One whose worker died for the tenth time in a row ends here, and isn't claimed.
     pub async fn claim_operation(
         &self,
         id: Option<Uuid>,

@@ -159,7 +159,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Works on an operation that nobody holds: the given one, or the one that was worked on longest ago. `None`: there is
+    /// Works on an operation that no worker holds: the given one, or the one that was worked on longest ago. `None`: there is
     /// none.
     pub async fn advance(&self, id: Option<Uuid>, budget: &Budget) -> Result<Option<Advanced>, LedgerError> {
         match self.ledger.claim_operation(id, LEASE).await? {

@@ -1,5 +1,5 @@
 //! Documents that lie outside of a range: they have no event time that can be read, or one before it or after it. They are
-//! counted, so that they are never silently absent. Which ones they are is for a search by whoever corrects them.
+//! counted, so that they are never silently absent. Which ones they are, a search shows.
 
 use crate::Source;
 use crate::error::SourceError;

@@ -1,7 +1,7 @@
 //! What is wrong with a source: which problems there are, and which of them keep it from being harvested.
 //!
 //! A problem is refused where messages would be lost or mixed up, or where Elasticsearch would refuse every page. Else
-//! it is reported: the harvest continues, and people are told once. What each says, and what to do, is `problem/text.rs`.
+//! it is reported: the harvest continues, and one alert is raised. What each says, and what to do, is `problem/text.rs`.
 
 mod text;
 
@@ -33,7 +33,7 @@ pub enum Role {
 /// What a problem means for the harvest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The harvest continues. People are told once.
+    /// The harvest continues. One alert is raised.
     Reported,
     /// Nothing is read until it is mended.
     Refused,
@@ -306,8 +306,8 @@ impl SourceProblem {
         is_away || matches!(self, Self::Unchecked(error) if error.is_platforms())
     }
 
-    /// The same problem has the same key, so that people are told of it once: also where a new index has it. Each index
-    /// that is left out is told of.
+    /// The same problem has the same key, so that it raises one alert: also where a new index has it. Each index that is
+    /// left out raises its own.
     pub fn key(&self) -> String {
         let mut same = self.clone();
         if let Self::Flawed { indices, .. }

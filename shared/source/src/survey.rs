@@ -1,7 +1,7 @@
 //! A survey of the source: whether it can be harvested without losing anything, and what of it isn't archived.
 //!
 //! It reads mappings, settings and a sample of ids, never a message, and costs a fixed number of requests, however many
-//! indices there are. All problems are found before any is told, as far as one doesn't hide the other. What a caller
+//! indices there are. All problems are found before any is reported, as far as one doesn't hide the other. What a caller
 //! does about a problem its [severity](crate::Severity) says.
 //!
 //! Where a request fails, the problem is the failure, together with what was found before.

@@ -177,7 +177,7 @@ macro_rules! for_each_step {
             FailSlice fail_slice "write down why a slice failed",
             /// An operation is given up.
             FailOperation fail_operation "give an operation up",
-            /// Nobody works on an operation any more.
+            /// No worker continues an operation.
             CancelOperation cancel_operation "cancel an operation",
             /// A migration has a verdict; its windows are verified where it is COMPLETE.
             RecordVerdict record_verdict "record a verdict",

@@ -1,6 +1,6 @@
 //! Merged ids: documents that are not archived because another document with the same id is.
 //!
-//! Two documents that one point in time shows in one part are told apart at once. Where they lie in two hours, the second
+//! Two documents that one point in time shows in one part are distinguished at once. Where they lie in two hours, the second
 //! may as well be the first one with another event time: so it counts only if the document on record still lies where it
 //! was seen. Not here: whether an operator accepts them (`exceptions.rs`). An error leaves the part to the next step.
 

@@ -153,7 +153,7 @@ impl Verifier {
         match self.source.write_blocked_state().await {
             Ok(blocked) => Ok(blocked.state),
             Err(error) if error.is_platforms() => Err(error.into()),
-            // Without the privilege `monitor` nothing says that it is blocked. Whoever asks whether it is reads why.
+            // Without the privilege `monitor` nothing shows that it is blocked. `GET /proof` says why.
             Err(_) => Ok(None),
         }
     }

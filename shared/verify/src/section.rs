@@ -1,4 +1,4 @@
-//! How much of each object a verification compares with the source, where nobody asks for all of it.
+//! How much of each object a verification compares with the source, where not all of it was asked for.
 
 use granary_environment::{Environment, Reading, Variable};
 

@@ -10,7 +10,7 @@ const HOURS = 24;
 const TALL_MAX = 3;
 const DAY_MS = 86_400_000;
 
-// What stands in a cell, so that its colour is not all there is. The states are the API's and stand as there, the best
+// The signs in the cells, so that colour is not all there is. The states are the API's, in its order, the best
 // first; a test holds them to its document.
 export const SIGNS = {
   verified: ['good', '✓', 'archive and source hold the same'],
@@ -41,7 +41,6 @@ const legendLine = ([state, [tone, sign, said]]) =>
     h('strong', null, words(state)),
     `— ${said}`,
   );
-
 
 /** The windows by day, with every hour between the first and the last of them. */
 export function calendar(all, query) {
@@ -109,7 +108,7 @@ function cellOf(one, query, isEntry) {
   );
 }
 
-// No window begins in this hour: an earlier one reaches into it, or nobody has read it.
+// No window begins in this hour: an earlier one reaches into it, or it was never harvested.
 function hourWithout(hour, { query, all, isWhole }) {
   const reaches = all.find((one) => time(one.from) < `${hour}:59:59` && time(one.to) > `${hour}:00:00`);
   if (reaches) {

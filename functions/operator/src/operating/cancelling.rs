@@ -1,6 +1,6 @@
 //! `DELETE /operations/{id}` and its POST twin: cancelling a long job.
 //!
-//! What the job has done stays done, and every step of a job leaves things in order. A step in hand comes to its end; no
+//! What the job has done stays done, and every step of a job leaves things in order. A step in hand ends; no
 //! other begins. **When it fails**, the job goes on.
 
 use crate::operating::operations::{ShownOperation, operation};

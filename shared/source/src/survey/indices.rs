@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 const OPERATION: &str = "read the settings of indices";
-/// `expand_wildcards=all`: what is closed or hidden is told of, and never read.
+/// `expand_wildcards=all`: what is closed or hidden is reported, and never read.
 const QUERY: [(&str, &str); 3] = [
     ("expand_wildcards", "all"),
     ("include_defaults", "true"),

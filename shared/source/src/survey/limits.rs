@@ -1,7 +1,7 @@
 //! What the cluster's settings allow, held against what Granary asks of it.
 //!
 //! One request. Credentials without the cluster privilege `monitor`, and services that have no such settings, don't
-//! answer it: then nothing is known, and a refusal is told when it comes.
+//! answer it: then nothing is known, and a refusal is reported when it comes.
 
 use crate::Source;
 use crate::error::SourceError;
