@@ -1,4 +1,5 @@
-//! Proof: which windows a full verification has proven, which are due for one, and how far the proof reaches.
+//! Proof: which windows a full verification has proven, and which are due for one. How far the proof reaches is
+//! `proof_state.rs`.
 //!
 //! A window is **proven** if and only if the newest full verification of all of it found nothing missing. It is **final**
 //! once one that began after the window had settled (`rescan.rs`) proved it; it stays final, since no document becomes
@@ -9,7 +10,7 @@
 //!
 //! **When it fails**, nothing was changed. Asked twice, a window waits a little longer for the next scheduled verification.
 
-use crate::connect::{Doing, Reader};
+use crate::connect::Doing;
 use crate::error::During;
 use crate::rescan::SETTLED;
 use crate::row::{Columns, at, placeholders, unreadable};
@@ -88,60 +89,20 @@ pub struct DueProof {
     pub range: TimeRange,
 }
 
-/// How far the proof reaches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProofState {
-    /// Where the first window begins. `None`: there is none.
-    pub begins: Option<Timestamp>,
-    /// The end of the proof: every window before it is proven, without a gap. `None`: the first window isn't.
-    pub proven_to: Option<Timestamp>,
-    /// The same of windows that are final.
-    pub final_to: Option<Timestamp>,
-    /// When the oldest of the verifications that prove it began. `None`: nothing is proven.
-    pub as_of: Option<Timestamp>,
-    /// Hours of event time with messages whose windows are proven.
-    pub hours_proven: u64,
-    /// Hours of event time whose windows aren't proven yet.
-    pub hours_waiting: u64,
-    /// Hours of event time whose windows are failing.
-    pub hours_failing: u64,
-    /// Ranges between windows that no window covers, the earliest first: 100 at most.
-    pub gaps: Vec<TimeRange>,
-    /// Windows that are failing, the earliest first: 100 at most.
-    pub failing: Vec<FailingWindow>,
-    /// The state that the write-blocked source was in when each window was proven. `None`: not the same for all, or not
-    /// blocked.
-    pub source_at: Option<String>,
-}
-
-/// A window whose verification fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailingWindow {
-    /// It.
-    pub id: WindowId,
-    /// Its event times.
-    pub range: TimeRange,
-    /// When the verification that found something missing or wrong began. `None`: none came to an end.
-    pub as_of: Option<Timestamp>,
-}
-
 /// Windows of one scheduled verification.
 const WINDOWS_MAX: u32 = 24;
-/// Gaps and failing windows that are listed.
-const LISTED_MAX: u32 = 100;
 /// A window without an outcome is asked for again after an hour, two, four, up to a day.
 const RETRY_HOURS_MAX: u32 = 24;
 const RETRY_DOUBLINGS_MAX: u32 = 5;
 
 /// A window `w` of a migration `m` that counts.
-const COUNTS: &str = "m.state <> 'cancelled' AND m.kind <> 'selection' AND m.source_filter IS NULL";
-const JOINED: &str = "harvest_window w JOIN migration m ON m.id = w.migration_id \
+pub(crate) const COUNTS: &str =
+    "m.state <> 'cancelled' AND m.kind <> 'selection' AND m.source_filter IS NULL";
+pub(crate) const JOINED: &str = "harvest_window w JOIN migration m ON m.id = w.migration_id \
      LEFT JOIN window_scan s ON s.window_id = w.id LEFT JOIN window_proof p ON p.window_id = w.id";
 /// Whether nothing became visible late since it was proven.
-const IS_PROVEN: &str = "(p.proven_at IS NOT NULL AND (s.late_at IS NULL OR s.late_at <= p.proven_at))";
-const IS_FAILING: &str =
-    "(COALESCE(p.outcome, '') = 'failing' OR (COALESCE(p.asked, 0) >= 3 AND p.proven_at IS NULL))";
-
+pub(crate) const IS_PROVEN: &str =
+    "(p.proven_at IS NOT NULL AND (s.late_at IS NULL OR s.late_at <= p.proven_at))";
 impl Ledger {
     /// The earliest windows that are due for a scheduled verification. One that was asked for without an outcome is alone, so
     /// that it doesn't keep others from being proven. A window with open batches waits for them.
@@ -199,29 +160,6 @@ impl Ledger {
         })
         .await
     }
-
-    /// Windows whose verification fails, the earliest first: 100 at most.
-    pub async fn failing_windows(&self) -> Result<Vec<FailingWindow>, LedgerError> {
-        self.read("list windows whose verification fails", |mut reader| async move {
-            failing_of(&mut reader, None).await
-        })
-        .await
-    }
-
-    /// How far the proof reaches. `before`: only windows that begin before then.
-    pub async fn proof_state(&self, before: Option<Timestamp>) -> Result<ProofState, LedgerError> {
-        self.read("ask how far the proof reaches", |mut reader| async move {
-            let gaps = gaps_of(&mut reader, before).await?;
-            let failing = failing_of(&mut reader, before).await?;
-            let ends = ends_of(&mut reader, before, gaps.first()).await?;
-            Ok(ProofState {
-                gaps,
-                failing,
-                ..ends
-            })
-        })
-        .await
-    }
 }
 
 fn due_query(pass: ProofPass) -> String {
@@ -265,7 +203,7 @@ fn candidate_of(mut row: Row) -> Result<Candidate, LedgerError> {
     })
 }
 
-fn range_of(row: &mut Row) -> Result<TimeRange, LedgerError> {
+pub(crate) fn range_of(row: &mut Row) -> Result<TimeRange, LedgerError> {
     let range = TimeRange::new(row.instant("range_from")?, row.instant("range_to")?);
     range.map_err(|error| unreadable("range_from", &error))
 }
@@ -286,110 +224,6 @@ fn together(pass: ProofPass, due: &[Candidate]) -> Option<(DueProof, IsRetried)>
     }
     let range = TimeRange::new(first.range.from(), to).ok()?;
     Some((DueProof { pass, windows, range }, IsRetried(first.is_retried)))
-}
-
-async fn gaps_of(reader: &mut Reader, before: Option<Timestamp>) -> Result<Vec<TimeRange>, LedgerError> {
-    let rows: Vec<Row> = reader
-        .rows(
-            format!(
-                "SELECT covered_to AS range_from, range_from AS range_to FROM \
-                 (SELECT w.range_from, MAX(w.range_to) OVER (ORDER BY w.range_from, w.id \
-                  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered_to \
-                  FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
-                  WHERE {COUNTS} AND (:before IS NULL OR w.range_from < :before)) covered \
-                 WHERE range_from > covered_to ORDER BY range_from LIMIT {LISTED_MAX}"
-            ),
-            params! { "before" => before.map_or(Value::NULL, at) },
-        )
-        .await?;
-    rows.into_iter().map(|mut row| range_of(&mut row)).collect()
-}
-
-async fn failing_of(
-    reader: &mut Reader,
-    before: Option<Timestamp>,
-) -> Result<Vec<FailingWindow>, LedgerError> {
-    let rows: Vec<Row> = reader
-        .rows(
-            format!(
-                "SELECT w.id, w.range_from, w.range_to, IF(p.outcome = 'failing', p.as_of, NULL) AS as_of \
-                 FROM window_proof p JOIN harvest_window w ON w.id = p.window_id \
-                 JOIN migration m ON m.id = w.migration_id WHERE {COUNTS} AND {IS_FAILING} \
-                 AND (:before IS NULL OR w.range_from < :before) ORDER BY w.range_from, w.id LIMIT {LISTED_MAX}"
-            ),
-            params! { "before" => before.map_or(Value::NULL, at) },
-        )
-        .await?;
-    rows.into_iter()
-        .map(|mut row| {
-            Ok(FailingWindow {
-                id: WindowId(row.column("id")?),
-                range: range_of(&mut row)?,
-                as_of: row.instant_or_null("as_of")?,
-            })
-        })
-        .collect()
-}
-
-/// What there is up to the first gap, without gaps and failing windows themselves.
-async fn ends_of(
-    reader: &mut Reader,
-    before: Option<Timestamp>,
-    gap: Option<&TimeRange>,
-) -> Result<ProofState, LedgerError> {
-    let hours = |of: &str| {
-        format!(
-            "CAST(CEIL(COALESCE(SUM(IF({of}, TIMESTAMPDIFF(SECOND, w.range_from, w.range_to), 0)), 0) / 3600) AS UNSIGNED)"
-        )
-    };
-    let (proven, waiting) = (
-        hours(&format!("w.found > 0 AND {IS_PROVEN}")),
-        hours(&format!(
-            "(w.found > 0 OR w.recorded_at IS NULL) AND NOT {IS_PROVEN} AND NOT {IS_FAILING}"
-        )),
-    );
-    let failing = hours(IS_FAILING);
-    let row: Option<Row> = reader
-        .first(
-            format!(
-                "SELECT MIN(w.range_from) AS first, MAX(w.range_to) AS last, \
-                 MIN(IF({IS_PROVEN}, NULL, w.range_from)) AS unproven, \
-                 MIN(IF({IS_PROVEN} AND p.final_at IS NOT NULL, NULL, w.range_from)) AS unsettled, \
-                 MIN(p.proven_at) AS as_of, COUNT(DISTINCT COALESCE(p.source_at, '')) AS states, \
-                 MAX(p.source_at) AS source_at, {proven} AS hours_proven, {waiting} AS hours_waiting, \
-                 {failing} AS hours_failing FROM {JOINED} \
-                 WHERE {COUNTS} AND (:before IS NULL OR w.range_from < :before)"
-            ),
-            params! { "before" => before.map_or(Value::NULL, at) },
-        )
-        .await?;
-    let mut row =
-        row.ok_or_else(|| LedgerError::inconsistent("ask how far the proof reaches", "no answer"))?;
-    let (first, last) = (row.instant_or_null("first")?, row.instant_or_null("last")?);
-    let gap = gap.map(|gap| gap.from());
-    let end = |open: Option<Timestamp>| {
-        let end = [open, gap, last].into_iter().flatten().min();
-        end.filter(|end| first.is_some_and(|first| *end > first))
-    };
-    let is_one_state = row.column::<u64>("states")? == 1;
-    let (unproven, unsettled) = (
-        row.instant_or_null("unproven")?,
-        row.instant_or_null("unsettled")?,
-    );
-    Ok(ProofState {
-        begins: first,
-        proven_to: end(unproven),
-        final_to: end(unsettled),
-        as_of: row.instant_or_null("as_of")?,
-        hours_proven: row.column("hours_proven")?,
-        hours_waiting: row.column("hours_waiting")?,
-        hours_failing: row.column("hours_failing")?,
-        gaps: Vec::new(),
-        failing: Vec::new(),
-        source_at: row
-            .column::<Option<String>>("source_at")?
-            .filter(|_| is_one_state),
-    })
 }
 
 /// The windows in a range are proven, unless a verification that began later says otherwise.

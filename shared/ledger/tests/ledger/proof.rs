@@ -238,3 +238,23 @@ async fn an_empty_ledger_has_proven_nothing_and_owes_nothing() {
         empty
     );
 }
+
+#[tokio::test]
+async fn an_hour_that_several_windows_cover_counts_once_as_the_worst_of_them() {
+    let stage = Stage::new().await;
+    recorded(&stage, &[0, 1, 2]).await;
+    let ledger = &stage.ledger;
+    ledger
+        .mark_verified(&verification(range(0, 3), now(&stage).await))
+        .await
+        .unwrap();
+    recorded(&stage, &[1]).await;
+    assert_eq!(hours_of(&state(&stage).await), (2, 1, 0));
+    ledger
+        .mark_verified(&verification(range(0, 3), now(&stage).await))
+        .await
+        .unwrap();
+    let proven = state(&stage).await;
+    assert_eq!(hours_of(&proven), (3, 0, 0));
+    assert_eq!(proven.proven_to, Some(range(0, 3).to()));
+}
