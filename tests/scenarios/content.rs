@@ -2,7 +2,7 @@
 //! of bytes shows it. What was updated or deleted at the source since is told apart, and counted.
 
 use super::tamper::{archived, batch_of, manifest_of, only, verify};
-use crate::stage::{Document, Stage};
+use crate::stage::{Document, EXPORTER_TIMEOUT, Stage, request};
 use granary_archive::Spool;
 use granary_domain::{Compression, Format, MessageId, ObjectKey};
 use granary_verify::{ContentCounts, FindingKind, Report, Verdict};
@@ -163,5 +163,36 @@ async fn e16_another_document_under_the_id_is_found() {
         (Verdict::Incomplete, "m-002"),
         "{report:#?}"
     );
+    stage.finish().await;
+}
+
+/// Its rows are gone: the lines alone say which documents they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e16_a_flipped_byte_is_found_in_an_hour_that_was_purged() {
+    let (stage, _) = archived("sealed", &[]).await;
+    assert_eq!(verify(&stage, json!({})).await.verdict, Verdict::Complete);
+    rewrite(&stage, |id, mut line| {
+        if id == "m-002" {
+            line["message"]["text"] = "the text of m-003".into();
+        }
+        line
+    })
+    .await;
+    let event = request(
+        "POST",
+        "/purge",
+        &json!({"before": "2026-03-02T00:00:00Z", "dryRun": false}).to_string(),
+    );
+    let answer = stage.operator.invoke(event, EXPORTER_TIMEOUT).await.unwrap();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert_eq!(stage.row::<u64>("SELECT COUNT(*) FROM message").await, 0);
+    let report = content_of(&stage).await;
+    assert_eq!(
+        (report.verdict, report.account.content),
+        (Verdict::Incomplete, counts(ALL - 1, 0, 0, 1)),
+        "{report:#?}"
+    );
+    let finding = only(&report, FindingKind::ContentDiffers, HOUR);
+    assert_eq!((finding.messages, finding.sample_ids[0].as_str()), (1, "m-002"));
     stage.finish().await;
 }

@@ -44,6 +44,7 @@ mod limits;
 mod edges;
 mod configuration;
 mod surveyed;
+mod left_out;
 mod kills;
 mod crash;
 mod resume;

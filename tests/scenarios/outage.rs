@@ -1,14 +1,20 @@
 //! What everything stands on goes away for a while: that costs time, and neither messages nor attempts.
 
-use crate::stage::{Document, Node, Proxy, Stage};
-use granary_domain::{BatchStatus, MigrationId, TimeRange};
+#[cfg(feature = "full")]
+use crate::stage::Node;
+use crate::stage::{Document, Proxy, Stage};
+#[cfg(feature = "full")]
+use granary_domain::BatchStatus;
+use granary_domain::{MigrationId, TimeRange};
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "full")]
 use std::time::{Duration, Instant};
 
 const FROM: &str = "2026-03-01T10:00:00Z";
 const NOON: &str = "2026-03-01T12:00:00Z";
 const ONE: &str = "2026-03-01T13:00:00Z";
 const TO: &str = "2026-03-01T14:00:00Z";
+#[cfg(feature = "full")]
 const OUTAGE: Duration = Duration::from_secs(30);
 
 /// No attempt counted but those that completed, and nothing was given up.
@@ -41,6 +47,7 @@ async fn open_window(stage: &Stage, migration: MigrationId, from: &str, to: &str
 
 /// H4, H7: a node of this test's own is killed while a harvester and exporters are at work, and started again 30 s
 /// later. Meanwhile the clock goes on ticking.
+#[cfg(feature = "full")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h7_an_elasticsearch_that_is_down_for_30_s_costs_time_and_no_message() {
     let mut node = Node::start().await;

@@ -4,6 +4,7 @@ use super::takeover::{FROM, TO};
 use super::tamper::verify;
 use crate::stage::{Document, EXPORTER_TIMEOUT, Stage, request};
 use granary_ledger::ProofState;
+use granary_verify::Verdict;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -84,6 +85,64 @@ async fn a_window_whose_object_is_gone_is_failing_until_it_was_repaired_and_told
         "{told:?}"
     );
     stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}
+
+/// What was final stays proven by the archive alone: the source may be cleaned up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_final_window_is_verified_by_rotation_though_its_index_was_deleted() {
+    let (stage, _) = archived("rotation", &[AT_ONCE, ("GRANARY_VERIFY_EVERY_DAYS", "1")]).await;
+    stage.export_all().await;
+    stage.reap().await;
+    stage.reap().await;
+    let proven = state(&stage).await;
+    assert_eq!(proven.final_to, Some(TO.parse().unwrap()), "{proven:?}");
+
+    stage.indices.delete_index(&stage.indices.messages).await;
+    let a_month_passes =
+        "UPDATE window_proof SET proven_at = proven_at - INTERVAL 31 DAY, asked_at = NULL, asked = 0";
+    stage.sql(a_month_passes).await;
+    for _ in 0..3 {
+        stage.reap().await;
+    }
+    let rotated = state(&stage).await;
+    assert_eq!(hours_of(&rotated), (2, 0, 0), "{rotated:?}");
+    assert!(rotated.as_of > proven.as_of, "{rotated:?}");
+    assert_eq!(stage.queues.told().await, [""; 0]);
+
+    let lost = stage.bucket.objects().await.remove(0);
+    stage.bucket.delete(&lost.to_string()).await;
+    stage.sql(a_month_passes).await;
+    for _ in 0..3 {
+        stage.reap().await;
+    }
+    let failing = state(&stage).await;
+    assert_eq!(hours_of(&failing), (1, 0, 1), "{failing:?}");
+    stage.finish_broken().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hours_older_than_the_setting_are_purged_by_schedule_once_they_are_proven() {
+    let (stage, messages) = archived("purging", &[AT_ONCE, ("GRANARY_PURGE_AFTER_DAYS", "1")]).await;
+    stage.reap().await;
+    let purged = "SELECT COUNT(*) FROM sealed_range WHERE purged_at IS NOT NULL";
+    assert_eq!(stage.row::<u64>(purged).await, 0, "its batches are waited for");
+    stage.export_all().await;
+    stage
+        .sql("UPDATE migration SET created_at = created_at - INTERVAL 2 DAY")
+        .await;
+    for _ in 0..4 {
+        stage.reap().await;
+    }
+    assert_eq!(stage.row::<u64>(purged).await, 2);
+    assert_eq!(stage.row::<u64>("SELECT COUNT(*) FROM message").await, 0);
+    let report = verify(&stage, json!({ "content": true })).await;
+    let equal = report.account.content.equal;
+    assert_eq!(
+        (report.verdict, equal),
+        (Verdict::Complete, messages.len() as u64),
+        "{report:#?}"
+    );
     stage.finish().await;
 }
 

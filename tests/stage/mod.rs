@@ -17,6 +17,10 @@ mod switches;
 mod dice;
 mod archived;
 mod invariants;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "only the full suites start a node")
+)]
 mod node;
 mod mariadb;
 mod proxy;
@@ -29,6 +33,10 @@ pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;
 pub(crate) use listening::{Listening, granary, granary_in_a_shell};
 pub(crate) use mariadb::MariaDb;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(unused_imports, reason = "only the full suites start a node")
+)]
 pub(crate) use node::Node;
 pub(crate) use operator::request;
 pub(crate) use proxy::Proxy;
@@ -92,11 +100,19 @@ impl Stage {
     }
 
     /// A stage whose source lies in an Elasticsearch of the test's own.
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only the full suites start a node")
+    )]
     pub(crate) async fn on(node: &Node, name: &str) -> Self {
         Self::on_with(node, name, &[]).await
     }
 
     /// The same, whose functions are told something else.
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only the full suites start a node")
+    )]
     pub(crate) async fn on_with(node: &Node, name: &str, settings: &[(&str, &str)]) -> Self {
         Self::at(Addresses::from_environment().with_node(node), name, settings).await
     }

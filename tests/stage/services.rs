@@ -42,6 +42,10 @@ impl Addresses {
     }
 
     /// With an Elasticsearch of the test's own.
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only the full suites start a node")
+    )]
     pub(crate) fn with_node(mut self, node: &Node) -> Self {
         self.elasticsearch = node.url.parse().unwrap();
         self

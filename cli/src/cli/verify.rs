@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// Compare the source, the ledger and the archive.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  granary verify\n  granary verify --quick\n  granary verify --content\n  granary verify --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z\n  \
+    after_help = "Examples:\n  granary verify\n  granary verify --quick\n  granary verify --content\n  granary verify --archive-only\n  granary verify --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z\n  \
                   granary verify --repair --dry-run\n  granary verify --list\n\n\
                   Verdicts:\n  COMPLETE    source, ledger and archive hold the same messages, but for accepted exceptions (exit code 0)\n  \
                         CONSISTENT  the counts agree; with --quick (0)\n  \
@@ -36,6 +36,9 @@ pub(crate) struct Verify {
     /// Compare the content of every message with the source. Without it, of 20 messages of each object.
     #[arg(long, conflicts_with = "quick")]
     pub(crate) content: bool,
+    /// Compare the ledger with the archive only; don't read the source, which may be cleaned up.
+    #[arg(long, conflicts_with_all = ["quick", "content", "repair"])]
+    pub(crate) archive_only: bool,
     /// Have messages that were left out harvested again, and objects that are lost or damaged exported again.
     #[arg(long, conflicts_with = "quick")]
     pub(crate) repair: bool,
@@ -49,7 +52,7 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// List the verifications before, and start none.
-    #[arg(long, conflicts_with_all = ["migration", "from", "to", "quick", "content", "repair", "reason"])]
+    #[arg(long, conflicts_with_all = ["migration", "from", "to", "quick", "content", "archive_only", "repair", "reason"])]
     pub(crate) list: bool,
 }
 
@@ -86,7 +89,7 @@ pub(crate) enum ExceptionsCommand {
     },
 }
 
-const EXCEPTION_KINDS: [&str; 3] = ["without_id", "quarantined", "merged_id"];
+const EXCEPTION_KINDS: [&str; 4] = ["without_id", "quarantined", "merged_id", "left_out"];
 
 /// Find objects in the archive that nobody recorded, and take them away.
 #[derive(Debug, Args)]

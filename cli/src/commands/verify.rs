@@ -75,6 +75,9 @@ fn body_of(options: &Verify) -> Value {
     if options.content {
         body.insert("content".to_owned(), true.into());
     }
+    if options.archive_only {
+        body.insert("archiveOnly".to_owned(), true.into());
+    }
     if options.repair {
         body.insert("repair".to_owned(), true.into());
         body.insert("dryRun".to_owned(), options.dry_run.into());

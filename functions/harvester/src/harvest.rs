@@ -10,7 +10,7 @@
 use crate::config::Config;
 use crate::page_size::PageSize;
 use crate::rescan::Rescans;
-use crate::survey::Surveyed;
+use crate::survey::Told;
 use crate::window::WindowEnd;
 use granary_archive::Archive;
 use granary_domain::{Failure, MigrationId, MigrationKind, Priority, Tally, TimeRange};
@@ -29,7 +29,7 @@ pub(crate) struct Harvester {
     pub(crate) ledger: Ledger,
     pub(crate) numbering: Numbering,
     pub(crate) source: Source,
-    pub(crate) surveyed: Surveyed,
+    pub(crate) told: Told,
     pub(crate) handoff: Handoff,
     pub(crate) lease: LeaseSection,
     pub(crate) page_size: PageSize,
@@ -71,7 +71,7 @@ impl Harvester {
             connections_max: CONNECTIONS_MAX,
         };
         let ledger = Ledger::connect(&settings).await?;
-        let surveyed = Surveyed::first(&source, &ledger, config.metadata.sources).await?;
+        let told = Told::first(&source, &ledger, config.metadata.sources).await?;
         let urls = QueueUrls {
             normal: config.queues.queue_url,
             priority: config.queues.priority_queue_url,
@@ -81,7 +81,7 @@ impl Harvester {
             numbering: Numbering::new(ledger.clone(), archive),
             ledger,
             source,
-            surveyed,
+            told,
             handoff: Handoff::new(&aws, urls),
             lease: config.lease,
             page_size: PageSize::default(),
@@ -95,7 +95,7 @@ impl Harvester {
     /// Works until nothing is due or the deadline is near.
     pub(crate) async fn tick(&self, request_id: &str, deadline: Deadline) -> anyhow::Result<Tick> {
         let started = std::time::Instant::now();
-        self.look_anew().await;
+        self.source.look_anew().await;
         let mut tick = Tick {
             batches_sent: self.send_unsent(deadline).await?,
             ..Tick::default()

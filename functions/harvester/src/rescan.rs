@@ -73,9 +73,12 @@ impl Harvester {
         let due = match &mut rescans.due {
             Some(due) => due,
             None => {
+                let Some(left_out) = self.left_out().await else {
+                    return Ok(None);
+                };
                 let due = self
                     .ledger
-                    .due_rescans(self.rules(), WINDOWS_PER_TICK_MAX)
+                    .due_rescans(self.rules(), &left_out, WINDOWS_PER_TICK_MAX)
                     .await?;
                 rescans.due.insert(due.into())
             }
@@ -126,8 +129,9 @@ impl Harvester {
         })
     }
 
-    async fn counts_as_before(&self, window: &LeasedWindow) -> Result<bool, SourceError> {
+    async fn counts_as_before(&self, window: &mut LeasedWindow) -> Result<bool, SourceError> {
         let pit = self.source.open_pit().await?;
+        window.left_out = pit.left_out().to_vec();
         let counted = self
             .source
             .count(&pit, window.range, window.filter.as_ref())

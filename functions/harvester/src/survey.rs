@@ -1,8 +1,8 @@
-//! Whether the source is fit to be read, asked at start, when its indices change, and every 15 minutes.
+//! What is wrong with the source, told at start and whenever it changes.
 //!
 //! Nothing is read of a source with a problem that is refused: windows are deferred, and their reason names index, field
-//! and remedy. A problem that is reported stops nothing: it is logged, and an alert is raised once. What is wrong is
-//! `granary_source`'s to find.
+//! and remedy. An index that can't be read is left out of the windows, which record it. A problem that is reported stops nothing.
+//! Each is logged, and raises one alert. What is wrong, and when it is looked for, is `granary_source`'s to decide.
 //!
 //! Where Elasticsearch doesn't answer, nothing is known, and the next read fails with that outage.
 
@@ -10,29 +10,21 @@ use crate::harvest::Harvester;
 use granary_domain::MetadataSource;
 use granary_ledger::{Ledger, LedgerError};
 use granary_source::{Severity, Source, SourceError, SourceProblem, Survey};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 const ALERT: &str = "source_problem";
-/// Mappings change with the documents that come.
-const SURVEY_EVERY: Duration = Duration::from_secs(900);
-/// A tick looks for new indices before its first page, and then so often.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// The metadata's problems are looked for when the messages' change, and so often.
+const TELL_EVERY: Duration = Duration::from_secs(900);
 
-/// What is known of the source.
-pub(crate) struct Surveyed {
+/// What was told last.
+pub(crate) struct Told {
     metadata: Vec<MetadataSource>,
-    last: Mutex<Last>,
+    last: Mutex<(Arc<Survey>, Instant)>,
 }
 
-struct Last {
-    survey: Survey,
-    surveyed_at: Instant,
-    /// `None`: not in this tick.
-    looked_at: Option<Instant>,
-}
-
-impl Surveyed {
+impl Told {
     /// A first survey: refuses a source that can't be harvested, with all problems at once.
     pub(crate) async fn first(
         source: &Source,
@@ -41,55 +33,43 @@ impl Surveyed {
     ) -> anyhow::Result<Self> {
         let survey = source.survey().await;
         tell(source, ledger, &survey, &metadata).await?;
-        let refused: Vec<String> = survey
-            .of(Severity::Refused)
-            .map(|problem| format!("- {problem}"))
-            .collect();
+        let refused = survey.refusals();
         if !refused.is_empty() {
+            let refused: Vec<String> = refused.iter().map(|problem| format!("- {problem}")).collect();
             anyhow::bail!("the source can't be harvested:\n{}", refused.join("\n"));
         }
-        let last = Last {
-            survey,
-            surveyed_at: Instant::now(),
-            looked_at: None,
-        };
         Ok(Self {
             metadata,
-            last: Mutex::new(last),
+            last: Mutex::new((survey, Instant::now())),
         })
     }
 }
 
 impl Harvester {
-    /// A new tick looks at the indices before it reads.
-    pub(crate) async fn look_anew(&self) {
-        self.surveyed.last.lock().await.looked_at = None;
-    }
-
     /// Why nothing can be read of the source now, if so.
     pub(crate) async fn unfitness(&self) -> anyhow::Result<Option<SourceError>> {
-        let surveyed = &self.surveyed;
-        let mut last = surveyed.last.lock().await;
-        if last.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
-            return Ok(last.survey.refusal());
+        let Ok(survey) = self.source.surveyed().await else {
+            return Ok(None);
+        };
+        let mut last = self.told.last.lock().await;
+        let (told, at) = &*last;
+        if told.problems() != survey.problems() || at.elapsed() >= TELL_EVERY {
+            tell(&self.source, &self.ledger, &survey, &self.told.metadata).await?;
+            *last = (survey.clone(), Instant::now());
         }
-        let is_due = last.surveyed_at.elapsed() >= SURVEY_EVERY || last.survey.refusal().is_some();
-        if is_due || self.has_changed(&last.survey).await {
-            let survey = self.source.survey().await;
-            if survey.problems().iter().any(SourceProblem::is_outage) {
-                return Ok(None);
-            }
-            tell(&self.source, &self.ledger, &survey, &surveyed.metadata).await?;
-            last.survey = survey;
-            last.surveyed_at = Instant::now();
-        }
-        last.looked_at = Some(Instant::now());
-        Ok(last.survey.refusal())
+        Ok(survey.refusal())
     }
 
-    /// An error is a reason to look closer.
-    async fn has_changed(&self, survey: &Survey) -> bool {
-        self.source.has_changed_since(survey).await.unwrap_or(true)
+    /// The indices that aren't read now, by name. `None`: Elasticsearch doesn't answer.
+    pub(crate) async fn left_out(&self) -> Option<Vec<String>> {
+        let survey = self.source.surveyed().await.ok()?;
+        let left_out = survey.left_out();
+        Some(
+            left_out
+                .into_iter()
+                .map(|left_out| left_out.index.to_owned())
+                .collect(),
+        )
     }
 }
 
@@ -104,15 +84,22 @@ async fn tell(
     for from in metadata {
         problems.extend(source.survey_metadata(from).await);
     }
+    let refusals = survey.refusals();
     for problem in problems.iter().filter(|problem| !problem.is_outage()) {
-        let cause = match problem.severity() {
-            Severity::Reported => "reported",
-            Severity::Refused => "refused",
+        let (cause, text) = match problem.severity() {
+            Severity::LeftOut if !refusals.contains(&problem) => ("left_out", left_out(problem)),
+            Severity::Reported => ("reported", problem.to_string()),
+            Severity::LeftOut | Severity::Refused => ("refused", problem.to_string()),
         };
-        tracing::warn!(cause, "the source has a problem: {problem}");
-        ledger
-            .raise_alert(ALERT, &problem.key(), cause, &problem.to_string())
-            .await?;
+        tracing::warn!(cause, "the source has a problem: {text}");
+        ledger.raise_alert(ALERT, &problem.key(), cause, &text).await?;
     }
     Ok(())
+}
+
+fn left_out(problem: &SourceProblem) -> String {
+    format!(
+        "{problem}. Until then these indices are left out: the others are harvested, and verifications are INCOMPLETE. Windows \
+         are read again for an index as soon as it can be read"
+    )
 }

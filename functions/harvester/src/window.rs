@@ -149,6 +149,7 @@ impl Harvester {
                 position: Position::Start,
             },
         };
+        window.left_out = pit.left_out().to_vec();
         let mut page = match self.fetch(window, &pit, &position).await {
             Err(SourceError::PitLost) => return Ok(Reading::StartAgain("the point in time is lost")),
             page => page?,

@@ -60,12 +60,28 @@ export const verifyQuestion = ({ migrationId } = {}) => ({
         place: 'dialog',
         hint: 'Says CONSISTENT at best, and repairs nothing.',
       }),
+    ({ fault }) =>
+      checkField({
+        name: 'content',
+        label: 'Content: compare every message with the source',
+        place: 'dialog',
+        hint: fault('content') ?? 'Reads each document once more. Without it, 20 messages of each object are compared.',
+      }),
+    ({ fault }) =>
+      checkField({
+        name: 'archiveOnly',
+        label: "Archive only: don't read the source",
+        place: 'dialog',
+        hint: fault('archiveOnly') ?? 'For a source that was cleaned up: compares the ledger with the archive.',
+      }),
   ],
-  body: ({ from, to, way, quick }) => ({
+  body: ({ from, to, way, quick, content, archiveOnly }) => ({
     migrationId,
     from: instantOf(from),
     to: instantOf(to),
     quick,
+    content: content || undefined,
+    archiveOnly: archiveOnly || undefined,
     repair: way ? true : undefined,
     dryRun: way === 'dryRun' ? true : undefined,
   }),

@@ -1,4 +1,4 @@
-//! The kinds of messages that the source shows and the archive does not hold, and that an operator may accept.
+//! The kinds of messages that the source holds and the archive does not, and that an operator may accept.
 //!
 //! Not here: how they are found (`granary-verify`), and which are accepted (`granary-ledger`). Nothing here can fail but
 //! the reading of an unknown name.
@@ -17,11 +17,13 @@ pub enum ExceptionKind {
     Quarantined,
     /// A document whose id is another document's: only one of them is archived.
     MergedId,
+    /// An index that mapping or settings keep from being read. It counts as one, however many documents it holds.
+    LeftOut,
 }
 
 impl ExceptionKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::WithoutId, Self::Quarantined, Self::MergedId];
+    pub const ALL: [Self; 4] = [Self::WithoutId, Self::Quarantined, Self::MergedId, Self::LeftOut];
 
     /// The name in the ledger, in the API and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +31,7 @@ impl ExceptionKind {
             Self::WithoutId => "without_id",
             Self::Quarantined => "quarantined",
             Self::MergedId => "merged_id",
+            Self::LeftOut => "left_out",
         }
     }
 }

@@ -6,6 +6,6 @@ CREATE TABLE IF NOT EXISTS accepted_exception (
     accepted_at  DATETIME(6)     NOT NULL,
     accepted_by  VARCHAR(64)     CHARACTER SET utf8mb4 NOT NULL,
     PRIMARY KEY (kind, index_name),
-    CONSTRAINT accepted_exception_kind CHECK (kind IN ('without_id', 'quarantined', 'merged_id')),
+    CONSTRAINT accepted_exception_kind CHECK (kind IN ('without_id', 'quarantined', 'merged_id', 'left_out')),
     CONSTRAINT accepted_exception_max CHECK (max_messages > 0)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4

@@ -54,6 +54,10 @@ pub struct Verification {
     pub horizon: Duration,
     /// The state of the source when it began, where every index of it was write-blocked.
     pub source_at: Option<String>,
+    /// Whether it compared the ledger with the archive, and didn't read the source.
+    pub is_of_archive_only: bool,
+    /// Whether what it found missing may be of any hour: an index couldn't be read.
+    pub is_incomplete_everywhere: bool,
 }
 
 /// When windows are verified by schedule.
@@ -83,6 +87,8 @@ pub enum ProofPass {
 pub struct DueProof {
     /// Why.
     pub pass: ProofPass,
+    /// Whether all of them were final once, and nothing came late since: the source may be cleaned up by now.
+    pub are_final: bool,
     /// The windows.
     pub windows: Vec<WindowId>,
     /// All of them.
@@ -103,6 +109,10 @@ pub(crate) const JOINED: &str = "harvest_window w JOIN migration m ON m.id = w.m
 /// Whether nothing became visible late since it was proven.
 pub(crate) const IS_PROVEN: &str =
     "(p.proven_at IS NOT NULL AND (s.late_at IS NULL OR s.late_at <= p.proven_at))";
+/// Whether it was final once, and nothing became visible late since.
+const WAS_FINAL: &str = "(p.final_at IS NOT NULL \
+     AND (s.late_at IS NULL OR s.late_at <= GREATEST(p.final_at, COALESCE(p.proven_at, p.final_at))))";
+
 impl Ledger {
     /// The earliest windows that are due for a scheduled verification. One that was asked for without an outcome is alone, so
     /// that it doesn't keep others from being proven. A window with open batches waits for them.
@@ -178,7 +188,7 @@ fn due_query(pass: ProofPass) -> String {
         ),
     };
     format!(
-        "SELECT w.id, w.range_from, w.range_to, \
+        "SELECT w.id, w.range_from, w.range_to, {WAS_FINAL} AS was_final, \
          COALESCE(p.asked, 0) > 0 AND COALESCE(p.outcome, '') <> 'waiting' AS is_retried FROM {JOINED} \
          WHERE w.state IN ('recorded', 'verified') AND {COUNTS} AND {due} \
          AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.window_id = w.id \
@@ -192,6 +202,7 @@ fn due_query(pass: ProofPass) -> String {
 struct Candidate {
     id: WindowId,
     range: TimeRange,
+    was_final: bool,
     is_retried: bool,
 }
 
@@ -199,6 +210,7 @@ fn candidate_of(mut row: Row) -> Result<Candidate, LedgerError> {
     Ok(Candidate {
         id: WindowId(row.column("id")?),
         range: range_of(&mut row)?,
+        was_final: row.column("was_final")?,
         is_retried: row.column("is_retried")?,
     })
 }
@@ -216,14 +228,20 @@ fn together(pass: ProofPass, due: &[Candidate]) -> Option<(DueProof, IsRetried)>
     let first = due.first()?;
     let (mut windows, mut to) = (vec![first.id], first.range.to());
     for next in due.iter().skip(1) {
-        if first.is_retried || next.is_retried || next.range.from() > to {
+        let is_alike = next.was_final == first.was_final && !next.is_retried && !first.is_retried;
+        if !is_alike || next.range.from() > to {
             break;
         }
         windows.push(next.id);
         to = to.max(next.range.to());
     }
-    let range = TimeRange::new(first.range.from(), to).ok()?;
-    Some((DueProof { pass, windows, range }, IsRetried(first.is_retried)))
+    let due = DueProof {
+        pass,
+        are_final: first.was_final,
+        windows,
+        range: TimeRange::new(first.range.from(), to).ok()?,
+    };
+    Some((due, IsRetried(first.is_retried)))
 }
 
 /// The windows in a range are proven, unless a verification that began later says otherwise.
@@ -244,13 +262,14 @@ pub(crate) async fn write_proven(
                  AND w.range_from >= :from AND w.range_to <= :to \
                  ON DUPLICATE KEY UPDATE outcome = IF({IS_OLDER}, VALUES(outcome), outcome), \
                  proven_at = IF({IS_OLDER}, VALUES(proven_at), proven_at), \
-                 source_at = IF({IS_OLDER}, VALUES(source_at), source_at), \
+                 source_at = IF({IS_OLDER} AND NOT :archive_only, VALUES(source_at), source_at), \
                  asked = IF({IS_OLDER}, 0, asked), \
                  final_at = COALESCE(final_at, VALUES(final_at)), \
                  as_of = GREATEST(COALESCE(as_of, VALUES(as_of)), VALUES(as_of))"
             ),
             params! {
                 "as_of" => at(note.as_of), "horizon" => micros(note.horizon), "source" => note.source_at.as_deref(),
+                "archive_only" => note.is_of_archive_only,
                 "from" => at(note.range.from()), "to" => at(note.range.to()),
             },
         )
@@ -266,11 +285,11 @@ pub(crate) async fn write_unproven(
     outcome: ProofOutcome,
 ) -> Result<(), LedgerError> {
     let concerned = match outcome {
-        ProofOutcome::Failing => {
+        ProofOutcome::Failing if !note.is_incomplete_everywhere => {
             "AND EXISTS (SELECT 1 FROM differing_hour d WHERE d.verdict = 'INCOMPLETE' AND d.found_at >= :as_of \
              AND d.hour_start < w.range_to AND d.hour_start + INTERVAL 1 HOUR > w.range_from)"
         }
-        ProofOutcome::Waiting | ProofOutcome::Proven => "",
+        ProofOutcome::Failing | ProofOutcome::Waiting | ProofOutcome::Proven => "",
     };
     transaction
         .exec_drop(

@@ -209,6 +209,7 @@ async fn window_of(
         pages: row.column("pages")?,
         attempts: row.column("attempts")?,
         scan: Scan::First,
+        left_out: Vec::new(),
     };
     Ok(Some((window, batches)))
 }

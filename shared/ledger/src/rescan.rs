@@ -6,6 +6,8 @@
 //! waits for it. An *overlap* re-scan soon after the first reading may stop at a count that equals what was found; a
 //! *deep* one at night reads every id, since what was deleted can hide what came.
 //!
+//! A window that has left out an index (`left_out.rs`) is due for a deep one as soon as the index can be read.
+//!
 //! A window is **settled** once it was read as a whole, by its first reading or a deep one, that began later than the
 //! horizon after its end: then it is read no more. What a re-scan finds and what it means is `lateness.rs`.
 //!
@@ -14,6 +16,7 @@
 
 use crate::connect::Doing;
 use crate::error::During;
+use crate::left_out::{CAN_BE_READ, names};
 use crate::plan::PlannedBatch;
 use crate::row::{Columns, at, placeholders};
 use crate::window::{LEASED, leased_of, micros};
@@ -103,9 +106,15 @@ const LAST_NIGHT: &str =
     "CAST(DATE(UTC_TIMESTAMP(6) - INTERVAL :night HOUR) AS DATETIME) + INTERVAL :night HOUR";
 
 impl Ledger {
-    /// Windows that are to be read again: those that somebody began to, then those soon after their first reading, then
-    /// those that wait since night; the youngest first.
-    pub async fn due_rescans(&self, rules: RescanRules, limit: u32) -> Result<Vec<DueRescan>, LedgerError> {
+    /// Windows that are to be read again: those under way, then those soon after their first reading, then
+    /// those that wait since night; the youngest first. `left_out`: the indices that can't be read now. A window that has left out
+    /// another one is due as well, however old it is.
+    pub async fn due_rescans(
+        &self,
+        rules: RescanRules,
+        left_out: &[String],
+        limit: u32,
+    ) -> Result<Vec<DueRescan>, LedgerError> {
         let query = due_query(limit);
         let query = &query;
         self.read("list windows to read again", |mut reader| async move {
@@ -115,7 +124,7 @@ impl Ledger {
                     query,
                     params! {
                         "horizon" => micros(rules.horizon), "night" => rules.night_hour,
-                        "step0" => times[0], "step1" => times[1], "step2" => times[2], "step3" => times[3],
+                        "left_out" => names(left_out), "step0" => times[0], "step1" => times[1], "step2" => times[2], "step3" => times[3],
                     },
                 )
                 .await?;
@@ -209,6 +218,7 @@ fn due_query(limit: u32) -> String {
         steps.join(" OR ")
     );
     let deep = format!("(NOT {SETTLED} AND COALESCE(s.deep_at, w.recorded_at) < {LAST_NIGHT})");
+    let deep = format!("({deep} OR {CAN_BE_READ})");
     let kind = format!(
         "CASE WHEN w.state IN ('open', 'harvesting') THEN s.kind WHEN {deep} THEN 'deep' ELSE 'overlap' END"
     );
@@ -263,7 +273,7 @@ async fn begin_scan(
 
 /// Counts what these batches hold as late: a page has made them just now, and they hold nothing yet but what nobody has
 /// seen before. How late: not visible when the last whole reading began, visible now. Both bounds are widest for the
-/// earliest of them.
+/// earliest of them. Where that reading left out an index, nothing tells how late they came.
 pub(crate) async fn note_late(
     transaction: &mut Transaction<'_>,
     window: &LeasedWindow,
@@ -284,11 +294,13 @@ pub(crate) async fn note_late(
     let Some(earliest) = earliest else { return Ok(()) };
     transaction
         .exec_drop(
-            "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id SET \
-             s.late_secs_low = GREATEST(s.late_secs_low, \
-              GREATEST(0, TIMESTAMPDIFF(SECOND, :earliest, COALESCE(s.read_at, w.created_at)))), \
-             s.late_secs = GREATEST(s.late_secs, \
-              GREATEST(0, TIMESTAMPDIFF(SECOND, :earliest, UTC_TIMESTAMP(6))) + 1), \
+            "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id \
+             LEFT JOIN (SELECT DISTINCT window_id FROM window_left_out WHERE window_id = :id) l \
+             ON l.window_id = s.window_id SET \
+             s.late_secs_low = GREATEST(s.late_secs_low, IF(l.window_id IS NULL, \
+              GREATEST(0, TIMESTAMPDIFF(SECOND, :earliest, COALESCE(s.read_at, w.created_at))), 0)), \
+             s.late_secs = GREATEST(s.late_secs, IF(l.window_id IS NULL, \
+              GREATEST(0, TIMESTAMPDIFF(SECOND, :earliest, UTC_TIMESTAMP(6))) + 1, 0)), \
              s.late_count = s.late_count + :late, s.late_at = UTC_TIMESTAMP(6) WHERE s.window_id = :id",
             params! { "earliest" => at(earliest), "late" => late, "id" => window.id.0 },
         )

@@ -1,7 +1,7 @@
 //! Sealing: an hour is sealed if and only if all that is known of it has come to its end.
 //!
 //! All of this must hold, and is asked in the transaction that seals, by the rows themselves: the hour ended longer ago
-//! than the deepest re-scan looks back, and every window over it is settled; verified windows of migrations without a
+//! than the deepest re-scan looks back, and every window over it is settled and lacks no index that isn't accepted; final windows of migrations without a
 //! filter cover it without a gap; nothing in it was settled since their verification began; no window and no migration
 //! is still to read it; each of its batches is completed or cancelled; each of its messages is owned; and its message
 //! rows add up to what its batches say.
@@ -15,6 +15,8 @@
 use crate::connect::Doing;
 use crate::error::During;
 use crate::evidence::{DIGEST, digest_of};
+use crate::left_out::LACKS_INDEX;
+use crate::proof::JOINED;
 use crate::rescan::SETTLED;
 use crate::row::{Columns, at, unreadable};
 use crate::sealed::{Gate, come_to_the_gate};
@@ -228,7 +230,9 @@ struct WindowOver {
     range: TimeRange,
     /// It was read, and is read no more.
     is_read: bool,
-    /// When a full verification of it began that was COMPLETE; only where its migration has no filter.
+    /// It was read without an index, and no operator accepts that.
+    lacks_index: bool,
+    /// When a full verification of it began that was COMPLETE; only where it is final and its migration has no filter.
     verified_at: Option<Timestamp>,
 }
 
@@ -239,9 +243,9 @@ async fn windows_over(
     horizon: Duration,
 ) -> Result<Vec<WindowOver>, LedgerError> {
     let query = format!(
-        "SELECT w.id, w.range_from, w.range_to, w.state IN ('recorded', 'verified') AND {SETTLED} AS is_read, \
-         IF(w.state = 'verified' AND m.source_filter IS NULL, w.verified_at, NULL) AS verified_at \
-         FROM harvest_window w JOIN migration m ON m.id = w.migration_id LEFT JOIN window_scan s ON s.window_id = w.id \
+        "SELECT w.id, w.range_from, w.range_to, w.state IN ('recorded', 'verified') AND {SETTLED} AS is_read, {LACKS_INDEX} AS lacks_index, \
+         IF(w.state = 'verified' AND m.source_filter IS NULL AND p.final_at IS NOT NULL, w.verified_at, NULL) \
+         AS verified_at FROM {JOINED} \
          WHERE w.range_from < :to AND w.range_to > :from AND m.state <> 'cancelled' \
          ORDER BY w.range_from LIMIT :most"
     );
@@ -262,6 +266,7 @@ async fn windows_over(
                 id: row.column("id")?,
                 range: range.map_err(|error| unreadable("range_from", &error))?,
                 is_read: row.column("is_read")?,
+                lacks_index: row.column("lacks_index")?,
                 verified_at: row.instant_or_null("verified_at")?,
             })
         })
@@ -274,6 +279,9 @@ fn reasons_of_windows(hour: Hour, windows: &[WindowOver], settled_last: Option<T
     if windows.iter().any(|window| !window.is_read) {
         reasons.push("a window over it is still to be read".to_owned());
     }
+    if windows.iter().any(|window| window.lacks_index) {
+        reasons.push("a window over it was read without an index that can't be read".to_owned());
+    }
     let mut covered_to = hour.start();
     for window in windows.iter().filter(|window| counts(window, settled_last)) {
         if window.range.from() <= covered_to {
@@ -281,10 +289,8 @@ fn reasons_of_windows(hour: Hour, windows: &[WindowOver], settled_last: Option<T
         }
     }
     if covered_to < hour.next().start() {
-        reasons.push(
-            "no full verification that was COMPLETE covers all of it since its last batch was settled"
-                .to_owned(),
-        );
+        reasons
+            .push("no full verification that was COMPLETE covers all of it since it was settled".to_owned());
     }
     reasons
 }
@@ -426,6 +432,7 @@ mod tests {
             id: 1,
             range: TimeRange::new(instant(from), instant(to)).unwrap(),
             is_read: true,
+            lacks_index: false,
             verified_at: verified_at.map(instant),
         }
     }

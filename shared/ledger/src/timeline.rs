@@ -64,8 +64,19 @@ pub struct WindowOnTimeline {
     pub is_purged: bool,
     /// What the newest full verification of its hours found, where it found something.
     pub difference: Option<Difference>,
+    /// Indices that its newest reading left out, by name: the first 100.
+    pub left_out: Vec<LeftOutOfWindow>,
     /// What became of its batches.
     pub batches: BatchesOfWindow,
+}
+
+/// An index that a window lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOutOfWindow {
+    /// Its name.
+    pub index: String,
+    /// Whether an operator accepts that.
+    pub is_accepted: bool,
 }
 
 /// What became of a window's batches.
@@ -95,6 +106,10 @@ pub struct BatchesOfWindow {
     pub quarantined: u64,
 }
 
+/// Of one page.
+const LEFT_OUT_MAX: u32 = 10_000;
+/// Of one window.
+const LEFT_OUT_OF_WINDOW_MAX: usize = 100;
 /// Of one page: more than two years of them.
 const PURGED_HOURS_MAX: u32 = 20_000;
 
@@ -131,6 +146,7 @@ impl Ledger {
                 .await?;
             let mut windows = rows.into_iter().map(window_of).collect::<Result<Vec<_>, _>>()?;
             let batches = batches_of(&mut reader, &windows).await?;
+            let mut left_out = left_out_of(&mut reader, &windows).await?;
             let Some(range) = range_of(&windows) else {
                 return Ok(windows);
             };
@@ -141,6 +157,7 @@ impl Ledger {
                 window.is_purged = purged.range(hours.clone()).next().is_some();
                 window.difference = differing.range(hours).map(|(_, difference)| *difference).max();
                 window.batches = batches.get(&window.id.0).copied().unwrap_or_default();
+                window.left_out = left_out.remove(&window.id.0).unwrap_or_default();
             }
             Ok(windows)
         })
@@ -177,6 +194,34 @@ async fn batches_of(
         add(counted.entry(window).or_default(), row)?;
     }
     Ok(counted)
+}
+
+async fn left_out_of(
+    reader: &mut Reader,
+    windows: &[WindowOnTimeline],
+) -> Result<BTreeMap<u64, Vec<LeftOutOfWindow>>, LedgerError> {
+    let mut left_out: BTreeMap<u64, Vec<LeftOutOfWindow>> = BTreeMap::new();
+    if windows.is_empty() {
+        return Ok(left_out);
+    }
+    let query = format!(
+        "SELECT l.window_id, CONVERT(l.index_name USING utf8mb4) AS index_name, a.kind IS NOT NULL AS is_accepted \
+         FROM window_left_out l LEFT JOIN accepted_exception a ON a.kind = 'left_out' AND a.index_name = l.index_name \
+         WHERE l.window_id IN ({}) ORDER BY l.window_id, l.index_name LIMIT {LEFT_OUT_MAX}",
+        placeholders(windows.len())
+    );
+    let ids: Vec<Value> = windows.iter().map(|window| window.id.0.into()).collect();
+    let rows: Vec<Row> = reader.rows(query, Params::Positional(ids)).await?;
+    for mut row in rows {
+        let of_window = left_out.entry(row.column("window_id")?).or_default();
+        if of_window.len() < LEFT_OUT_OF_WINDOW_MAX {
+            of_window.push(LeftOutOfWindow {
+                index: row.column("index_name")?,
+                is_accepted: row.column("is_accepted")?,
+            });
+        }
+    }
+    Ok(left_out)
 }
 
 /// From the first of their instants to the last.
@@ -247,6 +292,7 @@ fn window_of(mut row: Row) -> Result<WindowOnTimeline, LedgerError> {
         is_old: row.column("is_old")?,
         is_purged: false,
         difference: None,
+        left_out: Vec::new(),
         batches: BatchesOfWindow::default(),
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::connect::Doing;
 use crate::error::During;
+use crate::left_out::write_left_out;
 use crate::migration::priority_of;
 use crate::rescan::finish_scan;
 use crate::row::{Columns, at, unreadable, uuid};
@@ -82,6 +83,8 @@ pub struct LeasedWindow {
     pub attempts: u32,
     /// Which reading it is.
     pub scan: Scan,
+    /// The indices that this reading leaves out, by name. On record with its end.
+    pub left_out: Vec<String>,
 }
 
 /// What somebody tuned holds for the migration that the schedule asks for. Others have the size that they were asked with.
@@ -251,6 +254,7 @@ impl Ledger {
         if window.scan.is_again() {
             finish_scan(&mut transaction, window, doing).await?;
         }
+        write_left_out(&mut transaction, window, doing).await?;
         transaction.commit().await.during(doing)?;
         Ok(Fenced::Done)
     }
@@ -412,6 +416,7 @@ pub(crate) fn leased_of(mut row: Row) -> Result<LeasedWindow, LedgerError> {
         pages: row.column("pages")?,
         attempts: row.column("attempts")?,
         scan: Scan::First,
+        left_out: Vec::new(),
     })
 }
 

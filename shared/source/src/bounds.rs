@@ -2,8 +2,8 @@
 
 use crate::Source;
 use crate::error::SourceError;
-use crate::fields::TimeResolution;
 use crate::query::{self, Completeness, Order, SearchBody};
+use crate::reach::Reach;
 use crate::stretch::stretches;
 use granary_domain::TimeRange;
 use jiff::Timestamp;
@@ -36,11 +36,12 @@ impl Source {
         range: TimeRange,
         filter: Option<&Value>,
     ) -> Result<Option<(Timestamp, Timestamp)>, SourceError> {
-        let resolution = self.time_resolution().await?;
-        let Some(first) = self.edge(resolution, Order::Asc, range, filter).await? else {
+        let survey = self.surveyed().await?;
+        let reach = survey.reach();
+        let Some(first) = self.edge(reach, Order::Asc, range, filter).await? else {
             return Ok(None);
         };
-        let last = self.edge(resolution, Order::Desc, range, filter).await?;
+        let last = self.edge(reach, Order::Desc, range, filter).await?;
         Ok(last.map(|last| (first, last)))
     }
 
@@ -50,17 +51,18 @@ impl Source {
         range: TimeRange,
         filter: Option<&Value>,
     ) -> Result<Option<Timestamp>, SourceError> {
-        let resolution = self.time_resolution().await?;
-        self.edge(resolution, Order::Asc, range, filter).await
+        let survey = self.surveyed().await?;
+        self.edge(survey.reach(), Order::Asc, range, filter).await
     }
 
     async fn edge(
         &self,
-        resolution: TimeResolution,
+        reach: &Reach,
         order: Order,
         range: TimeRange,
         filter: Option<&Value>,
     ) -> Result<Option<Timestamp>, SourceError> {
+        let resolution = self.time_resolution(reach).await?;
         let mut stretches = stretches(range, resolution);
         if order == Order::Desc {
             stretches.reverse();
@@ -70,9 +72,11 @@ impl Source {
             let body = SearchBody {
                 size: 1,
                 sort: json!([query::by_time(settings, resolution, order)]),
-                ..SearchBody::of(query::messages(settings, &stretch, filter))
+                ..SearchBody::of(query::messages(settings, reach.unfit(), &stretch, filter))
             };
-            let answer: EdgeAnswer = self.search_in(stretch.zone, OPERATION, &body).await?;
+            let answer: EdgeAnswer = self
+                .search_in(&reach.name, stretch.zone, OPERATION, &body)
+                .await?;
             answer.completeness.require_in(stretch.zone, OPERATION)?;
             if let Some(hit) = answer.hits.hits.into_iter().next() {
                 return query::parse_time(OPERATION, &hit.sort.0).map(Some);

@@ -2,6 +2,7 @@
 
 use crate::Source;
 use crate::error::SourceError;
+use crate::reach::Reach;
 use crate::wire::Call;
 use elasticsearch::FieldCapsParts;
 use serde::{Deserialize, Serialize};
@@ -104,11 +105,6 @@ impl Mappings {
 }
 
 impl Source {
-    /// How fields are mapped in every index of the source.
-    pub(crate) async fn mappings(&self, fields: &str) -> Result<Mappings, SourceError> {
-        self.mappings_of(&self.settings().index, fields).await
-    }
-
     /// How fields are mapped in every index that a name stands for.
     pub(crate) async fn mappings_of(&self, index: &str, fields: &str) -> Result<Mappings, SourceError> {
         let query = [("fields", fields), ("include_unmapped", "true")];
@@ -129,15 +125,10 @@ impl Source {
         self.wire().read(&Call::get(OPERATION, &path, query)).await
     }
 
-    /// The resolution of the time field, as the indices are now.
-    pub(crate) async fn time_resolution(&self) -> Result<TimeResolution, SourceError> {
+    /// The resolution of the time field, as the indices that are read are now.
+    pub(crate) async fn time_resolution(&self, reach: &Reach) -> Result<TimeResolution, SourceError> {
         let field = &self.settings().time_field;
-        let types = self.mappings(field).await?.types_of(field);
-        let (nanos, others): (Vec<_>, Vec<_>) = types.iter().partition(|found| found.name == "date_nanos");
-        Ok(match (nanos.is_empty(), others.is_empty()) {
-            (true, _) => TimeResolution::Millis,
-            (false, true) => TimeResolution::Nanos,
-            (false, false) => TimeResolution::Mixed,
-        })
+        let mappings = self.mappings_of(&reach.name, field).await?;
+        Ok(reach.resolution(field, &mappings))
     }
 }

@@ -19,6 +19,7 @@ mod problem;
 mod version;
 mod vectors;
 mod survey;
+mod reach;
 mod stretch;
 mod query;
 mod hits_max;
@@ -53,12 +54,13 @@ pub use page::{Hit, IdPage, PageRequest, Position, SortValues};
 pub use pit::PointInTime;
 pub use problem::{FieldRole, Flaw, Kept, LeftOut, Role, Severity, SourceProblem};
 pub use settings::{DocId, SourceCredentials, SourceSettings};
-pub use survey::Survey;
+pub use survey::{LeftOutIndex, Survey};
 pub use write::{BulkFailure, BulkSummary, IndexWriter};
 pub use write_block::WriteBlock;
 
 use hits_max::HitsMax;
 use metadata_key::Lookup;
+use reach::Surveyed;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -76,6 +78,7 @@ struct Inner {
     wire: Wire,
     hits_max: HitsMax,
     vectors: Vectors,
+    last_survey: tokio::sync::Mutex<Option<Surveyed>>,
     /// How metadata sources are looked up, and when that was asked.
     lookups: Mutex<Lookups>,
 }
@@ -97,6 +100,7 @@ impl Source {
                 wire,
                 hits_max: HitsMax::default(),
                 vectors: Vectors::default(),
+                last_survey: tokio::sync::Mutex::default(),
                 lookups: Mutex::default(),
             }),
         })
@@ -117,6 +121,10 @@ impl Source {
 
     fn vectors(&self) -> &Vectors {
         &self.inner.vectors
+    }
+
+    fn last_survey(&self) -> &tokio::sync::Mutex<Option<Surveyed>> {
+        &self.inner.last_survey
     }
 
     fn wire(&self) -> &Wire {

@@ -4,6 +4,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::query::{self, Completeness, SearchBody};
+use crate::reach::Reach;
 use crate::stretch::{Stretch, Zone, stretches_before, stretches_since};
 use granary_domain::TimeRange;
 use serde::Deserialize;
@@ -69,9 +70,12 @@ impl Source {
         let Some(filter) = &self.settings().filter else {
             return Ok(0);
         };
+        let survey = self.surveyed().await?;
+        let without = query::without(survey.reach().unfit());
+        let must_not: Vec<&Value> = [Some(filter), without.as_ref()].into_iter().flatten().collect();
         let body = SearchBody {
             track_total_hits: true,
-            ..SearchBody::of(json!({"bool": {"must_not": [filter]}}))
+            ..SearchBody::of(json!({"bool": {"must_not": must_not}}))
         };
         let answer: Answer = self.search(OPERATION, &body).await?;
         answer.completeness.require(OPERATION)?;
@@ -82,35 +86,49 @@ impl Source {
     /// number.
     pub async fn count_outside(&self, range: TimeRange) -> Result<Outside, SourceError> {
         let settings = self.settings();
+        let survey = self.surveyed().await?;
+        let reach = survey.reach();
         let malformed = json!({"malformed": {"filter": {"term": {"_ignored": settings.time_field}}}});
-        let timeless = query::messages_without_time(settings);
-        let timeless = self.count_all(Zone::Everywhere, timeless, malformed).await?;
-        let resolution = self.time_resolution().await?;
+        let timeless = query::messages_without_time(settings, reach.unfit());
+        let timeless = self
+            .count_all(reach, Zone::Everywhere, timeless, malformed)
+            .await?;
+        let resolution = self.time_resolution(reach).await?;
         Ok(Outside {
             without_time: timeless.hits.total.value,
             malformed: timeless.aggregations.malformed.doc_count,
-            before: self.count_in(stretches_before(range.from(), resolution)).await?,
-            after: self.count_in(stretches_since(range.to(), resolution)).await?,
+            before: self
+                .count_in(reach, stretches_before(range.from(), resolution))
+                .await?,
+            after: self
+                .count_in(reach, stretches_since(range.to(), resolution))
+                .await?,
         })
     }
 
-    async fn count_in(&self, stretches: Vec<Stretch>) -> Result<u64, SourceError> {
+    async fn count_in(&self, reach: &Reach, stretches: Vec<Stretch>) -> Result<u64, SourceError> {
         let mut counted = 0;
         for stretch in stretches {
-            let query = query::messages(self.settings(), &stretch, None);
-            let answer = self.count_all(stretch.zone, query, Value::Null).await?;
+            let query = query::messages(self.settings(), reach.unfit(), &stretch, None);
+            let answer = self.count_all(reach, stretch.zone, query, Value::Null).await?;
             counted += answer.hits.total.value;
         }
         Ok(counted)
     }
 
-    async fn count_all(&self, zone: Zone, query: Value, aggs: Value) -> Result<Answer, SourceError> {
+    async fn count_all(
+        &self,
+        reach: &Reach,
+        zone: Zone,
+        query: Value,
+        aggs: Value,
+    ) -> Result<Answer, SourceError> {
         let body = SearchBody {
             track_total_hits: true,
             aggs,
             ..SearchBody::of(query)
         };
-        let answer: Answer = self.search_in(zone, OPERATION, &body).await?;
+        let answer: Answer = self.search_in(&reach.name, zone, OPERATION, &body).await?;
         answer.completeness.require_in(zone, OPERATION)?;
         Ok(answer)
     }

@@ -6,6 +6,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::query::{self, Completeness, SearchBody};
+use crate::reach::Reach;
 use crate::stretch::{Stretch, stretches};
 use granary_domain::TimeRange;
 use jiff::{SignedDuration, Timestamp};
@@ -97,8 +98,10 @@ impl Source {
         span: Span,
     ) -> Result<Vec<CountedSpan>, SourceError> {
         let mut spans = Vec::new();
-        for stretch in stretches(range, self.time_resolution().await?) {
-            spans.extend(self.spans_of(&stretch, filter, span).await?);
+        let survey = self.surveyed().await?;
+        let reach = survey.reach();
+        for stretch in stretches(range, self.time_resolution(reach).await?) {
+            spans.extend(self.spans_of(reach, &stretch, filter, span).await?);
         }
         // The last span of a stretch may be the first of the next one.
         spans.dedup_by(|next, last| {
@@ -114,6 +117,7 @@ impl Source {
 
     async fn spans_of(
         &self,
+        reach: &Reach,
         stretch: &Stretch,
         filter: Option<&Value>,
         span: Span,
@@ -124,9 +128,11 @@ impl Source {
         });
         let body = SearchBody {
             aggs: json!({"spans": {"date_histogram": histogram}}),
-            ..SearchBody::of(query::messages(settings, stretch, filter))
+            ..SearchBody::of(query::messages(settings, reach.unfit(), stretch, filter))
         };
-        let answer: Answer = self.search_in(stretch.zone, OPERATION, &body).await?;
+        let answer: Answer = self
+            .search_in(&reach.name, stretch.zone, OPERATION, &body)
+            .await?;
         answer.completeness.require_in(stretch.zone, OPERATION)?;
         Ok(answer.aggregations.spans.buckets)
     }

@@ -131,7 +131,7 @@ impl Source {
                 .into_iter()
                 .chain(query::exact_time(settings, pit.resolution))
                 .collect(),
-            ..SearchBody::of(query::messages(settings, stretch, request.filter))
+            ..SearchBody::of(query::messages(settings, &pit.unfit, stretch, request.filter))
         };
         let answer = loop {
             match self.search_view(READ_PAGE, stretch.zone, &body).await {
@@ -170,7 +170,7 @@ impl Source {
                 keep_alive: KEEP_ALIVE,
             }),
             track_total_hits: true,
-            ..SearchBody::of(query::messages(self.settings(), stretch, filter))
+            ..SearchBody::of(query::messages(self.settings(), &pit.unfit, stretch, filter))
         };
         let answer = self.search_view(COUNT, stretch.zone, &body).await?;
         let counted: Counted =
@@ -237,10 +237,7 @@ fn read_page(
         });
         last = Some(found.sort);
     }
-    let pit = PointInTime {
-        id: page.pit_id.unwrap_or_else(|| pit.id.clone()),
-        resolution: pit.resolution,
-    };
+    let pit = pit.renamed(page.pit_id);
     let next = last.map(|sort| SortValues {
         zone,
         values: sort.get().to_owned(),

@@ -12,6 +12,9 @@ use serde_json::json;
 /// How long a point in time outlives the last request that named it. Each page begins this time anew.
 pub(crate) const KEEP_ALIVE: &str = "5m";
 pub(crate) const KEEP_ALIVE_SECS: u64 = 300;
+const OPEN: &str = "open a point in time";
+/// How often it is opened anew as its indices have changed.
+const OPENINGS_MAX: u32 = 3;
 
 /// A frozen view of the source. Elasticsearch may change its id with every page: always use the newest. It can be
 /// put on record and used again by another process, as long as it lives.
@@ -19,6 +22,26 @@ pub(crate) const KEEP_ALIVE_SECS: u64 = 300;
 pub struct PointInTime {
     pub(crate) id: String,
     pub(crate) resolution: TimeResolution,
+    /// Indices in it of which nothing is read.
+    #[serde(default)]
+    pub(crate) unfit: Vec<String>,
+    /// Those, and the indices that aren't in it though the source's name matches them.
+    #[serde(default)]
+    left_out: Vec<String>,
+}
+
+impl PointInTime {
+    /// The indices of which nothing is read, by name.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// The same view under its newest id.
+    pub(crate) fn renamed(&self, id: Option<String>) -> Self {
+        let mut same = self.clone();
+        same.id = id.unwrap_or(same.id);
+        same
+    }
 }
 
 #[derive(Deserialize)]
@@ -29,10 +52,30 @@ struct Opened {
 impl Source {
     /// Freezes the source as it is now. Close it when done; a forgotten one closes itself after 5 minutes.
     pub async fn open_pit(&self) -> Result<PointInTime, SourceError> {
-        let id = open(self.wire(), &self.settings().index).await?;
-        // In this order: an index that comes between the two isn't in the view, and does no harm.
-        let resolution = self.time_resolution().await?;
-        Ok(PointInTime { id, resolution })
+        for _ in 0..OPENINGS_MAX {
+            let survey = self.surveyed().await?;
+            let reach = survey.reach();
+            let id = open(self.wire(), &reach.name).await?;
+            // After it: the indices that are there now are those of the view, unless one came or went since the survey.
+            let time_field = &self.settings().time_field;
+            let mappings = self.mappings_of(&reach.name, time_field).await?;
+            if !reach.differs_from(&mappings) {
+                return Ok(PointInTime {
+                    id,
+                    resolution: reach.resolution(time_field, &mappings),
+                    unfit: reach.unfit().to_vec(),
+                    left_out: reach.left_out().to_vec(),
+                });
+            }
+            close(self.wire(), &id).await?;
+            self.look_anew().await;
+        }
+        Err(SourceError::Unavailable {
+            operation: OPEN,
+            status: None,
+            retry_after: None,
+            reason: "its indices change faster than they can be looked at".to_owned(),
+        })
     }
 
     /// Lets go of a point in time. One that is gone already is fine.
@@ -43,7 +86,7 @@ impl Source {
 
 /// Opens a point in time over an index, an alias, a pattern or a list.
 pub(crate) async fn open(wire: &Wire, index: &str) -> Result<String, SourceError> {
-    let operation = "open a point in time";
+    let operation = OPEN;
     let path = OpenPointInTimeParts::Index(&[index]).url();
     let query = [("keep_alive", KEEP_ALIVE)];
     let call = Call {

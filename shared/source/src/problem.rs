@@ -1,7 +1,8 @@
 //! What is wrong with a source: which problems there are, and which of them keep it from being harvested.
 //!
-//! A problem is refused where messages would be lost or mixed up, or where Elasticsearch would refuse every page. Else
-//! it is reported: the harvest continues, and one alert is raised. What each says, and what to do, is `problem/text.rs`.
+//! A problem is refused where messages would be lost or mixed up, or where Elasticsearch would refuse every page. Where
+//! mapping or settings show that only some indices have it, these are left out and the others are read. Else the problem is
+//! reported: the harvest continues, and one alert is raised. What each says, and what to do, is `problem/text.rs`.
 
 mod text;
 
@@ -35,6 +36,8 @@ pub enum Role {
 pub enum Severity {
     /// The harvest continues. One alert is raised.
     Reported,
+    /// The indices that it names are not read; the others are.
+    LeftOut,
     /// Nothing is read until it is mended.
     Refused,
 }
@@ -52,7 +55,7 @@ pub enum Flaw {
     Nested,
     /// It lies below a flattened field, which holds texts alone.
     Flattened,
-    /// It has types that can't be searched for the same ids.
+    /// It has another type than in other indices, and can't be searched for the same ids.
     SeveralTypes,
     /// It is computed whenever it is read.
     Runtime,
@@ -68,10 +71,8 @@ pub enum Flaw {
 /// What an index keeps of the documents that were indexed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kept {
-    /// Nothing, in every index that is read.
+    /// Nothing.
     Nothing,
-    /// Nothing, where other indices keep theirs.
-    NothingInSome,
     /// Only some fields.
     Part,
     /// The values, of which a document is made anew.
@@ -83,6 +84,8 @@ pub enum Kept {
 /// Why an index that a pattern matches isn't read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeftOut {
+    /// A person has blocked reading.
+    Blocked,
     /// It is closed.
     Closed,
     /// It is hidden.
@@ -130,12 +133,12 @@ pub enum SourceProblem {
         /// The name with the cluster's prefix.
         name: String,
     },
-    /// A person has blocked reading.
+    /// A person has blocked reading, and the name can't be searched without the indices that are blocked.
     Blocked {
         /// The indices and their block, or what Elasticsearch says.
         what: String,
     },
-    /// A closed index is named by itself or by an alias: each search is refused.
+    /// A closed index is named alone or by an alias: each search is refused.
     Closed {
         /// What Elasticsearch says.
         reason: String,
@@ -268,14 +271,20 @@ impl SourceProblem {
     /// What it means for the harvest.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::LeftOut { .. } | Self::NeverRefreshed { .. } | Self::SeveralValues { .. } => {
-                Severity::Reported
-            }
-            Self::SourceKept { kept, .. } => match kept {
-                Kept::Nothing => Severity::Refused,
-                Kept::NothingInSome | Kept::Part | Kept::Values | Kept::AllButVectors => Severity::Reported,
+            Self::NeverRefreshed { .. } | Self::SeveralValues { .. } => Severity::Reported,
+            Self::LeftOut { role, .. } => match role {
+                Role::Messages => Severity::LeftOut,
+                Role::Metadata(_) => Severity::Reported,
             },
+            Self::SourceKept { role, kept, .. } => match kept {
+                Kept::Nothing => role.without_indices(),
+                Kept::Part | Kept::Values | Kept::AllButVectors => Severity::Reported,
+            },
+            Self::IndexLimit { role, .. } => role.without_indices(),
             Self::Flawed { role, flaw, .. } => severity_of(role, *flaw),
+            Self::UnknownField { role, .. } | Self::WrongType { role, .. } | Self::Unsorted { role, .. } => {
+                role.without_indices()
+            }
             Self::Unreachable { .. }
             | Self::NotElasticsearch { .. }
             | Self::TooOld { .. }
@@ -284,11 +293,7 @@ impl SourceProblem {
             | Self::Remote { .. }
             | Self::Blocked { .. }
             | Self::Closed { .. }
-            | Self::IndexLimit { .. }
             | Self::ClusterLimit { .. }
-            | Self::UnknownField { .. }
-            | Self::WrongType { .. }
-            | Self::Unsorted { .. }
             | Self::DocIdDiffers { .. }
             | Self::Routed { .. }
             | Self::BadFilter { .. }
@@ -306,13 +311,45 @@ impl SourceProblem {
         is_away || matches!(self, Self::Unchecked(error) if error.is_platforms())
     }
 
+    /// The indices that have it, where it is known of which it is.
+    pub fn indices(&self) -> &[String] {
+        match self {
+            Self::LeftOut { indices, .. }
+            | Self::SourceKept { indices, .. }
+            | Self::NeverRefreshed { indices }
+            | Self::IndexLimit { indices, .. }
+            | Self::UnknownField { indices, .. }
+            | Self::WrongType { indices, .. }
+            | Self::Unsorted { indices, .. }
+            | Self::Flawed { indices, .. } => indices,
+            Self::Unreachable { .. }
+            | Self::NotElasticsearch { .. }
+            | Self::TooOld { .. }
+            | Self::Denied { .. }
+            | Self::UnknownIndex { .. }
+            | Self::Remote { .. }
+            | Self::Blocked { .. }
+            | Self::Closed { .. }
+            | Self::ClusterLimit { .. }
+            | Self::SeveralValues { .. }
+            | Self::DocIdDiffers { .. }
+            | Self::Routed { .. }
+            | Self::BadFilter { .. }
+            | Self::Lookup { .. }
+            | Self::Unchecked(_) => &[],
+        }
+    }
+
     /// The same problem has the same key, so that it raises one alert: also where a new index has it. Each index that is
     /// left out raises its own.
     pub fn key(&self) -> String {
         let mut same = self.clone();
-        if let Self::Flawed { indices, .. }
-        | Self::SourceKept { indices, .. }
-        | Self::NeverRefreshed { indices } = &mut same
+        if let (
+            Severity::Reported,
+            Self::Flawed { indices, .. }
+            | Self::SourceKept { indices, .. }
+            | Self::NeverRefreshed { indices },
+        ) = (self.severity(), &mut same)
         {
             indices.clear();
         }
@@ -412,11 +449,31 @@ fn says_closed(reason: &str) -> bool {
     reason.starts_with("index_closed_exception") || reason.contains("index closed")
 }
 
-/// One document for two messages, or none: refused. What may concern some documents alone: reported.
+impl Role {
+    /// What a problem means that keeps indices from being read. Metadata has to be read as a whole.
+    fn without_indices(&self) -> Severity {
+        match self {
+            Self::Messages => Severity::LeftOut,
+            Self::Metadata(_) => Severity::Refused,
+        }
+    }
+}
+
+impl FieldRole {
+    /// What a problem means that keeps indices from being read.
+    fn without_indices(&self) -> Severity {
+        match self {
+            Self::Id | Self::Time => Severity::LeftOut,
+            Self::Key(_) => Severity::Refused,
+        }
+    }
+}
+
+/// One document for two messages, or none: the indices are left out. What may concern some documents alone: reported.
 fn severity_of(role: &FieldRole, flaw: Flaw) -> Severity {
     match (flaw, role) {
         (Flaw::Normalized | Flaw::Constant | Flaw::Nested | Flaw::Flattened | Flaw::SeveralTypes, _)
-        | (Flaw::NullValue, FieldRole::Id | FieldRole::Key(_)) => Severity::Refused,
+        | (Flaw::NullValue, FieldRole::Id | FieldRole::Key(_)) => role.without_indices(),
         (Flaw::NullValue, FieldRole::Time) | (Flaw::Runtime | Flaw::Shortened { .. } | Flaw::Coerced, _) => {
             Severity::Reported
         }

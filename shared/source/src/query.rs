@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 pub(crate) const TIME_FORMAT: &str = "strict_date_optional_time_nanos";
 /// For every search: a shard that can't answer makes it fail.
 pub(crate) const ALL_SHARDS: [(&str, &str); 1] = [("allow_partial_search_results", "false")];
+/// Shards that can't match aren't asked.
+pub(crate) const PRE_FILTER: (&str, &str) = ("pre_filter_shard_size", "1");
 
 /// The body of a search.
 #[derive(Serialize)]
@@ -171,20 +173,33 @@ impl Completeness {
     }
 }
 
-/// The messages of the source that have an event time in a stretch and match a filter.
-pub(crate) fn messages(settings: &SourceSettings, stretch: &Stretch, filter: Option<&Value>) -> Value {
+/// The messages of the source, without unfit indices, that have an event time in a stretch and match a filter.
+pub(crate) fn messages(
+    settings: &SourceSettings,
+    unfit: &[String],
+    stretch: &Stretch,
+    filter: Option<&Value>,
+) -> Value {
     let time = json!({"range": {&settings.time_field: stretch.bounds}});
     let filters: Vec<&Value> = [Some(&time), settings.filter.as_ref(), filter]
         .into_iter()
         .flatten()
         .collect();
-    json!({"bool": {"filter": filters}})
+    let must_not: Vec<Value> = without(unfit).into_iter().collect();
+    json!({"bool": {"filter": filters, "must_not": must_not}})
 }
 
-/// The messages of the source that have no event time, and so are in no range.
-pub(crate) fn messages_without_time(settings: &SourceSettings) -> Value {
+/// The messages of the source, without unfit indices, that have no event time, and so are in no range.
+pub(crate) fn messages_without_time(settings: &SourceSettings, unfit: &[String]) -> Value {
     let filters: Vec<&Value> = settings.filter.iter().collect();
-    json!({"bool": {"filter": filters, "must_not": [{"exists": {"field": settings.time_field}}]}})
+    let timed = json!({"exists": {"field": settings.time_field}});
+    let must_not: Vec<Value> = [timed].into_iter().chain(without(unfit)).collect();
+    json!({"bool": {"filter": filters, "must_not": must_not}})
+}
+
+/// What matches the documents of some indices, for the `must_not` of a query.
+pub(crate) fn without(indices: &[String]) -> Option<Value> {
+    (!indices.is_empty()).then(|| json!({"terms": {"_index": indices}}))
 }
 
 /// `asc` or `desc`.

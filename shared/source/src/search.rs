@@ -19,17 +19,20 @@ impl Source {
         operation: &'static str,
         body: &impl Serialize,
     ) -> Result<A, SourceError> {
-        self.search_in(Zone::Everywhere, operation, body).await
+        let survey = self.surveyed().await?;
+        self.search_in(&survey.reach().name, Zone::Everywhere, operation, body)
+            .await
     }
 
-    /// What a search in a stretch of event time answers.
+    /// What a search of some indices in a stretch of event time answers.
     pub(crate) async fn search_in<A: DeserializeOwned>(
         &self,
+        name: &str,
         zone: Zone,
         operation: &'static str,
         body: &impl Serialize,
     ) -> Result<A, SourceError> {
-        let path = SearchParts::Index(&[&self.settings().index]).url();
+        let path = SearchParts::Index(&[name]).url();
         let call = Call {
             operation,
             method: Method::Post,

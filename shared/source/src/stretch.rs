@@ -6,7 +6,7 @@
 
 use crate::error::reason_of;
 use crate::fields::TimeResolution;
-use crate::query::TIME_FORMAT;
+use crate::query::{PRE_FILTER, TIME_FORMAT};
 use granary_domain::TimeRange;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,13 +38,14 @@ pub(crate) struct Stretch {
 }
 
 impl Zone {
-    /// Whether a search may lack shards. Which ones, [`Zone::lacks`] says.
-    pub(crate) fn shards(self) -> [(&'static str, &'static str); 1] {
+    /// Whether a search may lack shards. Which ones, [`Zone::lacks`] says. A shard that can't match isn't asked, whatever
+    /// it would refuse.
+    pub(crate) fn shards(self) -> [(&'static str, &'static str); 2] {
         let may_lack = match self {
             Self::Everywhere => "false",
             Self::BeforeNanos | Self::AfterNanos => "true",
         };
-        [("allow_partial_search_results", may_lack)]
+        [("allow_partial_search_results", may_lack), PRE_FILTER]
     }
 
     /// Whether the failure of a shard says no more than that its index can't hold a message here.

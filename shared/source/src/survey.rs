@@ -6,6 +6,7 @@
 //!
 //! Where a request fails, the problem is the failure, together with what was found before.
 
+mod name;
 mod indices;
 mod definitions;
 mod fields;
@@ -16,6 +17,7 @@ use crate::Source;
 use crate::error::SourceError;
 use crate::fields::Mappings;
 use crate::problem::{FieldRole, Flaw, Kept, Role, Severity, SourceProblem};
+use crate::reach::Reach;
 use fields::Field;
 use granary_domain::MetadataSource;
 use indices::Indices;
@@ -27,6 +29,16 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Survey {
     problems: Vec<SourceProblem>,
     indices: Indices,
+    reach: Reach,
+}
+
+/// An index that isn't read, as mapping or settings show that it can't be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOutIndex<'a> {
+    /// Its name.
+    pub index: &'a str,
+    /// Why, and what to do.
+    pub problem: &'a SourceProblem,
 }
 
 impl Survey {
@@ -42,21 +54,67 @@ impl Survey {
             .filter(move |problem| problem.severity() == severity)
     }
 
+    /// The problems that keep everything from being read. Where no index is left to be read, these are also those of the
+    /// indices.
+    pub fn refusals(&self) -> Vec<&SourceProblem> {
+        let refused = self.of(Severity::Refused);
+        if self.reach.is_empty() {
+            refused.chain(self.of(Severity::LeftOut)).collect()
+        } else {
+            refused.collect()
+        }
+    }
+
     /// The refusals as an error: what keeps a page from being read.
     pub fn refusal(&self) -> Option<SourceError> {
-        let refused: Vec<String> = self.of(Severity::Refused).map(ToString::to_string).collect();
+        let refused: Vec<String> = self.refusals().iter().map(ToString::to_string).collect();
         (!refused.is_empty()).then(|| SourceError::Refused {
             operation: "harvest the source",
             status: 200,
             reason: refused.join("; "),
         })
     }
+
+    /// The indices that aren't read, by name, each with the first reason.
+    pub fn left_out(&self) -> Vec<LeftOutIndex<'_>> {
+        let problems = self.of(Severity::LeftOut);
+        let all = problems.flat_map(|problem| {
+            let indices = problem.indices().iter();
+            indices.map(move |index| LeftOutIndex { index, problem })
+        });
+        let mut left_out: Vec<LeftOutIndex<'_>> = all.collect();
+        left_out.sort_by_key(|left_out| left_out.index);
+        left_out.dedup_by_key(|left_out| left_out.index);
+        left_out
+    }
+
+    /// The platform's failure that kept the survey from its end, if there was one.
+    pub(crate) fn outage(&self) -> Option<SourceError> {
+        let outage = self.problems.iter().find(|problem| problem.is_outage())?;
+        if let SourceProblem::Unchecked(error) = outage {
+            return Some(error.clone());
+        }
+        Some(SourceError::Unavailable {
+            operation: "survey the source",
+            status: None,
+            retry_after: None,
+            reason: outage.to_string(),
+        })
+    }
+
+    /// What of the source is read.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
+    }
 }
 
 impl Source {
-    /// Finds what is wrong with the indices of the messages.
-    pub async fn survey(&self) -> Survey {
-        let mut survey = Survey::default();
+    /// Finds what is wrong with the indices of the messages, now.
+    pub(crate) async fn survey_now(&self) -> Survey {
+        let mut survey = Survey {
+            reach: Reach::unknown(&self.settings().index),
+            ..Survey::default()
+        };
         if let Err(error) = self.look_at_messages(&mut survey).await {
             let problem = SourceProblem::from_error(error, &self.settings().index);
             survey.problems.push(problem);
@@ -102,17 +160,21 @@ impl Source {
             survey.problems.push(SourceProblem::UnknownIndex { index });
             return Ok(());
         }
-        if let Some(blocked) = survey.indices.blocked() {
-            survey.problems.push(blocked);
-            return Ok(());
-        }
-        self.look_into_messages(survey).await
+        let Some(name) = survey.indices.searchable(&settings.index) else {
+            survey.problems.extend(survey.indices.blocked());
+            // Without a block a closed index is all there is: what Elasticsearch says of it is the problem.
+            return match survey.problems.is_empty() {
+                true => self.look_into_messages(survey, &settings.index).await,
+                false => Ok(()),
+            };
+        };
+        self.look_into_messages(survey, &name).await
     }
 
-    /// The indices are there and can be read.
-    async fn look_into_messages(&self, survey: &mut Survey) -> Result<(), SourceError> {
+    /// The indices are there. `name`: without those that Elasticsearch refuses to search.
+    async fn look_into_messages(&self, survey: &mut Survey, name: &str) -> Result<(), SourceError> {
         let settings = self.settings();
-        let (name, indices) = (settings.index.as_str(), &survey.indices);
+        let indices = &survey.indices;
         let configured: Vec<(FieldRole, &str)> = match settings.id_is_doc_id() {
             true => vec![(FieldRole::Time, settings.time_field.as_str())],
             false => vec![
@@ -152,18 +214,18 @@ impl Source {
             has_runtime_field: found.iter().any(is_runtime),
         };
         found.extend(limits.problems(&needed));
-        found.extend(indices.problems(&Role::Messages, &mappings.indices, name));
+        found.extend(indices.problems(&Role::Messages, &mappings.indices, &settings.index));
         found.extend(
             self.kept_problems(&Role::Messages, name, indices, &mappings.indices)
                 .await?,
         );
-        let is_fit = found
-            .iter()
-            .all(|problem| problem.severity() == Severity::Reported);
         survey.problems.extend(found);
-        survey.problems.extend(self.filter_problem().await?);
-        if is_fit {
-            survey.problems.extend(self.sample_problems().await?);
+        let left_out: Vec<String> = survey.left_out().iter().map(|out| out.index.to_owned()).collect();
+        survey.reach = Reach::new(name, mappings.indices, left_out);
+        survey.problems.extend(self.filter_problem(name).await?);
+        if survey.refusals().is_empty() {
+            let sample = self.sample_problems(&survey.reach).await?;
+            survey.problems.extend(sample);
         }
         Ok(())
     }
@@ -227,15 +289,6 @@ impl Source {
             if !with_vectors.is_empty() {
                 by_kind.insert(Kept::AllButVectors, with_vectors.into_iter().collect());
             }
-        }
-        // One index without `_source` doesn't stop the others: its documents are exceptions of the verdict.
-        if let Some(without) = by_kind.remove(&Kept::Nothing) {
-            let kept = if without.len() == read.len() {
-                Kept::Nothing
-            } else {
-                Kept::NothingInSome
-            };
-            by_kind.insert(kept, without);
         }
         let problem = |(kept, indices)| SourceProblem::SourceKept {
             role: role.clone(),

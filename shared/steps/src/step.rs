@@ -210,6 +210,8 @@ macro_rules! for_each_step {
             /// Synthetic jobs are gone from the ledger.
             ForgetHistory forget_history "forget synthetic jobs",
 
+            /// The exceptions of an hour are on record.
+            CountExceptions count_exceptions "record how many exceptions an hour has",
             /// The time line shows in which hours source and archive differ.
             RecordDifference record_difference "record that an hour differs",
             /// The windows in a range that was verified as a whole are verified.

@@ -26,6 +26,9 @@ pub struct VerifyArguments {
     /// Compare the content of every message with the source, not of some of each object.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub content: bool,
+    /// Compare the ledger with the archive alone. The source isn't read: it may be cleaned up, or gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archive_only: bool,
     /// Whether what is found is repaired.
     #[serde(default, skip_serializing_if = "Repair::is_off")]
     pub repair: Repair,
@@ -65,11 +68,22 @@ pub struct Scope {
     /// The content of every message is compared, not of some of each object.
     #[serde(default)]
     pub content: bool,
+    /// The ledger is compared with the archive alone.
+    #[serde(default)]
+    pub archive_only: bool,
     /// Whether it is the whole of the migration, so that the verdict is the migration's.
     pub is_whole_migration: bool,
     /// Whether what is found is repaired.
     #[serde(default)]
     pub repair: Repair,
+}
+
+impl Scope {
+    /// Whether a look at a part of an hour shows all exceptions of the hour.
+    pub(crate) fn shows_exceptions_of(&self, range: TimeRange) -> bool {
+        let is_full = !self.quick && !self.archive_only && self.filter.is_none();
+        is_full && range == Hour::of(range.from()).range()
+    }
 }
 
 const MIGRATIONS_MAX: u32 = 1_000;
@@ -130,6 +144,7 @@ impl Verifier {
             filter: None,
             quick: arguments.quick,
             content: arguments.content,
+            archive_only: arguments.archive_only,
             is_whole_migration: false,
             repair: arguments.repair,
         })
@@ -191,6 +206,7 @@ fn scope_of_migration(
         filter: migration.filter,
         quick: arguments.quick,
         content: arguments.content,
+        archive_only: arguments.archive_only,
         is_whole_migration: arguments.from.is_none() && reaches_its_end,
         repair: arguments.repair,
     })

@@ -74,6 +74,20 @@ impl Verifier {
         Ok(Ok(compared))
     }
 
+    /// What is on record in a range, where the source isn't asked.
+    pub(crate) async fn count_recorded(
+        &self,
+        look: &mut Look<'_>,
+        range: TimeRange,
+    ) -> Result<Compared, VerifyError> {
+        let digests = self.ledger.digests_of_part(&Part::of(range)).await?;
+        count(look, &digests);
+        Ok(Compared {
+            messages: total(&digests),
+            on_record: on_record(&digests),
+        })
+    }
+
     async fn recorded(&self, part: &Part, ids: &ScannedIds) -> Result<Recorded, VerifyError> {
         let ScannedIds::Pieces(cut, _) = ids else {
             return Ok(Recorded {

@@ -11,6 +11,7 @@ use granary_domain::MessageId;
 use granary_source::{Absence, ByteAllowance, Document, DocumentRef, Source, SourceError, State};
 use serde::{Deserialize, Serialize};
 
+const READ: &str = "read documents to compare them";
 const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// A document that has no place in an answer of several.
 const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -20,6 +21,8 @@ const DOCUMENTS_AT_FIRST: usize = 2;
 const DOCUMENTS_MAX: usize = 1_000;
 const GROWTH: usize = 8;
 const SHRINK: usize = 4;
+/// What is said of an object with such a line.
+pub(crate) const DIFFERS: &str = "it holds other content than the source has in the same state";
 /// As many as a batch has.
 const LINES_MAX: usize = 10_000;
 
@@ -42,7 +45,7 @@ pub struct ContentCounts {
     pub updated: u64,
     /// The source doesn't have the document any more.
     pub gone: u64,
-    /// The source could not give the document.
+    /// Its index keeps no `_source` or is left out, or the document is larger than 64 MiB or no JSON.
     pub not_compared: u64,
     /// The object holds other bytes, or another document, than the source had in that state.
     pub different: u64,
@@ -80,12 +83,12 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    pub(crate) fn of(exported: u32, wanted: Lines) -> Self {
+    pub(crate) fn of(exported: u64, wanted: Lines) -> Self {
         let lines_max = match wanted {
             Lines::All => LINES_MAX,
             Lines::Some(lines) => usize::try_from(lines).unwrap_or(LINES_MAX),
         };
-        let stride = u64::from(exported).div_ceil(lines_max.max(1) as u64).max(1);
+        let stride = exported.div_ceil(lines_max.max(1) as u64).max(1);
         Self {
             lines: Vec::new(),
             seen: 0,
@@ -156,6 +159,7 @@ impl Verifier {
             let wanted: Vec<DocumentRef<'_>> = some.iter().map(SampledLine::document).collect();
             match self.source.documents(&wanted, &allowance).await {
                 Ok(documents) => {
+                    self.require(&wanted, &documents).await?;
                     let mean = ((bytes_max - allowance.left()) / some.len() as u64).max(1);
                     let by_weight = usize::try_from(ANSWER_BYTES / mean).unwrap_or(DOCUMENTS_MAX);
                     *at_once = (some.len() * GROWTH).min(by_weight).clamp(1, DOCUMENTS_MAX);
@@ -175,6 +179,41 @@ impl Verifier {
             }
         }
         Ok(compared)
+    }
+}
+
+impl Verifier {
+    /// A document that the source withholds is no exception of the verdict: its error ends the step. One of an index that
+    /// is left out isn't expected.
+    async fn require(&self, wanted: &[DocumentRef<'_>], documents: &[Document]) -> Result<(), SourceError> {
+        for (wanted, document) in wanted.iter().zip(documents) {
+            match document {
+                Document::Unavailable { reason } => {
+                    return Err(SourceError::Unavailable {
+                        operation: READ,
+                        status: Some(200),
+                        retry_after: None,
+                        reason: reason.clone(),
+                    });
+                }
+                Document::Refused { reason } => {
+                    let survey = self.source.surveyed().await?;
+                    if survey
+                        .left_out()
+                        .iter()
+                        .all(|left_out| left_out.index != wanted.index)
+                    {
+                        return Err(SourceError::Refused {
+                            operation: READ,
+                            status: 200,
+                            reason: reason.clone(),
+                        });
+                    }
+                }
+                Document::Found { .. } | Document::Missing(_) | Document::WithoutSource => {}
+            }
+        }
+        Ok(())
     }
 }
 

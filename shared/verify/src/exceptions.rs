@@ -1,11 +1,11 @@
 //! Exceptions of a range: messages that the source shows and the archive doesn't hold, by kind and index, and whether an
 //! operator accepts them.
 //!
-//! As many as are accepted leave a verdict as it is; one more makes it INCOMPLETE. Not here: how each is found, and how it
+//! As many as are accepted, in all hours of an index together, leave a verdict as it is; one more makes it INCOMPLETE. Not here: how each is found, and how it
 //! is accepted (`Ledger::accept_exceptions`). Nothing here can fail.
 
 use granary_domain::ExceptionKind;
-use granary_ledger::AcceptedException;
+use granary_ledger::{AcceptedException, CountedExceptions};
 use serde::{Deserialize, Serialize};
 
 /// Indices and kinds that are listed. What is beyond them is counted under [`OTHERS`], and can't be accepted.
@@ -35,6 +35,9 @@ pub struct Exceptions {
     /// As it stood when the step began; nothing between steps.
     #[serde(skip)]
     accepted: Vec<AcceptedException>,
+    /// What other hours have of the accepted ones.
+    #[serde(skip)]
+    elsewhere: Vec<CountedExceptions>,
 }
 
 impl Exceptions {
@@ -54,9 +57,21 @@ impl Exceptions {
         self.found.iter().any(|found| !found.accepted)
     }
 
-    /// Judges by what is accepted now.
-    pub(crate) fn accept(&mut self, accepted: Vec<AcceptedException>) {
+    /// Whether an index isn't read, and that isn't accepted.
+    pub(crate) fn are_left_out(&self) -> bool {
+        let mut open = self.found.iter().filter(|found| !found.accepted);
+        open.any(|found| found.kind == ExceptionKind::LeftOut)
+    }
+
+    /// Messages of a kind in an index so far.
+    pub(crate) fn messages_of(&self, kind: ExceptionKind, index: &str) -> u64 {
+        self.place_of(kind, index).map_or(0, |at| self.found[at].messages)
+    }
+
+    /// Judges by what is accepted now, and what hours outside of this verification have of it.
+    pub(crate) fn accept(&mut self, accepted: Vec<AcceptedException>, elsewhere: Vec<CountedExceptions>) {
         self.accepted = accepted;
+        self.elsewhere = elsewhere;
         for at in 0..self.found.len() {
             self.found[at].accepted = self.is_accepted(at);
         }
@@ -65,6 +80,21 @@ impl Exceptions {
     /// The step is over: the next one reads again what is accepted.
     pub(crate) fn end_step(&mut self) {
         self.accepted.clear();
+        self.elsewhere.clear();
+    }
+
+    /// What was found since, where these were found before.
+    pub(crate) fn since(&self, before: &Self) -> Vec<CountedExceptions> {
+        let of_hours = self
+            .found
+            .iter()
+            .filter(|found| found.kind != ExceptionKind::LeftOut);
+        let counted = of_hours.map(|found| CountedExceptions {
+            kind: found.kind,
+            index: found.index.clone(),
+            messages: found.messages - before.messages_of(found.kind, &found.index),
+        });
+        counted.filter(|counted| counted.messages > 0).collect()
     }
 
     /// Counts messages. Says whether so many are accepted.
@@ -98,10 +128,15 @@ impl Exceptions {
 
     fn is_accepted(&self, at: usize) -> bool {
         let found = &self.found[at];
-        self.accepted.iter().any(|accepted| {
-            (accepted.kind, accepted.index.as_str()) == (found.kind, found.index.as_str())
-                && found.messages <= accepted.max
-        })
+        let is_it = |kind, index: &str| (kind, index) == (found.kind, found.index.as_str());
+        let elsewhere = self
+            .elsewhere
+            .iter()
+            .filter(|other| is_it(other.kind, &other.index));
+        let messages = found.messages + elsewhere.map(|other| other.messages).sum::<u64>();
+        self.accepted
+            .iter()
+            .any(|accepted| is_it(accepted.kind, &accepted.index) && messages <= accepted.max)
     }
 }
 
@@ -125,7 +160,7 @@ mod tests {
     fn one_more_than_is_accepted_is_open_and_each_kind_and_index_counts_alone() {
         use ExceptionKind::{MergedId, WithoutId};
         let mut exceptions = Exceptions::default();
-        exceptions.accept(vec![accepted(WithoutId, "a", 2)]);
+        exceptions.accept(vec![accepted(WithoutId, "a", 2)], Vec::new());
         assert!(exceptions.add(WithoutId, "a", 1) && exceptions.add(WithoutId, "a", 1));
         assert_eq!(
             (exceptions.are_open(), exceptions.accepted_messages()),
@@ -135,10 +170,21 @@ mod tests {
         assert!(!exceptions.add(WithoutId, "a", 1), "the third");
         assert_eq!(exceptions.accepted_messages(), 0);
         let all = [(WithoutId, "a", 3), (WithoutId, "b", 1), (MergedId, "a", 1)];
-        exceptions.accept(all.map(|(kind, index, max)| accepted(kind, index, max)).into());
+        let all = || all.map(|(kind, index, max)| accepted(kind, index, max)).into();
+        exceptions.accept(all(), Vec::new());
         assert_eq!(
             (exceptions.are_open(), exceptions.accepted_messages()),
             (false, 5)
+        );
+        let other_hours = CountedExceptions {
+            kind: WithoutId,
+            index: "a".to_owned(),
+            messages: 1,
+        };
+        exceptions.accept(all(), vec![other_hours]);
+        assert!(
+            exceptions.are_open(),
+            "the fourth of the index lies in another hour"
         );
     }
 

@@ -22,6 +22,7 @@ mod scan;
 mod compare;
 mod absent;
 mod merged;
+mod left_out;
 mod objects;
 mod content;
 mod orphans;

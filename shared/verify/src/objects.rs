@@ -1,12 +1,12 @@
 //! The objects on record of one hour: read back from S3, a few at a time, and held against the ledger and their
 //! manifests.
 
-use crate::content::{ContentCounts, Lines, Sample};
+use crate::content::{ContentCounts, DIFFERS, Lines, Sample};
 use crate::hour::HourProgress;
 use crate::look::Look;
 use crate::repair::Replacing;
 use crate::report::Finding;
-use crate::{FindingKind, Verifier, VerifyError};
+use crate::{FindingKind, Scope, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
 use granary_archive::{ArchiveError, Contents, ObjectFault};
 use granary_domain::{BatchId, Generation, Hour, IdDigest, Manifest, ObjectKey, Place};
@@ -48,11 +48,7 @@ impl Verifier {
         };
         let ids: Vec<BatchId> = batches.iter().map(|batch| batch.batch_id).collect();
         let expected = self.ledger.digests_of_batches(&ids).await?;
-        let lines = if look.scope.content {
-            Lines::All
-        } else {
-            Lines::Some(self.section.lines_per_object)
-        };
+        let lines = self.lines_of(look.scope);
         let mut checks = stream::iter(batches)
             .map(|batch| {
                 let digest = expected.get(&batch.batch_id).copied().unwrap_or_default();
@@ -66,6 +62,17 @@ impl Verifier {
         }
         hour.objects_to = last;
         Ok(Some(messages))
+    }
+
+    /// How many lines of each object are compared.
+    pub(crate) fn lines_of(&self, scope: &Scope) -> Lines {
+        if scope.archive_only {
+            Lines::Some(0)
+        } else if scope.content {
+            Lines::All
+        } else {
+            Lines::Some(self.section.lines_per_object)
+        }
     }
 
     async fn account_for(
@@ -168,7 +175,7 @@ impl Verifier {
         lines: Lines,
     ) -> Result<(), VerifyError> {
         let batch = &checked.batch;
-        let mut sample = Sample::of(batch.exported, lines);
+        let mut sample = Sample::of(u64::from(batch.exported), lines);
         let read = self
             .archive
             .read_lines(key, |id, line| sample.take(&self.source, id, line))
@@ -214,8 +221,7 @@ impl Verifier {
         if compared.different.is_empty() {
             return Ok(());
         }
-        let text = "it holds other content than the source has in the same state";
-        let mut finding = finding_of(&checked.batch, FindingKind::ContentDiffers, key, text);
+        let mut finding = finding_of(&checked.batch, FindingKind::ContentDiffers, key, DIFFERS);
         compared.different.iter().for_each(|id| finding.add(id));
         checked.findings.push(finding);
         Ok(())

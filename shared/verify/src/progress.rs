@@ -78,6 +78,7 @@ impl Verifier {
         let mut progress = match progress {
             Some(progress) => progress,
             None => {
+                self.source.look_anew().await;
                 let began_at = self.ledger.now().await?;
                 let scope = self.scope_of(arguments).await?;
                 let source_at = self.source_at(&scope).await?;
@@ -85,7 +86,15 @@ impl Verifier {
             }
         };
         let accepted = self.ledger.accepted_exceptions().await?;
-        progress.account.exceptions.accept(accepted);
+        let elsewhere = match accepted.is_empty() {
+            true => Vec::new(),
+            false => self.ledger.accepted_outside(progress.scope.range).await?,
+        };
+        progress.account.exceptions.accept(accepted, elsewhere);
+        if !progress.scope.archive_only {
+            let first_hour = Hour::of(progress.scope.range.from());
+            self.note_left_out(&mut progress.account, first_hour).await?;
+        }
         let mut hour = match progress.hour.take() {
             Some(hour) => hour,
             None => match self.next_part(&progress).await? {
@@ -104,13 +113,20 @@ impl Verifier {
             requested_by: REQUESTED_BY.to_owned(),
         };
         let account = &mut progress.account;
+        let exceptions_before = account.exceptions.clone();
         let mut look = Look::new(&progress.scope, hour.range, heir, account, &self.limits);
         let fit = self.verify_hour(&mut look, &mut hour, messages_max).await?;
+        hour.add_exceptions(progress.account.exceptions.since(&exceptions_before));
         self.record_difference(&mut progress, hour.hour()).await?;
         match fit {
             Fit::TooLarge { messages } => return Ok(Step::TooLarge { messages }),
             Fit::More => progress.hour = Some(hour),
             Fit::Done => {
+                if progress.scope.shows_exceptions_of(hour.range) {
+                    self.ledger
+                        .count_exceptions(hour.hour(), &hour.exceptions)
+                        .await?;
+                }
                 progress.account.hours += 1;
                 progress.move_to(hour.range.to());
             }
@@ -127,7 +143,10 @@ impl Verifier {
             return Ok(None);
         };
         let in_ledger = self.ledger.first_hour_of(rest).await?;
-        let at_source = self.source.first_event(rest, scope.filter.as_ref()).await?;
+        let at_source = match scope.archive_only {
+            true => None,
+            false => self.source.first_event(rest, scope.filter.as_ref()).await?,
+        };
         // A document with several times is shown under the earliest of them, which may lie before the rest.
         let at_source = at_source.map(|first| Hour::of(first.max(rest.from())));
         let sealed = self.ledger.first_sealed_hour_of(rest).await?;
@@ -147,7 +166,7 @@ impl Verifier {
     /// Which state a write-blocked source is in: nothing is written to it before that changes. Read for a verification that
     /// may prove windows.
     async fn source_at(&self, scope: &Scope) -> Result<Option<String>, VerifyError> {
-        if scope.quick || scope.filter.is_some() {
+        if scope.quick || scope.archive_only || scope.filter.is_some() {
             return Ok(None);
         }
         match self.source.write_blocked_state().await {
@@ -169,6 +188,8 @@ impl Verifier {
                 as_of,
                 horizon: self.visibility.horizon,
                 source_at,
+                is_of_archive_only: report.scope.archive_only,
+                is_incomplete_everywhere: report.account.exceptions.are_left_out(),
             };
             if report.verdict == Verdict::Complete {
                 self.ledger.mark_verified(&verification).await?;

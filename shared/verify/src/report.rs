@@ -57,6 +57,8 @@ pub enum FindingKind {
     WithoutId,
     /// The source shows documents whose ids are other documents' as well.
     MergedId,
+    /// An index behind the source's name can't be read.
+    IndexLeftOut,
     /// An object on record isn't there.
     ObjectMissing,
     /// An object on record can't be read to its end: torn, damaged, foreign.
@@ -119,9 +121,12 @@ impl FindingKind {
             | Self::CountDiffers => Some(Verdict::Incomplete),
             Self::NotYetExported => Some(Verdict::Pending),
             Self::Drifted => Some(Verdict::Drifted),
-            Self::Quarantined | Self::WithoutId | Self::MergedId | Self::Orphan | Self::InvariantViolated => {
-                None
-            }
+            Self::Quarantined
+            | Self::WithoutId
+            | Self::MergedId
+            | Self::IndexLeftOut
+            | Self::Orphan
+            | Self::InvariantViolated => None,
         }
     }
 
@@ -148,6 +153,7 @@ impl FindingKind {
             | Self::Quarantined
             | Self::WithoutId
             | Self::MergedId
+            | Self::IndexLeftOut
             | Self::ArchiveDiffers
             | Self::CountDiffers
             | Self::Drifted
@@ -353,9 +359,10 @@ impl Account {
         }
     }
 
-    /// The worst of what was found since the last call.
+    /// The worst of what was found since the last call. An index that isn't read may have messages of every hour.
     pub(crate) fn take_difference(&mut self) -> Option<Difference> {
-        self.difference.take()
+        let left_out = self.exceptions.are_left_out().then_some(Difference::Incomplete);
+        self.difference.take().max(left_out)
     }
 
     /// Messages that only changed their event time are on record: as long as source and ledger hold the same ids in the
@@ -428,6 +435,7 @@ mod tests {
             filter: None,
             quick,
             content: false,
+            archive_only: false,
             is_whole_migration: false,
             repair: crate::Repair::Off,
         };

@@ -1,5 +1,6 @@
 //! Sealed hours: their rows were taken away, so their objects are held against their manifests and against the digest
-//! that was sealed, and the source against the ids read back from the objects.
+//! that was sealed, and the source against the ids read back from the objects. The content of some lines, or of all, is
+//! compared as in any hour (`content.rs`).
 //!
 //! Nothing is repaired here: to harvest a sealed hour again would export everything in it a second time. What was
 //! exported again on purpose is on record in later batches, and is looked at as in any hour.
@@ -8,18 +9,19 @@
 //! hour's ids in memory, 16 bytes each.
 
 use crate::absent::Named;
+use crate::content::{DIFFERS, Lines, Sample};
 use crate::hour::{Fit, HourProgress};
 use crate::look::Look;
 use crate::objects::{unreadable_manifest, unreadable_object};
 use crate::report::Finding;
 use crate::scan::{Pages, TRIES_MAX, WithoutId, is_worth_another_try};
-use crate::{Account, FindingKind, Verifier, VerifyError};
+use crate::{Account, ContentCounts, FindingKind, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
-use granary_archive::{Contents, StoredObject};
-use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, MessageId, ObjectKey, Place};
+use granary_archive::{ArchiveError, Contents, StoredObject};
+use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, Manifest, MessageId, ObjectKey, Place};
 use granary_ledger::{SealedRange, Standing};
+use granary_source::Hit;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 const PARALLEL_READS: usize = 4;
 const BATCHES_PAGE: u32 = 200;
@@ -62,6 +64,7 @@ impl Seals {
 struct Checked {
     hashes: Vec<u128>,
     bytes_read: u64,
+    content: ContentCounts,
     findings: Vec<Finding>,
 }
 
@@ -97,7 +100,9 @@ impl Verifier {
         account.counts.tombstones += seals.missing;
         account.counts.quarantined += seals.quarantined;
         account.digests.ledger.merge(&on_record);
-        self.compare_with_archived(look, &archived).await?;
+        if !look.scope.archive_only {
+            self.compare_with_archived(look, &archived).await?;
+        }
         self.find_orphans(look.hour(), look.account).await?;
         Ok(Fit::Done)
     }
@@ -129,8 +134,9 @@ impl Verifier {
     async fn read_sealed(&self, look: &mut Look<'_>, seals: &Seals) -> Result<Vec<u128>, VerifyError> {
         let listed = self.sealed_objects(look.hour(), seals).await?;
         let mut hashes = Vec::with_capacity(usize::try_from(seals.id_digest.count).unwrap_or_default());
+        let lines = self.lines_of(look.scope);
         let mut checks = stream::iter(listed)
-            .map(|object| self.check_sealed(object.key))
+            .map(|object| self.check_sealed(object.key, lines))
             .buffered(PARALLEL_READS);
         let mut archived = IdDigest::default();
         while let Some(checked) = checks.next().await {
@@ -139,6 +145,7 @@ impl Verifier {
             hashes.extend(checked.hashes);
             look.account.objects_checked += 1;
             look.account.bytes_read += checked.bytes_read;
+            look.account.content.merge(&checked.content);
             checked
                 .findings
                 .into_iter()
@@ -179,10 +186,11 @@ impl Verifier {
         }
     }
 
-    async fn check_sealed(&self, key: ObjectKey) -> Result<Checked, VerifyError> {
+    async fn check_sealed(&self, key: ObjectKey, lines: Lines) -> Result<Checked, VerifyError> {
         let mut checked = Checked {
             hashes: Vec::new(),
             bytes_read: 0,
+            content: ContentCounts::default(),
             findings: Vec::new(),
         };
         let Some(Place::Object {
@@ -198,10 +206,17 @@ impl Verifier {
             key: Some(key.clone()),
             ..Finding::of_hour(kind, hour, text)
         };
+        let at = self.archive.layout().manifest(hour, batch, generation);
+        let manifest = self.archive.manifest(&at).await;
+        let exported = manifest.as_ref().ok().and_then(Option::as_ref);
+        let mut sample = Sample::of(exported.map_or(0, |manifest| manifest.exported), lines);
         let mut hashes = Vec::new();
         let read = self
             .archive
-            .read_ids(&key, |id| hashes.push(IdDigest::hash(id.as_str().as_bytes())))
+            .read_lines(&key, |id, line| {
+                hashes.push(IdDigest::hash(id.as_str().as_bytes()));
+                sample.take(&self.source, id, line);
+            })
             .await;
         let contents = match read {
             Ok(Some(contents)) => contents,
@@ -220,30 +235,17 @@ impl Verifier {
         };
         checked.bytes_read = contents.bytes_stored;
         checked.hashes = hashes;
-        let at = self.archive.layout().manifest(hour, batch, generation);
-        if let Some((kind, text)) = self.check_manifest_of(&key, &contents, &at).await? {
+        if let Some((kind, text)) = complaint_about(manifest, &key, &contents)? {
             checked.findings.push(finding(kind, &at, text));
         }
+        let compared = self.compare_content(sample).await?;
+        checked.content = compared.counts;
+        if !compared.different.is_empty() {
+            let mut differs = finding(FindingKind::ContentDiffers, &key, DIFFERS.to_owned());
+            compared.different.iter().for_each(|id| differs.add(id));
+            checked.findings.push(differs);
+        }
         Ok(checked)
-    }
-
-    /// What is wrong with a sealed object's manifest.
-    async fn check_manifest_of(
-        &self,
-        object: &ObjectKey,
-        contents: &Contents,
-        at: &ObjectKey,
-    ) -> Result<Option<(FindingKind, String)>, VerifyError> {
-        Ok(match self.archive.manifest(at).await {
-            Ok(Some(manifest)) => {
-                let is_its = manifest.object.as_ref() == Some(object)
-                    && manifest.id_digest == contents.id_digest
-                    && manifest.sha256 == Some(contents.sha256.to_string());
-                (!is_its).then(|| (FindingKind::ManifestDiffers, "it isn't the object's".to_owned()))
-            }
-            Ok(None) => Some((FindingKind::ManifestMissing, "it isn't there".to_owned())),
-            Err(error) => Some(unreadable_manifest(error)?),
-        })
     }
 
     /// What the source shows against the ids of sealed objects, and against what came on record since.
@@ -289,7 +291,7 @@ impl Verifier {
         };
         let mut others: HashSet<u128> = HashSet::new();
         while let Some(hits) = pages.next().await? {
-            let mut unknown: Vec<(MessageId, Arc<str>)> = Vec::new();
+            let mut unknown: Vec<Hit> = Vec::new();
             for hit in hits.into_iter().filter(|hit| look.range.contains(hit.event_time)) {
                 let Some(id) = hit.message_id.clone() else {
                     shown.without_id.add(&hit);
@@ -307,15 +309,21 @@ impl Verifier {
                 }
                 shown.digest.add_hash(hash);
                 if archived_at.is_err() {
-                    unknown.push((id, hit.index));
+                    unknown.push(hit);
                 }
             }
-            let asked: Vec<&MessageId> = unknown.iter().map(|(id, _)| id).collect();
+            let asked: Vec<&MessageId> = unknown.iter().filter_map(|hit| hit.message_id.as_ref()).collect();
             let known: HashMap<MessageId, Standing> =
                 self.ledger.standings_of_ids(&asked).await?.into_iter().collect();
-            for (id, index) in &unknown {
-                shown.add_absent(look, (id, index), known.get(id).copied());
+            let standing_of = |hit: &Hit| known.get(hit.message_id.as_ref()?).copied();
+            let (on_record, absent): (Vec<Hit>, Vec<Hit>) = unknown
+                .into_iter()
+                .partition(|hit| standing_of(hit) == Some(Standing::OnRecord));
+            for hit in &absent {
+                shown.add_absent(look, hit, standing_of(hit));
             }
+            self.name_merged_elsewhere(look, &on_record, &mut shown.named)
+                .await?;
         }
         Ok(shown)
     }
@@ -360,12 +368,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn add_absent(
-        &mut self,
-        look: &Look<'_>,
-        (id, index): (&MessageId, &Arc<str>),
-        standing: Option<Standing>,
-    ) {
+    fn add_absent(&mut self, look: &Look<'_>, hit: &Hit, standing: Option<Standing>) {
+        let Some(id) = &hit.message_id else { return };
         let (kind, text) = match standing {
             Some(Standing::OnRecord) => return,
             Some(Standing::Open) => (
@@ -374,7 +378,7 @@ impl Shown {
             ),
             Some(Standing::Quarantined) => {
                 let finding = (FindingKind::Quarantined, "could not be exported");
-                let exception = (ExceptionKind::Quarantined, index);
+                let exception = (ExceptionKind::Quarantined, &hit.index);
                 return self.named.except(look, exception, finding, id);
             }
             Some(Standing::Missing | Standing::Released) | None => (
@@ -384,4 +388,22 @@ impl Shown {
         };
         self.named.add(look, kind, text, id);
     }
+}
+
+/// What is wrong with a sealed object's manifest.
+fn complaint_about(
+    manifest: Result<Option<Manifest>, ArchiveError>,
+    object: &ObjectKey,
+    contents: &Contents,
+) -> Result<Option<(FindingKind, String)>, VerifyError> {
+    Ok(match manifest {
+        Ok(Some(manifest)) => {
+            let is_its = manifest.object.as_ref() == Some(object)
+                && manifest.id_digest == contents.id_digest
+                && manifest.sha256 == Some(contents.sha256.to_string());
+            (!is_its).then(|| (FindingKind::ManifestDiffers, "it isn't the object's".to_owned()))
+        }
+        Ok(None) => Some((FindingKind::ManifestMissing, "it isn't there".to_owned())),
+        Err(error) => Some(unreadable_manifest(error)?),
+    })
 }

@@ -80,7 +80,7 @@ const HARVEST: [(&str, &str); 20] = [
     ),
     (
         "H15",
-        "mappings, settings and limits under which messages would be lost or merged (the id field is text in one index, has a normalizer, lies in a nested object; `_source` is disabled): refused before the first page, with the list; what leaves something out is reported once",
+        "mappings, settings and limits under which messages would be lost or merged (the id field is text, has a normalizer, lies in a nested object; `_source` is disabled): an index that shows them is left out by name, and read as soon as it can be; where no index is usable, refused before the first page, with the list",
     ),
     (
         "H16",

@@ -123,7 +123,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::CancelOperation => operator(Scene::JobCancellationAskedFor),
         Step::MoveInspection => reaper(Scene::ManyBatches),
         Step::SweepObject => reaper(Scene::Orphan),
-        Step::MarkVerified => reaper(Scene::VerificationOfEverything),
+        Step::MarkVerified | Step::CountExceptions => reaper(Scene::VerificationOfEverything),
         Step::RecordDifference | Step::KeepDifferences => reaper(Scene::LostObject),
         Step::NoteProofAsked => reaper(Scene::ADayOld),
         Step::RecordFound => {

@@ -85,6 +85,7 @@ function details(one) {
       ['Duplicates at the source', count(one.duplicates)],
       ['Without an id', count(one.withoutId)],
       ['Came late', count(one.lateMessages)],
+      ['Indices left out', one.leftOutIndices?.join(', ') || undefined],
       ['Purged', one.purged ? 'its rows were taken out of the ledger' : undefined],
       [
         'Batches',

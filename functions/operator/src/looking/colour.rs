@@ -26,7 +26,8 @@ pub(crate) enum Colour {
     Drifted,
     /// It should have come further by now.
     Late,
-    /// A verification found that messages of it aren't in the archive, or that the archive isn't what the ledger says.
+    /// A verification found that messages of it aren't in the archive, or that the archive isn't what the ledger says; or it was
+    /// read without an index, and no operator accepts that.
     Incomplete,
     /// Something of it has failed.
     Failing,
@@ -64,6 +65,7 @@ impl Colour {
             WindowState::Open | WindowState::Harvesting => false,
             WindowState::Recorded | WindowState::Verified => true,
         };
+        let lacks_index = window.left_out.iter().any(|left_out| !left_out.is_accepted);
         let broke_off = !is_read && window.error.is_some();
         let is_done = is_read && !window.batches.are_open();
         let is_given_up =
@@ -72,7 +74,7 @@ impl Colour {
             Self::Failing
         } else if is_given_up {
             Self::Cancelled
-        } else if window.difference == Some(Difference::Incomplete) {
+        } else if window.difference == Some(Difference::Incomplete) || (is_read && lacks_index) {
             Self::Incomplete
         } else if is_done && window.difference == Some(Difference::Drifted) {
             Self::Drifted
@@ -116,6 +118,7 @@ pub(super) mod tests {
             is_old: false,
             is_purged: false,
             difference: None,
+            left_out: Vec::new(),
             batches,
         }
     }

@@ -6,7 +6,6 @@ use crate::web::auth::Role;
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
-use granary_source::Severity;
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Display;
@@ -192,7 +191,7 @@ async fn check_ledger(services: &Services) -> Result<(), String> {
 
 async fn check_source(services: &Services) -> Result<(), String> {
     let survey = services.source.survey().await;
-    let refused: Vec<String> = survey.of(Severity::Refused).map(ToString::to_string).collect();
+    let refused: Vec<String> = survey.refusals().iter().map(ToString::to_string).collect();
     match refused.is_empty() {
         true => Ok(()),
         false => Err(refused.join("; ")),

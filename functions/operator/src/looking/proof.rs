@@ -11,11 +11,14 @@ use crate::web::problem::Problem;
 use axum::extract::State;
 use granary_domain::TimeRange;
 use granary_ledger::{AcceptedException, FailingWindow, ProofState};
-use granary_source::{SourceError, WriteBlock};
+use granary_source::{SourceError, Survey, WriteBlock};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
+
+/// Indices that are named.
+const UNREAD_MAX: usize = 10;
 
 /// Up to when.
 #[derive(IntoParams)]
@@ -84,7 +87,8 @@ pub(crate) struct Proof {
     filtered_out: u64,
     /// Exceptions that an operator accepted: so many messages of a kind in an index may be missing.
     accepted_exceptions: Vec<AcceptedHere>,
-    /// Indices that the source's name matches and that no search reads, since they are closed or hidden: the first 10.
+    /// Indices that the source's name matches and that aren't read: closed, hidden or blocked, or unfit by their mapping. The
+    /// first 10.
     unread: Vec<String>,
     /// Indices that take writes: the first 10. The proof holds as of `asOf` for these, and says nothing about now.
     writable: Vec<String>,
@@ -117,9 +121,10 @@ pub(crate) async fn look(
     let ledger = services.ledger().await?;
     let (state, accepted) = tokio::try_join!(ledger.proof_state(asked), ledger.accepted_exceptions())?;
     let before = asked.or(state.proven_to);
+    let survey = services.source.surveyed().await?;
     let blocked = match services.source.write_blocked_state().await {
         Err(error) if error.is_platforms() => return Err(error.into()),
-        blocked => blocked,
+        blocked => blocked.map(|blocked| with_left_out(blocked, &survey)),
     };
     let range = state
         .begins
@@ -160,6 +165,18 @@ impl From<AcceptedException> for AcceptedHere {
             max: accepted.max,
         }
     }
+}
+
+/// The indices that a survey leaves out aren't read either.
+fn with_left_out(mut blocked: WriteBlock, survey: &Survey) -> WriteBlock {
+    let left_out = survey.left_out();
+    blocked
+        .unread
+        .extend(left_out.iter().map(|left_out| left_out.index.to_owned()));
+    blocked.unread.sort();
+    blocked.unread.dedup();
+    blocked.unread.truncate(UNREAD_MAX);
+    blocked
 }
 
 /// What is not archived, and would be lost with its indices.
@@ -265,7 +282,7 @@ fn todo(
              {error}."
         )),
         Ok(WriteBlock { unread, .. }) if !unread.is_empty() => todo.push(format!(
-            "Open the indices that no search reads, or narrow GRANARY_SOURCE_INDEX: {}.",
+            "Repair the indices that aren't read (granary doctor says how), or narrow GRANARY_SOURCE_INDEX: {}.",
             unread.join(", ")
         )),
         Ok(WriteBlock {

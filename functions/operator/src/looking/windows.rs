@@ -108,6 +108,9 @@ pub(crate) struct ShownWindow {
     without_id: u64,
     /// Messages that only a re-scan has seen.
     late_messages: u64,
+    /// Indices that its newest reading left out, since their mapping or settings keep them from being read: the first 100. The
+    /// window is read again for each as soon as it can be.
+    left_out_indices: Vec<String>,
     /// What its last reading broke off with.
     error: Option<String>,
     /// When it was opened.
@@ -293,6 +296,7 @@ fn shown(window: &WindowOnTimeline) -> ShownWindow {
         duplicates: tally.duplicate,
         without_id: tally.without_id,
         late_messages: window.late,
+        left_out_indices: window.left_out.iter().map(|out| out.index.clone()).collect(),
         error: window.error.clone(),
         created_at: window.created_at,
         recorded_at: window.recorded_at,

@@ -26,7 +26,7 @@ const INDEX_BYTES_MAX: usize = 255;
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "what `Wish::read` takes, for the document")]
 pub(crate) struct AcceptBody {
-    /// The kind of exception: `without_id`, `quarantined` or `merged_id`.
+    /// The kind of exception: `without_id`, `quarantined`, `merged_id` or `left_out`.
     #[schema(examples("without_id"))]
     kind: String,
     /// The concrete index, as the verification names it.
@@ -54,7 +54,7 @@ pub(crate) struct AcceptedList {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ShownAcceptance {
-    /// The kind of exception: `without_id`, `quarantined` or `merged_id`.
+    /// The kind of exception: `without_id`, `quarantined`, `merged_id` or `left_out`.
     #[schema(examples("without_id"))]
     kind: &'static str,
     /// The concrete index.

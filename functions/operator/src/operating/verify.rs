@@ -37,6 +37,9 @@ pub(crate) struct VerifyBody {
     /// Compare the content of every message with the source, not of some of each object. Not together with `quick`.
     #[schema(default = false)]
     content: Option<bool>,
+    /// Compare the ledger with the archive, and don't read the source. Not together with `quick`, `content` or `repair`.
+    #[schema(default = false)]
+    archive_only: Option<bool>,
     /// Have exported what is missing. Not together with `quick`.
     #[schema(default = false)]
     repair: Option<bool>,
@@ -126,6 +129,7 @@ fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {
         "to",
         "quick",
         "content",
+        "archiveOnly",
         "repair",
         "dryRun",
         "reason",
@@ -136,6 +140,7 @@ fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {
         to: fields.instant("to")?,
         quick: fields.switch("quick")?,
         content: fields.switch("content")?,
+        archive_only: fields.switch("archiveOnly")?,
         repair: repair(fields)?,
     };
     if arguments.quick && arguments.repair != Repair::Off {
@@ -145,6 +150,10 @@ fn read(fields: &Fields) -> Result<VerifyArguments, Problem> {
     if arguments.quick && arguments.content {
         let detail = "A quick verification counts: it reads no content.";
         return Err(Problem::invalid("content", detail));
+    }
+    if arguments.archive_only && (arguments.quick || arguments.content || arguments.repair != Repair::Off) {
+        let detail = "Without the source no content is compared and nothing is repaired, and `quick` counts what it shows.";
+        return Err(Problem::invalid("archiveOnly", detail));
     }
     if let (Some(from), Some(to)) = (arguments.from, arguments.to) {
         TimeRange::new(from, to).map_err(|error| Problem::invalid("from", format!("{error}.")))?;
@@ -221,6 +230,8 @@ mod tests {
             (r#"{"repair":true,"quick":true}"#, "repair"),
             (r#"{"content":true,"quick":true}"#, "content"),
             (r#"{"repair":"perhaps"}"#, "repair"),
+            (r#"{"archiveOnly":true,"repair":true}"#, "archiveOnly"),
+            (r#"{"archiveOnly":true,"content":true}"#, "archiveOnly"),
         ] {
             assert_eq!(read(json).unwrap_err().field(), Some(field), "{json}");
         }

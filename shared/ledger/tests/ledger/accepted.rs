@@ -1,8 +1,9 @@
 //! Exceptions that an operator accepts: by kind and index, replaced and taken back.
 
-use crate::stage::Stage;
-use granary_domain::ExceptionKind;
-use granary_ledger::Acceptance;
+use crate::stage::{Stage, a_day};
+use granary_domain::{ExceptionKind, Hour, TimeRange};
+use granary_ledger::{Acceptance, CountedExceptions};
+use jiff::SignedDuration;
 
 #[tokio::test]
 async fn h18_what_is_accepted_is_replaced_by_kind_and_index_and_taken_back_with_none() {
@@ -39,9 +40,57 @@ async fn h18_what_is_accepted_is_replaced_by_kind_and_index_and_taken_back_with_
     assert_eq!(
         accepted().await,
         [
+            row(ExceptionKind::LeftOut, "q-1", 3),
             row(ExceptionKind::MergedId, "q-1", 5),
             row(ExceptionKind::MergedId, "q-2", 1),
             row(ExceptionKind::WithoutId, "q-1", 3),
         ]
     );
+}
+
+#[tokio::test]
+async fn h18_what_hours_outside_of_a_range_have_of_the_accepted_kinds_is_summed_up() {
+    let stage = Stage::new().await;
+    let accepted = Acceptance {
+        kind: ExceptionKind::WithoutId,
+        index: "q-1",
+        max: 3,
+        reason: "a test",
+    };
+    stage
+        .ledger
+        .accept_exceptions(&accepted, "operator")
+        .await
+        .unwrap();
+    let counted = |kind, index: &str, messages| CountedExceptions {
+        kind,
+        index: index.to_owned(),
+        messages,
+    };
+    let hour = |number: i64| Hour::of(a_day().from() + SignedDuration::from_hours(number));
+    let count = async |number: i64, exceptions: &[CountedExceptions]| {
+        stage
+            .ledger
+            .count_exceptions(hour(number), exceptions)
+            .await
+            .unwrap();
+    };
+    let others = [
+        counted(ExceptionKind::MergedId, "q-1", 7),
+        counted(ExceptionKind::WithoutId, "q-1", 2),
+        counted(ExceptionKind::WithoutId, "q-2", 7),
+    ];
+    count(0, &others).await;
+    count(1, &[counted(ExceptionKind::WithoutId, "q-1", 5)]).await;
+    count(1, &[counted(ExceptionKind::WithoutId, "q-1", 1)]).await;
+    let outside = async |from: i64, to: i64| {
+        let range = TimeRange::new(hour(from).start(), hour(to).start()).unwrap();
+        let outside = stage.ledger.accepted_outside(range).await.unwrap();
+        outside.iter().map(|counted| counted.messages).collect::<Vec<_>>()
+    };
+    assert_eq!(outside(2, 3).await, [3]);
+    assert_eq!(outside(1, 2).await, [2], "an hour written again is written once");
+    assert_eq!(outside(0, 2).await, [0; 0]);
+    count(0, &[]).await;
+    assert_eq!(outside(2, 3).await, [1]);
 }

@@ -3,9 +3,9 @@
 use crate::stage::{
     ATTEMPTS_MAX, Stage, a_day, failure, instant, many, record_page, seen, verification, whole,
 };
-use granary_domain::{BatchId, Hour, IdDigest, MigrationId, Priority, TimeRange};
+use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, MigrationId, Priority, TimeRange};
 use granary_ledger::{
-    ClaimedBatch, ReExport, ReExported, Recorded, RepairMigration, Seal, SealIntent, SealedRange,
+    Acceptance, ClaimedBatch, ReExport, ReExported, Recorded, RepairMigration, Seal, SealIntent, SealedRange,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -198,11 +198,7 @@ async fn what_is_not_verified_as_a_whole_since_its_last_settlement_stays() {
         .mark_verified(&verification(a_day(), before))
         .await
         .unwrap();
-    assert!(
-        refusal(&stage, A_DAY)
-            .await
-            .contains("since its last batch was settled")
-    );
+    assert!(refusal(&stage, A_DAY).await.contains("since it was settled"));
     stage
         .database
         .sql("UPDATE migration SET source_filter = '{}'")
@@ -435,4 +431,29 @@ async fn a_page_recorded_twice_over_a_sealed_hour_is_accounted_for_once() {
     let again = record_page(&stage.ledger, &window, &[seen("m1")]).await;
     assert!(matches!(first, Recorded::Done { batches: 0, .. }), "{first:?}");
     assert_eq!(first, again);
+}
+
+/// Verified before the index came: its messages of that hour would be outside of the archive for good.
+#[tokio::test]
+async fn h12_an_hour_of_a_window_that_lacks_an_index_is_not_sealed_until_that_is_accepted() {
+    let stage = Stage::new().await;
+    archived(&stage).await;
+    stage
+        .database
+        .sql("INSERT INTO window_left_out (window_id, index_name) SELECT id, 'q-1' FROM harvest_window")
+        .await;
+    let refused = refusal(&stage, A_DAY).await;
+    assert!(refused.contains("without an index"), "{refused}");
+    let accepted = Acceptance {
+        kind: ExceptionKind::LeftOut,
+        index: "q-1",
+        max: 1,
+        reason: "a test",
+    };
+    stage
+        .ledger
+        .accept_exceptions(&accepted, "operator")
+        .await
+        .unwrap();
+    purge(&stage).await;
 }

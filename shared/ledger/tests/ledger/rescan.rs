@@ -40,7 +40,11 @@ pub(crate) async fn let_it_be(stage: &Stage, opened_after: Duration, recorded_ag
 }
 
 pub(crate) async fn take(stage: &Stage) -> Option<LeasedWindow> {
-    let due = stage.ledger.due_rescans(rules(stage).await, 10).await.unwrap();
+    let due = stage
+        .ledger
+        .due_rescans(rules(stage).await, &[], 10)
+        .await
+        .unwrap();
     let holder = Uuid::now_v7().to_string();
     let first = due.first()?;
     stage.ledger.claim_rescan(first, &holder, LEASE).await.unwrap()
@@ -114,7 +118,7 @@ async fn take_overlap(stage: &Stage) -> Option<LeasedWindow> {
         .await;
     let due = stage
         .ledger
-        .due_rescans(RescanRules { night_hour, ..rules }, 10)
+        .due_rescans(RescanRules { night_hour, ..rules }, &[], 10)
         .await
         .unwrap();
     let holder = Uuid::now_v7().to_string();
@@ -315,7 +319,11 @@ async fn h11_of_two_harvesters_one_takes_the_window_to_read_it_again() {
     let stage = Stage::new().await;
     recorded(&stage, &many("m", 3)).await;
     let_it_be(&stage, MINUTE, 20 * MINUTE).await;
-    let due = stage.ledger.due_rescans(rules(&stage).await, 10).await.unwrap();
+    let due = stage
+        .ledger
+        .due_rescans(rules(&stage).await, &[], 10)
+        .await
+        .unwrap();
     let other = stage.database.ledger().await;
     let (one, another) = tokio::join!(
         stage.ledger.claim_rescan(&due[0], "one", LEASE),
@@ -376,22 +384,22 @@ async fn h8_the_youngest_windows_come_first_and_a_pause_keeps_all_of_them() {
     }
     let_it_be(&stage, MINUTE, 20 * MINUTE).await;
     let rules = rules(&stage).await;
-    let due = stage.ledger.due_rescans(rules, 10).await.unwrap();
+    let due = stage.ledger.due_rescans(rules, &[], 10).await.unwrap();
     let newest: u64 = stage.database.row("SELECT MAX(id) FROM harvest_window").await;
     assert_eq!((due.len(), due[0].id().0), (2, newest));
-    assert_eq!(stage.ledger.due_rescans(rules, 1).await.unwrap().len(), 1);
+    assert_eq!(stage.ledger.due_rescans(rules, &[], 1).await.unwrap().len(), 1);
     stage
         .ledger
         .pause(granary_ledger::Stage::Harvest, "test")
         .await
         .unwrap();
-    assert!(stage.ledger.due_rescans(rules, 10).await.unwrap().is_empty());
+    assert!(stage.ledger.due_rescans(rules, &[], 10).await.unwrap().is_empty());
     stage.ledger.resume(granary_ledger::Stage::Harvest).await.unwrap();
     stage
         .database
         .sql("UPDATE migration SET paused_at = UTC_TIMESTAMP(6)")
         .await;
-    assert!(stage.ledger.due_rescans(rules, 10).await.unwrap().is_empty());
+    assert!(stage.ledger.due_rescans(rules, &[], 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -96,7 +96,11 @@ async fn h17_a_cancelled_migrations_windows_are_not_read_again() {
     let stage = Stage::new().await;
     let window = recorded(&stage, &many("m", 3)).await;
     let_it_be(&stage, MINUTE, 20 * MINUTE).await;
-    let due = stage.ledger.due_rescans(rules(&stage).await, 10).await.unwrap();
+    let due = stage
+        .ledger
+        .due_rescans(rules(&stage).await, &[], 10)
+        .await
+        .unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].id(), window.id);
     stage.ledger.cancel_migration(window.migration_id).await.unwrap();

@@ -385,6 +385,8 @@ pub(crate) fn as_if_claimed(id: BatchId, fence: u32) -> ClaimedBatch {
 /// A full verification of a range that began then. What is a week old has settled.
 pub(crate) fn verification(range: TimeRange, as_of: Timestamp) -> Verification {
     Verification {
+        is_incomplete_everywhere: false,
+        is_of_archive_only: false,
         range,
         as_of,
         horizon: Duration::from_secs(7 * 86_400),

@@ -140,7 +140,7 @@ async fn queues(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic)
     };
     measures
         .of("due_rescans", || async {
-            ledger.due_rescans(rules, 10).await.unwrap()
+            ledger.due_rescans(rules, &[], 10).await.unwrap()
         })
         .await;
     measures

@@ -14,6 +14,7 @@ const REPAIR: VerifyArguments = VerifyArguments {
     to: None,
     quick: false,
     content: false,
+    archive_only: false,
     repair: Repair::On,
 };
 

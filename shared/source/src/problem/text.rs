@@ -144,13 +144,14 @@ fn of_remote(name: &str) -> String {
 
 fn of_closed(reason: &str) -> String {
     format!(
-        "an index that is named by itself or by an alias is closed, and every search is refused ({reason}). Open it, or \
+        "an index that is named alone or by an alias is closed, and every search is refused ({reason}). Open it, or \
          take it out of GRANARY_SOURCE_INDEX"
     )
 }
 
 fn of_left_out(role: &Role, why: LeftOut, indices: &[String]) -> String {
     let (what, remedy) = match why {
+        LeftOut::Blocked => ("blocked (index.blocks.read)", "Remove the block"),
         LeftOut::Closed => ("closed", "Open them"),
         LeftOut::Hidden => ("hidden", "Set index.hidden to false"),
         LeftOut::Frozen => ("frozen", "Unfreeze them"),
@@ -169,10 +170,6 @@ fn of_kept(role: &Role, kept: Kept, indices: &[String]) -> String {
         Kept::Nothing => format!(
             "`_source` is disabled in {indices} ({variable}): no document can be read back. Take these out, or reindex from \
              where the documents came"
-        ),
-        Kept::NothingInSome => format!(
-            "`_source` is disabled in {indices} ({variable}): none of their documents can be archived. Each is quarantined, and \
-             the verdict is INCOMPLETE. Take these out, or reindex from where the documents came"
         ),
         Kept::Part => format!(
             "`_source` leaves out fields (includes or excludes) in {indices} ({variable}): the archive has what the index \
@@ -285,8 +282,8 @@ fn of_flaw(role: &FieldRole, field: &str, flaw: Flaw, indices: &[String]) -> Str
             "Map it as a date of its own",
         ),
         Flaw::SeveralTypes => (
-            "has several types, which can't be searched for the same ids,",
-            "Reindex these with one type",
+            "has another type than in other indices, and can't be searched for the same ids,",
+            "Reindex these with the type of the others",
         ),
         Flaw::Runtime => (
             "is a runtime field, computed by every search,",

@@ -6,12 +6,13 @@ use super::definitions::{Definition, Definitions, is_true};
 use super::indices::Indices;
 use crate::Source;
 use crate::error::SourceError;
-use crate::fields::Mappings;
+use crate::fields::{FieldType, Mappings};
 use crate::metadata_key::parents;
 use crate::problem::{FieldRole, Flaw, SourceProblem};
 use crate::settings::DOC_ID_FIELD;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Where indices differ, the ones with the first of these are read.
 const ID_TYPES: [&str; 6] = ["keyword", "long", "integer", "short", "byte", "unsigned_long"];
 const FLATTENED: &str = "flattened";
 const TIME_TYPES: [&str; 2] = ["date", "date_nanos"];
@@ -111,12 +112,11 @@ impl<'a> Field<'a> {
             }
         }
         let types = self.mappings.types_of(self.name);
-        if self.role == FieldRole::Id
-            && types.len() > 1
-            && types.iter().all(|found| ID_TYPES.contains(&found.name.as_str()))
-        {
-            let indices = types.into_iter().flat_map(|found| found.indices).collect();
-            found.insert(Flaw::SeveralTypes, indices);
+        if self.role == FieldRole::Id {
+            let others = others_than_first(types);
+            if !others.is_empty() {
+                found.insert(Flaw::SeveralTypes, others);
+            }
         }
         found
             .into_iter()
@@ -190,6 +190,18 @@ impl<'a> Field<'a> {
         let indices = self.mappings.indices.iter();
         indices.filter(|index| !knows(index)).cloned().collect()
     }
+}
+
+/// The indices whose ids have another type than those that count: of the types that are there the first of [`ID_TYPES`].
+fn others_than_first(types: Vec<FieldType>) -> Vec<String> {
+    let place = |found: &FieldType| ID_TYPES.iter().position(|name| *name == found.name);
+    let Some(first) = types.iter().filter_map(place).min() else {
+        return Vec::new();
+    };
+    let others = types
+        .into_iter()
+        .filter(|found| place(found).is_some_and(|place| place > first));
+    others.flat_map(|found| found.indices).collect()
 }
 
 impl Definition {

@@ -5,6 +5,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::problem::{Kept, LeftOut, Role, SourceProblem};
+use crate::survey::name;
 use crate::wire::Call;
 use elasticsearch::indices::IndicesGetSettingsParts;
 use serde::Deserialize;
@@ -104,7 +105,9 @@ struct SourceMode {
 
 impl Settings {
     fn why_left_out(&self) -> LeftOut {
-        if is_true(&self.verified_before_close) {
+        if is_true(&self.blocks.read) {
+            LeftOut::Blocked
+        } else if is_true(&self.verified_before_close) {
             LeftOut::Closed
         } else if is_true(&self.frozen) || is_true(&self.search.throttled) {
             LeftOut::Frozen
@@ -163,6 +166,13 @@ impl Indices {
                 crate::problem::named(&blocked)
             ),
         })
+    }
+
+    /// A name without the indices that Elasticsearch refuses to search. `None`: there is none for what is left.
+    pub(crate) fn searchable(&self, name: &str) -> Option<String> {
+        let blocked = self.names_of(|settings| is_true(&settings.blocks.read));
+        let closed = self.names_of(|settings| is_true(&settings.verified_before_close));
+        name::without(name, &blocked, &closed)
     }
 
     /// What the settings show of the indices that are read, and those that aren't.

@@ -6,7 +6,8 @@ use crate::Source;
 use crate::error::SourceError;
 use crate::hit_fields::text_of;
 use crate::problem::{FieldRole, SourceProblem};
-use crate::query::ALL_SHARDS;
+use crate::reach::Reach;
+use crate::stretch::Zone;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -94,12 +95,12 @@ impl Source {
         Ok(found)
     }
 
-    pub(super) async fn filter_problem(&self) -> Result<Option<SourceProblem>, SourceError> {
+    pub(super) async fn filter_problem(&self, name: &str) -> Result<Option<SourceProblem>, SourceError> {
         let Some(filter) = &self.settings().filter else {
             return Ok(None);
         };
         let body = json!({"track_total_hits": false, "query": filter});
-        match self.sample(&self.settings().index, 0, body, |_| ()).await {
+        match self.sample(name, 0, body, |_| ()).await {
             Ok(()) => Ok(None),
             Err(SourceError::Refused {
                 status: 400, reason, ..
@@ -110,9 +111,9 @@ impl Source {
 
     /// An arbitrary handful of documents, and, where hits show neither `_id` nor routing, the newest as well: that is
     /// enough only where the one equals the message's id and the other doesn't exist. Routing is looked for everywhere.
-    pub(super) async fn sample_problems(&self) -> Result<Vec<SourceProblem>, SourceError> {
+    pub(super) async fn sample_problems(&self, reach: &Reach) -> Result<Vec<SourceProblem>, SourceError> {
         let settings = self.settings();
-        let handful = self.count_sample(json!(["_doc"])).await?;
+        let handful = self.count_sample(reach, json!(["_doc"])).await?;
         let mut problems = Vec::new();
         for (role, field, several) in [
             (FieldRole::Id, &settings.id_field, handful.several_ids),
@@ -131,7 +132,7 @@ impl Source {
             return Ok(problems);
         }
         let newest = json!([{&settings.time_field: {"order": "desc", "unmapped_type": "date"}}]);
-        let newest = self.count_sample(newest).await?;
+        let newest = self.count_sample(reach, newest).await?;
         let differing = handful.differing + newest.differing;
         if differing > 0 {
             problems.push(SourceProblem::DocIdDiffers {
@@ -140,9 +141,10 @@ impl Source {
                 differing,
             });
         }
-        let routed = json!({"track_total_hits": SAMPLE_SIZE, "query": {"exists": {"field": "_routing"}}});
+        let routed = reach.query_of(json!({"exists": {"field": "_routing"}}));
+        let routed = json!({"track_total_hits": SAMPLE_SIZE, "query": routed});
         let documents = self
-            .sample(&settings.index, 0, routed, |sample| {
+            .sample(&reach.name, 0, routed, |sample| {
                 sample.hits.total.map_or(0, |total| total.value)
             })
             .await?;
@@ -152,7 +154,7 @@ impl Source {
         Ok(problems)
     }
 
-    async fn count_sample(&self, sort: Value) -> Result<Counts, SourceError> {
+    async fn count_sample(&self, reach: &Reach, sort: Value) -> Result<Counts, SourceError> {
         let settings = self.settings();
         let query = settings
             .filter
@@ -163,7 +165,7 @@ impl Source {
             fields.push(&settings.id_field);
         }
         let body = json!({
-            "track_total_hits": false, "_source": false, "query": query,
+            "track_total_hits": false, "_source": false, "query": reach.query_of(query),
             "sort": sort, "docvalue_fields": fields,
         });
         let count = |sample: Sample<'_>| {
@@ -182,7 +184,7 @@ impl Source {
             }
             counts
         };
-        self.sample(&settings.index, SAMPLE_SIZE, body, count).await
+        self.sample(&reach.name, SAMPLE_SIZE, body, count).await
     }
 
     /// A search for a few hits, or fewer where an index allows no more.
@@ -194,7 +196,7 @@ impl Source {
         read: impl FnOnce(Sample<'_>) -> T,
     ) -> Result<T, SourceError> {
         let answer = self
-            .search_some(OPERATION, index, &ALL_SHARDS, size, body)
+            .search_some(OPERATION, index, &Zone::Everywhere.shards(), size, body)
             .await?;
         let sample: Sample<'_> =
             serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;

@@ -12,4 +12,5 @@ mod identity;
 mod metadata;
 mod check;
 mod survey;
+mod reach;
 mod write;

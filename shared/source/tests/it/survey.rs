@@ -81,7 +81,7 @@ fn flawed_indices() -> [(&'static str, Value, Flaw); 5] {
 
 /// Field cases 6, 10 and 34, and their kind: each flaw is found by the definition of the one field, also behind an alias.
 #[tokio::test]
-async fn h15_h9_a_field_that_does_not_hold_what_documents_have_is_refused_or_reported() {
+async fn h15_h9_an_index_whose_field_does_not_hold_what_documents_have_is_left_out_or_reported() {
     let stage = Stage::new();
     for (at, (field, body, flaw)) in flawed_indices().into_iter().enumerate() {
         let mut body = body;
@@ -103,10 +103,10 @@ async fn h15_h9_a_field_that_does_not_hold_what_documents_have_is_refused_or_rep
                 flaw,
                 indices: vec![index.clone()],
             };
-            let refused =
+            let left_out =
                 matches!(flaw, Flaw::Normalized) || flaw == Flaw::NullValue && role == FieldRole::Id;
-            let severity = if refused {
-                Severity::Refused
+            let severity = if left_out {
+                Severity::LeftOut
             } else {
                 Severity::Reported
             };
@@ -138,7 +138,7 @@ async fn h15_h9_what_numbers_are_coerced_to_is_no_problem_where_coercion_is_off(
 
 /// A search of documents sees nothing of a nested object: every window would be empty, and complete.
 #[tokio::test]
-async fn h15_h9_fields_in_nested_objects_and_times_below_flattened_ones_are_refused() {
+async fn h15_h9_indices_with_fields_in_nested_objects_or_times_below_flattened_ones_are_left_out() {
     let stage = Stage::new();
     let properties = json!({
         "id": keyword(), "at": date(), "flat": {"type": "flattened"},
@@ -167,8 +167,10 @@ async fn h15_h9_fields_in_nested_objects_and_times_below_flattened_ones_are_refu
         ),
     ];
     for (id, at, flawed) in cases {
-        assert_eq!(flawed.severity(), Severity::Refused);
-        assert_eq!(problems(with_fields(&index, id, at)).await, [flawed]);
+        assert_eq!(flawed.severity(), Severity::LeftOut);
+        let survey = Source::new(with_fields(&index, id, at)).unwrap().survey().await;
+        assert_eq!(survey.problems(), std::slice::from_ref(&flawed));
+        assert_eq!(survey.refusals(), [&flawed], "no index is left");
     }
     assert_eq!(
         problems(with_fields(&index, "flat.id", "at")).await,
@@ -179,11 +181,11 @@ async fn h15_h9_fields_in_nested_objects_and_times_below_flattened_ones_are_refu
 }
 
 #[tokio::test]
-async fn h15_h9_a_runtime_field_is_reported_and_an_id_of_several_types_is_refused() {
+async fn h15_h9_a_runtime_field_is_reported_and_an_index_whose_ids_have_another_type_is_left_out() {
     let stage = Stage::new();
     let runtime = json!({"mappings": {"runtime": {"id": keyword()}, "properties": {"at": date()}}});
     let runtime = stage.index("runtime", runtime).await;
-    let texts = stage.index("types-a", plain_mapping()).await;
+    stage.index("types-a", plain_mapping()).await;
     let numbers = json!({"type": "long", "coerce": false});
     let numbers = stage.index("types-b", defined(numbers, date(), json!({}))).await;
     let flawed = |flaw, indices| SourceProblem::Flawed {
@@ -196,14 +198,14 @@ async fn h15_h9_a_runtime_field_is_reported_and_an_id_of_several_types_is_refuse
     assert_eq!(found, [flawed(Flaw::Runtime, vec![runtime.clone()])]);
     assert_eq!(found[0].severity(), Severity::Reported);
     let found = problems(with_fields(&stage.name("types-*"), "id", "at")).await;
-    assert_eq!(found, [flawed(Flaw::SeveralTypes, vec![texts, numbers])]);
-    assert_eq!(found[0].severity(), Severity::Refused);
+    assert_eq!(found, [flawed(Flaw::SeveralTypes, vec![numbers])]);
+    assert_eq!(found[0].severity(), Severity::LeftOut);
     stage.finish(&["runtime", "types-a", "types-b"]).await;
 }
 
 /// Field case 30, and its kind.
 #[tokio::test]
-async fn h15_e6_an_index_without_source_is_refused_and_one_that_keeps_less_than_was_indexed_is_reported() {
+async fn h15_e6_an_index_without_source_is_left_out_and_one_that_keeps_less_than_was_indexed_is_reported() {
     let stage = Stage::new();
     let of_source = |source: Value| {
         let mut body = plain_mapping();
@@ -223,19 +225,18 @@ async fn h15_e6_an_index_without_source_is_refused_and_one_that_keeps_less_than_
         indices: vec![index.clone()],
     };
     let found = problems(settings(&stage.name("kept-*"))).await;
-    assert_eq!(found, [kept(Kept::NothingInSome, &none), kept(Kept::Part, &part)]);
+    assert_eq!(found, [kept(Kept::Nothing, &none), kept(Kept::Part, &part)]);
     let severities: Vec<Severity> = found.iter().map(SourceProblem::severity).collect();
-    assert_eq!(severities, [Severity::Reported; 2], "the others are read");
-    let alone = problems(settings(&none)).await;
-    assert_eq!(alone, [kept(Kept::Nothing, &none)]);
-    assert_eq!(alone[0].severity(), Severity::Refused);
+    assert_eq!(severities, [Severity::LeftOut, Severity::Reported]);
+    let alone = Source::new(settings(&none)).unwrap().survey().await;
+    assert_eq!(alone.refusals(), [&kept(Kept::Nothing, &none)]);
     assert_eq!(problems(settings(&whole)).await, []);
     stage.finish(&["kept-none", "kept-part", "kept-whole"]).await;
 }
 
 /// Field case 15: an index that a pattern matches and a search leaves out is named.
 #[tokio::test]
-async fn h15_h12_closed_and_hidden_indices_are_reported_and_a_closed_one_that_is_named_is_refused() {
+async fn h15_h12_closed_and_hidden_indices_are_left_out_and_a_closed_one_that_is_all_there_is_is_refused() {
     let stage = Stage::new();
     let open = stage.index("set-open", plain_mapping()).await;
     let closed = stage.index("set-closed", plain_mapping()).await;
@@ -259,10 +260,12 @@ async fn h15_h12_closed_and_hidden_indices_are_reported_and_a_closed_one_that_is
     assert!(
         found
             .iter()
-            .all(|problem| problem.severity() == Severity::Reported)
+            .all(|problem| problem.severity() == Severity::LeftOut)
     );
     assert_eq!(problems(settings(&hidden)).await, [], "who names it reads it");
     let found = problems(settings(&format!("{open},{closed}"))).await;
+    assert_eq!(found, [left_out(LeftOut::Closed, &closed)]);
+    let found = problems(settings(&closed)).await;
     assert!(
         matches!(found.as_slice(), [SourceProblem::Closed { .. }]),
         "{found:?}"

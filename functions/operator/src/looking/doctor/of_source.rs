@@ -4,7 +4,7 @@
 
 use super::{Check, Finding, Standing};
 use crate::services::Services;
-use granary_source::{Severity, SourceProblem};
+use granary_source::{Severity, SourceProblem, Survey};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -38,7 +38,7 @@ async fn index_and_fields(services: &Services) -> [Check; 2] {
     let looked = timeout(Duration::from_secs(CHECK_SECS_MAX), services.source.survey()).await;
     let took = started.elapsed();
     let [index, fields] = match looked {
-        Ok(survey) => told_apart(services, survey.problems()),
+        Ok(survey) => told_apart(services, &survey),
         Err(_) => [
             Finding::failed(
                 format!("no answer within {CHECK_SECS_MAX} s"),
@@ -58,14 +58,20 @@ fn not_looked_at() -> Finding {
 }
 
 /// What is wrong with the index as a whole, and what with its fields.
-fn told_apart(services: &Services, problems: &[SourceProblem]) -> [Finding; 2] {
+fn told_apart(services: &Services, survey: &Survey) -> [Finding; 2] {
     let settings = &services.config.source;
-    let (of_fields, of_index): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.is_of_fields());
-    let index = finding_of(&of_index, || format!("{}, which may be read", settings.index));
+    let problems = survey.problems().iter();
+    let (of_fields, of_index): (Vec<_>, Vec<_>) = problems.partition(|problem| problem.is_of_fields());
+    let refusals = survey.refusals();
+    let finding_of = |problems: &[&SourceProblem], well: &dyn Fn() -> String| {
+        let is_refused = problems.iter().any(|problem| refusals.contains(problem));
+        finding_of(problems, is_refused, well)
+    };
+    let index = finding_of(&of_index, &|| format!("{}, which may be read", settings.index));
     let fields = if of_fields.is_empty() && index.standing == Standing::Failed {
         not_looked_at()
     } else {
-        finding_of(&of_fields, || {
+        finding_of(&of_fields, &|| {
             format!(
                 "ids from {}, event times from {}",
                 settings.id_field, settings.time_field
@@ -82,18 +88,24 @@ async fn metadata(services: &Services) -> Finding {
     for from in sources {
         problems.extend(services.source.survey_metadata(from).await);
     }
+    let is_refused = problems
+        .iter()
+        .any(|problem| problem.severity() == Severity::Refused);
     let problems: Vec<&SourceProblem> = problems.iter().collect();
-    finding_of(&problems, || {
+    finding_of(&problems, is_refused, || {
         format!("{} sources, which can be looked up by ids", sources.len())
     })
 }
 
-/// The worst of some problems, in their own words.
-fn finding_of(problems: &[&SourceProblem], well: impl FnOnce() -> String) -> Finding {
-    let standing = match problems.iter().map(|problem| problem.severity()).max() {
-        None => return Finding::ok(well()),
-        Some(Severity::Reported) => Standing::Warning,
-        Some(Severity::Refused) => Standing::Failed,
+/// Some problems, in their own words. Refused: nothing is read because of one of them.
+fn finding_of(problems: &[&SourceProblem], is_refused: bool, well: impl FnOnce() -> String) -> Finding {
+    if problems.is_empty() {
+        return Finding::ok(well());
+    }
+    let standing = if is_refused {
+        Standing::Failed
+    } else {
+        Standing::Warning
     };
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Finding::speaking_for_itself(standing, texts.join("; "))

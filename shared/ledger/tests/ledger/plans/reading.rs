@@ -56,7 +56,7 @@ async fn counts(asking: &mut Asking<'_>, ledger: &Ledger) {
         horizon: HOUR * 24 * 7,
         night_hour: 2,
     };
-    ask!(asking, ledger.due_rescans(rules, 10));
+    ask!(asking, ledger.due_rescans(rules, &[], 10));
     ask!(asking, ledger.failure_rate(HOUR));
 }
 
@@ -204,6 +204,7 @@ async fn desk(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.tuning());
     ask!(asking, ledger.tuned_settings());
     ask!(asking, ledger.accepted_exceptions());
+    ask!(asking, ledger.accepted_outside(SYNTHETIC.range()));
     ask!(asking, ledger.settled_up_to(HOUR));
     ask!(asking, ledger.history());
 }

@@ -12,10 +12,10 @@ use granary_domain::{
     Outcome, Priority, Setting,
 };
 use granary_ledger::{
-    Acceptance, AtMost, Audit, Claim, ClaimedBatch, Difference, Exception, ExceptionFilter, LeasedWindow,
-    Ledger, NewMigration, NewOperation, OutsideCounts, PageOfMessages, ProofOutcome, QueueLane, ReExport,
-    Recall, Recorded, RepairMigration, RescanRules, Retryable, Seal, SealIntent, SeenMessage, SettingChange,
-    Stage, WhichExceptions,
+    Acceptance, AtMost, Audit, Claim, ClaimedBatch, CountedExceptions, Difference, Exception,
+    ExceptionFilter, LeasedWindow, Ledger, NewMigration, NewOperation, OutsideCounts, PageOfMessages,
+    ProofOutcome, QueueLane, ReExport, Recall, Recorded, RepairMigration, RescanRules, Retryable, Seal,
+    SealIntent, SeenMessage, SettingChange, Stage, WhichExceptions,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -129,12 +129,13 @@ async fn rescan(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
         night_hour: 0,
     };
     let due = ledger
-        .due_rescans(rules, 1)
+        .due_rescans(rules, &[], 1)
         .await
         .unwrap()
         .pop()
         .expect("a window is due");
-    let window = ask!(asking, ledger.claim_rescan(&due, "holder-4", LEASE)).unwrap();
+    let mut window = ask!(asking, ledger.claim_rescan(&due, "holder-4", LEASE)).unwrap();
+    window.left_out = vec!["q-1".to_owned(), "q-2".to_owned()];
     ask!(asking, ledger.finish_window(&window));
 }
 
@@ -317,6 +318,15 @@ async fn alerts(asking: &mut Asking<'_>, ledger: &Ledger) {
         value: Some(5_000),
     }];
     ask!(asking, ledger.tune(&change, "test"));
+    let counted = CountedExceptions {
+        kind: ExceptionKind::WithoutId,
+        index: "messages".to_owned(),
+        messages: 2,
+    };
+    ask!(
+        asking,
+        ledger.count_exceptions(Hour::of(a_day().from()), &[counted])
+    );
     for max in [3, 0] {
         let acceptance = Acceptance {
             kind: ExceptionKind::WithoutId,

@@ -1,0 +1,76 @@
+//! The source's name without some of the indices that it stands for.
+//!
+//! Elasticsearch takes indices away from a pattern (`logs-*,-logs-7`) and from a list, and not from an alias or a data
+//! stream. Nothing here can fail.
+
+/// The name without blocked and closed indices. A pattern leaves closed ones out by itself. `None`: a blocked index is there by
+/// an alias or a data stream, or nothing is left.
+pub(crate) fn without(name: &str, blocked: &[String], closed: &[String]) -> Option<String> {
+    let parts = || name.split(',').map(str::trim);
+    let patterns: Vec<&str> = parts().filter(|part| part.contains('*')).collect();
+    let is_matched = |index: &str| patterns.iter().any(|pattern| matches(pattern, index));
+    if !blocked
+        .iter()
+        .all(|index| is_matched(index) || parts().any(|part| part == index.as_str()))
+    {
+        return None;
+    }
+    let is_away = |part: &str| blocked.iter().chain(closed).any(|index| index.as_str() == part);
+    let kept = parts().filter(|part| !is_away(part)).map(str::to_owned);
+    let taken_away = blocked.iter().filter(|index| is_matched(index));
+    let taken_away = taken_away.map(|index| format!("-{index}"));
+    let left: Vec<String> = kept.chain(taken_away).collect();
+    left.iter()
+        .any(|part| !part.starts_with('-'))
+        .then(|| left.join(","))
+}
+
+/// Whether a pattern, in which `*` is any text, matches a name.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(name) = name.strip_prefix(start) else {
+        return false;
+    };
+    let mut ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+    ends.any(|at| matches(rest, &name[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn h12_a_blocked_index_is_taken_away_from_a_pattern_and_from_a_list() {
+        let without = |name, blocked: &[&str]| without(name, &named(blocked), &[]);
+        assert_eq!(without("q-*", &[]).as_deref(), Some("q-*"));
+        assert_eq!(without("q-*", &["q-2", "q-3"]).as_deref(), Some("q-*,-q-2,-q-3"));
+        assert_eq!(without("a, b,c", &["b"]).as_deref(), Some("a,c"));
+        assert_eq!(
+            without("b,q-*,-q-1", &["b", "q-2"]).as_deref(),
+            Some("q-*,-q-1,-q-2")
+        );
+        assert_eq!(without("alias,q-*", &["other"]), None, "behind an alias");
+        assert_eq!(without("a", &["a"]), None, "nothing is left");
+    }
+
+    #[test]
+    fn h12_a_closed_index_is_taken_away_from_a_list_and_is_in_no_pattern_anyway() {
+        let without = |name, closed: &[&str]| without(name, &[], &named(closed));
+        assert_eq!(without("a,b", &["b"]).as_deref(), Some("a"));
+        assert_eq!(without("q-*", &["q-2"]).as_deref(), Some("q-*"));
+        assert_eq!(without("alias", &["b"]).as_deref(), Some("alias"));
+        assert_eq!(without("b", &["b"]), None);
+    }
+
+    #[test]
+    fn a_star_is_any_text() {
+        assert!(matches("q-*", "q-") && matches("*-7", "logs-7") && matches("a*b*c", "a-b-b-c"));
+        assert!(!matches("q-*", "p-1") && !matches("*-7", "logs-8") && !matches("a*b*c", "a-c"));
+    }
+}
