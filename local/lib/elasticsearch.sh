@@ -2,7 +2,7 @@
 # started by the launcher in local/elasticsearch/. A test dependency: nothing of it is shipped.
 
 elasticsearch_up() {
-    local spec="http://127.0.0.1:$ES_PORT $ES_VERSION"
+    local spec="http://127.0.0.1:$ES_PORT $ES_VERSION $ES_JIT"
     local home=$LOCAL/elasticsearch/$ES_VERSION
     need_elasticsearch "$home"
     runs_as elasticsearch "$spec" && return 0
@@ -11,6 +11,8 @@ elasticsearch_up() {
     mkdir -p "$home/data" "$home/config" "$home/plugins" "$home/modules" "$home/logs" "$home/lib/platform/linux-x64" "$home/tmp"
     local flags=()
     [ "${ES_VERSION%%.*}" -lt 9 ] || flags=(--enable-native-access=ALL-UNNAMED --add-modules=jdk.incubator.vector)
+    # The second compiler takes half of a young node's time, and pays only later.
+    [ "$ES_JIT" = full ] || flags+=(-XX:TieredStopAtLevel=1)
     start_service elasticsearch "$spec" env -C "$home" "$JDK_HOME/bin/java" "${flags[@]}" \
         -Xms512m "-Xmx$ES_HEAP" -XX:+UseSerialGC \
         "-Djava.io.tmpdir=$home/tmp" -Des.distribution.type=tar "-Des.nativelibs.path=$home/lib/platform/linux-x64" \

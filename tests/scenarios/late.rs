@@ -348,6 +348,9 @@ async fn h9_documents_without_an_event_time_are_counted_and_people_are_told_once
     stage.let_counts_age().await;
     assert_eq!(tick(&harvester).await.unwrap()["outside"]["withoutTime"], 3);
     stage.export_all().await;
+    let report = stage.verify(FROM, TO).await;
+    let outside = report.outside.map(|outside| outside.counts.without_time);
+    assert_eq!((report.verdict, outside), (Verdict::Complete, Some(3)));
     stage.reap().await;
     let told = stage.queues.told().await;
     assert_eq!(told.len(), 1, "{told:?}");

@@ -2,11 +2,12 @@
 
 use super::takeover::{FROM, TO};
 use super::tamper::verify;
-use crate::stage::{Document, EXPORTER_TIMEOUT, Stage, request};
-use granary_ledger::ProofState;
+use crate::stage::{Document, EXPORTER_TIMEOUT, REAPER_TIMEOUT, Stage, request};
+use granary_ledger::{NewOperation, ProofState};
 use granary_verify::Verdict;
 use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const AT_ONCE: (&str, &str) = ("GRANARY_VERIFY_AFTER_SECONDS", "0");
 
@@ -143,6 +144,45 @@ async fn hours_older_than_the_setting_are_purged_by_schedule_once_they_are_prove
         (Verdict::Complete, messages.len() as u64),
         "{report:#?}"
     );
+    stage.finish().await;
+}
+
+/// Asks for a verification of everything; its state in the ledger.
+async fn ask_as(stage: &Stage, requested_by: &str) -> Uuid {
+    let operation = NewOperation {
+        id: Uuid::now_v7(),
+        kind: "verify".to_owned(),
+        arguments: json!({"from": FROM, "to": TO}),
+        requested_by: requested_by.to_owned(),
+    };
+    stage.ledger.make_operation(&operation).await.unwrap();
+    operation.id
+}
+
+async fn is_over(stage: &Stage, operation: Uuid) -> bool {
+    let id = operation.simple();
+    let count: u64 = stage
+        .row(&format!(
+            "SELECT COUNT(*) FROM operation WHERE id = UNHEX('{id}') AND state = 'succeeded'"
+        ))
+        .await;
+    count == 1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_quiet_hours_a_verification_of_the_schedule_rests_and_one_that_a_person_wants_goes_on() {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).hour();
+    let quiet = format!("{}-{}", now, (now + 2) % 24);
+    let (stage, messages) = archived("quiet", &[AT_ONCE, ("GRANARY_VERIFY_QUIET_HOURS", &quiet)]).await;
+    stage.export_all().await;
+    let of_schedule = ask_as(&stage, "schedule").await;
+    let of_person = ask_as(&stage, "anna").await;
+    assert_eq!(stage.reap().await["verifications_asked"], 0);
+    assert!(is_over(&stage, of_person).await && !is_over(&stage, of_schedule).await);
+    let reaper = stage.another("reaper", &[("GRANARY_VERIFY_QUIET_HOURS", "")]);
+    reaper.invoke(json!({}), REAPER_TIMEOUT).await.unwrap();
+    assert!(is_over(&stage, of_schedule).await);
+    stage.assert_archived(&messages, FROM, TO).await;
     stage.finish().await;
 }
 

@@ -158,6 +158,7 @@ fn told(verdict: Verdict, report: &Value) -> String {
     let mut parts = vec![heading(verdict, report), three_places(report), effort(report)];
     parts.extend(content(report));
     parts.extend(odd_counts(report));
+    parts.extend(outside(report));
     parts.extend(exceptions(report));
     parts.extend(findings(report));
     parts.extend(repairs(report));
@@ -243,6 +244,26 @@ fn content(report: &Value) -> Option<String> {
     .map(|(name, meaning)| format!("{} {meaning}", grouped(number(&counts[name]))))
     .collect();
     (!parts.is_empty()).then(|| format!("  content: {}", parts.join(", ")))
+}
+
+/// Documents that no window covers, as far as there are any. They don't change the verdict.
+fn outside(report: &Value) -> Option<String> {
+    let counts = &report["outside"];
+    let parts: Vec<String> = [
+        ("withoutTime", "without an event time that can be read"),
+        ("beforeFirstWindow", "before the first window"),
+        ("inFuture", "in the future"),
+    ]
+    .into_iter()
+    .filter(|(name, _)| number(&counts[*name]) > 0)
+    .map(|(name, meaning)| format!("{} {meaning}", grouped(number(&counts[name]))))
+    .collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "  outside of every window, and not archived: {}",
+            parts.join(", ")
+        )
+    })
 }
 
 /// Messages that aren't where one would look for them, as far as there are any.
@@ -441,8 +462,11 @@ mod tests {
             {"kind": "merged_id", "index": "q-1", "messages": 3, "accepted": true},
             {"kind": "without_id", "index": "q-2", "messages": 1, "accepted": false},
         ]);
+        complete["outside"] =
+            json!({"withoutTime": 2, "malformed": 1, "beforeFirstWindow": 0, "inFuture": 1_000});
         let text = told(Verdict::Complete, &complete);
         for part in [
+            "not archived: 2 without an event time that can be read, 1,000 in the future",
             "COMPLETE, 3 accepted exceptions  The source",
             "merged id in q-1: 3, accepted\n",
             "without id in q-2: 1, not accepted",

@@ -316,6 +316,9 @@ impl Writer {
             first_id: contents.and_then(|contents| contents.first_id.clone()),
             last_id: contents.and_then(|contents| contents.last_id.clone()),
             id_digest: contents.map(|contents| contents.id_digest).unwrap_or_default(),
+            metadata: contents
+                .map(|contents| contents.metadata.clone())
+                .unwrap_or_default(),
             sha256: contents.map(|contents| contents.sha256.to_string()),
             bytes_raw: contents.map_or(0, |contents| contents.bytes_raw),
             bytes_stored: contents.map_or(0, |contents| contents.bytes_stored),

@@ -65,6 +65,7 @@ export function report(operation) {
         ['Content equal', count(account.content?.equal)],
         ['Content different', count(account.content?.different)],
         ['Updated since export', count(account.content?.updated)],
+        ['Outside of every window', outside(operation.result?.outside)],
         ['Worked', milliseconds(account.workedMs)],
         ['Digest of the source', digest(account.digests?.source), 'wide'],
         ['Digest of the ledger', digest(account.digests?.ledger), 'wide'],
@@ -72,6 +73,17 @@ export function report(operation) {
       ]),
     ),
   ];
+}
+
+// They don't change the verdict.
+function outside(counts) {
+  const parts = [
+    [counts?.withoutTime, 'without an event time'],
+    [counts?.beforeFirstWindow, 'before the first window'],
+    [counts?.inFuture, 'in the future'],
+  ];
+  const some = parts.filter(([documents]) => documents > 0);
+  return some.length ? some.map(([documents, why]) => `${count(documents)} ${why}`).join(', ') : undefined;
 }
 
 const digest = (value) =>

@@ -59,7 +59,8 @@ impl Reaper {
             until: deadline.within(time_left(started.elapsed())).stop(),
             messages_max: u64::MAX,
         };
-        tick.operation_slices += self.desk.work(&budget).await?.len() as u64;
+        let resting = self.resting_verifications().await?;
+        tick.operation_slices += self.desk.work_besides(&resting, &budget).await?.len() as u64;
         Ok(())
     }
 }

@@ -1,19 +1,22 @@
 //! Verification by schedule: windows that are due are verified in full, so that what is proven never waits for a person.
 //!
-//! A verification is asked for if and only if a window is due, none is under way, and the hour isn't a quiet one. It is
-//! worked on with all other operations, in slices, one request at a time. Of windows that were final once the ledger is compared with
+//! A verification is asked for if and only if a window is due, none is under way, and the hour isn't a quiet one. It rests in
+//! quiet hours, and is else worked on with all other operations, in slices, one request at a time. Of windows that were final once the ledger is compared with
 //! the archive alone: the source may be cleaned up by then. Failing windows are one alert, which names them; it
 //! ends once none is failing.
 
 use crate::daily::SCHEDULE;
 use crate::reap::{Reaper, Tick};
 use granary_environment::ProofSection;
-use granary_ledger::{FailingWindow, ProofRules};
+use granary_ledger::{FailingWindow, OperationFilter, OperationState, ProofRules};
 use granary_operations::Job;
 use granary_verify::VerifyArguments;
 use jiff::tz::TimeZone;
 use std::time::Duration;
+use uuid::Uuid;
 
+/// Verifications that are looked through for those of the schedule, of which one is under way at a time.
+const UNDER_WAY_MAX: u32 = 1_000;
 const CONDITION: &str = "unproven";
 /// Failing windows that the alert names.
 const NAMED_MAX: usize = 5;
@@ -59,6 +62,20 @@ impl Reaper {
         .await?;
         tick.verifications_asked += 1;
         Ok(())
+    }
+
+    /// In quiet hours a verification that the schedule asked for rests. One that a person asked for goes on.
+    pub(crate) async fn resting_verifications(&self) -> anyhow::Result<Vec<Uuid>> {
+        if !self.is_quiet().await? {
+            return Ok(Vec::new());
+        }
+        let under_way = OperationFilter {
+            states: vec![OperationState::Waiting, OperationState::Running],
+            ..OperationFilter::newest(Job::VERIFY, UNDER_WAY_MAX)
+        };
+        let under_way = self.ledger.operations_by(&under_way).await?.into_iter();
+        let of_schedule = under_way.filter(|operation| operation.requested_by == SCHEDULE);
+        Ok(of_schedule.map(|operation| operation.id).collect())
     }
 
     async fn is_quiet(&self) -> anyhow::Result<bool> {

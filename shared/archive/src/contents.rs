@@ -1,8 +1,10 @@
 //! What an object holds, in numbers: the same account whether it was just written or read back.
 
+use crate::exported::MetadataCounts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use granary_domain::{IdDigest, MessageId};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The account of an object's bytes and messages.
@@ -12,6 +14,8 @@ pub struct Contents {
     pub exported: u64,
     /// The digest of their ids.
     pub id_digest: IdDigest,
+    /// Entries of metadata, by metadata source. A source without any isn't listed.
+    pub metadata: BTreeMap<String, u64>,
     /// The first id, in the order of the file.
     pub first_id: Option<MessageId>,
     /// The last id, in the order of the file.
@@ -41,16 +45,19 @@ impl fmt::Display for Sha256Sum {
     }
 }
 
-/// The ids that went by: how many, which came first and last, and their digest. Allocates nothing for each id.
+/// The lines that went by: how many, which ids came first and last, the digest of the ids, and their metadata. Allocates
+/// nothing for each line.
 #[derive(Debug, Default)]
-pub(crate) struct IdAccount {
+pub(crate) struct LineAccount {
     digest: IdDigest,
+    metadata: MetadataCounts,
     first: Option<MessageId>,
     last: String,
 }
 
-impl IdAccount {
-    pub(crate) fn add(&mut self, id: &MessageId) {
+impl LineAccount {
+    pub(crate) fn add(&mut self, id: &MessageId, metadata: &MetadataCounts) {
+        self.metadata.merge(metadata);
         self.digest.add(id.as_str().as_bytes());
         self.first.get_or_insert_with(|| id.clone());
         self.last.clear();
@@ -66,6 +73,7 @@ impl IdAccount {
         Contents {
             exported: self.digest.count,
             id_digest: self.digest,
+            metadata: self.metadata.into_map(),
             first_id: self.first,
             last_id: MessageId::try_from(self.last).ok(),
             bytes_raw: bytes.raw,

@@ -11,6 +11,7 @@
 mod line;
 mod archived;
 mod contents;
+mod exported;
 mod pack;
 mod spool;
 mod store;

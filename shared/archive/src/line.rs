@@ -7,6 +7,7 @@
 //! know; nothing is parsed here.
 
 use crate::contents::Sha256Sum;
+use crate::exported::MetadataCounts;
 use granary_domain::{MessageId, MetadataName};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -68,6 +69,20 @@ impl Line<'_> {
             MetadataValue::Many(documents) => documents.iter().map(|document| document.len()).sum(),
         });
         self.message.len() + metadata.sum::<usize>()
+    }
+
+    /// How many documents it holds of each metadata source.
+    pub(crate) fn metadata_counts(&self) -> MetadataCounts {
+        let mut counts = MetadataCounts::default();
+        for (name, value) in self.metadata {
+            let entries = match value {
+                MetadataValue::IndexMissing | MetadataValue::Nothing => 0,
+                MetadataValue::One(_) => 1,
+                MetadataValue::Many(documents) => documents.len() as u64,
+            };
+            counts.add(name.as_str(), entries);
+        }
+        counts
     }
 
     /// Writes the line, without a line break at its end. Returns how many line breaks were replaced by spaces.

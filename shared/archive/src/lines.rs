@@ -3,11 +3,10 @@
 //! Both formats are files of lines, `json` with a line before, a line after and commas between; so one reader does
 //! for both, and holds one line in memory. What isn't such a file is an error that says where, and never quotes it.
 
-use crate::contents::IdAccount;
+use crate::contents::LineAccount;
+use crate::exported::Exported;
 use crate::line::LINE_BYTES_MAX;
 use granary_domain::{Format, MessageId};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use std::io::{self, Write};
 
 /// The first line of a `json` object.
@@ -17,29 +16,13 @@ pub(crate) const JSON_CLOSING: &[u8] = b"]}";
 /// What a line may have beside what came from Elasticsearch: names, escapes, commas.
 const LINE_OVERHEAD_MAX: usize = 1024 * 1024;
 
-/// What every line has. Metadata differs from one deployment to the next.
-#[derive(Deserialize)]
-struct Exported {
-    message_id: MessageId,
-    #[serde(rename = "index")]
-    _index: IgnoredAny,
-    #[serde(rename = "version")]
-    _version: IgnoredAny,
-    #[serde(rename = "seq_no")]
-    _seq_no: IgnoredAny,
-    #[serde(rename = "primary_term")]
-    _primary_term: IgnoredAny,
-    #[serde(rename = "message")]
-    _message: IgnoredAny,
-}
-
 /// Takes raw bytes as they come, gives each message's id and line to `each`.
 pub(crate) struct LineReader<F> {
     format: Format,
     place: Place,
     unfinished: Vec<u8>,
     bytes: u64,
-    ids: IdAccount,
+    ids: LineAccount,
     each: F,
 }
 
@@ -69,13 +52,13 @@ impl<F: FnMut(&MessageId, &[u8])> LineReader<F> {
             place,
             unfinished: Vec::new(),
             bytes: 0,
-            ids: IdAccount::default(),
+            ids: LineAccount::default(),
             each,
         }
     }
 
     /// The ids that were read, and the raw bytes. Fails where the file ends in the middle.
-    pub(crate) fn finish(self) -> io::Result<(IdAccount, u64)> {
+    pub(crate) fn finish(self) -> io::Result<(LineAccount, u64)> {
         let is_whole = match self.format {
             Format::Ndjson => self.unfinished.is_empty(),
             Format::Json => self.place == Place::End,
@@ -126,7 +109,7 @@ impl<F: FnMut(&MessageId, &[u8])> LineReader<F> {
                 error.classify()
             ))
         })?;
-        self.ids.add(&exported.message_id);
+        self.ids.add(&exported.message_id, &exported.metadata);
         (self.each)(&exported.message_id, line);
         Ok(())
     }

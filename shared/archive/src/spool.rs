@@ -5,8 +5,9 @@
 //! a process that was killed leaves its file behind, which [`sweep_leftovers`] removes. After an error other than
 //! [`SpoolError::LineTooLong`] the spool is of no use: drop it and begin a new one.
 
-use crate::contents::{Contents, IdAccount};
+use crate::contents::{Contents, LineAccount};
 use crate::error::SpoolError;
+use crate::exported::{Exported, MetadataCounts};
 use crate::line::{LINE_BYTES_MAX, Line};
 use crate::lines::{JSON_CLOSING, JSON_OPENING};
 use crate::pack::Packer;
@@ -25,7 +26,7 @@ pub struct Spool {
     out: BufWriter<Packer<BufWriter<File>>>,
     path: TempPath,
     format: Format,
-    ids: IdAccount,
+    ids: LineAccount,
     line_breaks_replaced: u64,
 }
 
@@ -63,7 +64,7 @@ impl Spool {
             out,
             path,
             format,
-            ids: IdAccount::default(),
+            ids: LineAccount::default(),
             line_breaks_replaced: 0,
         };
         if format == Format::Json {
@@ -88,14 +89,16 @@ impl Spool {
             .write_to(&mut self.out)
             .map_err(|error| SpoolError::of("write", &self.path, error))?;
         self.line_breaks_replaced += replaced;
-        self.end_line(line.message_id)
+        self.end_line(line.message_id, &line.metadata_counts())
     }
 
     /// Adds a line of another object, byte for byte, without its line break.
     pub fn copy(&mut self, message_id: &MessageId, line: &[u8]) -> Result<(), SpoolError> {
+        let exported: Exported = serde_json::from_slice(line)
+            .map_err(|error| SpoolError::of("copy", &self.path, std::io::Error::other(error.to_string())))?;
         self.begin_line()?;
         self.write_bytes(line)?;
-        self.end_line(message_id)
+        self.end_line(message_id, &exported.metadata)
     }
 
     fn begin_line(&mut self) -> Result<(), SpoolError> {
@@ -106,11 +109,11 @@ impl Spool {
         }
     }
 
-    fn end_line(&mut self, message_id: &MessageId) -> Result<(), SpoolError> {
+    fn end_line(&mut self, message_id: &MessageId, metadata: &MetadataCounts) -> Result<(), SpoolError> {
         if self.format == Format::Ndjson {
             self.write_bytes(b"\n")?;
         }
-        self.ids.add(message_id);
+        self.ids.add(message_id, metadata);
         Ok(())
     }
 

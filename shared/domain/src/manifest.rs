@@ -5,6 +5,7 @@
 use crate::migration::named;
 use crate::{BatchId, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, WindowId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 named! {
     /// What became of a message that isn't in its batch's object.
@@ -60,6 +61,9 @@ pub struct Manifest {
     pub last_id: Option<MessageId>,
     /// The digest of the ids in the object.
     pub id_digest: IdDigest,
+    /// Entries of metadata in the object, by metadata source. A source without any isn't listed.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, u64>,
     /// The SHA-256 of the object's bytes, in hexadecimal.
     pub sha256: Option<String>,
     /// Bytes before compression.

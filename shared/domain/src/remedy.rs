@@ -160,6 +160,10 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             "do what is said above; until then no id is read (of metadata: no batch is exported), and nothing is lost. \
              `granary doctor` shows whether it helped."
         }
+        "source_problem" if cause == "left_out" => {
+            "repair the indices as is said above: each is read, in every window that lacks it, as soon as it can be. Or accept \
+             that they are not archived: granary exceptions accept --kind left_out --index NAME --max 1."
+        }
         "source_problem" => {
             "decide whether that matters. The harvest continues; `granary doctor` lists the indices that are concerned now."
         }

@@ -10,11 +10,11 @@ use crate::{Ledger, LedgerError};
 use granary_steps::Step;
 use jiff::Timestamp;
 use mysql_async::{Row, prelude::Queryable};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Documents of the source that are in no window, so that nothing of them is archived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutsideCounts {
     /// Without an event time that can be read.
@@ -78,7 +78,7 @@ impl Ledger {
             let row: Option<Row> = reader
                 .first(
                     "SELECT MIN(range_from) AS first_from FROM migration \
-                     WHERE state <> 'cancelled' AND source_filter IS NULL",
+                     WHERE state <> 'cancelled' AND kind <> 'selection' AND source_filter IS NULL",
                     (),
                 )
                 .await?;

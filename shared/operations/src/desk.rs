@@ -181,7 +181,16 @@ impl Desk {
     /// Works on operations in turn, a slice of some seconds each, until none is left or the budget is used up. One that
     /// can't go on now is left for the next tick, and the others go on.
     pub async fn work(&self, budget: &Budget) -> Result<Vec<Advanced>, LedgerError> {
-        let (mut round, mut left) = (Vec::new(), Vec::new());
+        self.work_besides(&[], budget).await
+    }
+
+    /// The same without some operations, which rest.
+    pub async fn work_besides(
+        &self,
+        resting: &[Uuid],
+        budget: &Budget,
+    ) -> Result<Vec<Advanced>, LedgerError> {
+        let (mut round, mut left) = (Vec::new(), resting.to_vec());
         while !budget.is_used_up() && left.len() < LEFT_MAX {
             let Some(slice) = self.ledger.claim_next_operation(&left, LEASE).await? else {
                 break;

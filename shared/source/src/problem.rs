@@ -161,6 +161,11 @@ pub enum SourceProblem {
         /// Where.
         indices: Vec<String>,
     },
+    /// Aliases show only what matches a filter of theirs.
+    FilteredAlias {
+        /// Their names.
+        aliases: Vec<String>,
+    },
     /// Searches don't show new documents by themselves.
     NeverRefreshed {
         /// Where.
@@ -271,7 +276,9 @@ impl SourceProblem {
     /// What it means for the harvest.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::NeverRefreshed { .. } | Self::SeveralValues { .. } => Severity::Reported,
+            Self::FilteredAlias { .. } | Self::NeverRefreshed { .. } | Self::SeveralValues { .. } => {
+                Severity::Reported
+            }
             Self::LeftOut { role, .. } => match role {
                 Role::Messages => Severity::LeftOut,
                 Role::Metadata(_) => Severity::Reported,
@@ -330,6 +337,7 @@ impl SourceProblem {
             | Self::Remote { .. }
             | Self::Blocked { .. }
             | Self::Closed { .. }
+            | Self::FilteredAlias { .. }
             | Self::ClusterLimit { .. }
             | Self::SeveralValues { .. }
             | Self::DocIdDiffers { .. }
@@ -392,6 +400,7 @@ impl SourceProblem {
             | Self::Closed { .. }
             | Self::LeftOut { .. }
             | Self::SourceKept { .. }
+            | Self::FilteredAlias { .. }
             | Self::NeverRefreshed { .. }
             | Self::IndexLimit { .. }
             | Self::ClusterLimit { .. }

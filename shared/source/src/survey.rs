@@ -7,6 +7,7 @@
 //! Where a request fails, the problem is the failure, together with what was found before.
 
 mod name;
+mod aliases;
 mod indices;
 mod definitions;
 mod fields;
@@ -163,10 +164,10 @@ impl Source {
         let Some(name) = survey.indices.searchable(&settings.index) else {
             survey.problems.extend(survey.indices.blocked());
             // Without a block a closed index is all there is: what Elasticsearch says of it is the problem.
-            return match survey.problems.is_empty() {
-                true => self.look_into_messages(survey, &settings.index).await,
-                false => Ok(()),
-            };
+            if survey.problems.is_empty() {
+                self.mappings_of(&settings.index, &settings.time_field).await?;
+            }
+            return Ok(());
         };
         self.look_into_messages(survey, &name).await
     }
@@ -223,6 +224,7 @@ impl Source {
         let left_out: Vec<String> = survey.left_out().iter().map(|out| out.index.to_owned()).collect();
         survey.reach = Reach::new(name, mappings.indices, left_out);
         survey.problems.extend(self.filter_problem(name).await?);
+        survey.problems.extend(self.filtered_aliases(name).await?);
         if survey.refusals().is_empty() {
             let sample = self.sample_problems(&survey.reach).await?;
             survey.problems.extend(sample);

@@ -1,22 +1,32 @@
 //! Asking for vectors: from 9.2 on Elasticsearch leaves them out of `_source` unless a request says otherwise.
 //!
-//! Earlier versions refuse the parameter. Where the version isn't known (the credentials lack `monitor`), it is sent, and
-//! left out for good once it was refused.
+//! Earlier versions refuse the parameter. Where the version isn't known (the credentials lack `monitor`), it is sent, and left
+//! out once it was refused. The version is asked for again every 15 minutes as long as the parameter is left out.
 
 use crate::Source;
 use crate::error::SourceError;
 use crate::version::has_vectors_parameter;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 const PARAMETER: (&str, &str) = ("_source_exclude_vectors", "false");
-const UNKNOWN: u8 = 0;
-const ASKED_FOR: u8 = 1;
-const NEVER_LEFT_OUT: u8 = 2;
+/// A cluster may be upgraded under a process that lives on.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(900);
 
 /// Whether this Elasticsearch is to be asked for vectors, as far as the process knows.
 #[derive(Debug, Default)]
 pub(crate) struct Vectors {
-    known: AtomicU8,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Known {
+    #[default]
+    Nothing,
+    AskedFor,
+    NeverLeftOut {
+        since: Instant,
+    },
 }
 
 impl Vectors {
@@ -28,13 +38,30 @@ impl Vectors {
                 if reason.contains("unrecognized parameter") && reason.contains(PARAMETER.0)
         );
         if is_refused {
-            self.known.store(NEVER_LEFT_OUT, Ordering::Relaxed);
+            *self.known() = Known::NeverLeftOut {
+                since: Instant::now(),
+            };
         }
         is_refused
     }
 
     fn parameter(&self) -> Option<(&'static str, &'static str)> {
-        (self.known.load(Ordering::Relaxed) != NEVER_LEFT_OUT).then_some(PARAMETER)
+        match *self.known() {
+            Known::Nothing | Known::AskedFor => Some(PARAMETER),
+            Known::NeverLeftOut { .. } => None,
+        }
+    }
+
+    fn is_version_wanted(&self) -> bool {
+        match *self.known() {
+            Known::Nothing => true,
+            Known::AskedFor => false,
+            Known::NeverLeftOut { since } => since.elapsed() >= ASK_AGAIN_AFTER,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,15 +69,16 @@ impl Source {
     /// The parameter that brings vectors, where there is one.
     pub(crate) async fn vectors_parameter(&self) -> Option<(&'static str, &'static str)> {
         let vectors = self.vectors();
-        if vectors.known.load(Ordering::Relaxed) == UNKNOWN
+        if vectors.is_version_wanted()
             && let Ok(version) = self.version().await
         {
-            let known = if has_vectors_parameter(&version) {
-                ASKED_FOR
+            *vectors.known() = if has_vectors_parameter(&version) {
+                Known::AskedFor
             } else {
-                NEVER_LEFT_OUT
+                Known::NeverLeftOut {
+                    since: Instant::now(),
+                }
             };
-            vectors.known.store(known, Ordering::Relaxed);
         }
         vectors.parameter()
     }

@@ -42,7 +42,7 @@ pub use error::VerifyError;
 pub use exceptions::{Exceptions, FoundExceptions};
 pub use limits::Limits;
 pub use progress::{Step, VerifyProgress};
-pub use report::{Account, Counts, Digests, Finding, FindingKind, Remedy, Repairs, Report, Verdict};
+pub use report::{Account, Counts, Digests, Finding, FindingKind, Outside, Remedy, Repairs, Report, Verdict};
 pub use section::VerifySection;
 
 use granary_archive::Archive;

@@ -162,7 +162,8 @@ impl Verifier {
         if let Some(key) = checked.batch.object.clone() {
             self.check_object(&mut checked, &key, expected, lines).await?;
         }
-        let of_manifest = self.check_manifest(&checked.batch, Some(expected)).await?;
+        let seen = Some((expected, checked.contents.as_ref()));
+        let of_manifest = self.check_manifest(&checked.batch, seen).await?;
         checked.findings.extend(of_manifest);
         Ok(checked)
     }
@@ -227,11 +228,11 @@ impl Verifier {
         Ok(())
     }
 
-    /// Holds a batch's manifest against the ledger's row and, where they were counted, against its ids.
+    /// Holds a batch's manifest against the ledger's row and, where they were looked at, against its ids and its object.
     pub(crate) async fn check_manifest(
         &self,
         batch: &ObjectOnRecord,
-        ids: Option<IdDigest>,
+        seen: Option<(IdDigest, Option<&Contents>)>,
     ) -> Result<Option<Finding>, VerifyError> {
         let Some(generation) = self.generation_on_record(batch) else {
             return Ok(None);
@@ -241,9 +242,9 @@ impl Verifier {
             .layout()
             .manifest(batch.hour, batch.batch_id, generation);
         let (kind, text) = match self.archive.manifest(&key).await {
-            Ok(Some(manifest)) => match difference_to_manifest(&manifest, (batch, generation), ids) {
+            Ok(Some(manifest)) => match difference_to_manifest(&manifest, (batch, generation), seen) {
                 Some(field) => {
-                    let text = format!("its {field} isn't what the ledger says");
+                    let text = format!("its {field} isn't what the ledger and the object say");
                     (FindingKind::ManifestDiffers, text)
                 }
                 None => return Ok(None),
@@ -320,7 +321,7 @@ pub(crate) fn finding_of(
 fn difference_to_manifest(
     manifest: &Manifest,
     (batch, generation): (&ObjectOnRecord, Generation),
-    ids: Option<IdDigest>,
+    seen: Option<(IdDigest, Option<&Contents>)>,
 ) -> Option<&'static str> {
     let exceptions = u64::from(batch.message_count.saturating_sub(batch.exported));
     // They left for a batch of their own, and the manifest says what was when it was written.
@@ -343,7 +344,12 @@ fn difference_to_manifest(
             manifest.exceptions.len() as u64 == exceptions + recalled,
         ),
         ("SHA-256", manifest.sha256 == batch.sha256),
-        ("id digest", ids.is_none_or(|ids| manifest.id_digest == ids)),
+        ("id digest", seen.is_none_or(|(ids, _)| manifest.id_digest == ids)),
+        (
+            "count of metadata",
+            seen.and_then(|(_, contents)| contents)
+                .is_none_or(|contents| manifest.metadata == contents.metadata),
+        ),
     ];
     agreements
         .into_iter()

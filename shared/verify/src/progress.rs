@@ -2,7 +2,7 @@
 
 use crate::hour::{Fit, HourProgress};
 use crate::look::Look;
-use crate::{Account, Report, Scope, Verdict, Verifier, VerifyArguments, VerifyError};
+use crate::{Account, Outside, Report, Scope, Verdict, Verifier, VerifyArguments, VerifyError};
 use granary_domain::{Hour, MigrationId, Priority, TimeRange};
 use granary_ledger::{ProofOutcome, RepairMigration, Verification};
 use jiff::Timestamp;
@@ -179,7 +179,9 @@ impl Verifier {
 
     async fn conclude(&self, progress: VerifyProgress) -> Result<Report, VerifyError> {
         let (began_at, source_at) = (progress.began_at, progress.source_at);
-        let report = Report::new(progress.scope, progress.account);
+        let mut report = Report::new(progress.scope, progress.account);
+        let outside = self.ledger.outside().await?;
+        report.outside = outside.map(|(counts, counted_at)| Outside { counts, counted_at });
         if let (Some(outcome), None, Some(as_of)) =
             (outcome_of(report.verdict), &report.scope.filter, began_at)
         {

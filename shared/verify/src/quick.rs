@@ -101,7 +101,7 @@ impl Verifier {
             .object
             .as_ref()
             .and_then(|key| size_finding(&batch, key, sizes));
-        let of_manifest = self.check_manifest(&batch, ids).await?;
+        let of_manifest = self.check_manifest(&batch, ids.map(|ids| (ids, None))).await?;
         let findings = of_object.into_iter().chain(of_manifest).collect();
         Ok((u64::from(batch.exported), findings))
     }

@@ -2,7 +2,8 @@
 
 use crate::{ContentCounts, Exceptions, Scope};
 use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, MessageId, ObjectKey};
-use granary_ledger::Difference;
+use granary_ledger::{Difference, OutsideCounts};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -388,6 +389,17 @@ impl Account {
     }
 }
 
+/// Documents that no window covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outside {
+    /// How many, by reason.
+    #[serde(flatten)]
+    pub counts: OutsideCounts,
+    /// When they were counted.
+    pub counted_at: Timestamp,
+}
+
 /// The end of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -399,6 +411,10 @@ pub struct Report {
     pub accepted_exceptions: u64,
     /// What was verified.
     pub scope: Scope,
+    /// Documents of the source that no window covers, and so no verification: as they were counted last. They don't change the
+    /// verdict. `None`: they were not counted yet.
+    #[serde(default)]
+    pub outside: Option<Outside>,
     /// What was found.
     #[serde(flatten)]
     pub account: Account,
@@ -411,6 +427,7 @@ impl Report {
             verdict: account.verdict(&scope),
             accepted_exceptions: account.exceptions.accepted_messages(),
             scope,
+            outside: None,
             account,
         }
     }

@@ -400,6 +400,7 @@ fn complaint_about(
         Ok(Some(manifest)) => {
             let is_its = manifest.object.as_ref() == Some(object)
                 && manifest.id_digest == contents.id_digest
+                && manifest.metadata == contents.metadata
                 && manifest.sha256 == Some(contents.sha256.to_string());
             (!is_its).then(|| (FindingKind::ManifestDiffers, "it isn't the object's".to_owned()))
         }

@@ -11,7 +11,7 @@ use crate::web::problem::Problem;
 use axum::extract::State;
 use granary_domain::TimeRange;
 use granary_ledger::{AcceptedException, FailingWindow, ProofState};
-use granary_source::{SourceError, Survey, WriteBlock};
+use granary_source::{SourceError, SourceProblem, Survey, WriteBlock};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -139,6 +139,7 @@ pub(crate) async fn look(
         outside: outside.unwrap_or(0),
         filtered_out,
         has_accepted: !accepted.is_empty(),
+        filtered_aliases: filtered_aliases(&survey),
     };
     let todo = todo(&state, before, &lost, &blocked);
     let (writable, unread) = blocked
@@ -185,6 +186,17 @@ struct Lost {
     outside: u64,
     filtered_out: u64,
     has_accepted: bool,
+    filtered_aliases: Vec<String>,
+}
+
+fn filtered_aliases(survey: &Survey) -> Vec<String> {
+    let mut filtered = Vec::new();
+    for problem in survey.problems() {
+        if let SourceProblem::FilteredAlias { aliases } = problem {
+            filtered.extend_from_slice(aliases);
+        }
+    }
+    filtered
 }
 
 fn read(query: &Fields) -> Result<Option<Timestamp>, Problem> {
@@ -266,6 +278,13 @@ fn todo(
         todo.push(format!(
             "Move the {} documents that GRANARY_SOURCE_FILTER leaves out: they are lost with their indices.",
             lost.filtered_out
+        ));
+    }
+    if !lost.filtered_aliases.is_empty() {
+        todo.push(format!(
+            "Name indices in place of the aliases with a filter: {}. What their filters leave out is not archived, and is lost \
+             with the indices.",
+            lost.filtered_aliases.join(", ")
         ));
     }
     if lost.has_accepted {

@@ -168,6 +168,7 @@ async fn a_manifest_may_be_written_again() {
         first_id: None,
         last_id: None,
         id_digest: IdDigest::default(),
+        metadata: [("history".to_owned(), 3)].into(),
         sha256: None,
         bytes_raw: 1,
         bytes_stored: 1,

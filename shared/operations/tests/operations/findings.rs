@@ -198,6 +198,24 @@ async fn a_foreign_object_is_an_orphan_and_no_reason_to_doubt_the_others() {
     }
 }
 
+/// Ids, checksum and the ledger's counts agree: only the entries of metadata in the object tell.
+#[tokio::test]
+async fn e16_a_manifest_that_counts_other_metadata_than_its_object_holds_is_named() {
+    let (stand, _) = Stand::with_exported(20, 1).await;
+    let key = stand.keys("_manifests/").await.remove(0);
+    let manifest = stand.archive.manifest(&key).await.unwrap().unwrap();
+    let changed = granary_domain::Manifest {
+        metadata: [("history".to_owned(), 1)].into(),
+        ..manifest
+    };
+    stand.archive.put_manifest(&key, &changed).await.unwrap();
+    let report = stand.verify_all().await;
+    assert_eq!(report.verdict, Verdict::Incomplete);
+    let finding = only(&report, FindingKind::ManifestDiffers);
+    assert_eq!(finding.key.as_ref(), Some(&key));
+    assert!(finding.text.contains("count of metadata"), "{}", finding.text);
+}
+
 #[tokio::test]
 async fn a_manifest_that_is_gone_or_says_something_else_is_named() {
     let (stand, _) = Stand::with_exported(20, 1).await;

@@ -315,6 +315,7 @@ impl Stand {
             first_id: contents.first_id.clone(),
             last_id: contents.last_id.clone(),
             id_digest: contents.id_digest,
+            metadata: contents.metadata.clone(),
             sha256: Some(contents.sha256.to_string()),
             bytes_raw: contents.bytes_raw,
             bytes_stored: contents.bytes_stored,

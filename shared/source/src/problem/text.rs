@@ -20,6 +20,7 @@ impl fmt::Display for SourceProblem {
             Self::Closed { reason } => of_closed(reason),
             Self::LeftOut { role, why, indices } => of_left_out(role, *why, indices),
             Self::SourceKept { role, kept, indices } => of_kept(role, *kept, indices),
+            Self::FilteredAlias { aliases } => of_filtered_alias(aliases),
             Self::NeverRefreshed { indices } => of_never_refreshed(indices),
             Self::IndexLimit {
                 role,
@@ -186,6 +187,14 @@ fn of_kept(role: &Role, kept: Kept, indices: &[String]) -> String {
              matters"
         ),
     }
+}
+
+fn of_filtered_alias(aliases: &[String]) -> String {
+    format!(
+        "GRANARY_SOURCE_INDEX names aliases with a filter: {}. What their filters leave out is not archived, and is lost with \
+         the indices. Name the indices, or an alias without a filter, where that matters",
+        named(aliases)
+    )
 }
 
 fn of_never_refreshed(indices: &[String]) -> String {
