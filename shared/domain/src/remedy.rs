@@ -122,6 +122,9 @@ pub fn alert_headline(kind: &str) -> &str {
     }
 }
 
+const INDEX_LEFT_OUT: &str = "repair the indices as is said above: each is read, in every window that lacks it, as soon as it can be. \
+     Or accept that they are not archived: granary exceptions accept --kind left_out --index NAME --max 1.";
+
 /// What people can do about an alert of a kind, for a cause.
 pub fn alert_remedy(kind: &str, cause: &str) -> String {
     let text = match kind {
@@ -160,10 +163,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             "do what is said above; until then no id is read (of metadata: no batch is exported), and nothing is lost. \
              `granary doctor` shows whether it helped."
         }
-        "source_problem" if cause == "left_out" => {
-            "repair the indices as is said above: each is read, in every window that lacks it, as soon as it can be. Or accept \
-             that they are not archived: granary exceptions accept --kind left_out --index NAME --max 1."
-        }
+        "source_problem" if cause == "left_out" => INDEX_LEFT_OUT,
         "source_problem" => {
             "decide whether that matters. The harvest continues; `granary doctor` lists the indices that are concerned now."
         }

@@ -189,6 +189,41 @@ struct Lost {
     filtered_aliases: Vec<String>,
 }
 
+impl Lost {
+    /// What to do about each, in this order.
+    fn todo(&self) -> Vec<String> {
+        let mut todo = Vec::new();
+        if self.outside > 0 {
+            todo.push(format!(
+                "Archive or move the {} documents outside these windows first: they have no event time that can be read, or \
+                 an earlier or a later one. They are lost with their indices.",
+                self.outside
+            ));
+        }
+        if self.filtered_out > 0 {
+            todo.push(format!(
+                "Move the {} documents that GRANARY_SOURCE_FILTER leaves out: they are lost with their indices.",
+                self.filtered_out
+            ));
+        }
+        if !self.filtered_aliases.is_empty() {
+            todo.push(format!(
+                "Name indices in place of the aliases with a filter: {}. What their filters leave out is not archived, and is lost \
+                 with the indices.",
+                self.filtered_aliases.join(", ")
+            ));
+        }
+        if self.has_accepted {
+            todo.push(
+                "Correct or move the messages behind the accepted exceptions, then withdraw these (granary exceptions accept \
+                 --max 0): such messages are not archived, and are lost with their indices."
+                    .to_owned(),
+            );
+        }
+        todo
+    }
+}
+
 fn filtered_aliases(survey: &Survey) -> Vec<String> {
     let mut filtered = Vec::new();
     for problem in survey.problems() {
@@ -267,33 +302,7 @@ fn todo(
                 .to_owned(),
         );
     }
-    if lost.outside > 0 {
-        todo.push(format!(
-            "Archive or move the {} documents outside these windows first: they have no event time that can be read, or \
-             an earlier or a later one. They are lost with their indices.",
-            lost.outside
-        ));
-    }
-    if lost.filtered_out > 0 {
-        todo.push(format!(
-            "Move the {} documents that GRANARY_SOURCE_FILTER leaves out: they are lost with their indices.",
-            lost.filtered_out
-        ));
-    }
-    if !lost.filtered_aliases.is_empty() {
-        todo.push(format!(
-            "Name indices in place of the aliases with a filter: {}. What their filters leave out is not archived, and is lost \
-             with the indices.",
-            lost.filtered_aliases.join(", ")
-        ));
-    }
-    if lost.has_accepted {
-        todo.push(
-            "Correct or move the messages behind the accepted exceptions, then withdraw these (granary exceptions accept \
-             --max 0): such messages are not archived, and are lost with their indices."
-                .to_owned(),
-        );
-    }
+    todo.extend(lost.todo());
     match blocked {
         Err(error) => todo.push(format!(
             "Let the user of GRANARY_ES_SECRET_ARN read settings and statistics of the source's indices, and refresh them (privileges \
