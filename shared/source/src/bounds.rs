@@ -72,11 +72,9 @@ impl Source {
             let body = SearchBody {
                 size: 1,
                 sort: json!([query::by_time(settings, resolution, order)]),
-                ..SearchBody::of(query::messages(settings, reach.unfit(), &stretch, filter))
+                ..SearchBody::of(query::messages(settings, reach.only(), &stretch, filter))
             };
-            let answer: EdgeAnswer = self
-                .search_in(&reach.name, stretch.zone, OPERATION, &body)
-                .await?;
+            let answer: EdgeAnswer = self.search_in(reach, stretch.zone, OPERATION, &body).await?;
             answer.completeness.require_in(stretch.zone, OPERATION)?;
             if let Some(hit) = answer.hits.hits.into_iter().next() {
                 return query::parse_time(OPERATION, &hit.sort.0).map(Some);

@@ -71,11 +71,10 @@ impl Source {
             return Ok(0);
         };
         let survey = self.surveyed().await?;
-        let without = query::without(survey.reach().unfit());
-        let must_not: Vec<&Value> = [Some(filter), without.as_ref()].into_iter().flatten().collect();
+        let indices: Vec<Value> = query::of_indices(survey.reach().only()).into_iter().collect();
         let body = SearchBody {
             track_total_hits: true,
-            ..SearchBody::of(json!({"bool": {"must_not": must_not}}))
+            ..SearchBody::of(json!({"bool": {"filter": indices, "must_not": [filter]}}))
         };
         let answer: Answer = self.search(OPERATION, &body).await?;
         answer.completeness.require(OPERATION)?;
@@ -89,7 +88,7 @@ impl Source {
         let survey = self.surveyed().await?;
         let reach = survey.reach();
         let malformed = json!({"malformed": {"filter": {"term": {"_ignored": settings.time_field}}}});
-        let timeless = query::messages_without_time(settings, reach.unfit());
+        let timeless = query::messages_without_time(settings, reach.only());
         let timeless = self
             .count_all(reach, Zone::Everywhere, timeless, malformed)
             .await?;
@@ -109,7 +108,7 @@ impl Source {
     async fn count_in(&self, reach: &Reach, stretches: Vec<Stretch>) -> Result<u64, SourceError> {
         let mut counted = 0;
         for stretch in stretches {
-            let query = query::messages(self.settings(), reach.unfit(), &stretch, None);
+            let query = query::messages(self.settings(), reach.only(), &stretch, None);
             let answer = self.count_all(reach, stretch.zone, query, Value::Null).await?;
             counted += answer.hits.total.value;
         }
@@ -128,7 +127,7 @@ impl Source {
             aggs,
             ..SearchBody::of(query)
         };
-        let answer: Answer = self.search_in(&reach.name, zone, OPERATION, &body).await?;
+        let answer: Answer = self.search_in(reach, zone, OPERATION, &body).await?;
         answer.completeness.require_in(zone, OPERATION)?;
         Ok(answer)
     }

@@ -128,11 +128,9 @@ impl Source {
         });
         let body = SearchBody {
             aggs: json!({"spans": {"date_histogram": histogram}}),
-            ..SearchBody::of(query::messages(settings, reach.unfit(), stretch, filter))
+            ..SearchBody::of(query::messages(settings, reach.only(), stretch, filter))
         };
-        let answer: Answer = self
-            .search_in(&reach.name, stretch.zone, OPERATION, &body)
-            .await?;
+        let answer: Answer = self.search_in(reach, stretch.zone, OPERATION, &body).await?;
         answer.completeness.require_in(stretch.zone, OPERATION)?;
         Ok(answer.aggregations.spans.buckets)
     }

@@ -131,10 +131,15 @@ impl Source {
                 .into_iter()
                 .chain(query::exact_time(settings, pit.resolution))
                 .collect(),
-            ..SearchBody::of(query::messages(settings, &pit.unfit, stretch, request.filter))
+            ..SearchBody::of(query::messages(
+                settings,
+                pit.only.as_deref(),
+                stretch,
+                request.filter,
+            ))
         };
         let answer = loop {
-            match self.search_view(READ_PAGE, stretch.zone, &body).await {
+            match self.search_view(READ_PAGE, pit, stretch.zone, &body).await {
                 Err(error) if self.hits_max().shrinks_after(&error, body.size) => {
                     body.size = self.hits_max().hits();
                 }
@@ -170,9 +175,14 @@ impl Source {
                 keep_alive: KEEP_ALIVE,
             }),
             track_total_hits: true,
-            ..SearchBody::of(query::messages(self.settings(), &pit.unfit, stretch, filter))
+            ..SearchBody::of(query::messages(
+                self.settings(),
+                pit.only.as_deref(),
+                stretch,
+                filter,
+            ))
         };
-        let answer = self.search_view(COUNT, stretch.zone, &body).await?;
+        let answer = self.search_view(COUNT, pit, stretch.zone, &body).await?;
         let counted: Counted =
             serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(COUNT, &error))?;
         counted.completeness.require_in(stretch.zone, COUNT)?;
@@ -183,6 +193,7 @@ impl Source {
     async fn search_view(
         &self,
         operation: &'static str,
+        pit: &PointInTime,
         zone: Zone,
         body: &SearchBody<'_>,
     ) -> Result<Bytes, SourceError> {
@@ -191,7 +202,7 @@ impl Source {
             operation,
             method: Method::Post,
             path: "/_search",
-            query: &zone.shards(),
+            query: &zone.shards(pit.only.as_deref()),
             body,
         };
         self.wire().ask(&call).await.map_err(|error| {

@@ -22,10 +22,10 @@ const OPENINGS_MAX: u32 = 3;
 pub struct PointInTime {
     pub(crate) id: String,
     pub(crate) resolution: TimeResolution,
-    /// Indices in it of which nothing is read.
+    /// The indices in it that are read; `None`: all.
     #[serde(default)]
-    pub(crate) unfit: Vec<String>,
-    /// Those, and the indices that aren't in it though the source's name matches them.
+    pub(crate) only: Option<Vec<String>>,
+    /// The others, and the indices that aren't in it though the source's name matches them.
     #[serde(default)]
     left_out: Vec<String>,
 }
@@ -63,7 +63,7 @@ impl Source {
                 return Ok(PointInTime {
                     id,
                     resolution: reach.resolution(time_field, &mappings),
-                    unfit: reach.unfit().to_vec(),
+                    only: reach.only().map(<[String]>::to_vec),
                     left_out: reach.left_out().to_vec(),
                 });
             }

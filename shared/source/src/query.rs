@@ -173,33 +173,36 @@ impl Completeness {
     }
 }
 
-/// The messages of the source, without unfit indices, that have an event time in a stretch and match a filter.
+/// The messages of the source, of some indices or of all, that have an event time in a stretch and match a filter.
 pub(crate) fn messages(
     settings: &SourceSettings,
-    unfit: &[String],
+    only: Option<&[String]>,
     stretch: &Stretch,
     filter: Option<&Value>,
 ) -> Value {
     let time = json!({"range": {&settings.time_field: stretch.bounds}});
-    let filters: Vec<&Value> = [Some(&time), settings.filter.as_ref(), filter]
+    let indices = of_indices(only);
+    let filters: Vec<&Value> = [Some(&time), indices.as_ref(), settings.filter.as_ref(), filter]
         .into_iter()
         .flatten()
         .collect();
-    let must_not: Vec<Value> = without(unfit).into_iter().collect();
-    json!({"bool": {"filter": filters, "must_not": must_not}})
+    json!({"bool": {"filter": filters}})
 }
 
-/// The messages of the source, without unfit indices, that have no event time, and so are in no range.
-pub(crate) fn messages_without_time(settings: &SourceSettings, unfit: &[String]) -> Value {
-    let filters: Vec<&Value> = settings.filter.iter().collect();
-    let timed = json!({"exists": {"field": settings.time_field}});
-    let must_not: Vec<Value> = [timed].into_iter().chain(without(unfit)).collect();
-    json!({"bool": {"filter": filters, "must_not": must_not}})
+/// The messages of the source, of some indices or of all, that have no event time, and so are in no range.
+pub(crate) fn messages_without_time(settings: &SourceSettings, only: Option<&[String]>) -> Value {
+    let indices = of_indices(only);
+    let filters: Vec<&Value> = [indices.as_ref(), settings.filter.as_ref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    json!({"bool": {"filter": filters, "must_not": [{"exists": {"field": settings.time_field}}]}})
 }
 
-/// What matches the documents of some indices, for the `must_not` of a query.
-pub(crate) fn without(indices: &[String]) -> Option<Value> {
-    (!indices.is_empty()).then(|| json!({"terms": {"_index": indices}}))
+/// What matches the documents of some indices; `None`: all are meant. Before version 8 Elasticsearch sees by such a clause that a
+/// shard can't match, and not by its contrary.
+pub(crate) fn of_indices(only: Option<&[String]>) -> Option<Value> {
+    only.map(|indices| json!({"terms": {"_index": indices}}))
 }
 
 /// `asc` or `desc`.

@@ -10,7 +10,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::fields::{Mappings, TimeResolution};
-use crate::query::without;
+use crate::query::of_indices;
 use crate::survey::Survey;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -27,8 +27,10 @@ pub(crate) struct Reach {
     pub(crate) name: String,
     /// The indices that a search of the name reaches. `None`: not known.
     open: Option<BTreeSet<String>>,
-    /// Those of them that are left out: for the body of a request.
+    /// Those of them that are left out.
     unfit: Vec<String>,
+    /// The others, where any is left out: for the body of a request.
+    only: Option<Vec<String>>,
     /// All that are left out, also what no search reaches.
     left_out: Vec<String>,
 }
@@ -45,10 +47,16 @@ impl Reach {
     /// What a search of `name` reaches, without what is left out.
     pub(crate) fn new(name: &str, open: Vec<String>, left_out: Vec<String>) -> Self {
         let open: BTreeSet<String> = open.into_iter().collect();
-        let unfit = left_out.iter().filter(|index| open.contains(*index));
+        let unfit: Vec<String> = left_out
+            .iter()
+            .filter(|index| open.contains(*index))
+            .cloned()
+            .collect();
+        let fit = open.iter().filter(|index| !unfit.contains(index)).cloned();
         Self {
             name: name.to_owned(),
-            unfit: unfit.cloned().collect(),
+            only: (!unfit.is_empty()).then(|| fit.collect()),
+            unfit,
             left_out,
             open: Some(open),
         }
@@ -68,13 +76,17 @@ impl Reach {
 
     /// A query that matches what another one matches of what is read.
     pub(crate) fn query_of(&self, query: Value) -> Value {
-        let must_not: Vec<Value> = without(&self.unfit).into_iter().collect();
-        json!({"bool": {"filter": [query], "must_not": must_not}})
+        let filters: Vec<Value> = [Some(query), of_indices(self.only())]
+            .into_iter()
+            .flatten()
+            .collect();
+        json!({"bool": {"filter": filters}})
     }
 
-    /// Indices of which no document may be matched. Their shards aren't asked (`Zone::shards`), and so don't refuse.
-    pub(crate) fn unfit(&self) -> &[String] {
-        &self.unfit
+    /// The indices whose documents may be matched; `None`: all of the name. The shards of others aren't asked
+    /// (`Zone::shards`), and so don't refuse.
+    pub(crate) fn only(&self) -> Option<&[String]> {
+        self.only.as_deref()
     }
 
     /// How exact the time field is in what is read.

@@ -5,6 +5,7 @@
 
 use crate::Source;
 use crate::error::SourceError;
+use crate::reach::Reach;
 use crate::stretch::Zone;
 use crate::wire::{Call, CallBody};
 use elasticsearch::SearchParts;
@@ -20,24 +21,24 @@ impl Source {
         body: &impl Serialize,
     ) -> Result<A, SourceError> {
         let survey = self.surveyed().await?;
-        self.search_in(&survey.reach().name, Zone::Everywhere, operation, body)
+        self.search_in(survey.reach(), Zone::Everywhere, operation, body)
             .await
     }
 
     /// What a search of some indices in a stretch of event time answers.
     pub(crate) async fn search_in<A: DeserializeOwned>(
         &self,
-        name: &str,
+        reach: &Reach,
         zone: Zone,
         operation: &'static str,
         body: &impl Serialize,
     ) -> Result<A, SourceError> {
-        let path = SearchParts::Index(&[name]).url();
+        let path = SearchParts::Index(&[&reach.name]).url();
         let call = Call {
             operation,
             method: Method::Post,
             path: &path,
-            query: &zone.shards(),
+            query: &zone.shards(reach.only()),
             body: CallBody::json(operation, body)?,
         };
         self.wire().read(&call).await

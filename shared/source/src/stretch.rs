@@ -38,14 +38,18 @@ pub(crate) struct Stretch {
 }
 
 impl Zone {
-    /// Whether a search may lack shards. Which ones, [`Zone::lacks`] says. A shard that can't match isn't asked, whatever
-    /// it would refuse.
-    pub(crate) fn shards(self) -> [(&'static str, &'static str); 2] {
+    /// Whether a search may lack shards. Which ones, [`Zone::lacks`] says. Where it is of some indices `only`, a shard that
+    /// can't match isn't asked, whatever it would refuse.
+    pub(crate) fn shards(self, only: Option<&[String]>) -> Vec<(&'static str, &'static str)> {
         let may_lack = match self {
             Self::Everywhere => "false",
             Self::BeforeNanos | Self::AfterNanos => "true",
         };
-        [("allow_partial_search_results", may_lack), PRE_FILTER]
+        let pre_filter = only.is_some().then_some(PRE_FILTER);
+        [("allow_partial_search_results", may_lack)]
+            .into_iter()
+            .chain(pre_filter)
+            .collect()
     }
 
     /// Whether the failure of a shard says no more than that its index can't hold a message here.

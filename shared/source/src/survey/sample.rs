@@ -87,7 +87,9 @@ impl Source {
             "aggs": {"indices": {"terms": {"field": "_index", "size": indices.len()}}},
         });
         let found = self
-            .sample(name, 0, body, |sample| sample.aggregations.indices)
+            .sample(&Reach::unknown(name), 0, body, |sample| {
+                sample.aggregations.indices
+            })
             .await?;
         let found = found.into_iter().flat_map(|found| found.buckets);
         let mut found: Vec<String> = found.map(|bucket| bucket.key).collect();
@@ -100,7 +102,7 @@ impl Source {
             return Ok(None);
         };
         let body = json!({"track_total_hits": false, "query": filter});
-        match self.sample(name, 0, body, |_| ()).await {
+        match self.sample(&Reach::unknown(name), 0, body, |_| ()).await {
             Ok(()) => Ok(None),
             Err(SourceError::Refused {
                 status: 400, reason, ..
@@ -144,7 +146,7 @@ impl Source {
         let routed = reach.query_of(json!({"exists": {"field": "_routing"}}));
         let routed = json!({"track_total_hits": SAMPLE_SIZE, "query": routed});
         let documents = self
-            .sample(&reach.name, 0, routed, |sample| {
+            .sample(reach, 0, routed, |sample| {
                 sample.hits.total.map_or(0, |total| total.value)
             })
             .await?;
@@ -184,19 +186,20 @@ impl Source {
             }
             counts
         };
-        self.sample(&reach.name, SAMPLE_SIZE, body, count).await
+        self.sample(reach, SAMPLE_SIZE, body, count).await
     }
 
     /// A search for a few hits, or fewer where an index allows no more.
     async fn sample<T>(
         &self,
-        index: &str,
+        reach: &Reach,
         size: u32,
         body: Value,
         read: impl FnOnce(Sample<'_>) -> T,
     ) -> Result<T, SourceError> {
+        let shards = Zone::Everywhere.shards(reach.only());
         let answer = self
-            .search_some(OPERATION, index, &Zone::Everywhere.shards(), size, body)
+            .search_some(OPERATION, &reach.name, &shards, size, body)
             .await?;
         let sample: Sample<'_> =
             serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(OPERATION, &error))?;
