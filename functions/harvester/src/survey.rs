@@ -60,9 +60,12 @@ impl Harvester {
         Ok(survey.refusal())
     }
 
-    /// The indices that aren't read now, by name. `None`: Elasticsearch doesn't answer.
+    /// The indices that aren't read now, by name. `None`: Elasticsearch doesn't answer, or nothing can be read.
     pub(crate) async fn left_out(&self) -> Option<Vec<String>> {
         let survey = self.source.surveyed().await.ok()?;
+        if survey.refusal().is_some() {
+            return None;
+        }
         let left_out = survey.left_out();
         Some(
             left_out
@@ -99,7 +102,7 @@ async fn tell(
 
 fn left_out(problem: &SourceProblem) -> String {
     format!(
-        "{problem}. Until then these indices are left out: the others are harvested, and verifications are INCOMPLETE. Windows \
-         are read again for an index as soon as it can be read"
+        "{problem}. Until it is repaired, each of these indices is left out: the others are harvested, and verifications are \
+         INCOMPLETE. After the repair, the windows that lack the index are re-read"
     )
 }

@@ -1,8 +1,8 @@
 //! Verification by schedule: windows that are due are verified in full, so that what is proven never waits for a person.
 //!
 //! A verification is asked for if and only if a window is due, none is under way, and the hour isn't a quiet one. It rests in
-//! quiet hours, and is else worked on with all other operations, in slices, one request at a time. Of windows that were final once the ledger is compared with
-//! the archive alone: the source may be cleaned up by then. Failing windows are one alert, which names them; it
+//! quiet hours. Otherwise it runs with all other operations, in slices, one request at a time. For windows that were final
+//! before, it compares the ledger with the archive only, since the source may be cleaned up by then. Failing windows are one alert, which names them; it
 //! ends once none is failing.
 
 use crate::daily::SCHEDULE;

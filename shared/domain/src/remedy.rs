@@ -122,7 +122,7 @@ pub fn alert_headline(kind: &str) -> &str {
     }
 }
 
-const INDEX_LEFT_OUT: &str = "repair the indices as is said above: each is read, in every window that lacks it, as soon as it can be. \
+const INDEX_LEFT_OUT: &str = "repair the indices as described above. Granary then re-reads the windows that lack them. \
      Or accept that they are not archived: granary exceptions accept --kind left_out --index NAME --max 1.";
 
 /// What people can do about an alert of a kind, for a cause.

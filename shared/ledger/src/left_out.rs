@@ -37,10 +37,10 @@ pub(crate) async fn write_left_out(
             .await
             .during(doing)?;
         if transaction.affected_rows() > 0 {
-            // Its verifications failed without the index: the next one is due now.
+            // Whatever proved it did not see the index: the next verification is due now, and reads the source.
             transaction
                 .exec_drop(
-                    "UPDATE window_proof SET asked = 0 WHERE window_id = ?",
+                    "UPDATE window_proof SET asked = 0, proven_at = NULL, final_at = NULL WHERE window_id = ?",
                     (window.id.0,),
                 )
                 .await

@@ -3,7 +3,7 @@
 //!
 //! A window is **proven** if and only if the newest full verification of all of it found nothing missing. It is **final**
 //! once one that began after the window had settled (`rescan.rs`) proved it; it stays final, since no document becomes
-//! visible there any more. It is **failing** if the newest verification found something missing or wrong, or if the
+//! visible there any more, until one that read the source fails. It is **failing** if the newest verification found something missing or wrong, or if the
 //! schedule asked three times in a row without an outcome.
 //!
 //! Only windows of migrations that read everything count: a filter or a selection proves nothing about an hour as a whole.
@@ -110,7 +110,7 @@ pub(crate) const JOINED: &str = "harvest_window w JOIN migration m ON m.id = w.m
 pub(crate) const IS_PROVEN: &str =
     "(p.proven_at IS NOT NULL AND (s.late_at IS NULL OR s.late_at <= p.proven_at))";
 /// Whether it was final once, and nothing became visible late since.
-const WAS_FINAL: &str = "(p.final_at IS NOT NULL \
+pub(crate) const WAS_FINAL: &str = "(p.final_at IS NOT NULL \
      AND (s.late_at IS NULL OR s.late_at <= GREATEST(p.final_at, COALESCE(p.proven_at, p.final_at))))";
 
 impl Ledger {
@@ -298,11 +298,12 @@ pub(crate) async fn write_unproven(
                  FROM harvest_window w WHERE w.range_from < :to AND w.range_to > :from {concerned} \
                  ON DUPLICATE KEY UPDATE outcome = IF({IS_OLDER}, VALUES(outcome), outcome), \
                  proven_at = IF({IS_OLDER} AND VALUES(outcome) = 'failing', NULL, proven_at), \
+                 final_at = IF({IS_OLDER} AND VALUES(outcome) = 'failing' AND NOT :archive_only, NULL, final_at), \
                  asked = IF({IS_OLDER} AND VALUES(outcome) = 'waiting', 1, asked), \
                  as_of = GREATEST(COALESCE(as_of, VALUES(as_of)), VALUES(as_of))"
             ),
             params! {
-                "outcome" => outcome.as_str(), "as_of" => at(note.as_of),
+                "outcome" => outcome.as_str(), "as_of" => at(note.as_of), "archive_only" => note.is_of_archive_only,
                 "from" => at(note.range.from()), "to" => at(note.range.to()),
             },
         )

@@ -4,7 +4,7 @@
 //! fails**, nothing was changed.
 
 use crate::connect::Reader;
-use crate::proof::{COUNTS, IS_PROVEN, JOINED, range_of};
+use crate::proof::{COUNTS, IS_PROVEN, JOINED, WAS_FINAL, range_of};
 use crate::row::{Columns, at};
 use crate::{Ledger, LedgerError};
 use granary_domain::{TimeRange, WindowId};
@@ -60,6 +60,23 @@ impl Ledger {
     pub async fn failing_windows(&self) -> Result<Vec<FailingWindow>, LedgerError> {
         self.read("list windows whose verification fails", |mut reader| async move {
             failing_of(&mut reader, None).await
+        })
+        .await
+    }
+
+    /// Whether every window over a range was final once, and nothing became visible late since: then the archive alone proves it.
+    pub async fn were_final(&self, range: TimeRange) -> Result<bool, LedgerError> {
+        self.read("ask whether windows were final", |mut reader| async move {
+            let others: Option<u64> = reader
+                .first(
+                    format!(
+                        "SELECT COUNT(*) FROM {JOINED} WHERE {COUNTS} AND w.range_from < :to AND w.range_to > :from \
+                         AND NOT {WAS_FINAL}"
+                    ),
+                    params! { "from" => at(range.from()), "to" => at(range.to()) },
+                )
+                .await?;
+            Ok(others == Some(0))
         })
         .await
     }

@@ -243,7 +243,7 @@ async fn windows_over(
     horizon: Duration,
 ) -> Result<Vec<WindowOver>, LedgerError> {
     let query = format!(
-        "SELECT w.id, w.range_from, w.range_to, w.state IN ('recorded', 'verified') AND {SETTLED} AS is_read, {LACKS_INDEX} AS lacks_index, \
+        "SELECT w.id, w.range_from, w.range_to, w.state IN ('recorded', 'verified') AND {SETTLED} AS is_read, m.kind <> 'selection' AND {LACKS_INDEX} AS lacks_index, \
          IF(w.state = 'verified' AND m.source_filter IS NULL AND p.final_at IS NOT NULL, w.verified_at, NULL) \
          AS verified_at FROM {JOINED} \
          WHERE w.range_from < :to AND w.range_to > :from AND m.state <> 'cancelled' \
@@ -280,7 +280,10 @@ fn reasons_of_windows(hour: Hour, windows: &[WindowOver], settled_last: Option<T
         reasons.push("a window over it is still to be read".to_owned());
     }
     if windows.iter().any(|window| window.lacks_index) {
-        reasons.push("a window over it was read without an index that can't be read".to_owned());
+        reasons.push(
+            "a window over it was read without an index: repair the index, or accept that it is left out"
+                .to_owned(),
+        );
     }
     let mut covered_to = hour.start();
     for window in windows.iter().filter(|window| counts(window, settled_last)) {

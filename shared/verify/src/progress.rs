@@ -116,6 +116,10 @@ impl Verifier {
         let exceptions_before = account.exceptions.clone();
         let mut look = Look::new(&progress.scope, hour.range, heir, account, &self.limits);
         let fit = self.verify_hour(&mut look, &mut hour, messages_max).await?;
+        if !progress.scope.archive_only {
+            // One may have been closed meanwhile.
+            self.note_left_out(&mut progress.account, hour.hour()).await?;
+        }
         hour.add_exceptions(progress.account.exceptions.since(&exceptions_before));
         self.record_difference(&mut progress, hour.hour()).await?;
         match fit {
@@ -182,9 +186,14 @@ impl Verifier {
         let mut report = Report::new(progress.scope, progress.account);
         let outside = self.ledger.outside().await?;
         report.outside = outside.map(|(counts, counted_at)| Outside { counts, counted_at });
-        if let (Some(outcome), None, Some(as_of)) =
-            (outcome_of(report.verdict), &report.scope.filter, began_at)
-        {
+        // Without the source nothing is proven that it didn't prove before.
+        let says_something = !report.scope.archive_only || self.ledger.were_final(report.scope.range).await?;
+        if let (true, Some(outcome), None, Some(as_of)) = (
+            says_something,
+            outcome_of(report.verdict),
+            &report.scope.filter,
+            began_at,
+        ) {
             let verification = Verification {
                 range: report.scope.range,
                 as_of,
@@ -202,7 +211,7 @@ impl Verifier {
         if let (Some(migration), true, false) = (
             report.scope.migration,
             report.scope.is_whole_migration,
-            report.scope.quick,
+            report.scope.quick || report.scope.archive_only,
         ) {
             self.ledger
                 .record_verdict(migration, report.verdict.as_str(), report.scope.range)

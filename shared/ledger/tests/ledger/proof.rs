@@ -258,3 +258,37 @@ async fn an_hour_that_several_windows_cover_counts_once_as_the_worst_of_them() {
     assert_eq!(hours_of(&proven), (3, 0, 0));
     assert_eq!(proven.proven_to, Some(range(0, 3).to()));
 }
+
+/// Without the source nothing is proven that the source didn't prove before.
+#[tokio::test]
+async fn a_window_was_final_until_the_source_shows_what_is_missing_or_what_came_late() {
+    let stage = Stage::new().await;
+    recorded(&stage, &[0]).await;
+    let were_final = async || stage.ledger.were_final(range(0, 1)).await.unwrap();
+    assert!(!were_final().await, "it was never verified");
+    stage
+        .ledger
+        .mark_verified(&verification(range(0, 1), now(&stage).await))
+        .await
+        .unwrap();
+    assert!(were_final().await);
+    let mut failed = verification(range(0, 1), now(&stage).await);
+    failed.is_incomplete_everywhere = true;
+    failed.is_of_archive_only = true;
+    let fail = async |failed: &granary_ledger::Verification| {
+        stage
+            .ledger
+            .keep_differences(failed, ProofOutcome::Failing)
+            .await
+            .unwrap();
+    };
+    fail(&failed).await;
+    assert!(
+        were_final().await,
+        "the archive differs, and the source has nothing to say"
+    );
+    failed.is_of_archive_only = false;
+    failed.as_of = now(&stage).await;
+    fail(&failed).await;
+    assert!(!were_final().await, "the source shows what is missing");
+}

@@ -223,12 +223,13 @@ impl Indices {
     }
 
     /// Those that the pattern matches and that are not read. What Elasticsearch keeps for itself under a dot isn't
-    /// meant by a pattern that doesn't begin with one.
+    /// meant by a pattern that doesn't begin with one; a blocked index was taken away, whatever its name.
     fn left_out(&self, role: &Role, read: &BTreeSet<&String>, pattern: &str) -> Vec<SourceProblem> {
         let means_dots = pattern.split(',').any(|part| part.trim().starts_with('.'));
         let mut left_out: BTreeMap<LeftOut, Vec<String>> = BTreeMap::new();
         for (index, settings) in &self.by_name {
-            let is_meant = means_dots || !index.starts_with('.') || index.starts_with(".ds-");
+            let is_blocked = is_true(&settings.blocks.read);
+            let is_meant = means_dots || is_blocked || !index.starts_with('.') || index.starts_with(".ds-");
             if is_meant && !read.contains(index) {
                 let why = settings.why_left_out();
                 left_out.entry(why).or_default().push(index.clone());

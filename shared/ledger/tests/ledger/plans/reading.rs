@@ -225,6 +225,7 @@ async fn people(asking: &mut Asking<'_>, ledger: &Ledger) {
         every: Some(HOUR),
     };
     ask!(asking, ledger.due_proof(&rules));
+    ask!(asking, ledger.were_final(SYNTHETIC.range()));
     ask!(asking, ledger.proof_state(None));
     ask!(asking, ledger.failing_windows());
     ask!(asking, ledger.seeded_by_status("seed-"));
