@@ -6,7 +6,7 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::reach::Reach;
-use crate::stretch::Zone;
+use crate::stretch::{TRIES_MAX, Zone};
 use crate::wire::{Call, CallBody};
 use elasticsearch::SearchParts;
 use elasticsearch::http::Method;
@@ -41,6 +41,12 @@ impl Source {
             query: &zone.shards(reach.only()),
             body: CallBody::json(operation, body)?,
         };
-        self.wire().read(&call).await
+        let mut tries = 1;
+        loop {
+            match self.wire().read(&call).await {
+                Err(error) if zone.failed_by_chance(&error) && tries < TRIES_MAX => tries += 1,
+                answer => return answer,
+            }
+        }
     }
 }

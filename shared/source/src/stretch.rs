@@ -4,7 +4,7 @@
 //! indices with `date` beside it may hold messages there. So a range is cut at both. In an outer stretch only the indices
 //! with `date` answer: the refusal of another one says that it can't hold a message there. Every other failure is an error.
 
-use crate::error::reason_of;
+use crate::error::{SourceError, reason_of};
 use crate::fields::TimeResolution;
 use crate::query::{PRE_FILTER, TIME_FORMAT};
 use granary_domain::TimeRange;
@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 const NANOS_LAST: &str = "2262-04-11T23:47:16.854775807Z";
 const AFTER_NANOS: Timestamp = Timestamp::constant(9_223_372_036, 855_000_000);
 const BEYOND_NANOS: &str = "cannot be stored in nanosecond resolution";
+/// How often a search that failed by chance is sent.
+pub(crate) const TRIES_MAX: u32 = 10;
 
 /// Where a stretch lies, in order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,6 +52,15 @@ impl Zone {
             .into_iter()
             .chain(pre_filter)
             .collect()
+    }
+
+    /// Whether a search of this zone failed by chance: Elasticsearch told a shard with `date_nanos` about the time of a document
+    /// of another shard, which has several and shows one beyond what the shard can hold. Asked again, the shards may answer
+    /// in another order.
+    pub(crate) fn failed_by_chance(self, error: &SourceError) -> bool {
+        let beyond = |reason: &String| reason.contains(BEYOND_NANOS);
+        self == Self::Everywhere
+            && matches!(error, SourceError::Refused { status: 400, reason, .. } if beyond(reason))
     }
 
     /// Whether the failure of a shard says no more than that its index can't hold a message here.
