@@ -48,6 +48,29 @@ async fn rewrite(stage: &Stage, change: impl Fn(&str, Value) -> Value) {
         .await;
 }
 
+/// Gives the line of `m-002` another content.
+async fn change_one_text(stage: &Stage) {
+    rewrite(stage, |id, mut line| {
+        if id == "m-002" {
+            line["message"]["text"] = "the text of m-003".into();
+        }
+        line
+    })
+    .await;
+}
+
+/// A comparison of all content finds that line, and no other.
+async fn assert_one_text_differs(stage: &Stage) {
+    let report = content_of(stage).await;
+    assert_eq!(
+        (report.verdict, report.account.content),
+        (Verdict::Incomplete, counts(ALL - 1, 0, 0, 1)),
+        "{report:#?}"
+    );
+    let finding = only(&report, FindingKind::ContentDiffers, HOUR);
+    assert_eq!((finding.messages, finding.sample_ids[0].as_str()), (1, "m-002"));
+}
+
 async fn content_of(stage: &Stage) -> Report {
     verify(stage, json!({ "content": true })).await
 }
@@ -71,21 +94,8 @@ async fn e16_a_flipped_byte_is_found_though_ledger_manifest_and_checksum_agree_w
         (Verdict::Complete, counts(ALL, 0, 0, 0)),
         "{report:#?}"
     );
-    rewrite(&stage, |id, mut line| {
-        if id == "m-002" {
-            line["message"]["text"] = "the text of m-003".into();
-        }
-        line
-    })
-    .await;
-    let report = content_of(&stage).await;
-    assert_eq!(
-        (report.verdict, report.account.content),
-        (Verdict::Incomplete, counts(ALL - 1, 0, 0, 1)),
-        "{report:#?}"
-    );
-    let finding = only(&report, FindingKind::ContentDiffers, HOUR);
-    assert_eq!((finding.messages, finding.sample_ids[0].as_str()), (1, "m-002"));
+    change_one_text(&stage).await;
+    assert_one_text_differs(&stage).await;
     // The sample of so small an object is the whole of it.
     let sampled = verify(&stage, json!({})).await;
     assert_eq!(sampled.verdict, Verdict::Incomplete, "{sampled:#?}");
@@ -171,13 +181,7 @@ async fn e16_another_document_under_the_id_is_found() {
 async fn e16_a_flipped_byte_is_found_in_an_hour_that_was_purged() {
     let (stage, _) = archived("sealed", &[]).await;
     assert_eq!(verify(&stage, json!({})).await.verdict, Verdict::Complete);
-    rewrite(&stage, |id, mut line| {
-        if id == "m-002" {
-            line["message"]["text"] = "the text of m-003".into();
-        }
-        line
-    })
-    .await;
+    change_one_text(&stage).await;
     let event = request(
         "POST",
         "/purge",
@@ -186,13 +190,6 @@ async fn e16_a_flipped_byte_is_found_in_an_hour_that_was_purged() {
     let answer = stage.operator.invoke(event, EXPORTER_TIMEOUT).await.unwrap();
     assert_eq!(answer["statusCode"], 200, "{answer}");
     assert_eq!(stage.row::<u64>("SELECT COUNT(*) FROM message").await, 0);
-    let report = content_of(&stage).await;
-    assert_eq!(
-        (report.verdict, report.account.content),
-        (Verdict::Incomplete, counts(ALL - 1, 0, 0, 1)),
-        "{report:#?}"
-    );
-    let finding = only(&report, FindingKind::ContentDiffers, HOUR);
-    assert_eq!((finding.messages, finding.sample_ids[0].as_str()), (1, "m-002"));
+    assert_one_text_differs(&stage).await;
     stage.finish().await;
 }

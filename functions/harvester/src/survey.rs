@@ -66,13 +66,7 @@ impl Harvester {
         if survey.refusal().is_some() {
             return None;
         }
-        let left_out = survey.left_out();
-        Some(
-            left_out
-                .into_iter()
-                .map(|left_out| left_out.index.to_owned())
-                .collect(),
-        )
+        Some(survey.left_out_names().to_vec())
     }
 }
 

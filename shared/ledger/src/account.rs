@@ -10,7 +10,7 @@ use crate::error::During;
 use crate::plan::{PlannedBatch, PlannedRow, distinct, folds, plan};
 use crate::record::SeenMessage;
 use crate::rescan::note_late;
-use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, uuid};
+use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, row_placeholders, uuid};
 use crate::{LeasedWindow, LedgerError};
 use granary_domain::{BatchId, Tally, WindowId};
 use granary_steps::Step;
@@ -124,7 +124,7 @@ async fn insert_messages(
     for chunk in rows.chunks(ROWS_PER_STATEMENT_MAX) {
         let statement = format!(
             "INSERT IGNORE INTO message ({MESSAGE_COLUMNS}) VALUES {}",
-            value_rows(chunk.len())
+            row_placeholders(chunk.len(), 6)
         );
         let values = message_values(chunk.iter(), batches);
         transaction
@@ -146,10 +146,6 @@ async fn insert_messages(
 }
 
 const MESSAGE_COLUMNS: &str = "message_id, doc_id, index_name, routing, event_time, batch_id";
-
-fn value_rows(count: usize) -> String {
-    vec!["(?,?,?,?,?,?)"; count].join(",")
-}
 
 fn message_values<'a>(
     rows: impl Iterator<Item = &'a PlannedRow<'a>>,
@@ -278,7 +274,7 @@ async fn adopt(
         "INSERT INTO message ({MESSAGE_COLUMNS}) VALUES {} ON DUPLICATE KEY UPDATE doc_id = VALUES(doc_id), \
          index_name = VALUES(index_name), routing = VALUES(routing), event_time = VALUES(event_time), \
          batch_id = VALUES(batch_id), outcome = NULL, reason = NULL",
-        value_rows(rows.len())
+        row_placeholders(rows.len(), 6)
     );
     let values = message_values(rows.iter().copied(), batches);
     transaction

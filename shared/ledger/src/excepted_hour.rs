@@ -4,7 +4,7 @@
 //! are read here. A verification that dies leaves what the one before found; an hour written twice is written once.
 
 use crate::error::During;
-use crate::row::{Columns, at};
+use crate::row::{Columns, at, row_placeholders};
 use crate::{Ledger, LedgerError};
 use granary_domain::{ExceptionKind, Hour, TimeRange};
 use granary_steps::Step;
@@ -45,7 +45,7 @@ impl Ledger {
                 .await
                 .during(doing)?;
             for some in exceptions.chunks(ROWS_MAX) {
-                let rows = vec!["(?, ?, ?, ?)"; some.len()].join(", ");
+                let rows = row_placeholders(some.len(), 4);
                 let values = some.iter().flat_map(|counted| {
                     [
                         at(hour.start()),

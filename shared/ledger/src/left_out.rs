@@ -6,6 +6,7 @@
 
 use crate::connect::Doing;
 use crate::error::During;
+use crate::row::row_placeholders;
 use crate::{LeasedWindow, LedgerError};
 use mysql_async::{Params, Transaction, Value, prelude::Queryable};
 
@@ -48,7 +49,7 @@ pub(crate) async fn write_left_out(
         }
     }
     for indices in window.left_out.chunks(ROWS_MAX) {
-        let rows = vec!["(?, ?)"; indices.len()].join(", ");
+        let rows = row_placeholders(indices.len(), 2);
         let values = indices
             .iter()
             .flat_map(|index| [Value::from(window.id.0), Value::from(index.as_str())])

@@ -122,6 +122,11 @@ pub(crate) fn unreadable(column: &str, reason: &dyn std::fmt::Display) -> Ledger
     LedgerError::inconsistent("read a row", format!("column {column}: {reason}"))
 }
 
+/// `(?,?),(?,?)`: placeholders for rows of so many columns.
+pub(crate) fn row_placeholders(rows: usize, columns: usize) -> String {
+    vec![format!("({})", placeholders(columns)); rows].join(",")
+}
+
 /// `?,?,?`: placeholders for a list.
 pub(crate) fn placeholders(count: usize) -> String {
     let mut list = "?,".repeat(count);

@@ -2,6 +2,7 @@
 
 use crate::Source;
 use crate::error::SourceError;
+use crate::fields::TimeResolution;
 use crate::query::{self, Completeness, Order, SearchBody};
 use crate::reach::Reach;
 use crate::stretch::stretches;
@@ -38,10 +39,12 @@ impl Source {
     ) -> Result<Option<(Timestamp, Timestamp)>, SourceError> {
         let survey = self.surveyed().await?;
         let reach = survey.reach();
-        let Some(first) = self.edge(reach, Order::Asc, range, filter).await? else {
+        let resolution = self.time_resolution(reach).await?;
+        let edge = |order| self.edge(reach, resolution, order, range, filter);
+        let Some(first) = edge(Order::Asc).await? else {
             return Ok(None);
         };
-        let last = self.edge(reach, Order::Desc, range, filter).await?;
+        let last = edge(Order::Desc).await?;
         Ok(last.map(|last| (first, last)))
     }
 
@@ -52,17 +55,19 @@ impl Source {
         filter: Option<&Value>,
     ) -> Result<Option<Timestamp>, SourceError> {
         let survey = self.surveyed().await?;
-        self.edge(survey.reach(), Order::Asc, range, filter).await
+        let reach = survey.reach();
+        let resolution = self.time_resolution(reach).await?;
+        self.edge(reach, resolution, Order::Asc, range, filter).await
     }
 
     async fn edge(
         &self,
         reach: &Reach,
+        resolution: TimeResolution,
         order: Order,
         range: TimeRange,
         filter: Option<&Value>,
     ) -> Result<Option<Timestamp>, SourceError> {
-        let resolution = self.time_resolution(reach).await?;
         let mut stretches = stretches(range, resolution);
         if order == Order::Desc {
             stretches.reverse();

@@ -71,13 +71,12 @@ impl Source {
             return Ok(0);
         };
         let survey = self.surveyed().await?;
-        let indices: Vec<Value> = query::of_indices(survey.reach().only()).into_iter().collect();
-        let body = SearchBody {
-            track_total_hits: true,
-            ..SearchBody::of(json!({"bool": {"filter": indices, "must_not": [filter]}}))
-        };
-        let answer: Answer = self.search(OPERATION, &body).await?;
-        answer.completeness.require(OPERATION)?;
+        let reach = survey.reach();
+        let indices: Vec<Value> = query::of_indices(reach.only()).into_iter().collect();
+        let left_out = json!({"bool": {"filter": indices, "must_not": [filter]}});
+        let answer = self
+            .count_all(reach, Zone::Everywhere, left_out, Value::Null)
+            .await?;
         Ok(answer.hits.total.value)
     }
 

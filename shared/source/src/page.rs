@@ -5,7 +5,7 @@ use crate::fields::TimeResolution;
 use crate::hit_fields::{HitFields, only};
 use crate::pit::{KEEP_ALIVE, PointInTime};
 use crate::query::{self, Completeness, DocValues, Order, PitBody, SearchBody};
-use crate::stretch::{Stretch, TRIES_MAX, Zone, stretches};
+use crate::stretch::{Stretch, Zone, stretches};
 use crate::wire::{Call, CallBody};
 use crate::{Source, settings::SourceSettings};
 use bytes::Bytes;
@@ -205,13 +205,9 @@ impl Source {
             query: &zone.shards(pit.only.as_deref()),
             body,
         };
-        let mut tries = 1;
-        loop {
-            match self.wire().ask(&call).await {
-                Err(error) if zone.failed_by_chance(&error) && tries < TRIES_MAX => tries += 1,
-                Err(error) if error.is_unknown_index() => return Err(SourceError::PitLost),
-                answer => return answer,
-            }
+        match self.ask_in(zone, &call).await {
+            Err(error) if error.is_unknown_index() => Err(SourceError::PitLost),
+            answer => answer,
         }
     }
 }

@@ -27,9 +27,7 @@ pub(crate) struct Reach {
     pub(crate) name: String,
     /// The indices that a search of the name reaches. `None`: not known.
     open: Option<BTreeSet<String>>,
-    /// Those of them that are left out.
-    unfit: Vec<String>,
-    /// The others, where any is left out: for the body of a request.
+    /// Those of them that are read, where any is left out, sorted: for the body of a request.
     only: Option<Vec<String>>,
     /// All that are left out, also what no search reaches.
     left_out: Vec<String>,
@@ -47,16 +45,13 @@ impl Reach {
     /// What a search of `name` reaches, without what is left out.
     pub(crate) fn new(name: &str, open: Vec<String>, left_out: Vec<String>) -> Self {
         let open: BTreeSet<String> = open.into_iter().collect();
-        let unfit: Vec<String> = left_out
-            .iter()
-            .filter(|index| open.contains(*index))
+        let fit: Vec<String> = open
+            .difference(&left_out.iter().cloned().collect())
             .cloned()
             .collect();
-        let fit = open.iter().filter(|index| !unfit.contains(index)).cloned();
         Self {
             name: name.to_owned(),
-            only: (!unfit.is_empty()).then(|| fit.collect()),
-            unfit,
+            only: (fit.len() < open.len()).then_some(fit),
             left_out,
             open: Some(open),
         }
@@ -64,9 +59,8 @@ impl Reach {
 
     /// Whether nothing is left to be read.
     pub(crate) fn is_empty(&self) -> bool {
-        self.open
-            .as_ref()
-            .is_some_and(|open| open.len() == self.unfit.len())
+        let is_of_nothing = self.open.as_ref().is_some_and(BTreeSet::is_empty);
+        is_of_nothing || self.only().is_some_and(<[String]>::is_empty)
     }
 
     /// All that are left out.
@@ -91,8 +85,9 @@ impl Reach {
 
     /// How exact the time field is in what is read.
     pub(crate) fn resolution(&self, time_field: &str, mappings: &Mappings) -> TimeResolution {
+        let is_read = |index: &String| self.only().is_none_or(|only| only.binary_search(index).is_ok());
         let types = mappings.types_of(time_field).into_iter();
-        let read = types.filter(|found| found.indices.iter().any(|index| !self.unfit.contains(index)));
+        let read = types.filter(|found| found.indices.iter().any(is_read));
         let (nanos, others): (Vec<_>, Vec<_>) = read.partition(|found| found.name == "date_nanos");
         match (nanos.is_empty(), others.is_empty()) {
             (true, _) => TimeResolution::Millis,

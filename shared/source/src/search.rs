@@ -6,12 +6,16 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::reach::Reach;
-use crate::stretch::{TRIES_MAX, Zone};
+use crate::stretch::Zone;
 use crate::wire::{Call, CallBody};
+use bytes::Bytes;
 use elasticsearch::SearchParts;
 use elasticsearch::http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// How often a search that failed by chance is sent.
+const TRIES_MAX: u32 = 10;
 
 impl Source {
     /// What a search answers. `operation` is a verb, for errors.
@@ -41,9 +45,15 @@ impl Source {
             query: &zone.shards(reach.only()),
             body: CallBody::json(operation, body)?,
         };
+        let answer = self.ask_in(zone, &call).await?;
+        serde_json::from_slice(&answer).map_err(|error| SourceError::malformed(operation, &error))
+    }
+
+    /// A search in a stretch of event time, sent again as long as it fails by chance.
+    pub(crate) async fn ask_in(&self, zone: Zone, call: &Call<'_>) -> Result<Bytes, SourceError> {
         let mut tries = 1;
         loop {
-            match self.wire().read(&call).await {
+            match self.wire().ask(call).await {
                 Err(error) if zone.failed_by_chance(&error) && tries < TRIES_MAX => tries += 1,
                 answer => return answer,
             }

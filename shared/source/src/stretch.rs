@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 const NANOS_LAST: &str = "2262-04-11T23:47:16.854775807Z";
 const AFTER_NANOS: Timestamp = Timestamp::constant(9_223_372_036, 855_000_000);
 const BEYOND_NANOS: &str = "cannot be stored in nanosecond resolution";
-/// How often a search that failed by chance is sent.
-pub(crate) const TRIES_MAX: u32 = 10;
 
 /// Where a stretch lies, in order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

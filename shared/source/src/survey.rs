@@ -89,6 +89,11 @@ impl Survey {
         left_out
     }
 
+    /// Their names alone.
+    pub fn left_out_names(&self) -> &[String] {
+        self.reach.left_out()
+    }
+
     /// The platform's failure that kept the survey from its end, if there was one.
     pub(crate) fn outage(&self) -> Option<SourceError> {
         let outage = self.problems.iter().find(|problem| problem.is_outage())?;

@@ -5,7 +5,8 @@
 //! request is in flight in a process, and has 8 MiB of answers, or a single document. Not here: whether the object is what
 //! the ledger says (`objects.rs`). An outage of the source ends the step, which is taken again.
 
-use crate::{Verifier, VerifyError};
+use crate::report::Finding;
+use crate::{FindingKind, Verifier, VerifyError};
 use granary_archive::{ArchivedDocument, Sha256Sum, sha256_in_line};
 use granary_domain::MessageId;
 use granary_source::{Absence, ByteAllowance, Document, DocumentRef, Source, SourceError, State};
@@ -22,7 +23,7 @@ const DOCUMENTS_MAX: usize = 1_000;
 const GROWTH: usize = 8;
 const SHRINK: usize = 4;
 /// What is said of an object with such a line.
-pub(crate) const DIFFERS: &str = "it holds other content than the source has in the same state";
+const DIFFERS: &str = "it holds other content than the source has in the same state";
 /// As many as a batch has.
 const LINES_MAX: usize = 10_000;
 
@@ -133,7 +134,7 @@ impl Sample {
 pub(crate) struct Compared {
     pub(crate) counts: ContentCounts,
     /// The messages that differ.
-    pub(crate) different: Vec<MessageId>,
+    different: Vec<MessageId>,
 }
 
 impl Verifier {
@@ -233,6 +234,19 @@ impl SampledLine {
 }
 
 impl Compared {
+    /// A finding about the object, with the messages that differ. `None`: none does.
+    pub(crate) fn finding(
+        &self,
+        about: impl FnOnce(FindingKind, &'static str) -> Finding,
+    ) -> Option<Finding> {
+        if self.different.is_empty() {
+            return None;
+        }
+        let mut finding = about(FindingKind::ContentDiffers, DIFFERS);
+        self.different.iter().for_each(|id| finding.add(id));
+        Some(finding)
+    }
+
     fn differs(&mut self, id: MessageId) {
         self.counts.different += 1;
         self.different.push(id);

@@ -1,7 +1,7 @@
 //! The objects on record of one hour: read back from S3, a few at a time, and held against the ledger and their
 //! manifests.
 
-use crate::content::{ContentCounts, DIFFERS, Lines, Sample};
+use crate::content::{ContentCounts, Lines, Sample};
 use crate::hour::HourProgress;
 use crate::look::Look;
 use crate::repair::Replacing;
@@ -219,12 +219,9 @@ impl Verifier {
     ) -> Result<(), VerifyError> {
         let compared = self.compare_content(sample).await?;
         checked.content = compared.counts;
-        if compared.different.is_empty() {
-            return Ok(());
-        }
-        let mut finding = finding_of(&checked.batch, FindingKind::ContentDiffers, key, DIFFERS);
-        compared.different.iter().for_each(|id| finding.add(id));
-        checked.findings.push(finding);
+        let batch = &checked.batch;
+        let finding = compared.finding(|kind, text| finding_of(batch, kind, key, text));
+        checked.findings.extend(finding);
         Ok(())
     }
 

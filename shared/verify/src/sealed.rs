@@ -9,7 +9,7 @@
 //! hour's ids in memory, 16 bytes each.
 
 use crate::absent::Named;
-use crate::content::{DIFFERS, Lines, Sample};
+use crate::content::{Lines, Sample};
 use crate::hour::{Fit, HourProgress};
 use crate::look::Look;
 use crate::objects::{unreadable_manifest, unreadable_object};
@@ -240,11 +240,8 @@ impl Verifier {
         }
         let compared = self.compare_content(sample).await?;
         checked.content = compared.counts;
-        if !compared.different.is_empty() {
-            let mut differs = finding(FindingKind::ContentDiffers, &key, DIFFERS.to_owned());
-            compared.different.iter().for_each(|id| differs.add(id));
-            checked.findings.push(differs);
-        }
+        let differs = compared.finding(|kind, text| finding(kind, &key, text.to_owned()));
+        checked.findings.extend(differs);
         Ok(checked)
     }
 

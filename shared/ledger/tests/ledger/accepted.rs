@@ -2,25 +2,12 @@
 
 use crate::stage::{Stage, a_day};
 use granary_domain::{ExceptionKind, Hour, TimeRange};
-use granary_ledger::{Acceptance, CountedExceptions};
+use granary_ledger::CountedExceptions;
 use jiff::SignedDuration;
 
 #[tokio::test]
 async fn h18_what_is_accepted_is_replaced_by_kind_and_index_and_taken_back_with_none() {
     let stage = Stage::new().await;
-    let accept = async |kind, index, max| {
-        let acceptance = Acceptance {
-            kind,
-            index,
-            max,
-            reason: "a test",
-        };
-        stage
-            .ledger
-            .accept_exceptions(&acceptance, "operator")
-            .await
-            .unwrap();
-    };
     let accepted = async || {
         let accepted = stage.ledger.accepted_exceptions().await.unwrap();
         accepted
@@ -30,12 +17,12 @@ async fn h18_what_is_accepted_is_replaced_by_kind_and_index_and_taken_back_with_
     };
     assert!(accepted().await.is_empty());
     for kind in ExceptionKind::ALL {
-        accept(kind, "q-1", 3).await;
+        stage.accept(kind, "q-1", 3).await;
     }
-    accept(ExceptionKind::MergedId, "q-2", 1).await;
-    accept(ExceptionKind::MergedId, "q-1", 5).await;
-    accept(ExceptionKind::Quarantined, "q-1", 0).await;
-    accept(ExceptionKind::Quarantined, "q-9", 0).await;
+    stage.accept(ExceptionKind::MergedId, "q-2", 1).await;
+    stage.accept(ExceptionKind::MergedId, "q-1", 5).await;
+    stage.accept(ExceptionKind::Quarantined, "q-1", 0).await;
+    stage.accept(ExceptionKind::Quarantined, "q-9", 0).await;
     let row = |kind, index: &str, max| (kind, index.to_owned(), max, "operator".to_owned());
     assert_eq!(
         accepted().await,
@@ -51,17 +38,7 @@ async fn h18_what_is_accepted_is_replaced_by_kind_and_index_and_taken_back_with_
 #[tokio::test]
 async fn h18_what_hours_outside_of_a_range_have_of_the_accepted_kinds_is_summed_up() {
     let stage = Stage::new().await;
-    let accepted = Acceptance {
-        kind: ExceptionKind::WithoutId,
-        index: "q-1",
-        max: 3,
-        reason: "a test",
-    };
-    stage
-        .ledger
-        .accept_exceptions(&accepted, "operator")
-        .await
-        .unwrap();
+    stage.accept(ExceptionKind::WithoutId, "q-1", 3).await;
     let counted = |kind, index: &str, messages| CountedExceptions {
         kind,
         index: index.to_owned(),

@@ -5,7 +5,7 @@ use crate::stage::{
 };
 use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, MigrationId, Priority, TimeRange};
 use granary_ledger::{
-    Acceptance, ClaimedBatch, ReExport, ReExported, Recorded, RepairMigration, Seal, SealIntent, SealedRange,
+    ClaimedBatch, ReExport, ReExported, Recorded, RepairMigration, Seal, SealIntent, SealedRange,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -444,16 +444,6 @@ async fn h12_an_hour_of_a_window_that_lacks_an_index_is_not_sealed_until_that_is
         .await;
     let refused = refusal(&stage, A_DAY).await;
     assert!(refused.contains("without an index"), "{refused}");
-    let accepted = Acceptance {
-        kind: ExceptionKind::LeftOut,
-        index: "q-1",
-        max: 1,
-        reason: "a test",
-    };
-    stage
-        .ledger
-        .accept_exceptions(&accepted, "operator")
-        .await
-        .unwrap();
+    stage.accept(ExceptionKind::LeftOut, "q-1", 1).await;
     purge(&stage).await;
 }

@@ -1,12 +1,12 @@
 //! A ledger for one test, and verbs: what harvesters, exporters and time do to it.
 
 use granary_domain::{
-    Backoff, BatchId, Cause, Failure, Generation, Hour, Layout, MigrationId, MigrationKind, NumberMark,
-    ObjectKey, Priority, Tally, TimeRange,
+    Backoff, BatchId, Cause, ExceptionKind, Failure, Generation, Hour, Layout, MigrationId, MigrationKind,
+    NumberMark, ObjectKey, Priority, Tally, TimeRange,
 };
 use granary_ledger::{
-    Claim, ClaimedBatch, LeasedWindow, Ledger, LedgerSettings, NewMigration, PageOfMessages, Recorded,
-    SeenMessage, Settlement, Verification,
+    Acceptance, Claim, ClaimedBatch, LeasedWindow, Ledger, LedgerSettings, NewMigration, PageOfMessages,
+    Recorded, SeenMessage, Settlement, Verification,
 };
 use jiff::Timestamp;
 use mysql_async::prelude::{FromRow, Queryable};
@@ -199,6 +199,20 @@ impl Stage {
         let database = Database::new().await;
         let ledger = database.ledger().await;
         Self { database, ledger }
+    }
+
+    /// An operator accepts exceptions of a kind in an index.
+    pub(crate) async fn accept(&self, kind: ExceptionKind, index: &str, max: u64) {
+        let acceptance = Acceptance {
+            kind,
+            index,
+            max,
+            reason: "a test",
+        };
+        self.ledger
+            .accept_exceptions(&acceptance, "operator")
+            .await
+            .unwrap();
     }
 
     /// A backfill of a range with batches of up to `batch_size`, its whole range in one window.
