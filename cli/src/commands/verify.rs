@@ -231,39 +231,34 @@ fn effort(report: &Value) -> String {
 
 /// Messages whose content was compared with the source. A quick verification compares none.
 fn content(report: &Value) -> Option<String> {
-    let counts = &report["content"];
-    let parts: Vec<String> = [
+    let parts = [
         ("equal", "equal"),
         ("different", "different"),
         ("updated", "updated since"),
         ("gone", "gone at the source"),
         ("notCompared", "not compared"),
-    ]
-    .into_iter()
-    .filter(|(name, _)| number(&counts[*name]) > 0)
-    .map(|(name, meaning)| format!("{} {meaning}", grouped(number(&counts[name]))))
-    .collect();
-    (!parts.is_empty()).then(|| format!("  content: {}", parts.join(", ")))
+    ];
+    non_zero(&report["content"], &parts).map(|counts| format!("  content: {counts}"))
 }
 
 /// Documents that no window covers, as far as there are any. They don't change the verdict.
 fn outside(report: &Value) -> Option<String> {
-    let counts = &report["outside"];
-    let parts: Vec<String> = [
+    let parts = [
         ("withoutTime", "without an event time that can be read"),
         ("beforeFirstWindow", "before the first window"),
         ("inFuture", "in the future"),
-    ]
-    .into_iter()
-    .filter(|(name, _)| number(&counts[*name]) > 0)
-    .map(|(name, meaning)| format!("{} {meaning}", grouped(number(&counts[name]))))
-    .collect();
-    (!parts.is_empty()).then(|| {
-        format!(
-            "  outside of every window, and not archived: {}",
-            parts.join(", ")
-        )
-    })
+    ];
+    non_zero(&report["outside"], &parts).map(|counts| format!("  outside of every window, and not archived: {counts}"))
+}
+
+/// The counts that aren't 0, each with its meaning, in one line.
+fn non_zero(counts: &Value, parts: &[(&str, &str)]) -> Option<String> {
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(name, _)| number(&counts[*name]) > 0)
+        .map(|(name, meaning)| format!("{} {meaning}", grouped(number(&counts[*name]))))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Messages that aren't where one would look for them, as far as there are any.

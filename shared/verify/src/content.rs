@@ -199,10 +199,10 @@ impl Verifier {
                 }
                 Document::Refused { reason } => {
                     let survey = self.source.surveyed().await?;
-                    if survey
-                        .left_out()
+                    if !survey
+                        .left_out_names()
                         .iter()
-                        .all(|left_out| left_out.index != wanted.index)
+                        .any(|index| index == wanted.index)
                     {
                         return Err(SourceError::Refused {
                             operation: READ,

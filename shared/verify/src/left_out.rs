@@ -4,16 +4,19 @@
 //! can be read, or is accepted. Which indices these are is the source's to say (`granary_source::Survey`).
 
 use crate::report::Finding;
-use crate::{Account, FindingKind, Verifier, VerifyError};
+use crate::{Account, FindingKind, Verifier, VerifyError, VerifyProgress};
 use granary_domain::{ExceptionKind, Hour};
 use granary_source::LeftOutIndex;
 
 impl Verifier {
     /// Puts the indices that aren't read now into the account, each once.
-    pub(crate) async fn note_left_out(&self, account: &mut Account, hour: Hour) -> Result<(), VerifyError> {
+    pub(crate) async fn note_left_out(&self, progress: &mut VerifyProgress, hour: Hour) -> Result<(), VerifyError> {
+        if progress.scope.archive_only {
+            return Ok(());
+        }
         let survey = self.source.surveyed().await?;
         for left_out in survey.left_out() {
-            account.leave_out(hour, left_out);
+            progress.account.leave_out(hour, left_out);
         }
         Ok(())
     }

@@ -91,10 +91,8 @@ impl Verifier {
             false => self.ledger.accepted_outside(progress.scope.range).await?,
         };
         progress.account.exceptions.accept(accepted, elsewhere);
-        if !progress.scope.archive_only {
-            let first_hour = Hour::of(progress.scope.range.from());
-            self.note_left_out(&mut progress.account, first_hour).await?;
-        }
+        let first_hour = Hour::of(progress.scope.range.from());
+        self.note_left_out(&mut progress, first_hour).await?;
         let mut hour = match progress.hour.take() {
             Some(hour) => hour,
             None => match self.next_part(&progress).await? {
@@ -116,10 +114,8 @@ impl Verifier {
         let exceptions_before = account.exceptions.clone();
         let mut look = Look::new(&progress.scope, hour.range, heir, account, &self.limits);
         let fit = self.verify_hour(&mut look, &mut hour, messages_max).await?;
-        if !progress.scope.archive_only {
-            // One may have been closed meanwhile.
-            self.note_left_out(&mut progress.account, hour.hour()).await?;
-        }
+        // One may have been closed meanwhile.
+        self.note_left_out(&mut progress, hour.hour()).await?;
         hour.add_exceptions(progress.account.exceptions.since(&exceptions_before));
         self.record_difference(&mut progress, hour.hour()).await?;
         match fit {

@@ -170,10 +170,9 @@ impl From<AcceptedException> for AcceptedHere {
 
 /// The indices that a survey leaves out aren't read either.
 fn with_left_out(mut blocked: WriteBlock, survey: &Survey) -> WriteBlock {
-    let left_out = survey.left_out();
     blocked
         .unread
-        .extend(left_out.iter().map(|left_out| left_out.index.to_owned()));
+        .extend_from_slice(survey.left_out_names());
     blocked.unread.sort();
     blocked.unread.dedup();
     blocked.unread.truncate(UNREAD_MAX);
