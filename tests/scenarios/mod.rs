@@ -45,6 +45,7 @@ mod edges;
 mod configuration;
 mod surveyed;
 mod left_out;
+mod data_stream;
 mod kills;
 mod crash;
 mod resume;

@@ -280,6 +280,35 @@ async fn e5_h15_a_metadata_key_that_is_a_text_makes_batches_wait_and_is_told_wit
     stage.finish().await;
 }
 
+/// A metadata index that is closed for maintenance: the batches wait for it, and their messages keep their metadata.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e5_a2_a_closed_metadata_index_costs_no_attempt_and_is_told_at_once() {
+    let (stage, messages) = harvested("closed-metadata").await;
+    let metadata = stage.indices.more_messages.clone();
+    let mapping = json!({"mappings": {"properties": {"message_id": {"type": "keyword"}}}});
+    stage.indices.create(&metadata, mapping).await;
+    let entry = json!({"message_id": messages[0].doc_id, "state": "sent"}).to_string();
+    stage.indices.write(&metadata, &[Document::raw("s", entry)]).await;
+    stage.indices.ask(Method::POST, &[&metadata, "_close"], "").await;
+    let sources = json!([{"name": "state", "index": metadata, "key": "message_id"}]).to_string();
+    let settings = [
+        ("GRANARY_METADATA_SOURCES", sources.as_str()),
+        ("GRANARY_MAX_ATTEMPTS", "1"),
+    ];
+    let exporter = stage.another("exporter", &settings);
+    attempt(&stage, &exporter).await;
+    assert_eq!(state(&stage).await, waiting("source_refused"));
+    assert_told_at_once(&stage, &[&metadata, "closed"]).await;
+
+    stage.indices.ask(Method::POST, &[&metadata, "_open"], "").await;
+    attempt(&stage, &exporter).await;
+    assert_eq!(stage.batches(BatchStatus::Completed).await, 1);
+    let lines = stage.bucket.lines().await;
+    let with_state = lines.iter().filter(|line| line.raw("state").is_some());
+    assert_eq!(with_state.count(), 1);
+    stage.finish().await;
+}
+
 /// Field case 27: S3 says that a signature is too old, once after a thaw and for as long as the clock is wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e12_a_signature_or_a_token_that_is_too_old_costs_no_attempt() {

@@ -2,7 +2,7 @@
 //!
 //! Nothing is read of a source with a problem that is refused: windows are deferred, and their reason names index, field
 //! and remedy. An index that can't be read is left out of the windows, which record it. A problem that is reported stops nothing.
-//! Each is logged, and raises one alert. What is wrong, and when it is looked for, is `granary_source`'s to decide.
+//! Each is logged, and raises one alert, which ends once the problem is gone. What is wrong, and when it is looked for, is `granary_source`'s to decide.
 //!
 //! Where Elasticsearch doesn't answer, nothing is known, and the next read fails with that outage.
 
@@ -70,7 +70,8 @@ impl Harvester {
     }
 }
 
-/// Logs what was found, and writes an alert for each problem that has none. An outage has its own alert.
+/// Logs what was found, writes an alert for each problem that has none, and ends those of other problems. An outage has its
+/// own alert, and says nothing about other problems.
 async fn tell(
     source: &Source,
     ledger: &Ledger,
@@ -91,7 +92,11 @@ async fn tell(
         tracing::warn!(cause, "the source has a problem: {text}");
         ledger.raise_alert(ALERT, &problem.key(), cause, &text).await?;
     }
-    Ok(())
+    if problems.iter().any(SourceProblem::is_outage) {
+        return Ok(());
+    }
+    let lasting: Vec<String> = problems.iter().map(SourceProblem::key).collect();
+    ledger.end_alerts_but(ALERT, &lasting).await
 }
 
 fn left_out(problem: &SourceProblem) -> String {

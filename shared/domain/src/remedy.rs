@@ -105,6 +105,7 @@ pub fn alert_headline(kind: &str) -> &str {
         "documents_without_time" => "the source has documents without an event time",
         "documents_without_time_over" => "all documents have an event time again",
         "source_problem" => "the source has a problem",
+        "source_problem_over" => "a problem of the source is gone",
         "documents_in_future" => "the source has documents of the future",
         "documents_in_future_over" => "the source has no documents of the future any more",
         "documents_too_early" => "the source has documents before the first window",

@@ -7,6 +7,8 @@ CREATE TABLE IF NOT EXISTS window_proof (
     source_at VARCHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'the write-blocked state of the source that proven_at saw',
     asked_at  DATETIME(6)     NULL COMMENT 'when the schedule last asked for a verification',
     asked     INT UNSIGNED    NOT NULL DEFAULT 0 COMMENT 'how often, without an outcome',
+    accepted  BOOLEAN         NOT NULL DEFAULT FALSE COMMENT 'whether the proof relies on accepted exceptions',
+    KEY window_proof_accepted (accepted),
     CONSTRAINT window_proof_outcome CHECK (outcome IN ('proven', 'waiting', 'failing')),
     CONSTRAINT window_proof_began CHECK ((outcome IS NULL) = (as_of IS NULL))
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4

@@ -1,8 +1,10 @@
 //! Exceptions that an operator accepts: how many messages of a kind, of an index, may be absent from the archive.
 //!
-//! A row is one kind of one index. Accepting again replaces the row; accepting none removes it. Not here: who finds the
-//! exceptions and compares (`granary-verify`). When a write fails, what was accepted before stays accepted.
+//! A row is one kind of one index. Accepting again replaces the row; accepting none removes it. Accepting less takes back
+//! every proof that relies on accepted exceptions: those windows are verified again. Not here: who finds the exceptions
+//! and compares (`granary-verify`). When a write fails, what was accepted before stays accepted.
 
+use crate::connect::Doing;
 use crate::error::During;
 use crate::row::Columns;
 use crate::{Ledger, LedgerError};
@@ -10,7 +12,7 @@ use granary_domain::ExceptionKind;
 use granary_steps::Step;
 use jiff::Timestamp;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Row, params};
+use mysql_async::{Row, Transaction, params};
 
 /// A verification reads so many rows at most. What is beyond them is not accepted.
 const ACCEPTED_MAX: u32 = 10_000;
@@ -72,15 +74,54 @@ impl Ledger {
              accepted_by = VALUES(accepted_by)"
         };
         self.change(Step::AcceptExceptions, |doing| async move {
-            let mut conn = self.conn(doing).await?;
+            let mut transaction = self.begin(doing).await?;
+            let before: Option<u64> = transaction
+                .exec_first(
+                    "SELECT max_messages FROM accepted_exception WHERE kind = ? AND index_name = ? FOR UPDATE",
+                    (accepted.kind.as_str(), accepted.index),
+                )
+                .await
+                .during(doing)?;
             let values = params! {
                 "kind" => accepted.kind.as_str(), "index" => accepted.index, "max" => accepted.max,
                 "reason" => accepted.reason, "who" => who,
             };
-            conn.exec_drop(statement, values).await.during(doing)
+            transaction.exec_drop(statement, values).await.during(doing)?;
+            if before.is_some_and(|before| accepted.max < before) {
+                transaction.query_drop(TAKE_BACK_PROOFS).await.during(doing)?;
+            }
+            transaction.commit().await.during(doing)
         })
         .await
     }
+}
+
+/// Windows whose proof relies on accepted exceptions are as if they had never been verified.
+const TAKE_BACK_PROOFS: &str = "UPDATE window_proof p JOIN harvest_window w ON w.id = p.window_id \
+    LEFT JOIN window_scan s ON s.window_id = w.id \
+    SET w.state = IF(w.state = 'verified', 'recorded', w.state), w.verified_at = NULL, s.was_verified = FALSE, \
+    p.outcome = NULL, p.as_of = NULL, p.proven_at = NULL, p.final_at = NULL, p.source_at = NULL, p.asked_at = NULL, \
+    p.asked = 0, p.accepted = FALSE WHERE p.accepted = TRUE";
+
+/// Whether an operator accepts as much as these say, and goes on to do so until the end of the transaction.
+pub(crate) async fn are_accepted_still(
+    transaction: &mut Transaction<'_>,
+    doing: Doing,
+    relied_on: &[AcceptedException],
+) -> Result<bool, LedgerError> {
+    for accepted in relied_on {
+        let now: Option<u64> = transaction
+            .exec_first(
+                "SELECT max_messages FROM accepted_exception WHERE kind = ? AND index_name = ? LOCK IN SHARE MODE",
+                (accepted.kind.as_str(), &accepted.index),
+            )
+            .await
+            .during(doing)?;
+        if now.is_none_or(|now| now < accepted.max) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn accepted_of(mut row: Row) -> Result<AcceptedException, LedgerError> {

@@ -11,6 +11,10 @@ use jiff::Timestamp;
 use mysql_async::{Params, Row, Value, params, prelude::Queryable};
 use std::time::Duration;
 
+/// Alerts of a kind without a lasting cause that are ended at once, and open ones that are looked at.
+const ENDED_MAX: usize = 100;
+const OPEN_MAX: u32 = 10_000;
+
 /// An alert that nobody was told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertRow {
@@ -66,7 +70,7 @@ impl Ledger {
         .await
     }
 
-    /// Writes an alert about one subject, once.
+    /// Writes an alert about one subject, once. A subject whose alert is over has a new one.
     pub async fn raise_alert(
         &self,
         kind: &str,
@@ -77,8 +81,11 @@ impl Ledger {
         self.raise(
             Step::RaiseAlert,
             "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-             VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) \
-             ON DUPLICATE KEY UPDATE kind = alert.kind",
+             VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE \
+             created_at = IF(over_at IS NULL, created_at, VALUES(created_at)), \
+             published_at = IF(over_at IS NULL, published_at, NULL), \
+             cause = IF(over_at IS NULL, cause, VALUES(cause)), text = IF(over_at IS NULL, text, VALUES(text)), \
+             over_at = NULL",
             params! {
                 "kind" => kind, "subject_key" => subject_key, "cause" => cause,
                 "text" => crate::settle::shortened(text),
@@ -127,6 +134,42 @@ impl Ledger {
                 .during(doing)?;
             transaction.commit().await.during(doing)?;
             Ok(true)
+        })
+        .await
+    }
+
+    /// Ends the alerts of this kind that are about none of these subjects, each with an alert that says so: up to 100.
+    pub async fn end_alerts_but(&self, kind: &str, lasting: &[String]) -> Result<(), LedgerError> {
+        self.change(Step::EndCondition, |doing| async move {
+            let mut transaction = self.begin(doing).await?;
+            let open: Vec<(u64, String, String)> = transaction
+                .exec(
+                    "SELECT id, CONVERT(subject_key USING utf8mb4), text FROM alert \
+                     WHERE kind = ? AND over_at IS NULL ORDER BY id LIMIT ? FOR UPDATE",
+                    (kind, OPEN_MAX),
+                )
+                .await
+                .during(doing)?;
+            let over = open.iter().filter(|(_, subject, _)| !lasting.contains(subject));
+            for (id, _, text) in over.take(ENDED_MAX) {
+                transaction
+                    .exec_drop("UPDATE alert SET over_at = UTC_TIMESTAMP(6) WHERE id = ?", (id,))
+                    .await
+                    .during(doing)?;
+                transaction
+                    .exec_drop(
+                        "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) VALUES \
+                         (CONCAT(:kind, '_over'), CONCAT(:id, DATE_FORMAT(UTC_TIMESTAMP(6), '.%Y-%m-%dT%H:%i:%s.%fZ')), \
+                          :kind, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
+                        params! {
+                            "kind" => kind, "id" => id,
+                            "text" => crate::settle::shortened(&format!("no longer the case: {text}")),
+                        },
+                    )
+                    .await
+                    .during(doing)?;
+            }
+            transaction.commit().await.during(doing)
         })
         .await
     }

@@ -4,6 +4,7 @@
 //! the verification's report, not here. **When it fails**, the time line shows what the verification before said; the step is
 //! taken again with the hour.
 
+use crate::accepted::are_accepted_still;
 use crate::connect::Reader;
 use crate::error::During;
 use crate::proof::{ProofOutcome, Verification, write_proven, write_unproven};
@@ -107,7 +108,11 @@ impl Ledger {
                 .await
                 .during(doing)?;
             match outcome {
-                ProofOutcome::Proven => write_proven(&mut transaction, doing, verification).await?,
+                ProofOutcome::Proven => {
+                    if are_accepted_still(&mut transaction, doing, &verification.accepted).await? {
+                        write_proven(&mut transaction, doing, verification).await?;
+                    }
+                }
                 ProofOutcome::Waiting | ProofOutcome::Failing => {
                     write_unproven(&mut transaction, doing, verification, outcome).await?;
                 }

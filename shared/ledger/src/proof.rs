@@ -10,6 +10,7 @@
 //!
 //! **When it fails**, nothing was changed. Asked twice, a window waits a little longer for the next scheduled verification.
 
+use crate::accepted::AcceptedException;
 use crate::connect::Doing;
 use crate::error::During;
 use crate::rescan::SETTLED;
@@ -58,6 +59,8 @@ pub struct Verification {
     pub is_of_archive_only: bool,
     /// Whether what it found missing may be of any hour: an index couldn't be read.
     pub is_incomplete_everywhere: bool,
+    /// The accepted exceptions that it relies on, as it read them.
+    pub accepted: Vec<AcceptedException>,
 }
 
 /// When windows are verified by schedule.
@@ -253,9 +256,9 @@ pub(crate) async fn write_proven(
     transaction
         .exec_drop(
             format!(
-                "INSERT INTO window_proof (window_id, outcome, as_of, proven_at, final_at, source_at) \
+                "INSERT INTO window_proof (window_id, outcome, as_of, proven_at, final_at, source_at, accepted) \
                  SELECT w.id, 'proven', :as_of, :as_of, IF({SETTLED} \
-                 AND w.range_to <= :as_of - INTERVAL :horizon MICROSECOND, :as_of, NULL), :source \
+                 AND w.range_to <= :as_of - INTERVAL :horizon MICROSECOND, :as_of, NULL), :source, :accepted \
                  FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
                  LEFT JOIN window_scan s ON s.window_id = w.id \
                  WHERE w.state IN ('recorded', 'verified') AND m.state <> 'cancelled' AND w.recorded_at <= :as_of \
@@ -263,13 +266,14 @@ pub(crate) async fn write_proven(
                  ON DUPLICATE KEY UPDATE outcome = IF({IS_OLDER}, VALUES(outcome), outcome), \
                  proven_at = IF({IS_OLDER}, VALUES(proven_at), proven_at), \
                  source_at = IF({IS_OLDER} AND NOT :archive_only, VALUES(source_at), source_at), \
+                 accepted = IF({IS_OLDER} AND NOT :archive_only, VALUES(accepted), accepted), \
                  asked = IF({IS_OLDER}, 0, asked), \
                  final_at = COALESCE(final_at, VALUES(final_at)), \
                  as_of = GREATEST(COALESCE(as_of, VALUES(as_of)), VALUES(as_of))"
             ),
             params! {
                 "as_of" => at(note.as_of), "horizon" => micros(note.horizon), "source" => note.source_at.as_deref(),
-                "archive_only" => note.is_of_archive_only,
+                "archive_only" => note.is_of_archive_only, "accepted" => !note.accepted.is_empty(),
                 "from" => at(note.range.from()), "to" => at(note.range.to()),
             },
         )

@@ -8,6 +8,7 @@
 //! Whoever reads the source over a sealed hour again would find nothing but new messages. So a page's messages of
 //! sealed hours are owned elsewhere, by the sealed row, unless their migration was allowed to export them again.
 
+use crate::accepted::are_accepted_still;
 use crate::connect::Doing;
 use crate::differing::forget_differences;
 use crate::error::During;
@@ -118,11 +119,15 @@ impl Ledger {
     }
 
     /// Writes down that a full verification was COMPLETE: all windows that lie in its range are verified and proven, and no
-    /// hour of it differs.
+    /// hour of it differs. Writes nothing where an operator accepts less by now than the verification relies on.
     pub async fn mark_verified(&self, verification: &Verification) -> Result<u64, LedgerError> {
         let Verification { range, as_of, .. } = *verification;
         self.change(Step::MarkVerified, |doing| async move {
             let mut transaction = self.begin(doing).await?;
+            if !are_accepted_still(&mut transaction, doing, &verification.accepted).await? {
+                transaction.rollback().await.during(doing)?;
+                return Ok(0);
+            }
             transaction.exec_drop(
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.state = 'verified', w.verified_at = :as_of \

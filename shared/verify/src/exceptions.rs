@@ -52,6 +52,12 @@ impl Exceptions {
         accepted.map(|found| found.messages).sum()
     }
 
+    /// What is accepted of those that were found.
+    pub(crate) fn relied_on(&self) -> Vec<AcceptedException> {
+        let is_found = |accepted: &&AcceptedException| self.messages_of(accepted.kind, &accepted.index) > 0;
+        self.accepted.iter().filter(is_found).cloned().collect()
+    }
+
     /// Whether there are any that aren't accepted.
     pub(crate) fn are_open(&self) -> bool {
         self.found.iter().any(|found| !found.accepted)

@@ -197,6 +197,7 @@ impl Verifier {
                 source_at,
                 is_of_archive_only: report.scope.archive_only,
                 is_incomplete_everywhere: report.account.exceptions.are_left_out(),
+                accepted: report.account.exceptions.relied_on(),
             };
             if report.verdict == Verdict::Complete {
                 self.ledger.mark_verified(&verification).await?;

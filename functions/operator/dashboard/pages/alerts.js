@@ -23,6 +23,7 @@ const KINDS = [
   'documents_without_time',
   'documents_without_time_over',
   'source_problem',
+  'source_problem_over',
   'documents_in_future',
   'documents_in_future_over',
   'documents_too_early',

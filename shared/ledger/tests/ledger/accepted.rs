@@ -1,6 +1,6 @@
 //! Exceptions that an operator accepts: by kind and index, replaced and taken back.
 
-use crate::stage::{Stage, a_day};
+use crate::stage::{Stage, a_day, verification};
 use granary_domain::{ExceptionKind, Hour, TimeRange};
 use granary_ledger::CountedExceptions;
 use jiff::SignedDuration;
@@ -70,4 +70,53 @@ async fn h18_what_hours_outside_of_a_range_have_of_the_accepted_kinds_is_summed_
     assert_eq!(outside(0, 2).await, [0; 0]);
     count(0, &[]).await;
     assert_eq!(outside(2, 3).await, [1]);
+}
+
+/// The windows are final, with two accepted exceptions among them; another one relies on none.
+#[tokio::test]
+async fn h18_accepting_less_takes_back_the_proofs_that_rely_on_it_and_no_others() {
+    let stage = Stage::new().await;
+    let hour = |number: i64| a_day().from() + SignedDuration::from_hours(number);
+    let ranges = [0, 1].map(|number| TimeRange::new(hour(number), hour(number + 1)).unwrap());
+    for range in ranges {
+        stage.backfill(range, 10).await;
+    }
+    stage
+        .database
+        .sql(
+            "UPDATE harvest_window SET state = 'recorded', found = 10, recorded = 10, \
+             recorded_at = UTC_TIMESTAMP(6) - INTERVAL 2 HOUR",
+        )
+        .await;
+    let prove = async || {
+        let accepted = stage.ledger.accepted_exceptions().await.unwrap();
+        let mut relying = verification(ranges[0], stage.ledger.now().await.unwrap());
+        relying.accepted = accepted;
+        let proven = stage.ledger.mark_verified(&relying).await.unwrap();
+        (relying, proven)
+    };
+    let proven = async || {
+        let state = stage.ledger.proof_state(None).await.unwrap();
+        (state.hours_proven, state.hours_waiting)
+    };
+    let plain = verification(ranges[1], stage.ledger.now().await.unwrap());
+    stage.ledger.mark_verified(&plain).await.unwrap();
+    stage.accept(ExceptionKind::WithoutId, "q-1", 2).await;
+    let (relying, windows) = prove().await;
+    assert_eq!((windows, proven().await), (1, (2, 0)));
+
+    stage.accept(ExceptionKind::WithoutId, "q-1", 3).await;
+    assert_eq!(proven().await, (2, 0), "more is accepted");
+    stage.accept(ExceptionKind::WithoutId, "q-1", 1).await;
+    assert_eq!(proven().await, (1, 1));
+    assert_eq!(
+        stage.ledger.mark_verified(&relying).await.unwrap(),
+        0,
+        "a verification that ends now read what was accepted before"
+    );
+    assert_eq!(proven().await, (1, 1));
+    prove().await;
+    assert_eq!(proven().await, (2, 0));
+    stage.accept(ExceptionKind::WithoutId, "q-1", 0).await;
+    assert_eq!(proven().await, (1, 1));
 }

@@ -145,3 +145,39 @@ async fn a1_the_failure_rate_leaves_out_what_the_platform_broke_off() {
         .await;
     assert_eq!(stage.ledger.failure_rate(HOUR).await.unwrap().attempts, 0);
 }
+
+/// Two problems of the source: one is mended, and comes back.
+#[tokio::test]
+async fn a1_an_alert_ends_with_its_subject_and_begins_anew_when_that_comes_back() {
+    let stage = Stage::new().await;
+    let ledger = &stage.ledger;
+    let subjects = ["index a", "index b"];
+    for subject in subjects {
+        let raised = ledger.raise_alert("source_problem", subject, "refused", subject);
+        raised.await.unwrap();
+    }
+    let publish = async || {
+        let alerts = ledger.unpublished_alerts(10).await.unwrap();
+        let ids: Vec<u64> = alerts.iter().map(|alert| alert.id).collect();
+        ledger.mark_published(&ids).await.unwrap();
+        let told = alerts.into_iter().map(|alert| (alert.kind, alert.text));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(publish().await.len(), 2);
+    let row = |kind: &str, text: &str| (kind.to_owned(), text.to_owned());
+    for _ in 0..2 {
+        for _ in 0..2 {
+            let lasting = ["index b".to_owned()];
+            ledger.end_alerts_but("source_problem", &lasting).await.unwrap();
+        }
+        let over = row("source_problem_over", "no longer the case: index a");
+        assert_eq!(publish().await, [over]);
+        assert_eq!(ledger.open_alerts().await.unwrap(), 1);
+        for _ in 0..2 {
+            let raised = ledger.raise_alert("source_problem", "index a", "refused", "index a");
+            raised.await.unwrap();
+        }
+        assert_eq!(publish().await, [row("source_problem", "index a")]);
+        assert_eq!(ledger.open_alerts().await.unwrap(), 2);
+    }
+}

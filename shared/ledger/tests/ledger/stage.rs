@@ -405,5 +405,6 @@ pub(crate) fn verification(range: TimeRange, as_of: Timestamp) -> Verification {
         as_of,
         horizon: Duration::from_secs(7 * 86_400),
         source_at: None,
+        accepted: Vec::new(),
     }
 }

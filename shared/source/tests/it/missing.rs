@@ -78,6 +78,28 @@ async fn e1_a_message_whose_index_is_an_alias_of_two_by_now_is_read_in_one_of_th
     stage.finish(&["1", "2"]).await;
 }
 
+/// An alias with a routing took the name of an index: `_mget` refuses every other routing, a search finds what is there.
+#[tokio::test]
+async fn e1_e3_a_message_whose_index_is_an_alias_with_another_routing_is_read_all_the_same() {
+    let stage = Stage::new();
+    let alias = stage.name("old");
+    let mut mapping = plain_mapping();
+    mapping["aliases"] = json!({&alias: {"routing": "x"}});
+    let index = stage.index("1", mapping).await;
+    let action = json!({"_id": "m", "routing": "y"});
+    stage
+        .write(&index, &[(action, json!({"id": "m", "at": AT}).to_string())])
+        .await;
+    let mut wanted = reference(&alias, "m");
+    wanted.routing = Some("y");
+    let found = source(&index).documents(&[wanted], &enough()).await.unwrap();
+    let Document::Found { moved_to, .. } = &found[0] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(moved_to.as_ref().map(|place| &place.index), Some(&index));
+    stage.finish(&["1"]).await;
+}
+
 /// A rename (`_reindex` and delete), a shrink, a mounted snapshot: the index of the message is gone, the message isn't.
 #[tokio::test]
 async fn e1_a_message_is_read_where_it_lies_now_whatever_its_index_is_called() {

@@ -297,6 +297,7 @@ async fn alerts(asking: &mut Asking<'_>, ledger: &Ledger) {
     );
     ask!(asking, ledger.begin_condition("failure_rate", "text"));
     ask!(asking, ledger.end_condition("failure_rate", "text"));
+    ask!(asking, ledger.end_alerts_but("source_problem", &[]));
     ask!(asking, ledger.begin_deferral(Cause::SourceUnavailable, "text"));
     let lasting = ledger.lasting_deferrals().await.unwrap();
     ask!(asking, ledger.end_deferral(&lasting[0], "text"));
