@@ -187,6 +187,39 @@ async fn refusal_of_source(stage: &Stage, settings: &[(&str, &str)]) -> String {
     problems.trim().to_owned()
 }
 
+/// Field cases 3 and 4: whether the remote cluster is there or not, nothing is read of a source that names it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h15_e2_a_remote_cluster_among_the_names_is_refused_at_start_and_by_the_doctor() {
+    let mut stage = Stage::new("remote").await;
+    let index = stage.indices.messages.clone();
+    for names in [format!("{index},r:{index}"), "*:*".to_owned()] {
+        let problems = refusal_of_source(&stage, &[("GRANARY_SOURCE_INDEX", &names)]).await;
+        let remote = names.rsplit(',').next().unwrap();
+        assert!(
+            problems.starts_with(&format!("- {remote:?} names a remote cluster"))
+                && problems.lines().count() == 1,
+            "{problems}"
+        );
+    }
+    stage.tell(&[("GRANARY_SOURCE_INDEX", &format!("{index},r:{index}"))]);
+    let operator = stage.listen(&[]).await;
+    let examination = operator.granary("--json doctor").await.json();
+    let checks = examination["checks"].as_array().unwrap();
+    let of_index = checks.iter().find(|check| check["check"] == "index").unwrap();
+    assert_eq!(of_index["status"], "failed", "{of_index:#}");
+    let (status, answer) = operator
+        .ask(
+            "POST /verify",
+            Some(json!({"from": "2026-03-01T10:00:00Z", "to": "2026-03-01T11:00:00Z"})),
+        )
+        .await;
+    assert!(
+        !answer.to_string().contains("COMPLETE"),
+        "nothing is proven by what a search happens to reach: {status} {answer}"
+    );
+    stage.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_harvester_that_is_pointed_nowhere_says_what_to_check() {
     let stage = Stage::new("nowhere").await;

@@ -6,6 +6,7 @@ use crate::stage::{Document, EXPORTER_TIMEOUT, Stage, request};
 use granary_archive::Spool;
 use granary_domain::{Compression, Format, MessageId, ObjectKey};
 use granary_verify::{ContentCounts, FindingKind, Report, Verdict};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const HOUR: u32 = 10;
@@ -192,4 +193,35 @@ async fn e16_a_flipped_byte_is_found_in_an_hour_that_was_purged() {
     assert_eq!(stage.row::<u64>("SELECT COUNT(*) FROM message").await, 0);
     assert_one_text_differs(&stage).await;
     stage.finish().await;
+}
+
+/// Field case 16: vectors were kept out of what Elasticsearch gives, and nobody asked for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e16_a_vector_that_is_absent_from_the_archive_is_found() {
+    let stage = Stage::new("vector").await;
+    let index = &stage.indices.messages;
+    let vector = json!({"properties": {"v": {"type": "dense_vector", "dims": 3}}}).to_string();
+    stage.indices.ask(Method::PUT, &[index, "_mapping"], vector).await;
+    let at = "2026-03-01T10:30:00Z";
+    let message = json!({"message_id": "a", "created_at": at, "v": [1.0, 2.0, 3.0]});
+    stage
+        .index_messages(&[Document::raw("a", message.to_string())])
+        .await;
+    stage
+        .backfill("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z")
+        .await;
+    stage.run_until_quiet().await;
+    assert_eq!(content_of(&stage).await.account.content, counts(1, 0, 0, 0));
+    rewrite(&stage, |_, mut line| {
+        line["message"].as_object_mut().unwrap().remove("v");
+        line
+    })
+    .await;
+    let report = content_of(&stage).await;
+    assert_eq!(
+        (report.verdict, report.account.content),
+        (Verdict::Incomplete, counts(0, 0, 0, 1)),
+        "{report:#?}"
+    );
+    stage.finish_broken().await;
 }

@@ -3,6 +3,7 @@
 
 use crate::stage::{Document, Listening, Stage, TIME_FIELD};
 use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const SANE: &str = "2026-03-01T10:00:00.500Z";
@@ -29,6 +30,17 @@ async fn migrate_all(operator: &Listening) -> Value {
     let (status, made) = operator.ask("POST /migrate", Some(json!({}))).await;
     assert!(status < 300, "{made}");
     foretold
+}
+
+/// What a verification says of documents that it didn't look at.
+fn outside(before: u64, future: u64) -> Value {
+    json!({"withoutTime": 0, "malformed": 0, "beforeFirstWindow": before, "inFuture": future})
+}
+
+fn assert_outside(report: &Value, before: u64, future: u64) {
+    let mut counts = report["outside"].clone();
+    counts.as_object_mut().unwrap().remove("countedAt");
+    assert_eq!(counts, outside(before, future), "{report}");
 }
 
 async fn verify(operator: &Listening, line: &str) -> Value {
@@ -72,7 +84,10 @@ async fn h19_a_message_of_the_year_1_is_archived_verified_and_purged_and_odd_one
             (&json!("COMPLETE"), &json!(3)),
             "{report}"
         );
+        assert_outside(&report, 2, 2);
     }
+    let shown = operator.done("windows --to 0002-01-01T00:00:00Z").await.out;
+    assert!(shown.contains("0001-01-01"), "{shown}");
     let purged = operator
         .json("purge --before 2026-03-02T00:00:00Z --apply --yes")
         .await;
@@ -86,6 +101,63 @@ async fn h19_a_message_of_the_year_1_is_archived_verified_and_purged_and_odd_one
     let report = verify(&operator, "").await;
     assert_eq!(report["verdict"], "INCOMPLETE", "{report}");
     stage.finish_broken().await;
+}
+
+/// Field case 1, one after the other, with ids that are `_id`s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h19_each_odd_document_alone_stops_neither_a_migration_nor_a_verification() {
+    let mut stage = Stage::new("odd").await;
+    stage.tell(&[("GRANARY_SOURCE_ID_FIELD", "_id")]);
+    let sane = [Document::message("now", SANE)];
+    stage.index_messages(&sane).await;
+    let operator = stage.listen(&[]).await;
+    let range = json!({"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"});
+    for odd in beyond() {
+        stage.index_messages(std::slice::from_ref(&odd)).await;
+        migrate_all(&operator).await;
+        for path in ["/migrate?dryRun=true", "/migrate"] {
+            let (status, answer) = operator.ask(&format!("POST {path}"), Some(range.clone())).await;
+            assert!(status < 300, "{answer}");
+        }
+        stage.let_counts_age().await;
+        stage.run_until_quiet().await;
+        let is_early = ["bc", "nought"].contains(&odd.doc_id.as_str());
+        for line in ["", "--from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z"] {
+            let report = verify(&operator, line).await;
+            assert_eq!(report["verdict"], "COMPLETE", "{report}");
+            assert_outside(&report, is_early.into(), (!is_early).into());
+        }
+        stage.indices.delete(&stage.indices.messages, &odd.doc_id).await;
+    }
+    stage.assert_each_once(&sane).await;
+    stage.finish().await;
+}
+
+/// Field case 9: every time is a `date_nanos`, and the range begins before the first instant that one can hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h19_a_range_that_begins_before_1970_is_archived_where_all_times_are_nanos() {
+    let mut stage = Stage::new("all-nanos").await;
+    let mut mapping = stage.indices.mapping();
+    mapping["mappings"]["properties"][TIME_FIELD]["type"] = json!("date_nanos");
+    let nanos = stage.indices.more_messages.clone();
+    stage.indices.create(&nanos, mapping).await;
+    let alias = format!("{nanos}-alias");
+    let action = json!({"actions": [{"add": {"index": nanos, "alias": alias}}]}).to_string();
+    stage.indices.ask(Method::POST, &["_aliases"], action).await;
+    stage.tell(&[("GRANARY_SOURCE_INDEX", &alias)]);
+    let messages = [Document::message("exact", "2026-03-01T10:00:00.500000001Z")];
+    stage.indices.write(&nanos, &messages).await;
+    let operator = stage.listen(&[]).await;
+    let early = json!({"from": "1960-01-01T00:00:00Z"});
+    let (status, made) = operator.ask("POST /migrate", Some(early)).await;
+    assert!(status < 300, "{made}");
+    stage.run_until_quiet().await;
+    stage.assert_each_once(&messages).await;
+    for line in ["", "--from 1960-01-01T00:00:00Z --to 2300-01-01T00:00:00Z"] {
+        let report = verify(&operator, line).await;
+        assert_eq!(report["verdict"], "COMPLETE", "{report}");
+    }
+    stage.finish().await;
 }
 
 /// Field case 9.
@@ -174,6 +246,13 @@ async fn h20_documents_in_the_future_and_before_the_first_window_are_counted_sho
         "{status}"
     );
     assert_eq!(stage.look_at("/source/stats").await["outside"]["inFuture"], 2);
+    let report = verify(&operator, "--from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z").await;
+    assert_eq!(report["verdict"], "COMPLETE", "{report}");
+    assert_outside(&report, 1, 2);
+    // Without a range it begins with the first message.
+    let report = verify(&operator, "").await;
+    assert_eq!(report["verdict"], "INCOMPLETE", "{report}");
+    assert_eq!(report["findings"][0]["sampleIds"], json!(["early"]), "{report}");
 
     migrate_all(&operator).await;
     stage.let_counts_age().await;

@@ -45,6 +45,8 @@ mod edges;
 mod configuration;
 mod surveyed;
 mod left_out;
+mod unnamed;
+#[cfg(feature = "full")]
 mod data_stream;
 mod kills;
 mod crash;

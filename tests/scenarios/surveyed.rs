@@ -173,18 +173,26 @@ async fn h15_e6_what_settings_say_of_fields_and_source_is_reported_as_if_the_map
 async fn h15_e2_a_cluster_that_allows_less_than_is_needed_is_refused_at_start_by_the_names_of_its_settings() {
     let node = Node::configured(
         "rest.action.multi.allow_explicit_index: false\nsearch.default_keep_alive: 30s\nsearch.max_keep_alive: 1m\n\
-         action.search.shard_count.limit: 1\n",
+         action.search.shard_count.limit: 1\nsearch.allow_expensive_queries: false\n",
     )
     .await;
     let stage = Stage::on(&node, "hardened").await;
-    let written = stage.another("harvester", &[]).refusal().await;
+    let runtime = json!({"runtime": {"computed": {"type": "keyword"}}}).to_string();
+    let index = &stage.indices.messages;
+    stage
+        .indices
+        .ask(Method::PUT, &[index, "_mapping"], runtime)
+        .await;
+    let computed = [("GRANARY_SOURCE_ID_FIELD", "computed")];
+    let written = stage.another("harvester", &computed).refusal().await;
     let (_, problems) = written.rsplit_once("the source can't be harvested:").unwrap();
     let problems: Vec<&str> = problems.trim().lines().collect();
-    assert_eq!(problems.len(), 3, "{problems:#?}");
+    assert_eq!(problems.len(), 4, "{problems:#?}");
     for (problem, setting) in problems.iter().zip([
         "rest.action.multi.allow_explicit_index is false",
         "search.max_keep_alive is 1m",
         "action.search.shard_count.limit is 1",
+        "search.allow_expensive_queries is false",
     ]) {
         assert!(problem.contains(setting), "{problems:#?}");
     }

@@ -191,6 +191,32 @@ mod tests {
         (String::from_utf8(out).unwrap(), replaced)
     }
 
+    /// Field case 29: what people query with.
+    #[test]
+    fn e6_the_view_of_the_documentation_takes_every_field_out_of_a_line() {
+        let documentation = include_str!("../../../docs/athena.md");
+        let names = ["status", "history", "processing"].map(name);
+        let metadata = names.each_ref().map(|name| (name, MetadataValue::One(b"{}")));
+        let id = id("m-1");
+        let line = Line {
+            message_id: &id,
+            doc_id: "d-1",
+            index: "messages",
+            routing: Some("r"),
+            version: 1,
+            seq_no: 2,
+            primary_term: 3,
+            message: b"{}",
+            metadata: &metadata,
+        };
+        let (written, _) = written(&line);
+        let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&written).unwrap();
+        assert_eq!(fields.len(), 11);
+        for field in fields.keys() {
+            assert!(documentation.contains(&format!("(line, '$.{field}')")), "{field}");
+        }
+    }
+
     #[test]
     fn e5_null_and_nothing_are_told_apart() {
         let names = ["status", "history", "processing", "late", "gone"].map(name);

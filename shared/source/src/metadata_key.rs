@@ -7,8 +7,9 @@
 use crate::Source;
 use crate::error::SourceError;
 use crate::fields::{FieldType, Mappings};
-use crate::problem::named;
+use crate::problem::{Role, named};
 use crate::settings::DOC_ID_FIELD;
+use crate::survey::remote_name;
 use granary_domain::MetadataSource;
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,9 @@ impl Source {
         {
             return Ok(Some(*lookup));
         }
+        if let Some(remote) = remote_name(Role::Metadata(from.name.clone()), &from.index) {
+            return Err(refused(remote.to_string()));
+        }
         let fields = asked_for(from);
         let mappings = match self.mappings_of(&from.index, &fields).await {
             Err(error) if error.is_unknown_index() => return Ok(None),
@@ -87,11 +91,7 @@ impl Source {
             return Ok(None);
         }
         if let Some(problem) = self.key_refusal(from, &mappings).await? {
-            return Err(SourceError::Refused {
-                operation: OPERATION,
-                status: 200,
-                reason: problem.to_string(),
-            });
+            return Err(refused(problem.to_string()));
         }
         let lookup = Lookup {
             key: self.key_form(from, &mappings).await?,
@@ -108,7 +108,7 @@ impl Source {
         let types = mappings.types_of(&from.key);
         match types.as_slice() {
             [] => self.form_of_unmapped(from, mappings).await,
-            [found] if !found.unusable_in.is_empty() && found.name != "text" => Err(refused(
+            [found] if !found.unusable_in.is_empty() && found.name != "text" => Err(refused_key(
                 from,
                 &found.unusable_in,
                 "isn't indexed or has no doc values",
@@ -121,7 +121,7 @@ impl Source {
                     || {
                         let indices: Vec<String> =
                             types.iter().flat_map(|found| found.indices.clone()).collect();
-                        refused(from, &indices, "has several types", "Reindex these with one type")
+                        refused_key(from, &indices, "has several types", "Reindex these with one type")
                     },
                     |wrong| wrong_type(from, if wrong.indices.is_empty() { first } else { wrong }),
                 ))
@@ -148,7 +148,7 @@ impl Source {
         if indices.is_empty() {
             return Ok(KeyForm::Text);
         }
-        Err(refused(
+        Err(refused_key(
             from,
             &indices,
             "isn't mapped, though there are documents",
@@ -183,16 +183,12 @@ fn order_of(from: &MetadataSource, mappings: &Mappings) -> Result<EntryOrder, So
         (dates, all) if dates == all => Ok(EntryOrder::ByInstant),
         (_, _) => {
             let indices: Vec<String> = types.iter().flat_map(|found| found.indices.clone()).collect();
-            Err(SourceError::Refused {
-                operation: OPERATION,
-                status: 200,
-                reason: format!(
-                    "GRANARY_METADATA_SOURCES {:?} is sorted by {field:?}, which is a date in some of {} and none in others. \
-                     Reindex these with one type",
-                    from.name.as_str(),
-                    named(&indices)
-                ),
-            })
+            Err(refused(format!(
+                "GRANARY_METADATA_SOURCES {:?} is sorted by {field:?}, which is a date in some of {} and none in others. \
+                 Reindex these with one type",
+                from.name.as_str(),
+                named(&indices)
+            )))
         }
     }
 }
@@ -206,7 +202,7 @@ fn wrong_type(from: &MetadataSource, found: &FieldType) -> SourceError {
     } else {
         "Name another field, or reindex these".to_owned()
     };
-    refused(
+    refused_key(
         from,
         &found.indices,
         &format!("must be a keyword or a whole number, but is {}", found.name),
@@ -214,16 +210,20 @@ fn wrong_type(from: &MetadataSource, found: &FieldType) -> SourceError {
     )
 }
 
-fn refused(from: &MetadataSource, indices: &[String], what: &str, remedy: &str) -> SourceError {
+fn refused_key(from: &MetadataSource, indices: &[String], what: &str, remedy: &str) -> SourceError {
+    refused(format!(
+        "the key {:?} of GRANARY_METADATA_SOURCES {:?} {what} in {}. {remedy}",
+        from.key,
+        from.name.as_str(),
+        named(indices)
+    ))
+}
+
+fn refused(reason: String) -> SourceError {
     SourceError::Refused {
         operation: OPERATION,
         status: 200,
-        reason: format!(
-            "the key {:?} of GRANARY_METADATA_SOURCES {:?} {what} in {}. {remedy}",
-            from.key,
-            from.name.as_str(),
-            named(indices)
-        ),
+        reason,
     }
 }
 

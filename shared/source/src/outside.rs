@@ -86,7 +86,7 @@ impl Source {
         let settings = self.settings();
         let survey = self.surveyed().await?;
         let reach = survey.reach();
-        let malformed = json!({"malformed": {"filter": {"term": {"_ignored": settings.time_field}}}});
+        let malformed = json!({"malformed": {"filter": {"terms": {"_ignored": survey.time_names()}}}});
         let timeless = query::messages_without_time(settings, reach.only());
         let timeless = self
             .count_all(reach, Zone::Everywhere, timeless, malformed)

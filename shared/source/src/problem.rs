@@ -128,8 +128,11 @@ pub enum SourceProblem {
         /// The name.
         index: String,
     },
-    /// The source lies in another cluster. Ids can be read across clusters, documents can't.
+    /// It lies in another cluster. Ids can be read across clusters, documents can't; and a cluster that can't be reached
+    /// has no entries.
     Remote {
+        /// Which indices it is about.
+        role: Role,
         /// The name with the cluster's prefix.
         name: String,
     },

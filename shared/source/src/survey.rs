@@ -31,6 +31,8 @@ pub struct Survey {
     problems: Vec<SourceProblem>,
     indices: Indices,
     reach: Reach,
+    /// Under which Elasticsearch says that it ignored an event time.
+    time_names: Vec<String>,
 }
 
 /// An index that isn't read, as mapping or settings show that it can't be.
@@ -112,6 +114,11 @@ impl Survey {
     pub(crate) fn reach(&self) -> &Reach {
         &self.reach
     }
+
+    /// The names of the fields that hold event times.
+    pub(crate) fn time_names(&self) -> &[String] {
+        &self.time_names
+    }
 }
 
 impl Source {
@@ -146,9 +153,8 @@ impl Source {
 
     async fn look_at_messages(&self, survey: &mut Survey) -> Result<(), SourceError> {
         let settings = self.settings();
-        if let Some(name) = remote_name(&settings.index) {
-            let name = name.to_owned();
-            survey.problems.push(SourceProblem::Remote { name });
+        if let Some(remote) = remote_name(Role::Messages, &settings.index) {
+            survey.problems.push(remote);
             return Ok(());
         }
         if let Err(
@@ -226,6 +232,7 @@ impl Source {
                 .await?,
         );
         survey.problems.extend(found);
+        survey.time_names = definitions.names_of(&settings.time_field);
         let left_out: Vec<String> = survey.left_out().iter().map(|out| out.index.to_owned()).collect();
         survey.reach = Reach::new(name, mappings.indices, left_out);
         survey.problems.extend(self.filter_problem(name).await?);
@@ -243,6 +250,10 @@ impl Source {
         problems: &mut Vec<SourceProblem>,
     ) -> Result<(), SourceError> {
         let role = Role::Metadata(from.name.clone());
+        if let Some(remote) = remote_name(role.clone(), &from.index) {
+            problems.push(remote);
+            return Ok(());
+        }
         let indices = self.indices_of(&from.index).await?;
         if indices.is_empty() {
             return Ok(());
@@ -340,7 +351,8 @@ fn with_parents(fields: &[&str]) -> String {
 }
 
 /// The first name of a list that has a cluster's prefix. Date math (`<logs-{now/d}>`) may hold colons of its own.
-fn remote_name(index: &str) -> Option<&str> {
+pub(crate) fn remote_name(role: Role, index: &str) -> Option<SourceProblem> {
     let is_remote = |name: &&str| name.split('<').next().is_some_and(|prefix| prefix.contains(':'));
-    index.split(',').map(str::trim).find(is_remote)
+    let name = index.split(',').map(str::trim).find(is_remote)?.to_owned();
+    Some(SourceProblem::Remote { role, name })
 }

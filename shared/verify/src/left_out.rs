@@ -9,7 +9,8 @@ use granary_domain::{ExceptionKind, Hour};
 use granary_source::LeftOutIndex;
 
 impl Verifier {
-    /// Puts the indices that aren't read now into the account, each once.
+    /// Puts the indices that aren't read now into the account, each once. An error where nothing can be read: then a
+    /// search shows nothing, or a part.
     pub(crate) async fn note_left_out(
         &self,
         progress: &mut VerifyProgress,
@@ -19,6 +20,9 @@ impl Verifier {
             return Ok(());
         }
         let survey = self.source.surveyed().await?;
+        if let Some(refusal) = survey.refusal() {
+            return Err(refusal.into());
+        }
         for left_out in survey.left_out() {
             progress.account.leave_out(hour, left_out);
         }

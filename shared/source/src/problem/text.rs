@@ -15,7 +15,7 @@ impl fmt::Display for SourceProblem {
             Self::TooOld { version } => of_old(version),
             Self::Denied { status, reason } => of_denied(*status, reason),
             Self::UnknownIndex { index } => of_unknown(index),
-            Self::Remote { name } => of_remote(name),
+            Self::Remote { role, name } => of_remote(role, name),
             Self::Blocked { what } => format!("Elasticsearch refuses to read: {what}"),
             Self::Closed { reason } => of_closed(reason),
             Self::LeftOut { role, why, indices } => of_left_out(role, *why, indices),
@@ -136,11 +136,18 @@ fn of_unknown(index: &str) -> String {
     )
 }
 
-fn of_remote(name: &str) -> String {
-    format!(
-        "{name:?} names a remote cluster, and Elasticsearch gives no documents by id across clusters. Set \
-         GRANARY_ES_URL to that cluster, and its name without the prefix in GRANARY_SOURCE_INDEX"
-    )
+fn of_remote(role: &Role, name: &str) -> String {
+    match role {
+        Role::Messages => format!(
+            "{name:?} names a remote cluster, and Elasticsearch gives no documents by id across clusters. Set \
+             GRANARY_ES_URL to that cluster, and its name without the prefix in GRANARY_SOURCE_INDEX"
+        ),
+        Role::Metadata(source) => format!(
+            "{name:?} of GRANARY_METADATA_SOURCES {:?} names a remote cluster, and Elasticsearch answers as if it had no \
+             entries while that cluster can't be reached. Name an index of the messages' own cluster",
+            source.as_str()
+        ),
+    }
 }
 
 fn of_closed(reason: &str) -> String {

@@ -82,6 +82,16 @@ impl Definitions {
         }
     }
 
+    /// The names under which indices know a field: its own, and those of the fields that it is an alias of.
+    pub(crate) fn names_of(&self, field: &str) -> Vec<String> {
+        let found = self.by_index.values().filter_map(|fields| fields.get(field));
+        let mut names: Vec<String> = found.filter_map(|found| found.path.clone()).collect();
+        names.push(field.to_owned());
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     fn paths(&self) -> Vec<String> {
         let found = self.by_index.values().flat_map(BTreeMap::values);
         let mut paths: Vec<String> = found.filter_map(|found| found.path.clone()).collect();

@@ -142,15 +142,16 @@ impl<'a> Field<'a> {
                 .then_some(Flaw::NullValue)
                 .into_iter()
                 .collect(),
-            FieldRole::Id => {
+            FieldRole::Id | FieldRole::Key(_) => {
                 let is_coerced = COERCED_TYPES.contains(&definition.kind.as_str())
                     && definition
                         .coerce
                         .as_ref()
                         .map_or_else(|| self.indices.coerces(index), is_true);
+                let is_constant = self.role == FieldRole::Id && definition.kind == "constant_keyword";
                 let own = [
                     definition.has_null_value().then_some(Flaw::NullValue),
-                    (definition.kind == "constant_keyword").then_some(Flaw::Constant),
+                    is_constant.then_some(Flaw::Constant),
                     is_coerced.then_some(Flaw::Coerced),
                 ];
                 own.into_iter()
@@ -158,7 +159,6 @@ impl<'a> Field<'a> {
                     .chain(self.text_flaws(index, definition))
                     .collect()
             }
-            FieldRole::Key(_) => self.text_flaws(index, definition).collect(),
         }
     }
 

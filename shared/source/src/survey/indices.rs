@@ -109,13 +109,18 @@ impl Settings {
             LeftOut::Blocked
         } else if is_true(&self.verified_before_close) {
             LeftOut::Closed
-        } else if is_true(&self.frozen) || is_true(&self.search.throttled) {
+        } else if self.is_frozen() {
             LeftOut::Frozen
         } else if is_true(&self.hidden) {
             LeftOut::Hidden
         } else {
             LeftOut::Unknown
         }
+    }
+
+    /// Searches leave it out without a word, though `_field_caps` knows its fields.
+    fn is_frozen(&self) -> bool {
+        is_true(&self.frozen) || is_true(&self.search.throttled)
     }
 
     fn kept(&self) -> Option<Kept> {
@@ -230,7 +235,7 @@ impl Indices {
         for (index, settings) in &self.by_name {
             let is_blocked = is_true(&settings.blocks.read);
             let is_meant = means_dots || is_blocked || !index.starts_with('.') || index.starts_with(".ds-");
-            if is_meant && !read.contains(index) {
+            if is_meant && (!read.contains(index) || settings.is_frozen()) {
                 let why = settings.why_left_out();
                 left_out.entry(why).or_default().push(index.clone());
             }
@@ -267,4 +272,37 @@ impl Source {
 
 fn is_true(setting: &Option<String>) -> bool {
     setting.as_deref() == Some("true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// As Elasticsearch 7.17 writes the settings of an index that was frozen, or mounted partially.
+    #[test]
+    fn h12_a_frozen_index_is_left_out_though_its_fields_are_known() {
+        for frozen in [
+            json!({"frozen": "true"}),
+            json!({"search": {"throttled": "true"}}),
+        ] {
+            let settings = |index| serde_json::from_value(index).unwrap();
+            let by_name = [
+                ("q-1".to_owned(), settings(json!({}))),
+                ("q-2".to_owned(), settings(frozen)),
+            ];
+            let indices = Indices {
+                by_name: by_name.into(),
+            };
+            let read = ["q-1", "q-2"].map(str::to_owned);
+            assert_eq!(
+                indices.problems(&Role::Messages, &read, "q-*"),
+                [SourceProblem::LeftOut {
+                    role: Role::Messages,
+                    why: LeftOut::Frozen,
+                    indices: vec!["q-2".to_owned()],
+                }]
+            );
+        }
+    }
 }

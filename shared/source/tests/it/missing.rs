@@ -2,7 +2,7 @@
 
 use crate::documents::{enough, reference, text};
 use crate::stage::{Stage, plain_mapping, settings, source};
-use granary_source::{Absence, Document, Source, SourceProblem, SourceSettings};
+use granary_source::{Absence, Document, Role, Source, SourceProblem, SourceSettings};
 use reqwest::Method;
 use serde_json::json;
 
@@ -223,7 +223,8 @@ async fn e2_a_remote_index_is_refused_at_start_and_costs_no_message() {
         "{found:?}"
     );
     let survey = source.survey().await;
-    assert_eq!(survey.problems(), [SourceProblem::Remote { name }]);
+    let role = Role::Messages;
+    assert_eq!(survey.problems(), [SourceProblem::Remote { role, name }]);
     stage
         .ask(Method::PUT, "_cluster/settings", seeds(json!(null)))
         .await;
