@@ -123,7 +123,7 @@ impl Stage {
         let unique = Uuid::now_v7().simple().to_string();
         let id = format!("{name}-{}", &unique[unique.len() - 12..]);
         let aws = granary_environment::aws::sdk_config().await;
-        let database = Database::new(&addresses, &id).await;
+        let database = Database::new(&addresses).await;
         let ledger = LedgerSettings {
             url: database.url.clone().into(),
             connections_max: 4,

@@ -1,8 +1,9 @@
 //! Where the services are, and a ledger database for one stage.
 
 use super::{MariaDb, Node};
+use granary_test_database::{connection, server_of};
+use mysql_async::Conn;
 use mysql_async::prelude::{FromRow, Queryable};
-use mysql_async::{Conn, Opts, OptsBuilder};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -64,37 +65,24 @@ impl Addresses {
             .map(|name| ((*name).to_owned(), variable(name)))
             .collect()
     }
-
-    fn ledger_at(&self, database: &str) -> String {
-        let (server, _) = self
-            .ledger
-            .rsplit_once('/')
-            .expect("LEDGER_URL must end in /database");
-        format!("{server}/{database}")
-    }
 }
 
-/// A database that is dropped with this value, also where its test panics.
+/// The ledger's database, and what is done to it behind the functions' backs.
 pub(crate) struct Database {
     pub(crate) url: String,
-    name: String,
+    database: granary_test_database::Database,
     server: String,
 }
 
 impl Database {
-    pub(crate) async fn new(addresses: &Addresses, id: &str) -> Self {
-        let name = format!("granary_{}", id.replace('-', "_"));
-        let database = Self {
-            url: addresses.ledger_at(&name),
-            server: addresses.ledger_at(""),
-            name,
-        };
-        let mut conn = connection(&database.server).await;
-        conn.query_drop(format!("CREATE DATABASE {}", database.name))
-            .await
-            .unwrap();
-        conn.disconnect().await.unwrap();
-        database
+    pub(crate) async fn new(addresses: &Addresses) -> Self {
+        let server = server_of(&addresses.ledger).to_owned();
+        let database = granary_test_database::Database::with_schema(&server).await;
+        Self {
+            url: database.url(),
+            database,
+            server,
+        }
     }
 
     /// The same database for a user who may not read the messages in it: whatever asks for them fails for good.
@@ -103,7 +91,7 @@ impl Database {
         let tables: Vec<String> = conn
             .exec(
                 "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_name <> 'message'",
-                (&self.name,),
+                (self.database.name(),),
             )
             .await
             .unwrap();
@@ -111,7 +99,7 @@ impl Database {
             .await
             .unwrap();
         for table in tables {
-            let grant = format!("GRANT ALL ON {}.{table} TO 'blind'@'%'", self.name);
+            let grant = format!("GRANT ALL ON {}.{table} TO 'blind'@'%'", self.database.name());
             conn.query_drop(grant).await.unwrap();
         }
         conn.disconnect().await.unwrap();
@@ -122,7 +110,7 @@ impl Database {
     }
 
     pub(crate) async fn sql(&self, statement: &str) -> u64 {
-        let mut conn = connection(&self.url).await;
+        let mut conn = self.database.connection().await;
         conn.query_drop(statement).await.unwrap();
         let affected = conn.affected_rows();
         conn.disconnect().await.unwrap();
@@ -131,11 +119,11 @@ impl Database {
 
     /// Kills every connection to this database, again and again; how many were.
     pub(crate) async fn kill_connections_until(&self, is_over: &AtomicBool) -> u64 {
-        let mut conn = connection(&self.server).await;
+        let mut conn = connection(&format!("{}/", self.server)).await;
         let mut killed = 0;
         let others = format!(
             "SELECT id FROM information_schema.processlist WHERE db = '{}'",
-            self.name
+            self.database.name()
         );
         while !is_over.load(Ordering::Relaxed) {
             let began = Instant::now();
@@ -153,7 +141,7 @@ impl Database {
 
     /// Holds what a statement locks, until it is let go.
     pub(crate) async fn hold(&self, locking: &str) -> Held {
-        let mut conn = connection(&self.url).await;
+        let mut conn = self.database.connection().await;
         conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
             .await
             .unwrap();
@@ -163,7 +151,7 @@ impl Database {
     }
 
     pub(crate) async fn rows<T: FromRow + Send + 'static>(&self, query: &str) -> Vec<T> {
-        let mut conn = connection(&self.url).await;
+        let mut conn = self.database.connection().await;
         let rows = conn.query(query).await.unwrap();
         conn.disconnect().await.unwrap();
         rows
@@ -180,42 +168,4 @@ impl Held {
         self.conn.query_drop("ROLLBACK").await.unwrap();
         self.conn.disconnect().await.unwrap();
     }
-}
-
-async fn connection(url: &str) -> Conn {
-    let opts = Opts::from_url(url).unwrap();
-    let opts = OptsBuilder::from_opts(opts)
-        .prefer_socket(false)
-        .setup(vec!["SET time_zone = '+00:00'"]);
-    Conn::new(opts).await.unwrap()
-}
-
-impl Drop for Database {
-    /// On a thread and a runtime of its own: a destructor can't wait on its test's.
-    fn drop(&mut self) {
-        let (server, name) = (self.server.clone(), self.name.clone());
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(drop_database(&server, &name));
-        });
-        assert!(
-            dropping.join().is_ok() || std::thread::panicking(),
-            "the database was not dropped"
-        );
-    }
-}
-
-/// Connections that a killed function leaves behind may be in the middle of a transaction: DROP would wait for them.
-async fn drop_database(server: &str, name: &str) {
-    let mut conn = connection(server).await;
-    let query = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
-    let left: Vec<u64> = conn.query(query).await.unwrap();
-    for id in left {
-        // It may have gone by itself.
-        conn.query_drop(format!("KILL CONNECTION {id}")).await.ok();
-    }
-    conn.query_drop(format!("DROP DATABASE IF EXISTS {name}"))
-        .await
-        .unwrap();
-    conn.disconnect().await.unwrap();
 }

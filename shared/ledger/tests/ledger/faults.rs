@@ -139,7 +139,7 @@ async fn d1_a_pool_whose_idle_connections_were_killed_goes_on() {
     let batch = stage.claimed().await;
     let query = format!(
         "SELECT id FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID()",
-        stage.database.name
+        stage.database.name()
     );
     let connections: Vec<u64> = stage.database.rows(&query).await;
     assert!(!connections.is_empty());

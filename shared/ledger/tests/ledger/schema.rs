@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn an_empty_database_becomes_a_ledger() {
-    let database = Database::new().await;
+    let database = Database::empty().await;
     let ledger = database.ledger().await;
     let applied: usize = database.row("SELECT COUNT(*) FROM refinery_schema_history").await;
     let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
@@ -21,7 +21,7 @@ async fn an_empty_database_becomes_a_ledger() {
 
 #[tokio::test]
 async fn d3_programs_that_migrate_at_once_wait_for_each_other() {
-    let database = Database::new().await;
+    let database = Database::empty().await;
     let (one, another, third) = tokio::join!(database.ledger(), database.ledger(), database.ledger());
     let version = one.schema_version().await.unwrap();
     assert!(version > 0);
@@ -31,7 +31,7 @@ async fn d3_programs_that_migrate_at_once_wait_for_each_other() {
 
 #[tokio::test]
 async fn d3_a_program_with_one_connection_can_migrate() {
-    let database = Database::new().await;
+    let database = Database::empty().await;
     let settings = database.settings(1);
     let connecting = Ledger::connect(&settings);
     let connected = tokio::time::timeout(std::time::Duration::from_secs(60), connecting).await;
@@ -74,7 +74,7 @@ async fn d3_a_migration_that_died_before_it_was_written_down_is_repeated() {
 #[tokio::test]
 async fn no_identifier_is_a_reserved_word() {
     let stage = Stage::new().await;
-    let name = &stage.database.name;
+    let name = stage.database.name();
     let query = format!(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = '{name}' \
          UNION SELECT column_name FROM information_schema.columns WHERE table_schema = '{name}' \

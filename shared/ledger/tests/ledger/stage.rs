@@ -33,41 +33,40 @@ pub(crate) fn a_day() -> TimeRange {
     TimeRange::new(instant("2026-01-01T00:00:00Z"), instant("2026-01-02T00:00:00Z")).unwrap()
 }
 
-/// The address of a database on the server under test.
-fn address(database: &str) -> String {
+/// The server under test.
+fn server() -> String {
     let url = std::env::var("LEDGER_URL").expect(
         "LEDGER_URL must name a running MySQL or MariaDB: start the local stack, then `. .local/env`",
     );
-    let (server, _) = url.rsplit_once('/').expect("LEDGER_URL must end in /database");
-    format!("{server}/{database}")
+    server_of(&url).to_owned()
 }
 
-/// A connection beside the ledger's, for what no function of the ledger does: looking closely, and moving time.
-async fn connection(database: &str) -> Conn {
-    let opts = Opts::from_url(&address(database)).unwrap();
-    let opts = OptsBuilder::from_opts(opts)
-        .prefer_socket(false)
-        .setup(vec!["SET time_zone = '+00:00'"]);
-    Conn::new(opts).await.unwrap()
-}
-
-/// A database that is dropped with this value, also where its test panics.
+/// A database of a test's own, and what is done to it behind the ledger's back.
 pub(crate) struct Database {
-    pub(crate) name: String,
+    database: granary_test_database::Database,
 }
 
 impl Database {
     pub(crate) async fn new() -> Self {
-        let name = format!("granary_test_{}", Uuid::now_v7().simple());
-        let mut conn = connection("").await;
-        conn.query_drop(format!("CREATE DATABASE {name}")).await.unwrap();
-        conn.disconnect().await.unwrap();
-        Self { name }
+        Self {
+            database: granary_test_database::Database::with_schema(&server()).await,
+        }
+    }
+
+    /// One that no program has seen.
+    pub(crate) async fn empty() -> Self {
+        Self {
+            database: granary_test_database::Database::empty(&server()).await,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.database.name()
     }
 
     pub(crate) fn settings(&self, connections_max: usize) -> LedgerSettings {
         LedgerSettings {
-            url: SecretString::from(address(&self.name)),
+            url: SecretString::from(self.database.url()),
             connections_max,
         }
     }
@@ -88,7 +87,7 @@ impl Database {
         statement: &str,
         params: impl Into<Params> + Send,
     ) -> Result<u64, mysql_async::Error> {
-        let mut conn = connection(&self.name).await;
+        let mut conn = self.database.connection().await;
         let outcome = conn.exec_drop(statement, params).await;
         let affected = conn.affected_rows();
         conn.disconnect().await.unwrap();
@@ -97,7 +96,7 @@ impl Database {
 
     /// Statements of somebody whom no constraint holds back.
     pub(crate) async fn tamper(&self, statements: &[&str]) {
-        let mut conn = connection(&self.name).await;
+        let mut conn = self.database.connection().await;
         conn.query_drop("SET SESSION check_constraint_checks = 0")
             .await
             .unwrap();
@@ -108,7 +107,7 @@ impl Database {
     }
 
     pub(crate) async fn rows<T: FromRow + Send + 'static>(&self, query: &str) -> Vec<T> {
-        let mut conn = connection(&self.name).await;
+        let mut conn = self.database.connection().await;
         let rows = conn.query(query).await.unwrap();
         conn.disconnect().await.unwrap();
         rows
@@ -116,7 +115,7 @@ impl Database {
 
     /// A connection that holds what a statement locks, until it is disconnected.
     pub(crate) async fn held(&self, locking: &str) -> Conn {
-        let mut conn = connection(&self.name).await;
+        let mut conn = self.database.connection().await;
         conn.query_drop("START TRANSACTION").await.unwrap();
         conn.query_drop(locking).await.unwrap();
         conn
@@ -127,7 +126,7 @@ impl Database {
         let query = format!(
             "SELECT id, info FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID() \
              AND info IS NOT NULL",
-            self.name
+            self.database.name()
         );
         let mut before: Vec<(u64, String)> = Vec::new();
         for _ in 0..WAITS_MAX {
@@ -156,36 +155,6 @@ pub(crate) async fn with_numbers(ledger: &Ledger) {
         .await
         .unwrap();
     ledger.open_block(block).await.unwrap();
-}
-
-impl Drop for Database {
-    /// On a thread and a runtime of its own: a destructor can't wait on its test's.
-    fn drop(&mut self) {
-        let name = self.name.clone();
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(drop_database(&name));
-        });
-        assert!(
-            dropping.join().is_ok() || std::thread::panicking(),
-            "the database was not dropped"
-        );
-    }
-}
-
-/// Connections that a test leaves behind may be in the middle of a transaction: DROP would wait for them.
-async fn drop_database(name: &str) {
-    let mut conn = connection("").await;
-    let query = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
-    let left: Vec<u64> = conn.query(query).await.unwrap();
-    for id in left {
-        // It may have gone by itself.
-        conn.query_drop(format!("KILL CONNECTION {id}")).await.ok();
-    }
-    conn.query_drop(format!("DROP DATABASE IF EXISTS {name}"))
-        .await
-        .unwrap();
-    conn.disconnect().await.unwrap();
 }
 
 /// A database with the ledger's schema, and a ledger on it.

@@ -1,7 +1,7 @@
 //! What a test stands on: indices, a database and a bucket of its own, and verbs: what harvesters, exporters and
 //! accidents do to them.
 
-use crate::database::Database;
+use crate::database::{database, ledger_in};
 use bytes::Bytes;
 use granary_archive::{Archive, Line, PutOutcome, PutSettings, Spool};
 use granary_domain::{
@@ -50,7 +50,7 @@ pub(crate) struct Stand {
     bucket: String,
     temp: TempDir,
     /// Dropped with the stand.
-    _database: Database,
+    _database: granary_test_database::Database,
 }
 
 fn es_url() -> String {
@@ -65,8 +65,8 @@ fn writer() -> IndexWriter {
 impl Stand {
     pub(crate) async fn new() -> Self {
         let prefix = format!("test-{}", Uuid::now_v7().simple());
-        let database = Database::new().await;
-        let ledger = database.ledger().await;
+        let database = database().await;
+        let ledger = ledger_in(&database).await;
         let index = format!("{prefix}-messages");
         let source = Source::new(SourceSettings {
             url: es_url().parse().unwrap(),

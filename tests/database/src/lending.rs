@@ -1,0 +1,195 @@
+//! Lending: which databases there are, which are lent, and which are empty.
+
+use crate::{BOOKS, connection};
+use granary_ledger::{Ledger, LedgerSettings};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, params};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::sync::LazyLock;
+
+const PREFIX: &str = "granary_lent_";
+/// More tests than these don't run at once.
+const DATABASES_MAX: u32 = 256;
+
+/// Names all databases with this schema: a digest of its migrations.
+static SCHEMA: LazyLock<String> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/ledger/migrations");
+    let entries = std::fs::read_dir(folder).expect("the migrations are there");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        std::fs::read(file).expect("a migration").hash(&mut hasher);
+    }
+    format!("{PREFIX}{:016x}_", hasher.finish())
+});
+
+/// A database that nobody else has, and the connection that holds its lock.
+pub(crate) async fn lend(server: &str) -> (String, Conn) {
+    let mut conn = connection(&format!("{server}/")).await;
+    keep_books(&mut conn).await;
+    for number in 0..DATABASES_MAX {
+        let name = format!("{}{number}", *SCHEMA);
+        if take_lock(&mut conn, &name).await {
+            if !take_empty(&mut conn, &name).await {
+                make(&mut conn, server, &name).await;
+            }
+            return (name, conn);
+        }
+    }
+    panic!("{DATABASES_MAX} databases are lent");
+}
+
+async fn keep_books(conn: &mut Conn) {
+    run(conn, &format!("CREATE DATABASE IF NOT EXISTS {BOOKS}")).await;
+    let table = format!(
+        "CREATE TABLE IF NOT EXISTS {BOOKS}.empty_database (name VARCHAR(64) NOT NULL PRIMARY KEY, tables INT NOT NULL)"
+    );
+    run(conn, &table).await;
+}
+
+async fn take_lock(conn: &mut Conn, name: &str) -> bool {
+    let taken: Option<Option<u8>> = conn
+        .exec_first("SELECT GET_LOCK(?, 0)", (name,))
+        .await
+        .expect("a lock is asked for");
+    taken.flatten() == Some(1)
+}
+
+/// Whether it is empty. It isn't any more, by the books.
+async fn take_empty(conn: &mut Conn, name: &str) -> bool {
+    let statement = format!("UPDATE {BOOKS}.empty_database SET tables = -tables WHERE name = ? AND tables > 0");
+    conn.exec_drop(statement, (name,)).await.expect("the books are kept");
+    conn.affected_rows() == 1
+}
+
+/// Makes it anew, after those of other schemas are dropped.
+async fn make(conn: &mut Conn, server: &str, name: &str) {
+    forget_other_schemas(conn, server).await;
+    drop_database(server, name).await;
+    run(conn, &format!("CREATE DATABASE {name}")).await;
+    let settings = LedgerSettings {
+        url: format!("{server}/{name}").into(),
+        connections_max: 2,
+    };
+    let ledger = Ledger::connect(&settings).await.expect("the schema is made");
+    ledger.disconnect().await.expect("the ledger's connections end");
+    let tables = tables_of(conn, name).await;
+    for table in &tables {
+        let rows: Option<u64> = conn
+            .query_first(format!("SELECT COUNT(*) FROM {name}.{table}"))
+            .await
+            .expect("rows are counted");
+        if rows.unwrap_or(0) > 0 {
+            let kept = initial(table);
+            let statement = format!("CREATE TABLE IF NOT EXISTS {kept} AS SELECT * FROM {name}.{table}");
+            run(conn, &statement).await;
+        }
+    }
+    let statement = format!("REPLACE INTO {BOOKS}.empty_database (name, tables) VALUES (:name, -:tables)");
+    let count = i32::try_from(tables.len()).expect("few tables");
+    conn.exec_drop(statement, params! { "name" => name, "tables" => count })
+        .await
+        .expect("the books are kept");
+}
+
+/// Where the schema's own rows of a table are kept.
+fn initial(table: &str) -> String {
+    format!("{BOOKS}.{}{table}", *SCHEMA)
+}
+
+/// Another checkout may use theirs, so only what is not lent goes.
+async fn forget_other_schemas(conn: &mut Conn, server: &str) {
+    let query = format!("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '{PREFIX}%'");
+    let names: Vec<String> = conn.query(query).await.expect("databases are listed");
+    for name in names.iter().filter(|name| !name.starts_with(SCHEMA.as_str())) {
+        if take_lock(conn, name).await {
+            drop_database(server, name).await;
+            conn.exec_drop("DO RELEASE_LOCK(?)", (name,))
+                .await
+                .expect("a lock is released");
+        }
+    }
+}
+
+/// Empties a database for the next test. Where tables are left behind, it is dropped.
+pub(crate) async fn give_back(server: &str, name: &str) {
+    let mut conn = connection(&format!("{server}/{name}")).await;
+    end_connections(&mut conn, name).await;
+    let tables = tables_of(&mut conn, name).await;
+    let expected: Option<i32> = conn
+        .exec_first(
+            format!("SELECT -tables FROM {BOOKS}.empty_database WHERE name = ?"),
+            (name,),
+        )
+        .await
+        .expect("the books are read");
+    if expected != i32::try_from(tables.len()).ok() {
+        drop_database(server, name).await;
+        return;
+    }
+    let kept = tables_of(&mut conn, BOOKS).await;
+    let mut statements = vec!["SET foreign_key_checks = 0".to_owned(), "BEGIN".to_owned()];
+    for table in &tables {
+        statements.push(format!("DELETE FROM {table}"));
+        if kept.contains(&format!("{}{table}", *SCHEMA)) {
+            statements.push(format!("INSERT INTO {table} SELECT * FROM {}", initial(table)));
+        }
+    }
+    statements.push("COMMIT".to_owned());
+    run(&mut conn, &statements.join("; ")).await;
+    // MySQL keeps such numbers for a day.
+    run(&mut conn, "SET /*!80000 SESSION information_schema_stats_expiry = 0, */ SESSION wait_timeout = 300").await;
+    let counted: Vec<String> = conn
+        .exec(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND auto_increment > 1",
+            (name,),
+        )
+        .await
+        .expect("tables are listed");
+    for table in counted {
+        run(&mut conn, &format!("ALTER TABLE {table} AUTO_INCREMENT = 1")).await;
+    }
+    let statement = format!("UPDATE {BOOKS}.empty_database SET tables = -tables WHERE name = ? AND tables < 0");
+    conn.exec_drop(statement, (name,)).await.expect("the books are kept");
+    conn.disconnect().await.expect("the connection ends");
+}
+
+/// Drops a database, whoever is connected to it.
+pub(crate) async fn drop_database(server: &str, name: &str) {
+    let mut conn = connection(&format!("{server}/")).await;
+    end_connections(&mut conn, name).await;
+    run(&mut conn, &format!("DROP DATABASE IF EXISTS {name}")).await;
+    conn.disconnect().await.expect("the connection ends");
+}
+
+/// Connections that a killed function leaves behind may be in the middle of a transaction: what comes next would wait for
+/// them.
+async fn end_connections(conn: &mut Conn, name: &str) {
+    let query = format!(
+        "SELECT id FROM information_schema.processlist WHERE db = '{name}' AND id <> CONNECTION_ID()"
+    );
+    let left: Vec<u64> = conn.query(query).await.expect("connections are listed");
+    for id in left {
+        // It may have gone by itself.
+        conn.query_drop(format!("KILL CONNECTION {id}")).await.ok();
+    }
+}
+
+async fn tables_of(conn: &mut Conn, database: &str) -> Vec<String> {
+    conn.exec(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_type = 'BASE TABLE' \
+         ORDER BY table_name",
+        (database,),
+    )
+    .await
+    .expect("tables are listed")
+}
+
+async fn run(conn: &mut Conn, statement: &str) {
+    conn.query_drop(statement)
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {statement}"));
+}

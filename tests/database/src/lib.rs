@@ -1,0 +1,106 @@
+//! A ledger's database for one test, lent from those that earlier tests gave back.
+//!
+//! Making the schema takes longer than most tests do. So a database is emptied when its test has passed, and lent to the
+//! next one, of this run or of a later one. A named lock says that it is in use, and a row in [`BOOKS`] that it is empty: a
+//! test whose process dies gives neither back, and the next test makes that database anew. A test that panics, or that
+//! leaves tables behind, has its database dropped.
+//!
+//! Not responsible for servers: an address says which one.
+
+mod lending;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder};
+use uuid::Uuid;
+
+/// What this crate keeps about the databases that it lends.
+const BOOKS: &str = "granary_tests";
+
+/// A database that ends with this value, also where its test panics.
+#[derive(Debug)]
+pub struct Database {
+    server: String,
+    name: String,
+    /// Holds the named lock for as long as the database is lent. `None`: the database is this value's alone.
+    lock: Option<Conn>,
+}
+
+impl Database {
+    /// One with the ledger's schema and no rows but the schema's own. `server`: `mysql://user:password@host:port`.
+    pub async fn with_schema(server: &str) -> Self {
+        let (name, lock) = lending::lend(server).await;
+        Self {
+            server: server.to_owned(),
+            name,
+            lock: Some(lock),
+        }
+    }
+
+    /// One without tables.
+    pub async fn empty(server: &str) -> Self {
+        let name = format!("granary_empty_{}", Uuid::now_v7().simple());
+        let mut conn = connection(&format!("{server}/")).await;
+        conn.query_drop(format!("CREATE DATABASE {name}"))
+            .await
+            .expect("the database is made");
+        conn.disconnect().await.expect("the connection ends");
+        Self {
+            server: server.to_owned(),
+            name,
+            lock: None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("{}/{}", self.server, self.name)
+    }
+
+    /// A connection beside the ledger's, for what no function of the ledger does: looking closely, and moving time.
+    pub async fn connection(&self) -> Conn {
+        connection(&self.url()).await
+    }
+}
+
+/// The server of an address that names a database as well.
+pub fn server_of(url: &str) -> &str {
+    let (server, _) = url.rsplit_once('/').expect("an address ends in /database");
+    server
+}
+
+/// A connection whose times are UTC.
+pub async fn connection(url: &str) -> Conn {
+    let opts = Opts::from_url(url).expect("an address is a MySQL URL");
+    let opts = OptsBuilder::from_opts(opts)
+        .prefer_socket(false)
+        .setup(vec!["SET time_zone = '+00:00'"]);
+    Conn::new(opts).await.expect("the server takes connections")
+}
+
+impl Drop for Database {
+    /// On a thread and a runtime of its own: a destructor can't wait on its test's.
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        let is_kept = self.lock.is_some() && !std::thread::panicking();
+        let ending = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime starts").block_on(async {
+                if is_kept {
+                    lending::give_back(&server, &name).await;
+                } else {
+                    lending::drop_database(&server, &name).await;
+                }
+            });
+        });
+        assert!(
+            ending.join().is_ok() || std::thread::panicking(),
+            "the database {} was not given back",
+            self.name
+        );
+    }
+}
