@@ -8,6 +8,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::LazyLock;
+use tokio::sync::OnceCell;
 
 const PREFIX: &str = "granary_lent_";
 /// More tests than these don't run at once.
@@ -60,8 +61,11 @@ async fn take_lock(conn: &mut Conn, name: &str) -> bool {
 
 /// Whether it is empty. It isn't any more, by the books.
 async fn take_empty(conn: &mut Conn, name: &str) -> bool {
-    let statement = format!("UPDATE {BOOKS}.empty_database SET tables = -tables WHERE name = ? AND tables > 0");
-    conn.exec_drop(statement, (name,)).await.expect("the books are kept");
+    let statement =
+        format!("UPDATE {BOOKS}.empty_database SET tables = -tables WHERE name = ? AND tables > 0");
+    conn.exec_drop(statement, (name,))
+        .await
+        .expect("the books are kept");
     conn.affected_rows() == 1
 }
 
@@ -88,9 +92,13 @@ async fn make(conn: &mut Conn, server: &str, name: &str) {
             run(conn, &statement).await;
         }
     }
-    let statement = format!("REPLACE INTO {BOOKS}.empty_database (name, tables) VALUES (:name, -:tables)");
-    let count = i32::try_from(tables.len()).expect("few tables");
-    conn.exec_drop(statement, params! { "name" => name, "tables" => count })
+    let found: Vec<String> = conn
+        .query(format!("SHOW TABLES FROM {name}"))
+        .await
+        .expect("tables are listed");
+    let statement = format!("REPLACE INTO {BOOKS}.empty_database (name, tables) VALUES (:name, :lent)");
+    let lent = -i64::try_from(found.len()).expect("few tables");
+    conn.exec_drop(statement, params! { "name" => name, "lent" => lent })
         .await
         .expect("the books are kept");
 }
@@ -102,7 +110,8 @@ fn initial(table: &str) -> String {
 
 /// Another checkout may use theirs, so only what is not lent goes.
 async fn forget_other_schemas(conn: &mut Conn, server: &str) {
-    let query = format!("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '{PREFIX}%'");
+    let query =
+        format!("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '{PREFIX}%'");
     let names: Vec<String> = conn.query(query).await.expect("databases are listed");
     for name in names.iter().filter(|name| !name.starts_with(SCHEMA.as_str())) {
         if take_lock(conn, name).await {
@@ -114,46 +123,80 @@ async fn forget_other_schemas(conn: &mut Conn, server: &str) {
     }
 }
 
+/// The tables of the schema.
+struct Tables {
+    all: Vec<String>,
+    /// Those that number their rows.
+    numbered: Vec<String>,
+    /// Those that aren't empty at first.
+    kept: Vec<String>,
+}
+
+/// To ask for them takes longer than to empty them.
+static TABLES: OnceCell<Tables> = OnceCell::const_new();
+
+impl Tables {
+    async fn of(conn: &mut Conn, name: &str) -> Self {
+        let query = "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND auto_increment IS NOT NULL";
+        Self {
+            all: tables_of(conn, name).await,
+            numbered: conn.exec(query, (name,)).await.expect("tables are listed"),
+            kept: tables_of(conn, BOOKS).await,
+        }
+    }
+
+    /// Statements that leave the schema's own rows.
+    fn emptying(&self) -> String {
+        let mut statements = vec!["SET foreign_key_checks = 0".to_owned(), "BEGIN".to_owned()];
+        for table in &self.all {
+            statements.push(format!("DELETE FROM {table}"));
+            if self.kept.contains(&format!("{}{table}", *SCHEMA)) {
+                statements.push(format!("INSERT INTO {table} SELECT * FROM {}", initial(table)));
+            }
+        }
+        statements.push("COMMIT".to_owned());
+        statements.join("; ")
+    }
+
+    /// A query for the numbered tables that have rows.
+    fn filled(&self) -> String {
+        let filled = self
+            .numbered
+            .iter()
+            .map(|table| format!("(SELECT '{table}' FROM {table} LIMIT 1)"));
+        filled.collect::<Vec<_>>().join(" UNION ALL ")
+    }
+}
+
 /// Empties a database for the next test. Where tables are left behind, it is dropped.
 pub(crate) async fn give_back(server: &str, name: &str) {
     let mut conn = connection(&format!("{server}/{name}")).await;
     end_connections(&mut conn, name).await;
-    let tables = tables_of(&mut conn, name).await;
-    let expected: Option<i32> = conn
+    let found: Vec<String> = conn.query("SHOW TABLES").await.expect("tables are listed");
+    let expected: Option<usize> = conn
         .exec_first(
             format!("SELECT -tables FROM {BOOKS}.empty_database WHERE name = ?"),
             (name,),
         )
         .await
         .expect("the books are read");
-    if expected != i32::try_from(tables.len()).ok() {
+    if expected != Some(found.len()) {
         drop_database(server, name).await;
         return;
     }
-    let kept = tables_of(&mut conn, BOOKS).await;
-    let mut statements = vec!["SET foreign_key_checks = 0".to_owned(), "BEGIN".to_owned()];
-    for table in &tables {
-        statements.push(format!("DELETE FROM {table}"));
-        if kept.contains(&format!("{}{table}", *SCHEMA)) {
-            statements.push(format!("INSERT INTO {table} SELECT * FROM {}", initial(table)));
-        }
-    }
-    statements.push("COMMIT".to_owned());
-    run(&mut conn, &statements.join("; ")).await;
-    // MySQL keeps such numbers for a day.
-    run(&mut conn, "SET /*!80000 SESSION information_schema_stats_expiry = 0, */ SESSION wait_timeout = 300").await;
-    let counted: Vec<String> = conn
-        .exec(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND auto_increment > 1",
-            (name,),
-        )
-        .await
-        .expect("tables are listed");
-    for table in counted {
+    let tables = TABLES
+        .get_or_init(async || Tables::of(&mut conn, name).await)
+        .await;
+    let filled: Vec<String> = conn.query(tables.filled()).await.expect("rows are looked for");
+    run(&mut conn, &tables.emptying()).await;
+    for table in filled {
         run(&mut conn, &format!("ALTER TABLE {table} AUTO_INCREMENT = 1")).await;
     }
-    let statement = format!("UPDATE {BOOKS}.empty_database SET tables = -tables WHERE name = ? AND tables < 0");
-    conn.exec_drop(statement, (name,)).await.expect("the books are kept");
+    let statement =
+        format!("UPDATE {BOOKS}.empty_database SET tables = -tables WHERE name = ? AND tables < 0");
+    conn.exec_drop(statement, (name,))
+        .await
+        .expect("the books are kept");
     conn.disconnect().await.expect("the connection ends");
 }
 

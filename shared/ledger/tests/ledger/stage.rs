@@ -8,9 +8,10 @@ use granary_ledger::{
     Acceptance, Claim, ClaimedBatch, LeasedWindow, Ledger, LedgerSettings, NewMigration, PageOfMessages,
     Recorded, SeenMessage, Settlement, Verification,
 };
+use granary_test_database::server_of;
 use jiff::Timestamp;
 use mysql_async::prelude::{FromRow, Queryable};
-use mysql_async::{Conn, Opts, OptsBuilder, Params};
+use mysql_async::{Conn, Params};
 use secrecy::SecretString;
 use std::time::Duration;
 use uuid::Uuid;
