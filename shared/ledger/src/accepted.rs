@@ -9,7 +9,6 @@ use crate::{Ledger, LedgerError};
 use granary_domain::ExceptionKind;
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::prelude::Queryable;
 use mysql_async::{Row, params};
 
 /// A verification reads so many rows at most. What is beyond them is not accepted.

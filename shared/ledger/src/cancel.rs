@@ -8,13 +8,15 @@
 //! record. It goes on to its end although its migration is cancelled.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
-use crate::row::{Columns, at, placeholders, uuid};
+use crate::row::{Columns, at, uuid};
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{MigrationId, TimeRange};
 use granary_steps::Step;
 use jiff::SignedDuration;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
 
 /// What a step of a cancellation came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,7 +101,7 @@ impl Ledger {
                 .unwrap_or(*last),
         )
         .map_err(|error| LedgerError::inconsistent(doing, error.to_string()))?;
-        let ids: Vec<Value> = ids.iter().map(|id| Value::from(id.0)).collect();
+        let ids = List::of(ids.iter().map(|id| id.0));
         let batches = cancel_batches(&mut transaction, doing, &ids).await?;
         let messages = release_messages(&mut transaction, doing, &ids).await?;
         let windows_reopened = reopen_windows(&mut transaction, doing, hours).await?;
@@ -112,28 +114,23 @@ impl Ledger {
     }
 }
 
-async fn cancel_batches(
-    transaction: &mut Transaction<'_>,
-    doing: Doing,
-    ids: &[Value],
-) -> Result<u64, LedgerError> {
-    let list = placeholders(ids.len());
+async fn cancel_batches(transaction: &mut Transaction, doing: Doing, ids: &List) -> Result<u64, LedgerError> {
     let statement = format!(
         "UPDATE attempt a JOIN batch b ON a.batch_id = b.id AND a.number = b.fence \
          SET a.outcome = 'cancelled', a.ended_at = UTC_TIMESTAMP(6) \
-         WHERE b.id IN ({list}) AND b.status = 'in_progress' AND b.settled_at IS NULL \
+         WHERE b.id IN ({ids}) AND b.status = 'in_progress' AND b.settled_at IS NULL \
          AND a.ended_at IS NULL"
     );
     transaction
-        .exec_drop(statement, Params::Positional(ids.to_vec()))
+        .exec_drop(statement, ids.params())
         .await
         .during(doing)?;
     let statement = format!(
         "UPDATE batch SET status = 'cancelled', fence = fence + 1, holder = NULL, lease_until = NULL, \
-         parked_at = NULL WHERE id IN ({list}) AND status IN ('pending', 'in_progress', 'failed') AND settled_at IS NULL"
+         parked_at = NULL WHERE id IN ({ids}) AND status IN ('pending', 'in_progress', 'failed') AND settled_at IS NULL"
     );
     transaction
-        .exec_drop(statement, Params::Positional(ids.to_vec()))
+        .exec_drop(statement, ids.params())
         .await
         .during(doing)?;
     Ok(transaction.affected_rows())
@@ -141,17 +138,16 @@ async fn cancel_batches(
 
 /// Only of batches that are cancelled by now: one that was completed a moment ago keeps its messages.
 async fn release_messages(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
-    ids: &[Value],
+    ids: &List,
 ) -> Result<u64, LedgerError> {
     let statement = format!(
         "UPDATE message m JOIN batch b ON b.id = m.batch_id SET m.batch_id = NULL, m.outcome = NULL, m.reason = NULL \
-         WHERE b.id IN ({}) AND b.status = 'cancelled'",
-        placeholders(ids.len())
+         WHERE b.id IN ({ids}) AND b.status = 'cancelled'"
     );
     transaction
-        .exec_drop(statement, Params::Positional(ids.to_vec()))
+        .exec_drop(statement, ids.params())
         .await
         .during(doing)?;
     Ok(transaction.affected_rows())
@@ -162,7 +158,7 @@ async fn release_messages(
 /// forgotten: it is taken to have met one, and counts as not recorded any more. A completed migration stays so: what its
 /// re-scans met is left to the next night's.
 async fn reopen_windows(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hours: TimeRange,
 ) -> Result<u64, LedgerError> {
@@ -208,7 +204,7 @@ async fn reopen_windows(
 }
 
 /// A migration that has a window to read isn't draining.
-async fn reopen_drained(transaction: &mut Transaction<'_>, doing: Doing) -> Result<(), LedgerError> {
+async fn reopen_drained(transaction: &mut Transaction, doing: Doing) -> Result<(), LedgerError> {
     transaction
         .query_drop(
             "UPDATE migration m SET m.state = 'open' WHERE m.state = 'draining' AND EXISTS \

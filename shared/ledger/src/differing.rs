@@ -5,6 +5,7 @@
 //! taken again with the hour.
 
 use crate::connect::Reader;
+use crate::connections::Connection;
 use crate::error::During;
 use crate::proof::{ProofOutcome, Verification, write_proven, write_unproven};
 use crate::row::{Columns, at};
@@ -12,7 +13,6 @@ use crate::{Ledger, LedgerError};
 use granary_domain::{Hour, TimeRange};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::prelude::Queryable;
 use mysql_async::{Row, params};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -120,7 +120,7 @@ impl Ledger {
 
 /// Takes away what was found of the whole hours in a range before then.
 pub(crate) async fn forget_differences(
-    queryable: &mut impl Queryable,
+    queryable: &mut Connection,
     range: TimeRange,
     found_before: Timestamp,
 ) -> Result<(), mysql_async::Error> {

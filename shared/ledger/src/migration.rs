@@ -7,7 +7,7 @@ use crate::{Ledger, LedgerError};
 use granary_domain::{MigrationId, MigrationKind, MigrationState, Priority, TimeRange};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, Value, params, prelude::Queryable};
+use mysql_async::{Row, Value, params};
 use serde::Serialize;
 
 /// A migration to be made.

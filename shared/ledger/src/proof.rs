@@ -11,15 +11,17 @@
 //! **When it fails**, nothing was changed. Asked twice, a window waits a little longer for the next scheduled verification.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::rescan::SETTLED;
-use crate::row::{Columns, at, placeholders, unreadable};
+use crate::row::{Columns, at, unreadable};
+use crate::shape::List;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{TimeRange, WindowId};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// What a full verification of a window says about it.
@@ -154,19 +156,15 @@ impl Ledger {
         if windows.is_empty() {
             return Ok(());
         }
-        let statement = format!(
+        let list = &List::of(windows.iter().map(|window| window.0));
+        let statement = &format!(
             "INSERT INTO window_proof (window_id, asked_at, asked) \
-             SELECT id, UTC_TIMESTAMP(6), 1 FROM harvest_window WHERE id IN ({}) \
-             ON DUPLICATE KEY UPDATE asked_at = VALUES(asked_at), asked = window_proof.asked + 1",
-            placeholders(windows.len())
+             SELECT id, UTC_TIMESTAMP(6), 1 FROM harvest_window WHERE id IN ({list}) \
+             ON DUPLICATE KEY UPDATE asked_at = VALUES(asked_at), asked = window_proof.asked + 1"
         );
-        let statement = &statement;
         self.change(Step::NoteProofAsked, |doing| async move {
-            let ids = windows.iter().map(|window| Value::from(window.0)).collect();
             let mut conn = self.conn(doing).await?;
-            conn.exec_drop(statement, Params::Positional(ids))
-                .await
-                .during(doing)
+            conn.exec_drop(statement, list.params()).await.during(doing)
         })
         .await
     }
@@ -246,7 +244,7 @@ fn together(pass: ProofPass, due: &[Candidate]) -> Option<(DueProof, IsRetried)>
 
 /// The windows in a range are proven, unless a verification that began later says otherwise.
 pub(crate) async fn write_proven(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     note: &Verification,
 ) -> Result<(), LedgerError> {
@@ -279,7 +277,7 @@ pub(crate) async fn write_proven(
 
 /// The windows in a range wait for exports, or are failing where an hour of theirs differs.
 pub(crate) async fn write_unproven(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     note: &Verification,
     outcome: ProofOutcome,

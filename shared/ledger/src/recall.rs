@@ -12,16 +12,18 @@
 //! nothing was changed.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::re_export::{ReExport, inherit, re_export_locked};
 use crate::repair::RepairMigration;
-use crate::row::{Columns, at, placeholders, uuid};
+use crate::row::{Columns, at, uuid};
 use crate::sealed::{Gate, come_to_the_gate};
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, BatchStatus, Fence, Hour, MessageId, MigrationId, Outcome};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Params, Row, Value, params};
 use serde_json::json;
 
 /// Exceptions that are to be recalled.
@@ -103,13 +105,11 @@ impl WhichExceptions<'_> {
         match self {
             Self::All => ("outcome IS NOT NULL".to_owned(), Vec::new()),
             Self::Of(outcome) => ("outcome = ?".to_owned(), vec![outcome.as_str().into()]),
-            Self::These(ids) => (
-                format!(
-                    "outcome IS NOT NULL AND message_id IN ({})",
-                    placeholders(ids.len())
-                ),
-                ids.iter().map(|id| Value::from(id.as_str())).collect(),
-            ),
+            Self::These(ids) => {
+                let list = List::of(ids.iter().map(MessageId::as_str));
+                let condition = format!("outcome IS NOT NULL AND message_id IN ({list})");
+                (condition, list.into_values())
+            }
         }
     }
 
@@ -199,7 +199,7 @@ impl Ledger {
 
 async fn recall_in(
     ledger: &Ledger,
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     wanted: &Recall<'_>,
 ) -> Result<Recalled, LedgerError> {
@@ -246,7 +246,7 @@ async fn recall_in(
 
 /// Messages in the object of a batch that can be left, with its row locked until the end of the transaction.
 async fn exported_of(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     wanted: &Recall<'_>,
 ) -> Result<Option<u32>, LedgerError> {
@@ -262,7 +262,7 @@ async fn exported_of(
 
 /// How many of a batch's messages of a condition are missing and quarantined, and how many messages it owns in all.
 async fn count(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: BatchId,
     (condition, values): (&str, &[Value]),
@@ -283,7 +283,7 @@ async fn count(
 }
 
 async fn move_to(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     (from, to): (BatchId, BatchId),
     (condition, values): (&str, &[Value]),
@@ -301,7 +301,7 @@ async fn move_to(
 
 /// The batch that exceptions left counts what it still owns.
 async fn leave(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: BatchId,
     (missing, quarantined): (u64, u64),
@@ -319,7 +319,7 @@ async fn leave(
 }
 
 async fn write_audit(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     wanted: &Recall<'_>,
     (batch, missing, quarantined): (BatchId, u64, u64),

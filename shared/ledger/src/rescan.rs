@@ -15,15 +15,17 @@
 //! in the middle leaves a window whose lease runs out; the next one goes on from the bookmark.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::left_out::{CAN_BE_READ, names};
 use crate::plan::PlannedBatch;
-use crate::row::{Columns, at, placeholders};
+use crate::row::{Columns, at};
+use crate::shape::List;
 use crate::window::{LEASED, leased_of, micros};
 use crate::{LeasedWindow, Ledger, LedgerError};
 use granary_domain::{Fence, WindowId};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// Which reading of a window it is.
@@ -251,11 +253,7 @@ fn due_of(mut row: Row) -> Result<DueRescan, LedgerError> {
     })
 }
 
-async fn begin_scan(
-    transaction: &mut Transaction<'_>,
-    doing: Doing,
-    due: &DueRescan,
-) -> Result<(), LedgerError> {
+async fn begin_scan(transaction: &mut Transaction, doing: Doing, due: &DueRescan) -> Result<(), LedgerError> {
     transaction
         .exec_drop(
             "INSERT INTO window_scan (window_id, kind, started_at, first_page, first_ordinal, was_verified) \
@@ -275,18 +273,17 @@ async fn begin_scan(
 /// seen before. How late: not visible when the last whole reading began, visible now. Both bounds are widest for the
 /// earliest of them. Where that reading left out an index, nothing tells how late they came.
 pub(crate) async fn note_late(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     batches: &[PlannedBatch],
 ) -> Result<(), LedgerError> {
     let operation = Step::RecordPage.operation();
+    let list = List::of(batches.iter().map(|batch| batch.id.0));
     let query = format!(
-        "SELECT COUNT(*) AS late, MIN(event_time) AS earliest FROM message WHERE batch_id IN ({})",
-        placeholders(batches.len())
+        "SELECT COUNT(*) AS late, MIN(event_time) AS earliest FROM message WHERE batch_id IN ({list})"
     );
-    let ids = batches.iter().map(|batch| Value::from(batch.id.0)).collect();
     let row: Option<Row> = transaction
-        .exec_first(query, Params::Positional(ids))
+        .exec_first(query, list.params())
         .await
         .during(operation)?;
     let Some(mut row) = row else { return Ok(()) };
@@ -311,7 +308,7 @@ pub(crate) async fn note_late(
 /// The end of a re-scan, in the transaction that has made its window recorded. A window that was verified is so again
 /// where nothing new was found. One that was opened again instead is no re-scan any more.
 pub(crate) async fn finish_scan(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     doing: Doing,
 ) -> Result<(), LedgerError> {

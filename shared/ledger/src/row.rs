@@ -122,17 +122,5 @@ pub(crate) fn unreadable(column: &str, reason: &dyn std::fmt::Display) -> Ledger
     LedgerError::inconsistent("read a row", format!("column {column}: {reason}"))
 }
 
-/// `(?,?),(?,?)`: placeholders for rows of so many columns.
-pub(crate) fn row_placeholders(rows: usize, columns: usize) -> String {
-    vec![format!("({})", placeholders(columns)); rows].join(",")
-}
-
-/// `?,?,?`: placeholders for a list.
-pub(crate) fn placeholders(count: usize) -> String {
-    let mut list = "?,".repeat(count);
-    list.pop();
-    list
-}
-
-/// Rows in one statement at most: far below the protocol's 65,535 parameters and any `max_allowed_packet`.
-pub(crate) const ROWS_PER_STATEMENT_MAX: usize = 5_000;
+/// Values that one statement looks up at most.
+pub(crate) const ROWS_PER_STATEMENT_MAX: usize = 1_000;

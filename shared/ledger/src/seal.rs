@@ -13,6 +13,7 @@
 //! them first.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::evidence::{DIGEST, digest_of};
 use crate::left_out::LACKS_INDEX;
@@ -26,7 +27,7 @@ use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Hour, IdDigest, TimeRange};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, Transaction, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// Whether an hour is to be sealed, or only to be looked at.
@@ -99,7 +100,7 @@ impl Ledger {
 }
 
 async fn seal_in(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     horizon: Duration,
@@ -186,11 +187,7 @@ impl Batches {
     }
 }
 
-async fn batches_of(
-    transaction: &mut Transaction<'_>,
-    doing: Doing,
-    hour: Hour,
-) -> Result<Batches, LedgerError> {
+async fn batches_of(transaction: &mut Transaction, doing: Doing, hour: Hour) -> Result<Batches, LedgerError> {
     let row: Option<Row> = transaction
         .exec_first(
             "SELECT MAX(b.id) AS last_batch_id, COUNT(*) AS all_batches, \
@@ -237,7 +234,7 @@ struct WindowOver {
 }
 
 async fn windows_over(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     horizon: Duration,
@@ -305,7 +302,7 @@ fn counts(window: &WindowOver, settled_last: Option<Timestamp>) -> bool {
 }
 
 async fn reasons_of_rest(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     horizon: Duration,
@@ -355,7 +352,7 @@ impl PartialEq<(u64, u64, u64)> for Rows {
 }
 
 async fn rows_of(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     last_batch: BatchId,
@@ -391,7 +388,7 @@ async fn rows_of(
 }
 
 async fn write_seal(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     (last_batch, by): (BatchId, &str),

@@ -9,6 +9,7 @@
 //! sealed hours are owned elsewhere, by the sealed row, unless their migration was allowed to export them again.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::differing::forget_differences;
 use crate::error::During;
 use crate::proof::{Verification, write_proven};
@@ -17,7 +18,7 @@ use crate::{LeasedWindow, Ledger, LedgerError, SeenMessage};
 use granary_domain::{BatchId, Hour, IdDigest, MigrationId, TimeRange};
 use granary_steps::Step;
 use jiff::{SignedDuration, Timestamp};
-use mysql_async::{Row, Transaction, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -147,7 +148,7 @@ impl Ledger {
 /// The sealed hours of these messages that a window's harvester may not record in: a document with several event times
 /// may be filed outside of the window. Shares the gate until the end of the transaction: no hour becomes sealed meanwhile.
 pub(crate) async fn closed_hours(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     messages: &[SeenMessage],
     doing: Doing,
@@ -183,7 +184,7 @@ pub(crate) enum Gate {
 }
 
 pub(crate) async fn come_to_the_gate(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     gate: Gate,
 ) -> Result<(), LedgerError> {

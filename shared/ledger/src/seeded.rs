@@ -1,11 +1,12 @@
 //! Removing test data. Only seeding's clear uses it, and only for batches all of whose messages were seeded.
 
 use crate::error::During;
-use crate::row::{Columns, placeholders};
+use crate::row::Columns;
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Generation, Hour, MessageId, ObjectKey};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Value, prelude::Queryable};
+use mysql_async::Row;
 use std::collections::BTreeMap;
 
 /// A batch that owns some of the given messages.
@@ -29,14 +30,13 @@ impl Ledger {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
+        let list = &List::of(ids.iter().map(MessageId::as_str));
         let query = &format!(
             "SELECT DISTINCT b.id, b.hour_start, b.generation, b.object_key, b.message_count \
-             FROM message m JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({})",
-            placeholders(ids.len())
+             FROM message m JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list})"
         );
         self.read("look for owners", |mut reader| async move {
-            let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
-            let rows: Vec<Row> = reader.rows(query, Params::Positional(values)).await?;
+            let rows: Vec<Row> = reader.rows(query, list.params()).await?;
             rows.into_iter()
                 .map(|mut row| {
                     Ok(SeededBatch {
@@ -103,16 +103,11 @@ impl Ledger {
         if ids.is_empty() {
             return Ok(0);
         }
-        let statement = &format!(
-            "DELETE FROM message WHERE batch_id IS NULL AND message_id IN ({})",
-            placeholders(ids.len())
-        );
+        let list = &List::of(ids.iter().map(MessageId::as_str));
+        let statement = &format!("DELETE FROM message WHERE batch_id IS NULL AND message_id IN ({list})");
         self.change(Step::ForgetUnowned, |doing| async move {
             let mut conn = self.conn(doing).await?;
-            let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
-            conn.exec_drop(statement, Params::Positional(values))
-                .await
-                .during(doing)?;
+            conn.exec_drop(statement, list.params()).await.during(doing)?;
             Ok(conn.affected_rows())
         })
         .await

@@ -17,7 +17,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const USER: &str = "granary";
 
 pub(crate) struct Server {
-    port: u16,
+    pub(crate) port: u16,
     process: Child,
     /// Removed with this value, after the process.
     _home: TempDir,
@@ -100,6 +100,14 @@ impl Server {
             .await
             .unwrap_or_else(|error| panic!("{error}: {statement}"));
         conn.disconnect().await.unwrap();
+    }
+
+    /// What a query counts.
+    pub(crate) async fn count(&self, query: &str) -> u64 {
+        let mut conn = self.connection().await;
+        let count: Option<u64> = conn.query_first(query).await.unwrap();
+        conn.disconnect().await.unwrap();
+        count.unwrap()
     }
 
     /// The ledger on this server, with its schema.
