@@ -10,9 +10,11 @@ use crate::error::During;
 use crate::plan::{PlannedBatch, PlannedRow, distinct, folds, plan};
 use crate::record::SeenMessage;
 use crate::rescan::note_late;
-use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, row_placeholders, uuid};
+use crate::row::{
+    BY_KEY, Columns, INSERTED_ROWS_MAX, LOOKED_UP_KEYS_MAX, at, placeholders, row_placeholders, uuid,
+};
 use crate::{LeasedWindow, LedgerError};
-use granary_domain::{BatchId, Tally, WindowId};
+use granary_domain::{BatchId, IdDigest, Tally, WindowId};
 use granary_steps::Step;
 use mysql_async::{Params, Row, Transaction, Value, prelude::Queryable};
 use std::collections::{HashMap, HashSet};
@@ -85,10 +87,10 @@ async fn insert_batches(
     batches: &[PlannedBatch],
     first_ordinal: u32,
 ) -> Result<(), LedgerError> {
-    for (chunk_at, chunk) in batches.chunks(ROWS_PER_STATEMENT_MAX).enumerate() {
+    for (chunk_at, chunk) in batches.chunks(INSERTED_ROWS_MAX).enumerate() {
         let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * 7);
         for (at_in_chunk, batch) in chunk.iter().enumerate() {
-            let ordinal = first_ordinal as usize + chunk_at * ROWS_PER_STATEMENT_MAX + at_in_chunk;
+            let ordinal = first_ordinal as usize + chunk_at * INSERTED_ROWS_MAX + at_in_chunk;
             values.extend([
                 batch.id.0.into(),
                 uuid(window.migration_id),
@@ -121,10 +123,10 @@ async fn insert_messages(
 ) -> Result<u64, LedgerError> {
     rows.sort_unstable_by(|left, right| left.message.message_id.cmp(&right.message.message_id));
     let mut ignored = 0;
-    for chunk in rows.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in rows.chunks(INSERTED_ROWS_MAX) {
         let statement = format!(
             "INSERT IGNORE INTO message ({MESSAGE_COLUMNS}) VALUES {}",
-            row_placeholders(chunk.len(), 6)
+            row_placeholders(chunk.len(), MESSAGE_COLUMNS_COUNT)
         );
         let values = message_values(chunk.iter(), batches);
         transaction
@@ -145,7 +147,9 @@ async fn insert_messages(
     Ok(ignored)
 }
 
-const MESSAGE_COLUMNS: &str = "message_id, doc_id, index_name, routing, event_time, batch_id";
+const MESSAGE_COLUMNS: &str =
+    "message_id, doc_id, index_name, routing, event_time, batch_id, hash_high, hash_low";
+const MESSAGE_COLUMNS_COUNT: usize = 8;
 
 fn message_values<'a>(
     rows: impl Iterator<Item = &'a PlannedRow<'a>>,
@@ -153,6 +157,7 @@ fn message_values<'a>(
 ) -> Vec<Value> {
     rows.flat_map(|row| {
         let message = row.message;
+        let (high, low) = IdDigest::halves(message.message_id.as_str().as_bytes());
         [
             message.message_id.as_str().into(),
             message.doc_id.as_deref().into(),
@@ -160,6 +165,8 @@ fn message_values<'a>(
             message.routing.as_deref().into(),
             at(message.event_time),
             batches[row.batch].id.0.into(),
+            high.into(),
+            low.into(),
         ]
     })
     .collect()
@@ -173,7 +180,8 @@ struct KnownRow {
 }
 
 /// Says of every ignored row why it was known. The rows are locked, so that what nobody owns stays so until it is
-/// adopted, and an owner can't be cancelled unseen.
+/// adopted, and an owner can't be cancelled unseen. They are locked by their keys and in their order: harvesters whose
+/// pages have no id in common don't wait for each other.
 async fn account_for_known(
     transaction: &mut Transaction<'_>,
     window: &LeasedWindow,
@@ -182,7 +190,7 @@ async fn account_for_known(
     tally: &mut Tally,
 ) -> Result<(), LedgerError> {
     let made_here: HashSet<BatchId> = batches.iter().map(|batch| batch.id).collect();
-    for chunk in rows.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in rows.chunks(LOOKED_UP_KEYS_MAX) {
         let mut known = known_rows(transaction, chunk).await?;
         known.retain(|_, row| row.owner.is_none_or(|owner| !made_here.contains(&owner)));
         let windows = windows_of_owners(transaction, known.values().filter_map(|row| row.owner)).await?;
@@ -215,7 +223,7 @@ async fn known_rows(
     chunk: &[PlannedRow<'_>],
 ) -> Result<HashMap<String, KnownRow>, LedgerError> {
     let statement = format!(
-        "SELECT message_id, doc_id, index_name, batch_id FROM message WHERE message_id IN ({}) FOR UPDATE",
+        "SELECT message_id, doc_id, index_name, batch_id FROM message {BY_KEY} WHERE message_id IN ({}) FOR UPDATE",
         placeholders(chunk.len())
     );
     let ids = chunk
@@ -274,7 +282,7 @@ async fn adopt(
         "INSERT INTO message ({MESSAGE_COLUMNS}) VALUES {} ON DUPLICATE KEY UPDATE doc_id = VALUES(doc_id), \
          index_name = VALUES(index_name), routing = VALUES(routing), event_time = VALUES(event_time), \
          batch_id = VALUES(batch_id), outcome = NULL, reason = NULL",
-        row_placeholders(rows.len(), 6)
+        row_placeholders(rows.len(), MESSAGE_COLUMNS_COUNT)
     );
     let values = message_values(rows.iter().copied(), batches);
     transaction
@@ -314,7 +322,7 @@ async fn keep_what_was_filled(
     batches: &[PlannedBatch],
 ) -> Result<(), LedgerError> {
     let (empty, filled): (Vec<_>, Vec<_>) = batches.iter().partition(|batch| batch.kept == 0);
-    for chunk in empty.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in empty.chunks(LOOKED_UP_KEYS_MAX) {
         let statement = format!("DELETE FROM batch WHERE id IN ({})", placeholders(chunk.len()));
         let ids = chunk.iter().map(|batch| Value::from(batch.id.0)).collect();
         transaction
@@ -326,7 +334,7 @@ async fn keep_what_was_filled(
         .into_iter()
         .filter(|batch| batch.kept != batch.planned)
         .collect();
-    for chunk in shrunk.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in shrunk.chunks(LOOKED_UP_KEYS_MAX) {
         let cases = "WHEN ? THEN ? ".repeat(chunk.len());
         let list = placeholders(chunk.len());
         let statement = format!("UPDATE batch SET message_count = CASE id {cases} END WHERE id IN ({list})");

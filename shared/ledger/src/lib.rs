@@ -16,6 +16,7 @@ mod row;
 mod schema;
 mod migration;
 mod window;
+mod over;
 mod left_out;
 mod excepted_hour;
 mod rescan;

@@ -134,5 +134,14 @@ pub(crate) fn placeholders(count: usize) -> String {
     list
 }
 
-/// Rows in one statement at most: far below the protocol's 65,535 parameters and any `max_allowed_packet`.
-pub(crate) const ROWS_PER_STATEMENT_MAX: usize = 5_000;
+/// Rows that one statement inserts at most. The server keeps a prepared statement's tree, and it grows by its values: 5,000
+/// rows of messages take 25 MB of MySQL's memory for each connection.
+pub(crate) const INSERTED_ROWS_MAX: usize = 1_000;
+
+/// Keys that one statement looks up at most. MySQL plans a range for each, and beyond `range_optimizer_max_mem_size` (8 MiB: less
+/// than 4,000 message ids) it reads the whole table instead, under lock where it locks.
+pub(crate) const LOOKED_UP_KEYS_MAX: usize = 1_000;
+
+/// Comes behind a table whose rows are looked up by their keys, or ends by the statement's other conditions would be weighed
+/// against them: of a small table, or where a batch seems small, a server reads and locks rows that aren't asked for.
+pub(crate) const BY_KEY: &str = "FORCE INDEX (PRIMARY)";

@@ -16,6 +16,8 @@ mod embedded {
 }
 
 const LOCK_WAIT_SECS_MAX: u32 = 120;
+/// 64 characters at most, as MySQL wants it. Databases whose names end alike wait for each other, which does no harm.
+const LOCK_NAME: &str = "CONCAT('granary_schema.', RIGHT(DATABASE(), 49))";
 const NO_SUCH_TABLE: u16 = 1146;
 
 impl Ledger {
@@ -73,10 +75,7 @@ impl Ledger {
 
 async fn take_lock(conn: &mut Conn, doing: Doing) -> Result<(), LedgerError> {
     let taken: Option<Option<u8>> = conn
-        .exec_first(
-            "SELECT GET_LOCK(CONCAT('granary_schema.', DATABASE()), ?)",
-            (LOCK_WAIT_SECS_MAX,),
-        )
+        .exec_first(format!("SELECT GET_LOCK({LOCK_NAME}, ?)"), (LOCK_WAIT_SECS_MAX,))
         .await
         .during(doing)?;
     match taken.flatten() {
@@ -89,7 +88,7 @@ async fn take_lock(conn: &mut Conn, doing: Doing) -> Result<(), LedgerError> {
 }
 
 async fn drop_lock(conn: &mut Conn, doing: Doing) -> Result<(), LedgerError> {
-    conn.query_drop("SELECT RELEASE_LOCK(CONCAT('granary_schema.', DATABASE()))")
+    conn.query_drop(format!("SELECT RELEASE_LOCK({LOCK_NAME})"))
         .await
         .during(doing)
 }

@@ -4,7 +4,7 @@
 use crate::connect::Doing;
 use crate::error::During;
 use crate::excepted::raise_exceptions;
-use crate::row::{ROWS_PER_STATEMENT_MAX, placeholders};
+use crate::row::{BY_KEY, LOOKED_UP_KEYS_MAX, placeholders};
 use crate::window::micros;
 use crate::{ClaimedBatch, Ledger, LedgerError};
 use granary_domain::{Failure, Generation, MessageId, ObjectKey, Outcome};
@@ -119,9 +119,9 @@ impl Ledger {
                 .push(&exception.message_id);
         }
         for ((outcome, reason), ids) in &alike {
-            for chunk in ids.chunks(ROWS_PER_STATEMENT_MAX) {
+            for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
                 let statement = format!(
-                    "UPDATE message SET outcome = ?, reason = ? WHERE batch_id = ? AND message_id IN ({})",
+                    "UPDATE message {BY_KEY} SET outcome = ?, reason = ? WHERE batch_id = ? AND message_id IN ({})",
                     placeholders(chunk.len())
                 );
                 let mut values: Vec<Value> = vec![(*outcome).into(), reason.into(), batch.id.0.into()];
