@@ -50,6 +50,10 @@ enum Way {
 /// A service behind a network of its own. The network ends with this value.
 pub(crate) struct Proxy {
     service: Url,
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only the full suites fail over")
+    )]
     behind: Arc<Mutex<SocketAddr>>,
     address: SocketAddr,
     network: watch::Sender<Network>,

@@ -11,10 +11,10 @@ use crate::error::During;
 use crate::plan::{PlannedBatch, PlannedRow, distinct, folds, plan};
 use crate::record::SeenMessage;
 use crate::rescan::note_late;
-use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, uuid};
+use crate::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, at, uuid};
 use crate::shape::{List, in_sizes, padded, row_placeholders};
 use crate::{LeasedWindow, LedgerError};
-use granary_domain::{BatchId, Tally, WindowId};
+use granary_domain::{BatchId, IdDigest, Tally, WindowId};
 use granary_steps::Step;
 use mysql_async::{Params, Row, Value};
 use std::collections::{HashMap, HashSet};
@@ -126,7 +126,7 @@ async fn insert_messages(
     for chunk in in_sizes(rows) {
         let statement = format!(
             "INSERT IGNORE INTO message ({MESSAGE_COLUMNS}) VALUES {}",
-            row_placeholders(chunk.len(), 6)
+            row_placeholders(chunk.len(), MESSAGE_COLUMNS_COUNT)
         );
         let values = message_values(chunk.iter(), batches);
         transaction
@@ -147,7 +147,9 @@ async fn insert_messages(
     Ok(ignored)
 }
 
-const MESSAGE_COLUMNS: &str = "message_id, doc_id, index_name, routing, event_time, batch_id";
+const MESSAGE_COLUMNS: &str =
+    "message_id, doc_id, index_name, routing, event_time, batch_id, hash_high, hash_low";
+const MESSAGE_COLUMNS_COUNT: usize = 8;
 
 fn message_values<'a>(
     rows: impl Iterator<Item = &'a PlannedRow<'a>>,
@@ -155,6 +157,7 @@ fn message_values<'a>(
 ) -> Vec<Value> {
     rows.flat_map(|row| {
         let message = row.message;
+        let (high, low) = IdDigest::halves(message.message_id.as_str().as_bytes());
         [
             message.message_id.as_str().into(),
             message.doc_id.as_deref().into(),
@@ -162,6 +165,8 @@ fn message_values<'a>(
             message.routing.as_deref().into(),
             at(message.event_time),
             batches[row.batch].id.0.into(),
+            high.into(),
+            low.into(),
         ]
     })
     .collect()
@@ -175,7 +180,8 @@ struct KnownRow {
 }
 
 /// Says of every ignored row why it was known. The rows are locked, so that what nobody owns stays so until it is
-/// adopted, and an owner can't be cancelled unseen.
+/// adopted, and an owner can't be cancelled unseen. They are locked by their keys and in their order: harvesters whose
+/// pages have no id in common don't wait for each other.
 async fn account_for_known(
     transaction: &mut Transaction,
     window: &LeasedWindow,
@@ -184,7 +190,7 @@ async fn account_for_known(
     tally: &mut Tally,
 ) -> Result<(), LedgerError> {
     let made_here: HashSet<BatchId> = batches.iter().map(|batch| batch.id).collect();
-    for chunk in rows.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in rows.chunks(LOOKED_UP_KEYS_MAX) {
         let mut known = known_rows(transaction, chunk).await?;
         known.retain(|_, row| row.owner.is_none_or(|owner| !made_here.contains(&owner)));
         let windows = windows_of_owners(transaction, known.values().filter_map(|row| row.owner)).await?;
@@ -218,7 +224,7 @@ async fn known_rows(
 ) -> Result<HashMap<String, KnownRow>, LedgerError> {
     let list = List::of(chunk.iter().map(|row| row.message.message_id.as_str()));
     let statement = format!(
-        "SELECT message_id, doc_id, index_name, batch_id FROM message WHERE message_id IN ({list}) FOR UPDATE"
+        "SELECT message_id, doc_id, index_name, batch_id FROM message {BY_KEY} WHERE message_id IN ({list}) FOR UPDATE"
     );
     let rows: Vec<Row> = transaction
         .exec(statement, list.params())
@@ -267,7 +273,7 @@ async fn adopt(
             "INSERT INTO message ({MESSAGE_COLUMNS}) VALUES {} ON DUPLICATE KEY UPDATE doc_id = VALUES(doc_id), \
              index_name = VALUES(index_name), routing = VALUES(routing), event_time = VALUES(event_time), \
              batch_id = VALUES(batch_id), outcome = NULL, reason = NULL",
-            row_placeholders(chunk.len(), 6)
+            row_placeholders(chunk.len(), MESSAGE_COLUMNS_COUNT)
         );
         let values = message_values(chunk.iter().copied(), batches);
         transaction
@@ -303,7 +309,7 @@ async fn keep_what_was_filled(
     batches: &[PlannedBatch],
 ) -> Result<(), LedgerError> {
     let (empty, filled): (Vec<_>, Vec<_>) = batches.iter().partition(|batch| batch.kept == 0);
-    for chunk in empty.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in empty.chunks(LOOKED_UP_KEYS_MAX) {
         let list = List::of(chunk.iter().map(|batch| batch.id.0));
         let statement = format!("DELETE FROM batch WHERE id IN ({list})");
         transaction
@@ -315,7 +321,7 @@ async fn keep_what_was_filled(
         .into_iter()
         .filter(|batch| batch.kept != batch.planned)
         .collect();
-    for chunk in shrunk.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in shrunk.chunks(LOOKED_UP_KEYS_MAX) {
         let chunk = padded(chunk.to_vec());
         let list = List::of(chunk.iter().map(|batch| batch.id.0));
         let cases = "WHEN ? THEN ? ".repeat(chunk.len());

@@ -10,13 +10,14 @@
 use crate::connect::Doing;
 use crate::connections::Transaction;
 use crate::error::During;
-use crate::row::{Columns, at, uuid};
+use crate::over::{is_over, range_and};
+use crate::row::{Columns, uuid};
 use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{MigrationId, TimeRange};
 use granary_steps::Step;
 use jiff::SignedDuration;
-use mysql_async::{Row, params};
+use mysql_async::Row;
 
 /// What a step of a cancellation came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +59,13 @@ impl Ledger {
                 .exec_drop(
                     "UPDATE harvest_window SET state = 'open', fence = fence + 1, holder = NULL, lease_until = NULL \
                      WHERE migration_id = ? AND state = 'harvesting' AND ?",
+                    (uuid(id), cancelled),
+                )
+                .await
+                .during(doing)?;
+            transaction
+                .exec_drop(
+                    "UPDATE harvest_window SET is_read_once = TRUE WHERE migration_id = ? AND ?",
                     (uuid(id), cancelled),
                 )
                 .await
@@ -162,14 +170,14 @@ async fn reopen_windows(
     doing: Doing,
     hours: TimeRange,
 ) -> Result<u64, LedgerError> {
-    let overlap = "w.range_from < :to AND w.range_to > :from AND m.state IN ('open', 'draining')";
-    let range = || params! { "from" => at(hours.from()), "to" => at(hours.to()) };
+    let over = is_over();
+    let range = || range_and(hours, []);
     transaction
         .exec_drop(
             format!(
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.rescan = TRUE, w.recorded_at = NULL \
-                 WHERE {overlap} AND w.state IN ('open', 'harvesting') \
+                 WHERE {over} AND m.state IN ('open', 'draining') AND w.state IN ('open', 'harvesting') \
                  AND (w.owned_elsewhere > 0 OR w.recorded_at IS NOT NULL)"
             ),
             range(),
@@ -183,7 +191,8 @@ async fn reopen_windows(
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.state = 'open', w.recorded_at = NULL, w.bookmark = NULL, w.found = 0, w.recorded = 0, \
                  w.adopted = 0, w.owned_elsewhere = 0, w.duplicates = 0, w.without_id = 0 \
-                 WHERE {overlap} AND w.owned_elsewhere > 0 AND w.state IN ('recorded', 'verified')"
+                 WHERE {over} AND m.state IN ('open', 'draining') AND w.owned_elsewhere > 0 \
+                 AND w.state IN ('recorded', 'verified')"
             ),
             range(),
         )
@@ -192,9 +201,10 @@ async fn reopen_windows(
     let read_again = read_again + transaction.affected_rows();
     transaction
         .exec_drop(
-            "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id \
-             JOIN migration m ON m.id = w.migration_id SET s.deep_at = NULL \
-             WHERE w.range_from < :to AND w.range_to > :from AND m.state = 'completed' AND w.owned_elsewhere > 0",
+            format!(
+                "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id SET w.deep_at = NULL \
+                 WHERE {over} AND m.state = 'completed' AND w.owned_elsewhere > 0"
+            ),
             range(),
         )
         .await
@@ -207,9 +217,9 @@ async fn reopen_windows(
 async fn reopen_drained(transaction: &mut Transaction, doing: Doing) -> Result<(), LedgerError> {
     transaction
         .query_drop(
-            "UPDATE migration m SET m.state = 'open' WHERE m.state = 'draining' AND EXISTS \
-             (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting') \
-              AND w.recorded_at IS NULL)",
+            "UPDATE migration m JOIN (SELECT DISTINCT migration_id FROM harvest_window \
+             WHERE state IN ('open', 'harvesting') AND recorded_at IS NULL) w ON w.migration_id = m.id \
+             SET m.state = 'open' WHERE m.state = 'draining'",
         )
         .await
         .during(doing)

@@ -7,6 +7,7 @@
 use crate::connect::Reader;
 use crate::connections::Connection;
 use crate::error::During;
+use crate::over::{is_over, range_and};
 use crate::proof::{ProofOutcome, Verification, write_proven, write_unproven};
 use crate::row::{Columns, at};
 use crate::{Ledger, LedgerError};
@@ -76,14 +77,13 @@ impl Ledger {
             if difference == Difference::Incomplete {
                 transaction
                     .exec_drop(
-                        "UPDATE harvest_window w LEFT JOIN window_scan s ON s.window_id = w.id \
-                         SET w.state = IF(w.state = 'verified', 'recorded', w.state), w.verified_at = NULL, \
-                         s.was_verified = FALSE \
-                         WHERE w.verified_at <= :as_of AND w.range_from < :hour_end AND w.range_to > :hour_start",
-                        params! {
-                            "as_of" => at(as_of), "hour_start" => at(hour.start()),
-                            "hour_end" => at(hour.next().start()),
-                        },
+                        format!(
+                            "UPDATE harvest_window w LEFT JOIN window_scan s ON s.window_id = w.id \
+                             SET w.state = IF(w.state = 'verified', 'recorded', w.state), w.verified_at = NULL, \
+                             s.was_verified = FALSE WHERE {} AND w.verified_at <= :as_of",
+                            is_over()
+                        ),
+                        range_and(hour.range(), [("as_of", at(as_of))]),
                     )
                     .await
                     .during(doing)?;

@@ -2,7 +2,7 @@
 //!
 //! Read from message rows and from what settled batches name, never from counters.
 
-use crate::row::{Columns, at, unreadable};
+use crate::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, at, unreadable};
 use crate::shape::List;
 use crate::{Digests, Ledger, LedgerError};
 use granary_domain::{
@@ -135,7 +135,7 @@ impl Ledger {
         batches: &[BatchId],
     ) -> Result<HashMap<BatchId, BatchObjects>, LedgerError> {
         let mut objects = HashMap::with_capacity(batches.len());
-        for chunk in batches.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+        for chunk in batches.chunks(LOOKED_UP_KEYS_MAX) {
             let list = &List::of(chunk.iter().map(|id| id.0));
             let query = &format!(
                 "SELECT id, object_key, IF(status = 'completed', NULL, generation) AS in_the_making FROM batch \
@@ -225,10 +225,10 @@ impl Ledger {
         ids: &[&MessageId],
     ) -> Result<Vec<(MessageId, Standing)>, LedgerError> {
         let mut standings = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+        for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
             let list = &List::of(chunk.iter().map(|id| id.as_str()));
             let query = &format!(
-                "SELECT m.message_id, {STANDING} AS standing FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
+                "SELECT m.message_id, {STANDING} AS standing FROM message m {BY_KEY} LEFT JOIN batch b ON b.id = m.batch_id \
                  WHERE m.message_id IN ({list})"
             );
             let rows = self
@@ -250,10 +250,10 @@ impl Ledger {
         ids: &[&MessageId],
     ) -> Result<HashMap<MessageId, DocumentPlace>, LedgerError> {
         let mut places = HashMap::with_capacity(ids.len());
-        for chunk in ids.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+        for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
             let list = &List::of(chunk.iter().map(|id| id.as_str()));
             let query = &format!(
-                "SELECT message_id, index_name, doc_id, routing FROM message WHERE message_id IN ({list})"
+                "SELECT message_id, index_name, doc_id, routing FROM message {BY_KEY} WHERE message_id IN ({list})"
             );
             let rows = self
                 .read("look places up", |mut reader| async move {
@@ -276,11 +276,11 @@ impl Ledger {
         ids: &[&MessageId],
     ) -> Result<Vec<(Standing, Option<BatchId>)>, LedgerError> {
         let mut owners = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+        for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
             let list = &List::of(chunk.iter().map(|id| id.as_str()));
             let query = &format!(
                 "SELECT {STANDING} AS standing, IF(b.status = 'completed', b.id, NULL) AS owner \
-                 FROM message m LEFT JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list})"
+                 FROM message m {BY_KEY} LEFT JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list})"
             );
             let rows = self
                 .read("look owners up", |mut reader| async move {

@@ -19,6 +19,7 @@ mod shape;
 mod schema;
 mod migration;
 mod window;
+mod over;
 mod left_out;
 mod excepted_hour;
 mod rescan;

@@ -68,11 +68,13 @@ const WRITE_THOUSANDS: [Step; 12] = [
 
 /// Strict mode and UTC. Each statement sees what is committed, and locks no gaps. Rows and tables are waited for for 30 s,
 /// and a statement ends 2 s later, unless the server's own limit is shorter: MySQL has one for SELECT alone, MariaDB for
-/// all. A connection that is idle for 300 s is closed by the server: a function that was frozen never says goodbye.
+/// all. On MySQL alone, no list of keys for which the optimizer lacks memory, and so reads the whole table
+/// (`LOOKED_UP_KEYS_MAX` keeps them short). A connection that is idle for 300 s is closed by the server: a function that was frozen never says goodbye.
 const SESSION: [&str; 2] = [
     "SET time_zone = '+00:00', \
      sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
      innodb_lock_wait_timeout = 30, lock_wait_timeout = 30, wait_timeout = 300 \
+     /*!80000 , range_optimizer_max_mem_size = 0 */ \
      /*!80000 , max_execution_time = IF(@@max_execution_time > 0, LEAST(@@max_execution_time, 32000), 32000) */ \
      /*M!100100 , max_statement_time = IF(@@max_statement_time > 0, LEAST(@@max_statement_time, 32), 32) */",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",

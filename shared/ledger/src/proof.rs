@@ -13,6 +13,7 @@
 use crate::connect::Doing;
 use crate::connections::Transaction;
 use crate::error::During;
+use crate::over::{is_over, range_and};
 use crate::rescan::SETTLED;
 use crate::row::{Columns, at, unreadable};
 use crate::shape::List;
@@ -255,9 +256,8 @@ pub(crate) async fn write_proven(
                  SELECT w.id, 'proven', :as_of, :as_of, IF({SETTLED} \
                  AND w.range_to <= :as_of - INTERVAL :horizon MICROSECOND, :as_of, NULL), :source \
                  FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
-                 LEFT JOIN window_scan s ON s.window_id = w.id \
                  WHERE w.state IN ('recorded', 'verified') AND m.state <> 'cancelled' AND w.recorded_at <= :as_of \
-                 AND w.range_from >= :from AND w.range_to <= :to \
+                 AND w.range_from >= :from AND w.range_from < :to AND w.range_to <= :to \
                  ON DUPLICATE KEY UPDATE outcome = IF({IS_OLDER}, VALUES(outcome), outcome), \
                  proven_at = IF({IS_OLDER}, VALUES(proven_at), proven_at), \
                  source_at = IF({IS_OLDER} AND NOT :archive_only, VALUES(source_at), source_at), \
@@ -293,17 +293,22 @@ pub(crate) async fn write_unproven(
         .exec_drop(
             format!(
                 "INSERT INTO window_proof (window_id, outcome, as_of) SELECT w.id, :outcome, :as_of \
-                 FROM harvest_window w WHERE w.range_from < :to AND w.range_to > :from {concerned} \
+                 FROM harvest_window w WHERE {} {concerned} \
                  ON DUPLICATE KEY UPDATE outcome = IF({IS_OLDER}, VALUES(outcome), outcome), \
                  proven_at = IF({IS_OLDER} AND VALUES(outcome) = 'failing', NULL, proven_at), \
                  final_at = IF({IS_OLDER} AND VALUES(outcome) = 'failing' AND NOT :archive_only, NULL, final_at), \
                  asked = IF({IS_OLDER} AND VALUES(outcome) = 'waiting', 1, asked), \
-                 as_of = GREATEST(COALESCE(as_of, VALUES(as_of)), VALUES(as_of))"
+                 as_of = GREATEST(COALESCE(as_of, VALUES(as_of)), VALUES(as_of))",
+                is_over()
             ),
-            params! {
-                "outcome" => outcome.as_str(), "as_of" => at(note.as_of), "archive_only" => note.is_of_archive_only,
-                "from" => at(note.range.from()), "to" => at(note.range.to()),
-            },
+            range_and(
+                note.range,
+                [
+                    ("outcome", outcome.as_str().into()),
+                    ("as_of", at(note.as_of)),
+                    ("archive_only", note.is_of_archive_only.into()),
+                ],
+            ),
         )
         .await
         .during(doing)

@@ -7,13 +7,14 @@ use crate::connect::Doing;
 use crate::connections::Transaction;
 use crate::error::During;
 use crate::repair::{RepairMigration, ensure_migration};
-use crate::row::{Columns, uuid};
+use crate::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, uuid};
 use crate::sealed::{Gate, come_to_the_gate};
 use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, BatchStatus, Fence, MessageId, MigrationState};
 use granary_steps::Step;
 use mysql_async::{Row, params};
+use std::collections::BTreeMap;
 
 const REASON_CHARS_MAX: usize = 500;
 
@@ -87,24 +88,27 @@ impl Ledger {
         .await
     }
 
-    /// The completed batches that own some of these messages, with their fences. At most 5,000 ids.
+    /// The completed batches that own some of these messages, with their fences.
     pub async fn completed_owners_of(&self, ids: &[MessageId]) -> Result<Vec<(BatchId, Fence)>, LedgerError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
+        let mut owners: BTreeMap<BatchId, Fence> = BTreeMap::new();
+        for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
+            let list = &List::of(chunk.iter().map(MessageId::as_str));
+            let query = &format!(
+                "SELECT DISTINCT STRAIGHT_JOIN b.id, b.fence FROM message m {BY_KEY} \
+                 JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list}) AND b.status = 'completed'"
+            );
+            let rows = self
+                .read("look for owners", |mut reader| async move {
+                    let rows: Vec<(u64, u32)> = reader.rows(query, list.params()).await?;
+                    Ok(rows)
+                })
+                .await?;
+            owners.extend(
+                rows.into_iter()
+                    .map(|(batch, fence)| (BatchId(batch), Fence(fence))),
+            );
         }
-        let list = &List::of(ids.iter().map(MessageId::as_str));
-        let query = &format!(
-            "SELECT DISTINCT b.id, b.fence FROM message m JOIN batch b ON b.id = m.batch_id \
-             WHERE m.message_id IN ({list}) AND b.status = 'completed'"
-        );
-        self.read("look for owners", |mut reader| async move {
-            let rows: Vec<(u64, u32)> = reader.rows(query, list.params()).await?;
-            Ok(rows
-                .into_iter()
-                .map(|(batch, fence)| (BatchId(batch), Fence(fence)))
-                .collect())
-        })
-        .await
+        Ok(owners.into_iter().collect())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::connect::Doing;
 use crate::connections::Transaction;
 use crate::error::During;
 use crate::plan::batches_at_most;
-use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, uuid};
+use crate::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, at, uuid};
 use crate::sealed::closed_hours;
 use crate::shape::List;
 use crate::window::tally_of;
@@ -180,8 +180,8 @@ async fn window_of(
 ) -> Result<Option<(LeasedWindow, u32)>, LedgerError> {
     transaction
         .exec_drop(
-            "INSERT INTO harvest_window (migration_id, range_from, range_to, state, created_at, recorded_at) \
-             VALUES (?, ?, ?, 'recorded', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE \
+            "INSERT INTO harvest_window (migration_id, range_from, range_to, state, is_read_once, created_at, recorded_at) \
+             VALUES (?, ?, ?, 'recorded', TRUE, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE \
              range_to = GREATEST(range_to, VALUES(range_to))",
             (uuid(migration.id), at(part.from()), at(part.to())),
         )
@@ -222,10 +222,10 @@ async fn release_strays(
     doing: Doing,
     messages: &[SeenMessage],
 ) -> Result<(), LedgerError> {
-    for chunk in messages.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in messages.chunks(LOOKED_UP_KEYS_MAX) {
         let list = ids_of(chunk);
         let statement = format!(
-            "UPDATE message m LEFT JOIN batch b ON b.id = m.batch_id \
+            "UPDATE message m {BY_KEY} LEFT JOIN batch b ON b.id = m.batch_id \
              SET m.batch_id = NULL, m.outcome = NULL, m.reason = NULL WHERE m.message_id IN ({list}) \
              AND m.batch_id IS NOT NULL AND (b.id IS NULL OR b.status = 'cancelled')"
         );
@@ -245,10 +245,10 @@ async fn recorded_by(
     messages: &[SeenMessage],
 ) -> Result<HashSet<String>, LedgerError> {
     let mut mine = HashSet::new();
-    for chunk in messages.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in messages.chunks(LOOKED_UP_KEYS_MAX) {
         let list = ids_of(chunk);
         let statement = format!(
-            "SELECT m.message_id FROM message m JOIN batch b ON b.id = m.batch_id \
+            "SELECT STRAIGHT_JOIN m.message_id FROM message m {BY_KEY} JOIN batch b ON b.id = m.batch_id \
              WHERE b.window_id = ? AND m.message_id IN ({list})"
         );
         let rows: Vec<Row> = transaction

@@ -17,11 +17,13 @@ use crate::connections::Transaction;
 use crate::error::During;
 use crate::evidence::{DIGEST, digest_of};
 use crate::left_out::LACKS_INDEX;
+use crate::over::{is_over, range_and};
 use crate::proof::JOINED;
 use crate::rescan::SETTLED;
 use crate::row::{Columns, at, unreadable};
 use crate::sealed::{Gate, come_to_the_gate};
 use crate::superseded::IS_SUPERSEDED;
+use crate::unowned::UNOWNED;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Hour, IdDigest, TimeRange};
@@ -243,16 +245,16 @@ async fn windows_over(
         "SELECT w.id, w.range_from, w.range_to, w.state IN ('recorded', 'verified') AND {SETTLED} AS is_read, m.kind <> 'selection' AND {LACKS_INDEX} AS lacks_index, \
          IF(w.state = 'verified' AND m.source_filter IS NULL AND p.final_at IS NOT NULL, w.verified_at, NULL) \
          AS verified_at FROM {JOINED} \
-         WHERE w.range_from < :to AND w.range_to > :from AND m.state <> 'cancelled' \
-         ORDER BY w.range_from LIMIT :most"
+         WHERE {} AND m.state <> 'cancelled' ORDER BY w.range_from LIMIT :most",
+        is_over()
     );
     let rows: Vec<Row> = transaction
         .exec(
             query,
-            params! {
-                "from" => at(hour.start()), "to" => at(hour.next().start()), "most" => WINDOWS_MAX,
-                "horizon" => micros(horizon),
-            },
+            range_and(
+                hour.range(),
+                [("most", WINDOWS_MAX.into()), ("horizon", micros(horizon).into())],
+            ),
         )
         .await
         .during(doing)?;
@@ -313,7 +315,7 @@ async fn reasons_of_rest(
             "SELECT :to > UTC_TIMESTAMP(6) - INTERVAL :horizon MICROSECOND, \
              EXISTS (SELECT 1 FROM migration WHERE state = 'open' AND range_from < :to AND harvested_to < :to \
                      AND (range_to IS NULL OR range_to > :from)), \
-             EXISTS (SELECT 1 FROM message WHERE event_time >= :from AND event_time < :to AND batch_id IS NULL), \
+             EXISTS (SELECT 1 FROM {UNOWNED} AND event_time >= :from AND event_time < :to), \
              EXISTS (SELECT 1 FROM superseded_object s JOIN batch b ON b.id = s.batch_id \
                      WHERE s.hour_start = :from AND {IS_SUPERSEDED})"
             ),

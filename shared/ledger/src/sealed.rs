@@ -128,7 +128,7 @@ impl Ledger {
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.state = 'verified', w.verified_at = :as_of \
                  WHERE w.state IN ('recorded', 'verified') AND m.state <> 'cancelled' AND w.recorded_at <= :as_of \
-                 AND w.range_from >= :from AND w.range_to <= :to",
+                 AND w.range_from >= :from AND w.range_from < :to AND w.range_to <= :to",
                 params! { "as_of" => at(as_of), "from" => at(range.from()), "to" => at(range.to()) },
             )
             .await

@@ -4,7 +4,7 @@
 use crate::connect::Doing;
 use crate::error::During;
 use crate::excepted::raise_exceptions;
-use crate::row::ROWS_PER_STATEMENT_MAX;
+use crate::row::{BY_KEY, LOOKED_UP_KEYS_MAX};
 use crate::shape::List;
 use crate::window::micros;
 use crate::{ClaimedBatch, Ledger, LedgerError};
@@ -120,10 +120,10 @@ impl Ledger {
                 .push(&exception.message_id);
         }
         for ((outcome, reason), ids) in &alike {
-            for chunk in ids.chunks(ROWS_PER_STATEMENT_MAX) {
+            for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
                 let list = List::of(chunk.iter().map(|id| id.as_str()));
                 let statement = format!(
-                    "UPDATE message SET outcome = ?, reason = ? WHERE batch_id = ? AND message_id IN ({list})"
+                    "UPDATE message {BY_KEY} SET outcome = ?, reason = ? WHERE batch_id = ? AND message_id IN ({list})"
                 );
                 let params = list.params_after([(*outcome).into(), reason.into(), batch.id.0.into()]);
                 transaction.exec_drop(statement, params).await.during(doing)?;

@@ -1,6 +1,6 @@
 //! What the sweep needs of the ledger: what it knows of the batches that keys name, and when a sweep is due.
 
-use crate::row::{Columns, ROWS_PER_STATEMENT_MAX};
+use crate::row::{Columns, LOOKED_UP_KEYS_MAX};
 use crate::shape::List;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
@@ -33,7 +33,7 @@ impl Ledger {
         batches: &[BatchId],
     ) -> Result<HashMap<BatchId, BatchAtKey>, LedgerError> {
         let mut known = HashMap::with_capacity(batches.len());
-        for chunk in batches.chunks(ROWS_PER_STATEMENT_MAX) {
+        for chunk in batches.chunks(LOOKED_UP_KEYS_MAX) {
             let list = &List::of(chunk.iter().map(|id| id.0));
             let query = &format!(
                 "SELECT id, hour_start, status, generation, object_key, \
