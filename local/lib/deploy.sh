@@ -84,6 +84,8 @@ deployment_parameters() {
     parameter AllowSeeding true
     parameter SeedEsUrl "http://127.0.0.1:$ES_PORT"
     parameter ScheduleState "$SCHEDULES"
+    # The dashboard's tests run several browsers at once.
+    parameter OperatorConcurrency 0
     parameter BatchSize "${BATCH_SIZE:-}"
     parameter LogLevel "${LOG_LEVEL:-}"
 }

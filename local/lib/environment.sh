@@ -24,9 +24,7 @@ environment() {
     line SOURCE_INDEX "$SOURCE_INDEX"
     line SOURCE_ID_FIELD "$SOURCE_ID_FIELD"
     line SOURCE_TIME_FIELD "$SOURCE_TIME_FIELD"
-    line LEDGER_URL "$(ledger_url)"
-    line LEDGER_ADMIN_URL "mysql://root:$ROOT_PASSWORD@127.0.0.1:$MYSQL_PORT/"
-    line LEDGER_SOCKET "$(mysql_socket)"
+    ledger_environment
     line AWS_ENDPOINT_URL "$AWS_URL"
     line AWS_ACCESS_KEY_ID test
     line AWS_SECRET_ACCESS_KEY test
@@ -52,6 +50,16 @@ environment() {
     line GRANARY_ALLOW_SEEDING true
     line GRANARY_SEED_ES_URL "http://127.0.0.1:$ES_PORT"
     deployed_environment
+}
+
+# Where the ledger's server is, and what it runs as: tests start others like it.
+ledger_environment() {
+    line LEDGER_SERVER "$LEDGER_SERVER"
+    line LEDGER_PROGRAM "$(ledger_program)"
+    line LEDGER_CLIENT "$(ledger_client)"
+    line LEDGER_URL "$(ledger_url)"
+    line LEDGER_ADMIN_URL "mysql://root:$ROOT_PASSWORD@127.0.0.1:$MYSQL_PORT/"
+    line LEDGER_SOCKET "$(ledger_socket)"
 }
 
 # What only a deployed stack has. Its queues and topics are named by it, so its own outputs say where they are.

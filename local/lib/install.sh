@@ -7,8 +7,7 @@ install_what_is_missing() {
     need_command curl curl
     need_command pgrep procps
     need_command flock util-linux
-    need_command mariadbd mariadb-server-core     # the server without the service that would start by itself
-    need_command mariadb mariadb-client-core
+    need_ledger
     need_jdk
     need_venv
     if [ "$1" = yes ]; then

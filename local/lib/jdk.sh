@@ -36,35 +36,13 @@ jdk_major() { "$1/bin/javac" -version 2>&1 | sed -nE 's/^javac ([0-9]+).*/\1/p' 
 
 # install_unstable_jdk DIRECTORY
 install_unstable_jdk() {
-    local directory=$1 mirror home libraries program
-    need_command patchelf patchelf
-    need_command dpkg-deb dpkg
-    say "fetching OpenJDK $UNSTABLE_JDK from Debian's unstable suite"
-    rm -rf "${directory:?}"
-    mkdir -p "$directory/lists/partial" "$directory/archives/partial" "$directory/root" "$LOCAL/log"
-    mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } | sed -nE 's,.*(https?://[^ ]+/debian)/?( .*|$),\1,p' | sed -n 1p)
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} sid main" >"$directory/sid.list"
-    { unstable_apt "$directory" update && unstable_apt "$directory" install -y --no-install-recommends --download-only "openjdk-$UNSTABLE_JDK-jdk-headless"; } \
-        >>"$LOCAL/log/install.log" 2>&1 ||
-        die "could not fetch OpenJDK $UNSTABLE_JDK, see $LOCAL/log/install.log" "install a JDK $UNSTABLE_JDK or newer, and set JAVA_HOME"
-    find "$directory/archives" -name '*.deb' -exec dpkg-deb -x {} "$directory/root" \;
-    rm -rf "$directory/archives" "$directory/lists"
-    home=$directory/root/usr/lib/jvm/java-$UNSTABLE_JDK-openjdk-amd64
-    libraries=$directory/root/usr/lib/x86_64-linux-gnu
-    for program in java javac jar; do
-        patchelf --set-interpreter "$libraries/ld-linux-x86-64.so.2" --force-rpath --set-rpath "$home/lib:$libraries" "$home/bin/$program"
-    done
+    local directory=$1 home=$1/root/usr/lib/jvm/java-$UNSTABLE_JDK-openjdk-amd64
+    fetch_unstable "$directory" "OpenJDK $UNSTABLE_JDK" "install a JDK $UNSTABLE_JDK or newer, and set JAVA_HOME" \
+        "openjdk-$UNSTABLE_JDK-jdk-headless"
+    OWN_LIBRARIES=$home/lib use_own_libraries "$directory" "$home/bin/java" "$home/bin/javac" "$home/bin/jar"
     # The packages' configuration is linked to by absolute paths.
     find "$home" -type l -lname '/etc/*' -printf '%p %l\n' | while read -r link target; do
         ln -sfn "$directory/root$target" "$link"
     done
     ln -sfn "$home" "$directory/home"
-}
-
-# unstable_apt DIRECTORY ARGUMENT…: as if nothing were installed, so that every library comes along.
-unstable_apt() {
-    local directory=$1
-    shift
-    apt-get -q -o "Dir::Etc::sourcelist=$directory/sid.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::Lists=$directory/lists" \
-        -o "Dir::Cache::archives=$directory/archives" -o Dir::State::status=/dev/null "$@"
 }

@@ -53,7 +53,7 @@ impl Stage {
         }
         self.sql(
             "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id \
-             SET s.deep_at = w.range_to + INTERVAL 1 DAY WHERE s.deep_at IS NOT NULL",
+             SET w.deep_at = w.range_to + INTERVAL 1 DAY WHERE w.deep_at IS NOT NULL",
         )
         .await;
     }
@@ -138,7 +138,7 @@ async fn h8_what_hides_behind_a_deletion_is_found_at_night() {
 
     // A week later it is over.
     stage
-        .sql("UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id SET s.deep_at = w.range_to + INTERVAL 7 DAY")
+        .sql("UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id SET w.deep_at = w.range_to + INTERVAL 7 DAY")
         .await;
     stage
         .sql("UPDATE harvest_window SET recorded_at = recorded_at - INTERVAL 2 DAY")

@@ -36,13 +36,56 @@ pub(crate) struct MariaDb {
 impl MariaDb {
     /// Starts it on empty data, and returns when it can be used.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// One that another server can follow.
+    #[cfg(feature = "full")]
+    pub(crate) async fn start_as_writer() -> Self {
+        Self::start_with(&["--log-bin", "--server-id=1"]).await
+    }
+
+    /// Starts another one that holds what a [writer](Self::start_as_writer) holds, and follows it.
+    #[cfg(feature = "full")]
+    pub(crate) async fn replica(&self) -> Self {
+        let replica = Self::start_with(&["--server-id=2"]).await;
+        let follow = format!(
+            "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, MASTER_USER = '{ADMIN}', \
+             MASTER_PASSWORD = '{PASSWORD}', MASTER_USE_GTID = slave_pos",
+            self.port
+        );
+        replica.administer(&follow).await;
+        replica.administer("START SLAVE").await;
+        replica
+    }
+
+    /// A failover: the old writer stays up, read-only, and this one holds all that it holds and takes its place.
+    #[cfg(feature = "full")]
+    pub(crate) async fn take_over_from(&self, writer: &Self) {
+        writer.be_read_only().await;
+        let mut conn = admin(writer.port).await.unwrap();
+        let position: Option<String> = conn.query_first("SELECT @@gtid_binlog_pos").await.unwrap();
+        conn.disconnect().await.unwrap();
+        let mut conn = admin(self.port).await.unwrap();
+        let waited: Option<i64> = conn
+            .exec_first("SELECT MASTER_GTID_WAIT(?, 60)", (position,))
+            .await
+            .unwrap();
+        assert_eq!(waited, Some(0), "the replica holds what the writer holds");
+        conn.query_drop("STOP SLAVE").await.unwrap();
+        conn.disconnect().await.unwrap();
+    }
+
+    async fn start_with(options: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let port = free_port();
         install(home.path()).await;
+        let mut command = command(home.path(), port);
+        command.extend(options.iter().map(|option| (*option).to_owned()));
         let mut server = Self {
             url: format!("mysql://{USER}:{PASSWORD}@127.0.0.1:{port}"),
             port,
-            command: command(home.path(), port),
+            command,
             process: None,
             _home: home,
         };
@@ -101,6 +144,30 @@ impl MariaDb {
     pub(crate) async fn limit_connections(&self, connections: u32) {
         self.administer(&format!("SET GLOBAL max_connections = {connections}"))
             .await;
+    }
+
+    /// Connections of the functions and of the test.
+    #[cfg(feature = "full")]
+    pub(crate) async fn connections_of_functions(&self) -> u64 {
+        let mut conn = admin(self.port).await.unwrap();
+        let query = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE user = '{USER}'");
+        let count: Option<u64> = conn.query_first(query).await.unwrap();
+        conn.disconnect().await.unwrap();
+        count.unwrap()
+    }
+
+    /// A user that may have so many connections at once, and what the others may; its `mysql://user:password@host:port`.
+    #[cfg(feature = "full")]
+    pub(crate) async fn user_with_connections(&self, name: &str, connections: u32) -> String {
+        for statement in [
+            format!(
+                "CREATE USER '{name}'@'%' IDENTIFIED BY '{PASSWORD}' WITH MAX_USER_CONNECTIONS {connections}"
+            ),
+            format!("GRANT ALL PRIVILEGES ON `granary%`.* TO '{name}'@'%'"),
+        ] {
+            self.administer(&statement).await;
+        }
+        format!("mysql://{name}:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
     /// A statement that only an administrator may give.

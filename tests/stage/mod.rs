@@ -228,7 +228,7 @@ impl Stage {
             switches.remove().await;
         }
         remove(&self.indices, &self.queues, &self.bucket).await;
-        self.ledger.clone().disconnect().await.unwrap();
+        self.ledger.clone().disconnect();
         self.is_finished = true;
     }
 

@@ -6,8 +6,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -50,6 +50,11 @@ enum Way {
 /// A service behind a network of its own. The network ends with this value.
 pub(crate) struct Proxy {
     service: Url,
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only the full suites fail over")
+    )]
+    behind: Arc<Mutex<SocketAddr>>,
     address: SocketAddr,
     network: watch::Sender<Network>,
     traffic: Arc<Traffic>,
@@ -59,19 +64,21 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) async fn before(service: &str) -> Self {
         let service: Url = service.parse().unwrap();
-        let behind = service.socket_addrs(|| None).unwrap()[0];
+        let behind = Arc::new(Mutex::new(address_of(&service)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (network, seen) = watch::channel(Network::Up);
         let traffic = Arc::<Traffic>::default();
-        let counted = traffic.clone();
+        let (leads_to, counted) = (Arc::clone(&behind), traffic.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(pass_on(stream, behind, seen.clone(), counted.clone()));
+                let now = *leads_to.lock().unwrap();
+                tokio::spawn(pass_on(stream, now, seen.clone(), counted.clone()));
             }
         });
         Self {
             service,
+            behind,
             address,
             network,
             traffic,
@@ -85,6 +92,13 @@ impl Proxy {
         url.set_host(Some(&self.address.ip().to_string())).unwrap();
         url.set_port(Some(self.address.port())).unwrap();
         url.to_string()
+    }
+
+    /// New connections lead to another service from now on, as a cluster's name does after a failover. Those that stand lead to
+    /// where they led before.
+    #[cfg(feature = "full")]
+    pub(crate) fn lead_to(&self, service: &str) {
+        *self.behind.lock().unwrap() = address_of(&service.parse().unwrap());
     }
 
     pub(crate) fn cut(&self) {
@@ -130,6 +144,10 @@ impl Proxy {
     pub(crate) fn restore(&self) {
         self.network.send_replace(Network::Up);
     }
+}
+
+fn address_of(service: &Url) -> SocketAddr {
+    service.socket_addrs(|| None).unwrap()[0]
 }
 
 impl Drop for Proxy {

@@ -58,6 +58,13 @@ impl Addresses {
         self
     }
 
+    /// The same, by a name that may lead to another server later.
+    #[cfg(feature = "full")]
+    pub(crate) fn with_ledger_at(mut self, name: &str) -> Self {
+        self.ledger = format!("{}/granary", name.trim_end_matches('/'));
+        self
+    }
+
     /// How a function reaches AWS.
     pub(crate) fn of_aws(&self) -> BTreeMap<String, String> {
         AWS_VARIABLES

@@ -67,7 +67,8 @@ struct Timings {
 }
 
 impl Exporter {
-    /// Reads the settings and connects to the ledger. Elasticsearch and S3 are met with the first batch.
+    /// Reads the settings. The ledger, Elasticsearch and S3 are met with the first batch: a process that can't start while
+    /// the ledger is away would leave its message hidden for the whole visibility timeout.
     pub(crate) async fn start(shutdown: Shutdown) -> anyhow::Result<Self> {
         let aws = aws::sdk_config().await;
         let config = Config::read(&aws).await?;
@@ -84,7 +85,7 @@ impl Exporter {
         if leftovers > 0 {
             tracing::info!(leftovers, "spools of an earlier process were removed");
         }
-        let ledger = Ledger::connect(&settings).await?;
+        let ledger = Ledger::new(&settings)?;
         let archive = Archive::new(&aws, config.archive.bucket, config.archive.layout);
         let deferral_delay = Arc::new(DeferralDelay::default());
         Ok(Self {

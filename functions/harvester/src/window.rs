@@ -68,6 +68,9 @@ impl Harvester {
                 let of_numbers = error.downcast_ref().map(NumberingError::cause);
                 let platforms = error.downcast_ref().is_some_and(SourceError::is_platforms)
                     || of_numbers == Some(Cause::ArchiveUnavailable);
+                if error.downcast_ref().is_some_and(LedgerError::wants_less) {
+                    self.page_size.shrink();
+                }
                 let failure = failure_of(&error);
                 let delay = delay_after(&error, window.attempts, rand::random());
                 self.ledger.defer_window(&window, &failure, delay).await?;

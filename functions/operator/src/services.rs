@@ -21,9 +21,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::sync::OnceCell;
 
-/// Requests come one at a time in Lambda; the second connection is for a heartbeat, the others for local use.
+/// Requests come one at a time in Lambda, and some ask several things at once.
 const LEDGER_CONNECTIONS_MAX: usize = 4;
 const AWS_CONNECT_SECS_MAX: u64 = 2;
 const AWS_ATTEMPT_SECS_MAX: u64 = 5;
@@ -46,7 +45,7 @@ pub(crate) struct Services {
     pub(crate) consumers: Option<Consumers>,
     /// Where the reaper alerts people; looked at, never published to.
     pub(crate) topic: Option<Publisher>,
-    ledger: OnceCell<Ledger>,
+    ledger: Ledger,
 }
 
 impl Services {
@@ -57,6 +56,10 @@ impl Services {
             ..config.source.clone().into()
         };
         let source = Source::new(settings).context("the source can't be asked")?;
+        let ledger = Ledger::new(&LedgerSettings {
+            url: config.ledger.url.clone(),
+            connections_max: LEDGER_CONNECTIONS_MAX,
+        })?;
         let queues = &config.queues;
         let archive =
             Archive::new(aws, &config.archive.bucket, config.archive.layout.clone()).within(REQUEST_TIMEOUT);
@@ -85,21 +88,15 @@ impl Services {
                 .alert_topic_arn
                 .clone()
                 .map(|topic| Publisher::new(aws, topic)),
-            ledger: OnceCell::new(),
+            ledger: ledger.impatient(),
             config,
         })
     }
 
-    /// The ledger. The first caller connects; where that fails, the next one tries again.
+    /// The ledger. The first caller brings its schema up to date; where that fails, the next one tries again.
     pub(crate) async fn ledger(&self) -> Result<&Ledger, Problem> {
-        let settings = || LedgerSettings {
-            url: self.config.ledger.url.clone(),
-            connections_max: LEDGER_CONNECTIONS_MAX,
-        };
-        let connected = self
-            .ledger
-            .get_or_try_init(|| async { Ledger::connect(&settings()).await });
-        Ok(connected.await?)
+        self.ledger.ready().await?;
+        Ok(&self.ledger)
     }
 
     /// Writes down what somebody does, before it is done where that can be said. It is part of the doing: where it fails,

@@ -2,7 +2,8 @@
 //!
 //! A batch is taken back if and only if its lease is over by the database's clock. It is sent if and only if it is
 //! pending, due, not paused, and either unsent or lost on its way. Each step stands alone: one that fails doesn't
-//! keep the others from running, and its error is the tick's in the end. Every step may be repeated at any point,
+//! keep the others from running, and its error is the tick's in the end. Only where the ledger doesn't answer at all the
+//! tick ends with it, since each of the others would wait as long. Every step may be repeated at any point,
 //! by this tick or by another one beside it.
 
 use crate::config::Config;
@@ -19,6 +20,7 @@ use granary_ledger::{Cancelled, Ledger, LedgerSettings};
 use granary_numbering::Numbering;
 use granary_operations::Desk;
 use serde::Serialize;
+use std::time::Instant;
 
 const CONNECTIONS_MAX: usize = 3;
 const MIGRATIONS_PER_TICK_MAX: u32 = 500;
@@ -113,74 +115,75 @@ impl Reaper {
         })
     }
 
-    /// Runs every step once.
+    /// Runs every step once, as long as the ledger answers.
     pub(crate) async fn tick(&self, deadline: Deadline) -> anyhow::Result<Tick> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         self.desk.begin_tick();
         let mut tick = Tick::default();
-        let mut first_error = None;
-        let mut step = |name: &'static str, outcome: anyhow::Result<()>| {
-            if let Err(error) = outcome.context(name) {
-                tracing::error!("{error:#}");
-                first_error.get_or_insert(error);
-            }
-        };
-        step(
-            "put back what was purged",
-            self.make_purges_good(deadline, &mut tick).await,
-        );
-        step("compare batch numbers", self.compare_numbers().await);
-        step("read live settings", self.read_tuning(&mut tick).await);
-        step(
-            "send what is pending",
-            self.send_pending(deadline, &mut tick).await,
-        );
-        step(
-            "take back from dead workers",
-            self.reap_all(deadline, &mut tick).await,
-        );
-        step("retry what failed", self.retry_all(deadline, &mut tick).await);
-        step(
-            "release what was cancelled",
-            self.release_all(deadline, &mut tick).await,
-        );
-        step("complete migrations", self.complete_migrations(&mut tick).await);
-        step("raise alerts", self.raise_alerts(&mut tick).await);
-        step("watch what is deferred", self.watch_deferrals(&mut tick).await);
-        step("watch restarts of consumers", self.watch_restarts().await);
-        step("check invariants", self.inspect(&mut tick).await);
-        step("publish alerts", self.publish_alerts(&mut tick).await);
-        step(
-            "remove what was replaced",
-            self.remove_superseded(deadline, &mut tick).await,
-        );
-        step("forget old probes", self.forget_probes(&mut tick).await);
-        step("ask for a sweep", self.ask_for_sweep(&mut tick).await);
-        step("ask for a verification", self.prove(&mut tick).await);
-        step("ask for a purge", self.ask_for_purge(&mut tick).await);
-        step(
-            "work on operations",
-            self.work_on_operations(deadline, started, &mut tick).await,
-        );
-        tracing::info!(
-            sent = tick.sent,
-            resent = tick.resent,
-            put_back = tick.put_back,
-            reaped = tick.reaped,
-            retried = tick.retried,
-            parked = tick.parked,
-            cancelled = tick.cancelled,
-            completed_migrations = tick.completed_migrations,
-            failure_rate = tick.failure_rate,
-            deferred_causes = tick.deferred_causes,
-            violations = tick.violations,
-            published = tick.published,
-            superseded_removed = tick.superseded_removed,
-            operation_slices = tick.operation_slices,
-            millis = started.elapsed().as_millis() as u64,
-            "reaped"
-        );
-        first_error.map_or(Ok(tick), Err)
+        let mut steps = Steps::of(&self.ledger);
+        steps
+            .take(
+                "put back what was purged",
+                self.make_purges_good(deadline, &mut tick),
+            )
+            .await;
+        steps.take("compare batch numbers", self.compare_numbers()).await;
+        steps
+            .take("read live settings", self.read_tuning(&mut tick))
+            .await;
+        steps
+            .take("send what is pending", self.send_pending(deadline, &mut tick))
+            .await;
+        steps
+            .take("take back from dead workers", self.reap_all(deadline, &mut tick))
+            .await;
+        steps
+            .take("retry what failed", self.retry_all(deadline, &mut tick))
+            .await;
+        steps
+            .take(
+                "release what was cancelled",
+                self.release_all(deadline, &mut tick),
+            )
+            .await;
+        self.take_the_other_steps(deadline, started, (&mut steps, &mut tick))
+            .await;
+        log_tick(&tick, started);
+        steps.first_error.map_or(Ok(tick), Err)
+    }
+
+    /// What follows the batches: migrations, people, operations.
+    async fn take_the_other_steps(
+        &self,
+        deadline: Deadline,
+        started: Instant,
+        (steps, tick): (&mut Steps<'_>, &mut Tick),
+    ) {
+        steps
+            .take("complete migrations", self.complete_migrations(tick))
+            .await;
+        steps.take("raise alerts", self.raise_alerts(tick)).await;
+        steps
+            .take("watch what is deferred", self.watch_deferrals(tick))
+            .await;
+        steps
+            .take("watch restarts of consumers", self.watch_restarts())
+            .await;
+        steps.take("check invariants", self.inspect(tick)).await;
+        steps.take("publish alerts", self.publish_alerts(tick)).await;
+        steps
+            .take("remove what was replaced", self.remove_superseded(deadline, tick))
+            .await;
+        steps.take("forget old probes", self.forget_probes(tick)).await;
+        steps.take("ask for a sweep", self.ask_for_sweep(tick)).await;
+        steps.take("ask for a verification", self.prove(tick)).await;
+        steps.take("ask for a purge", self.ask_for_purge(tick)).await;
+        steps
+            .take(
+                "work on operations",
+                self.work_on_operations(deadline, started, tick),
+            )
+            .await;
     }
 
     /// Before anything is deleted: a ledger that was restored shows by the archive's mark.
@@ -253,4 +256,58 @@ impl Reaper {
         tick.failure_rate = self.watch_failure_rate().await?;
         Ok(())
     }
+}
+
+/// The steps of one tick, one after the other.
+struct Steps<'a> {
+    ledger: &'a Ledger,
+    is_ledger_away: bool,
+    first_error: Option<anyhow::Error>,
+}
+
+impl<'a> Steps<'a> {
+    fn of(ledger: &'a Ledger) -> Self {
+        Self {
+            ledger,
+            is_ledger_away: false,
+            first_error: None,
+        }
+    }
+
+    /// Takes a step, unless the ledger was found to be away. After a step that failed it is asked for a sign of life.
+    async fn take(&mut self, name: &'static str, step: impl Future<Output = anyhow::Result<()>>) {
+        if self.is_ledger_away {
+            return;
+        }
+        let Err(error) = step.await.context(name) else {
+            return;
+        };
+        tracing::error!("{error:#}");
+        self.first_error.get_or_insert(error);
+        if let Err(away) = self.ledger.ping().await {
+            tracing::error!("the other steps are left to the next tick: {away}");
+            self.is_ledger_away = true;
+        }
+    }
+}
+
+fn log_tick(tick: &Tick, started: Instant) {
+    tracing::info!(
+        sent = tick.sent,
+        resent = tick.resent,
+        put_back = tick.put_back,
+        reaped = tick.reaped,
+        retried = tick.retried,
+        parked = tick.parked,
+        cancelled = tick.cancelled,
+        completed_migrations = tick.completed_migrations,
+        failure_rate = tick.failure_rate,
+        deferred_causes = tick.deferred_causes,
+        violations = tick.violations,
+        published = tick.published,
+        superseded_removed = tick.superseded_removed,
+        operation_slices = tick.operation_slices,
+        millis = started.elapsed().as_millis() as u64,
+        "reaped"
+    );
 }

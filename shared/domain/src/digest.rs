@@ -1,9 +1,8 @@
 //! A digest of a multiset of ids that doesn't depend on their order.
 //!
-//! The first 128 bits of each id's SHA-1 are read as two 64-bit numbers and each half is summed, wrapping. SHA-1 because
-//! the database has it as well (`SHA1()`, and computes it several times faster than `MD5()`): it keeps both halves with
-//! each id, so a window of the ledger is digested where it lies; sums, not XOR, so that an id
-//! that is there twice doesn't vanish. It guards against loss and faults, not against an adversary who
+//! The first 128 bits of each id's SHA-1 are read as two 64-bit numbers and each half is summed, wrapping. The ledger
+//! keeps both halves with each id, as its writer computed them, so a window of it is digested where it lies; sums, not XOR, so
+//! that an id that is there twice doesn't vanish. It guards against loss and faults, not against an adversary who
 //! chooses ids.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -35,6 +34,12 @@ impl IdDigest {
         let mut first = [0; 16];
         first.copy_from_slice(&Sha1::digest(id)[..16]);
         u128::from_be_bytes(first)
+    }
+
+    /// The halves of an id's [`hash`](Self::hash), as the ledger keeps them.
+    pub fn halves(id: &[u8]) -> (u64, u64) {
+        let hash = Self::hash(id);
+        ((hash >> 64) as u64, hash as u64)
     }
 
     /// Puts one id in.

@@ -4,7 +4,6 @@ CREATE TABLE IF NOT EXISTS window_scan (
     scans         INT UNSIGNED    NOT NULL DEFAULT 0 COMMENT 're-scans that are over',
     started_at    DATETIME(6)     NOT NULL COMMENT 'when the newest re-scan was begun',
     read_at       DATETIME(6)     NULL COMMENT 'when the newest re-scan that read every id was begun, of those that are over',
-    deep_at       DATETIME(6)     NULL COMMENT 'when the newest deep re-scan was begun, of those that are over',
     first_page    INT UNSIGNED    NOT NULL COMMENT 'pages of the window when the newest re-scan was begun',
     first_ordinal INT UNSIGNED    NOT NULL COMMENT 'the ordinal of the first batch that the newest re-scan may make',
     was_verified  BOOLEAN         NOT NULL COMMENT 'and is again if the newest re-scan finds nothing new',

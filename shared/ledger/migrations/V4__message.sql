@@ -9,5 +9,6 @@ CREATE TABLE IF NOT EXISTS message (
     reason     VARCHAR(500)    CHARACTER SET utf8mb4 NULL,
     KEY message_batch (batch_id, outcome),
     KEY message_event_time (event_time, batch_id, outcome),
+    CONSTRAINT message_unowned CHECK (batch_id IS NOT NULL OR outcome IS NULL),
     CONSTRAINT message_outcome CHECK (outcome IS NULL OR outcome IN ('missing', 'quarantined'))
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4

@@ -5,14 +5,14 @@
 //! and compares (`granary-verify`). When a write fails, what was accepted before stays accepted.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::row::Columns;
 use crate::{Ledger, LedgerError};
 use granary_domain::ExceptionKind;
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::prelude::Queryable;
-use mysql_async::{Row, Transaction, params};
+use mysql_async::{Row, params};
 
 /// A verification reads so many rows at most. What is beyond them is not accepted.
 const ACCEPTED_MAX: u32 = 10_000;
@@ -105,7 +105,7 @@ const TAKE_BACK_PROOFS: &str = "UPDATE window_proof p JOIN harvest_window w ON w
 
 /// Whether an operator accepts as much as these say, and goes on to do so until the end of the transaction.
 pub(crate) async fn are_accepted_still(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     relied_on: &[AcceptedException],
 ) -> Result<bool, LedgerError> {

@@ -6,15 +6,17 @@
 //! Not here: the window's row and its bookmark (`record.rs`). All of it happens within the caller's transaction, so an
 //! error leaves nothing behind.
 
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::plan::{PlannedBatch, PlannedRow, distinct, folds, plan};
 use crate::record::SeenMessage;
 use crate::rescan::note_late;
-use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, row_placeholders, uuid};
+use crate::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, at, uuid};
+use crate::shape::{List, in_sizes, padded, row_placeholders};
 use crate::{LeasedWindow, LedgerError};
-use granary_domain::{BatchId, Tally, WindowId};
+use granary_domain::{BatchId, IdDigest, Tally, WindowId};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Transaction, Value, prelude::Queryable};
+use mysql_async::{Params, Row, Value};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -30,7 +32,7 @@ pub(crate) struct Accounted {
 /// Records messages in batches of a window, the first of which gets the number `ordinal` there. `numbers` are at least as
 /// many as there are batches.
 pub(crate) async fn record_messages(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     messages: &[SeenMessage],
     (ordinal, numbers): (u32, Range<u64>),
@@ -80,15 +82,15 @@ pub(crate) async fn record_messages(
 
 /// Makes the rows of the planned batches.
 async fn insert_batches(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     batches: &[PlannedBatch],
     first_ordinal: u32,
 ) -> Result<(), LedgerError> {
-    for (chunk_at, chunk) in batches.chunks(ROWS_PER_STATEMENT_MAX).enumerate() {
+    let mut ordinals = first_ordinal..;
+    for chunk in in_sizes(batches) {
         let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * 7);
-        for (at_in_chunk, batch) in chunk.iter().enumerate() {
-            let ordinal = first_ordinal as usize + chunk_at * ROWS_PER_STATEMENT_MAX + at_in_chunk;
+        for (batch, ordinal) in chunk.iter().zip(&mut ordinals) {
             values.extend([
                 batch.id.0.into(),
                 uuid(window.migration_id),
@@ -115,16 +117,16 @@ async fn insert_batches(
 /// Inserts what is new, in the order of the primary key, and counts the rest. INSERT IGNORE would hide a value that
 /// was cut or changed, too: every row must be inserted or a duplicate, and there may be no other warning.
 async fn insert_messages(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     rows: &mut [PlannedRow<'_>],
     batches: &[PlannedBatch],
 ) -> Result<u64, LedgerError> {
     rows.sort_unstable_by(|left, right| left.message.message_id.cmp(&right.message.message_id));
     let mut ignored = 0;
-    for chunk in rows.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in in_sizes(rows) {
         let statement = format!(
             "INSERT IGNORE INTO message ({MESSAGE_COLUMNS}) VALUES {}",
-            row_placeholders(chunk.len(), 6)
+            row_placeholders(chunk.len(), MESSAGE_COLUMNS_COUNT)
         );
         let values = message_values(chunk.iter(), batches);
         transaction
@@ -145,7 +147,9 @@ async fn insert_messages(
     Ok(ignored)
 }
 
-const MESSAGE_COLUMNS: &str = "message_id, doc_id, index_name, routing, event_time, batch_id";
+const MESSAGE_COLUMNS: &str =
+    "message_id, doc_id, index_name, routing, event_time, batch_id, hash_high, hash_low";
+const MESSAGE_COLUMNS_COUNT: usize = 8;
 
 fn message_values<'a>(
     rows: impl Iterator<Item = &'a PlannedRow<'a>>,
@@ -153,6 +157,7 @@ fn message_values<'a>(
 ) -> Vec<Value> {
     rows.flat_map(|row| {
         let message = row.message;
+        let (high, low) = IdDigest::halves(message.message_id.as_str().as_bytes());
         [
             message.message_id.as_str().into(),
             message.doc_id.as_deref().into(),
@@ -160,6 +165,8 @@ fn message_values<'a>(
             message.routing.as_deref().into(),
             at(message.event_time),
             batches[row.batch].id.0.into(),
+            high.into(),
+            low.into(),
         ]
     })
     .collect()
@@ -173,16 +180,17 @@ struct KnownRow {
 }
 
 /// Says of every ignored row why it was known. The rows are locked, so that what nobody owns stays so until it is
-/// adopted, and an owner can't be cancelled unseen.
+/// adopted, and an owner can't be cancelled unseen. They are locked by their keys and in their order: harvesters whose
+/// pages have no id in common don't wait for each other.
 async fn account_for_known(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     rows: &[PlannedRow<'_>],
     batches: &mut [PlannedBatch],
     tally: &mut Tally,
 ) -> Result<(), LedgerError> {
     let made_here: HashSet<BatchId> = batches.iter().map(|batch| batch.id).collect();
-    for chunk in rows.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in rows.chunks(LOOKED_UP_KEYS_MAX) {
         let mut known = known_rows(transaction, chunk).await?;
         known.retain(|_, row| row.owner.is_none_or(|owner| !made_here.contains(&owner)));
         let windows = windows_of_owners(transaction, known.values().filter_map(|row| row.owner)).await?;
@@ -211,19 +219,15 @@ async fn account_for_known(
 }
 
 async fn known_rows(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     chunk: &[PlannedRow<'_>],
 ) -> Result<HashMap<String, KnownRow>, LedgerError> {
+    let list = List::of(chunk.iter().map(|row| row.message.message_id.as_str()));
     let statement = format!(
-        "SELECT message_id, doc_id, index_name, batch_id FROM message WHERE message_id IN ({}) FOR UPDATE",
-        placeholders(chunk.len())
+        "SELECT message_id, doc_id, index_name, batch_id FROM message {BY_KEY} WHERE message_id IN ({list}) FOR UPDATE"
     );
-    let ids = chunk
-        .iter()
-        .map(|row| Value::from(row.message.message_id.as_str()))
-        .collect();
     let rows: Vec<Row> = transaction
-        .exec(statement, Params::Positional(ids))
+        .exec(statement, list.params())
         .await
         .during(OPERATION)?;
     rows.into_iter()
@@ -239,20 +243,17 @@ async fn known_rows(
 }
 
 async fn windows_of_owners(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     owners: impl Iterator<Item = BatchId>,
 ) -> Result<HashMap<BatchId, WindowId>, LedgerError> {
     let owners: HashSet<BatchId> = owners.collect();
     if owners.is_empty() {
         return Ok(HashMap::new());
     }
-    let statement = format!(
-        "SELECT id, window_id FROM batch WHERE id IN ({})",
-        placeholders(owners.len())
-    );
-    let ids = owners.iter().map(|id| Value::from(id.0)).collect();
+    let list = List::of(owners.into_iter().map(|id| id.0));
+    let statement = format!("SELECT id, window_id FROM batch WHERE id IN ({list})");
     let rows: Vec<(u64, u64)> = transaction
-        .exec(statement, Params::Positional(ids))
+        .exec(statement, list.params())
         .await
         .during(OPERATION)?;
     Ok(rows
@@ -263,44 +264,38 @@ async fn windows_of_owners(
 
 /// Gives messages that nobody owns to this window's batches, as the source shows them now.
 async fn adopt(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     rows: &[&PlannedRow<'_>],
     batches: &[PlannedBatch],
 ) -> Result<(), LedgerError> {
-    if rows.is_empty() {
-        return Ok(());
+    for chunk in in_sizes(rows) {
+        let statement = format!(
+            "INSERT INTO message ({MESSAGE_COLUMNS}) VALUES {} ON DUPLICATE KEY UPDATE doc_id = VALUES(doc_id), \
+             index_name = VALUES(index_name), routing = VALUES(routing), event_time = VALUES(event_time), \
+             batch_id = VALUES(batch_id), outcome = NULL, reason = NULL",
+            row_placeholders(chunk.len(), MESSAGE_COLUMNS_COUNT)
+        );
+        let values = message_values(chunk.iter().copied(), batches);
+        transaction
+            .exec_drop(statement, Params::Positional(values))
+            .await
+            .during(OPERATION)?;
     }
-    let statement = format!(
-        "INSERT INTO message ({MESSAGE_COLUMNS}) VALUES {} ON DUPLICATE KEY UPDATE doc_id = VALUES(doc_id), \
-         index_name = VALUES(index_name), routing = VALUES(routing), event_time = VALUES(event_time), \
-         batch_id = VALUES(batch_id), outcome = NULL, reason = NULL",
-        row_placeholders(rows.len(), 6)
-    );
-    let values = message_values(rows.iter().copied(), batches);
-    transaction
-        .exec_drop(statement, Params::Positional(values))
-        .await
-        .during(OPERATION)
+    Ok(())
 }
 
 /// Where most of a page was known, what is left is spread thinly over the planned batches: neighbours of one hour
 /// that fit into one batch become one, so that a second reading doesn't make many small objects.
 async fn fold_batches(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     batches: &mut [PlannedBatch],
     batch_size: u32,
 ) -> Result<(), LedgerError> {
     for (into, from) in folds(batches, batch_size) {
-        let statement = format!(
-            "UPDATE message SET batch_id = ? WHERE batch_id IN ({})",
-            placeholders(from.len())
-        );
-        let values = std::iter::once(into)
-            .chain(from)
-            .map(|id| Value::from(id.0))
-            .collect();
+        let list = List::of(from.into_iter().map(|id| id.0));
+        let statement = format!("UPDATE message SET batch_id = ? WHERE batch_id IN ({list})");
         transaction
-            .exec_drop(statement, Params::Positional(values))
+            .exec_drop(statement, list.params_after([into.0.into()]))
             .await
             .during(OPERATION)?;
     }
@@ -310,15 +305,15 @@ async fn fold_batches(
 /// Makes each batch as large as what it was given, and removes those that were given nothing. The caller's
 /// transaction made them, so nobody has seen them.
 async fn keep_what_was_filled(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     batches: &[PlannedBatch],
 ) -> Result<(), LedgerError> {
     let (empty, filled): (Vec<_>, Vec<_>) = batches.iter().partition(|batch| batch.kept == 0);
-    for chunk in empty.chunks(ROWS_PER_STATEMENT_MAX) {
-        let statement = format!("DELETE FROM batch WHERE id IN ({})", placeholders(chunk.len()));
-        let ids = chunk.iter().map(|batch| Value::from(batch.id.0)).collect();
+    for chunk in empty.chunks(LOOKED_UP_KEYS_MAX) {
+        let list = List::of(chunk.iter().map(|batch| batch.id.0));
+        let statement = format!("DELETE FROM batch WHERE id IN ({list})");
         transaction
-            .exec_drop(statement, Params::Positional(ids))
+            .exec_drop(statement, list.params())
             .await
             .during(OPERATION)?;
     }
@@ -326,15 +321,16 @@ async fn keep_what_was_filled(
         .into_iter()
         .filter(|batch| batch.kept != batch.planned)
         .collect();
-    for chunk in shrunk.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in shrunk.chunks(LOOKED_UP_KEYS_MAX) {
+        let chunk = padded(chunk.to_vec());
+        let list = List::of(chunk.iter().map(|batch| batch.id.0));
         let cases = "WHEN ? THEN ? ".repeat(chunk.len());
-        let list = placeholders(chunk.len());
         let statement = format!("UPDATE batch SET message_count = CASE id {cases} END WHERE id IN ({list})");
         let mut values: Vec<Value> = chunk
             .iter()
             .flat_map(|batch| [Value::from(batch.id.0), Value::from(batch.kept)])
             .collect();
-        values.extend(chunk.iter().map(|batch| Value::from(batch.id.0)));
+        values.extend(list.into_values());
         transaction
             .exec_drop(statement, Params::Positional(values))
             .await

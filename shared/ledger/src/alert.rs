@@ -4,11 +4,12 @@
 //! number, so that a reader can tell a repetition.
 
 use crate::error::During;
-use crate::row::{Columns, placeholders};
+use crate::row::Columns;
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use mysql_async::{Params, Row, params};
 use std::time::Duration;
 
 /// Alerts of a kind without a lasting cause that are ended at once, and open ones that are looked at.
@@ -221,16 +222,11 @@ impl Ledger {
         if alerts.is_empty() {
             return Ok(());
         }
-        let statement = &format!(
-            "UPDATE alert SET published_at = UTC_TIMESTAMP(6) WHERE id IN ({})",
-            placeholders(alerts.len())
-        );
+        let list = &List::of(alerts.iter().copied());
+        let statement = &format!("UPDATE alert SET published_at = UTC_TIMESTAMP(6) WHERE id IN ({list})");
         self.change(Step::MarkPublished, |doing| async move {
             let mut conn = self.conn(doing).await?;
-            let ids = alerts.iter().map(|id| Value::from(*id)).collect();
-            conn.exec_drop(statement, Params::Positional(ids))
-                .await
-                .during(doing)
+            conn.exec_drop(statement, list.params()).await.during(doing)
         })
         .await
     }

@@ -11,7 +11,7 @@ use crate::row::{Columns, at, unreadable};
 use crate::{Ledger, LedgerError};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, Value, params, prelude::Queryable};
+use mysql_async::{Row, Value, params};
 use serde::Serialize;
 
 /// Something that an operator did.

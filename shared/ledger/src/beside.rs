@@ -5,10 +5,11 @@
 //! within the caller's transaction, so an error leaves nothing behind.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::{Ledger, LedgerError};
 use granary_domain::BatchId;
-use mysql_async::{Transaction, params, prelude::Queryable};
+use mysql_async::params;
 
 impl Ledger {
     /// Makes a pending batch of so many messages beside a batch whose row the caller has locked. The window's row is locked
@@ -16,7 +17,7 @@ impl Ledger {
     /// [`LedgerError::OutOfNumbers`]: a block of numbers has to be reserved first.
     pub(crate) async fn make_batch_beside(
         &self,
-        transaction: &mut Transaction<'_>,
+        transaction: &mut Transaction,
         doing: Doing,
         batch: BatchId,
         messages: u64,

@@ -8,13 +8,16 @@
 //! record. It goes on to its end although its migration is cancelled.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
-use crate::row::{Columns, at, placeholders, uuid};
+use crate::over::{is_over, range_and};
+use crate::row::{Columns, uuid};
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{MigrationId, TimeRange};
 use granary_steps::Step;
 use jiff::SignedDuration;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::Row;
 
 /// What a step of a cancellation came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +63,13 @@ impl Ledger {
                 )
                 .await
                 .during(doing)?;
+            transaction
+                .exec_drop(
+                    "UPDATE harvest_window SET is_read_once = TRUE WHERE migration_id = ? AND ?",
+                    (uuid(id), cancelled),
+                )
+                .await
+                .during(doing)?;
             transaction.commit().await.during(doing)?;
             Ok(cancelled)
         })
@@ -99,7 +109,7 @@ impl Ledger {
                 .unwrap_or(*last),
         )
         .map_err(|error| LedgerError::inconsistent(doing, error.to_string()))?;
-        let ids: Vec<Value> = ids.iter().map(|id| Value::from(id.0)).collect();
+        let ids = List::of(ids.iter().map(|id| id.0));
         let batches = cancel_batches(&mut transaction, doing, &ids).await?;
         let messages = release_messages(&mut transaction, doing, &ids).await?;
         let windows_reopened = reopen_windows(&mut transaction, doing, hours).await?;
@@ -112,28 +122,23 @@ impl Ledger {
     }
 }
 
-async fn cancel_batches(
-    transaction: &mut Transaction<'_>,
-    doing: Doing,
-    ids: &[Value],
-) -> Result<u64, LedgerError> {
-    let list = placeholders(ids.len());
+async fn cancel_batches(transaction: &mut Transaction, doing: Doing, ids: &List) -> Result<u64, LedgerError> {
     let statement = format!(
         "UPDATE attempt a JOIN batch b ON a.batch_id = b.id AND a.number = b.fence \
          SET a.outcome = 'cancelled', a.ended_at = UTC_TIMESTAMP(6) \
-         WHERE b.id IN ({list}) AND b.status = 'in_progress' AND b.settled_at IS NULL \
+         WHERE b.id IN ({ids}) AND b.status = 'in_progress' AND b.settled_at IS NULL \
          AND a.ended_at IS NULL"
     );
     transaction
-        .exec_drop(statement, Params::Positional(ids.to_vec()))
+        .exec_drop(statement, ids.params())
         .await
         .during(doing)?;
     let statement = format!(
         "UPDATE batch SET status = 'cancelled', fence = fence + 1, holder = NULL, lease_until = NULL, \
-         parked_at = NULL WHERE id IN ({list}) AND status IN ('pending', 'in_progress', 'failed') AND settled_at IS NULL"
+         parked_at = NULL WHERE id IN ({ids}) AND status IN ('pending', 'in_progress', 'failed') AND settled_at IS NULL"
     );
     transaction
-        .exec_drop(statement, Params::Positional(ids.to_vec()))
+        .exec_drop(statement, ids.params())
         .await
         .during(doing)?;
     Ok(transaction.affected_rows())
@@ -141,17 +146,16 @@ async fn cancel_batches(
 
 /// Only of batches that are cancelled by now: one that was completed a moment ago keeps its messages.
 async fn release_messages(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
-    ids: &[Value],
+    ids: &List,
 ) -> Result<u64, LedgerError> {
     let statement = format!(
         "UPDATE message m JOIN batch b ON b.id = m.batch_id SET m.batch_id = NULL, m.outcome = NULL, m.reason = NULL \
-         WHERE b.id IN ({}) AND b.status = 'cancelled'",
-        placeholders(ids.len())
+         WHERE b.id IN ({ids}) AND b.status = 'cancelled'"
     );
     transaction
-        .exec_drop(statement, Params::Positional(ids.to_vec()))
+        .exec_drop(statement, ids.params())
         .await
         .during(doing)?;
     Ok(transaction.affected_rows())
@@ -162,18 +166,18 @@ async fn release_messages(
 /// forgotten: it is taken to have met one, and counts as not recorded any more. A completed migration stays so: what its
 /// re-scans met is left to the next night's.
 async fn reopen_windows(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hours: TimeRange,
 ) -> Result<u64, LedgerError> {
-    let overlap = "w.range_from < :to AND w.range_to > :from AND m.state IN ('open', 'draining')";
-    let range = || params! { "from" => at(hours.from()), "to" => at(hours.to()) };
+    let over = is_over();
+    let range = || range_and(hours, []);
     transaction
         .exec_drop(
             format!(
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.rescan = TRUE, w.recorded_at = NULL \
-                 WHERE {overlap} AND w.state IN ('open', 'harvesting') \
+                 WHERE {over} AND m.state IN ('open', 'draining') AND w.state IN ('open', 'harvesting') \
                  AND (w.owned_elsewhere > 0 OR w.recorded_at IS NOT NULL)"
             ),
             range(),
@@ -187,7 +191,8 @@ async fn reopen_windows(
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.state = 'open', w.recorded_at = NULL, w.bookmark = NULL, w.found = 0, w.recorded = 0, \
                  w.adopted = 0, w.owned_elsewhere = 0, w.duplicates = 0, w.without_id = 0 \
-                 WHERE {overlap} AND w.owned_elsewhere > 0 AND w.state IN ('recorded', 'verified')"
+                 WHERE {over} AND m.state IN ('open', 'draining') AND w.owned_elsewhere > 0 \
+                 AND w.state IN ('recorded', 'verified')"
             ),
             range(),
         )
@@ -196,9 +201,10 @@ async fn reopen_windows(
     let read_again = read_again + transaction.affected_rows();
     transaction
         .exec_drop(
-            "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id \
-             JOIN migration m ON m.id = w.migration_id SET s.deep_at = NULL \
-             WHERE w.range_from < :to AND w.range_to > :from AND m.state = 'completed' AND w.owned_elsewhere > 0",
+            format!(
+                "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id SET w.deep_at = NULL \
+                 WHERE {over} AND m.state = 'completed' AND w.owned_elsewhere > 0"
+            ),
             range(),
         )
         .await
@@ -208,12 +214,12 @@ async fn reopen_windows(
 }
 
 /// A migration that has a window to read isn't draining.
-async fn reopen_drained(transaction: &mut Transaction<'_>, doing: Doing) -> Result<(), LedgerError> {
+async fn reopen_drained(transaction: &mut Transaction, doing: Doing) -> Result<(), LedgerError> {
     transaction
         .query_drop(
-            "UPDATE migration m SET m.state = 'open' WHERE m.state = 'draining' AND EXISTS \
-             (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting') \
-              AND w.recorded_at IS NULL)",
+            "UPDATE migration m JOIN (SELECT DISTINCT migration_id FROM harvest_window \
+             WHERE state IN ('open', 'harvesting') AND recorded_at IS NULL) w ON w.migration_id = m.id \
+             SET m.state = 'open' WHERE m.state = 'draining'",
         )
         .await
         .during(doing)

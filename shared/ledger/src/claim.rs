@@ -9,7 +9,7 @@ use granary_domain::{
     BatchId, BatchStatus, Fence, Generation, Hour, MessageId, MigrationId, ObjectKey, Outcome, WindowId,
 };
 use granary_steps::Step;
-use mysql_async::{Row, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// What a claim came to.

@@ -10,11 +10,12 @@
 use crate::connect::Doing;
 use crate::error::During;
 use crate::migration::HAS_NOTHING_LEFT_TO_READ;
-use crate::row::{Columns, placeholders, uuid};
+use crate::row::{Columns, uuid};
+use crate::shape::List;
 use crate::{Ledger, LedgerError, Migration, MigrationFilter};
 use granary_domain::{MigrationId, MigrationState, TimeRange, WindowId};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Value, prelude::Queryable};
+use mysql_async::Row;
 
 const MIGRATIONS_MAX: u32 = 1_000;
 
@@ -132,16 +133,13 @@ impl Ledger {
     }
 
     async fn try_hand_back_windows(&self, doing: Doing, windows: &[WindowId]) -> Result<u64, LedgerError> {
+        let list = List::of(windows.iter().map(|window| window.0));
         let statement = format!(
             "UPDATE harvest_window SET state = 'open', fence = fence + 1, holder = NULL, lease_until = NULL, \
-             not_before = NULL WHERE state = 'harvesting' AND lease_until < UTC_TIMESTAMP(6) AND id IN ({})",
-            placeholders(windows.len())
+             not_before = NULL WHERE state = 'harvesting' AND lease_until < UTC_TIMESTAMP(6) AND id IN ({list})"
         );
-        let ids = windows.iter().map(|window| Value::from(window.0)).collect();
         let mut conn = self.conn(doing).await?;
-        conn.exec_drop(statement, Params::Positional(ids))
-            .await
-            .during(doing)?;
+        conn.exec_drop(statement, list.params()).await.during(doing)?;
         Ok(conn.affected_rows())
     }
 }

@@ -4,43 +4,40 @@
 //! no step can't get one. [`Ledger::read`] gives a [`Reader`], which only asks.
 
 use crate::LedgerError;
-use crate::error::During;
+use crate::connections::{Connection, Connections, Transaction};
+use crate::error::{During, Remedy};
+use crate::limits::{Limits, migrator, options};
 use crate::numbers::Floor;
 use crate::row::Columns;
 use backon::{ExponentialBuilder, Retryable};
 use granary_steps::{Step, perform};
 use jiff::Timestamp;
-use mysql_async::prelude::{FromRow, Queryable};
-use mysql_async::{
-    Conn, IsolationLevel, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, Row, Transaction,
-    TxOpts,
-};
-use secrecy::{ExposeSecret, SecretString};
+use mysql_async::prelude::FromRow;
+use mysql_async::{Params, Pool, Row};
+use secrecy::SecretString;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Strict mode, UTC, and no statement that waits for a lock for longer than a lease lasts.
-const SESSION: &str = "SET time_zone = '+00:00', \
-    sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
-    innodb_lock_wait_timeout = 20";
+use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 const CONNECTIONS_MIN: usize = 2;
-const IDLE_CONNECTION_TTL: Duration = Duration::from_secs(300);
 
 /// How to reach the ledger.
 #[derive(Debug, Clone)]
 pub struct LedgerSettings {
     /// `mysql://user:password@host:3306/database`. The database exists; its tables are made here.
     pub url: SecretString,
-    /// Connections that one process holds at most, 2 or more. A heartbeat takes one of them, and so does the lock under
-    /// which the schema is brought up to date.
+    /// Connections that one process holds at most, 2 or more. A heartbeat takes one of them. While the schema is changed
+    /// there is one more.
     pub connections_max: usize,
 }
 
-/// The ledger, by a small pool of connections. Cheap to clone.
+/// The ledger, by a few connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    pool: Pool,
+    connections: Connections,
+    limits: Limits,
+    is_up_to_date: Arc<OnceCell<()>>,
     pub(crate) floor: Arc<Floor>,
 }
 
@@ -57,30 +54,59 @@ impl From<Doing> for &'static str {
 /// A connection that only asks.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    conn: Conn,
+    connection: Connection,
     operation: &'static str,
 }
 
 impl Ledger {
+    /// A ledger that nothing was asked of yet: call [`ready`](Self::ready) before anything else.
+    pub fn new(settings: &LedgerSettings) -> Result<Self, LedgerError> {
+        let opts = options(&settings.url)?;
+        Ok(Self {
+            connections: Connections::new(opts, settings.connections_max.max(CONNECTIONS_MIN)),
+            limits: Limits::OF_WORK,
+            is_up_to_date: Arc::default(),
+            floor: Arc::default(),
+        })
+    }
+
     /// Connects, and brings the schema up to date where it is older than this program.
     pub async fn connect(settings: &LedgerSettings) -> Result<Self, LedgerError> {
-        let ledger = Self {
-            pool: Pool::new(options(settings)?),
-            floor: Arc::default(),
-        };
-        ledger.bring_schema_up_to_date().await?;
+        let ledger = Self::new(settings)?;
+        ledger.ready().await?;
         Ok(ledger)
     }
 
-    /// Says goodbye to MySQL. Without it the server sees the connections break off.
-    pub async fn disconnect(self) -> Result<(), LedgerError> {
-        self.pool.disconnect().await.during("disconnect")
+    /// Brings the schema up to date where it is older than this program. Done once, it costs nothing.
+    pub async fn ready(&self) -> Result<(), LedgerError> {
+        let ready = self
+            .is_up_to_date
+            .get_or_try_init(|| self.bring_schema_up_to_date());
+        ready.await.copied()
     }
 
-    /// Asks the database for a sign of life.
+    /// The same ledger for a person who waits: it gives up after seconds, where a worker has more patience.
+    pub fn impatient(self) -> Self {
+        Self {
+            limits: Limits::OF_ANSWERS,
+            ..self
+        }
+    }
+
+    /// Says goodbye to MySQL. Nothing can be asked any more.
+    pub fn disconnect(self) {
+        self.connections.close();
+    }
+
+    /// Asks the database for a sign of life, once.
     pub async fn ping(&self) -> Result<(), LedgerError> {
-        let mut conn = self.pool.get_conn().await.during("connect")?;
-        conn.ping().await.during("answer a ping")
+        let operation = "answer a ping";
+        let asked = timeout(self.limits.connect, async {
+            let mut connection = self.connections.lend(operation, self.limits).await?;
+            connection.ping().await.during(operation)
+        });
+        let silent = |_elapsed| LedgerError::silent(operation, self.limits.connect);
+        asked.await.map_err(silent)?
     }
 
     /// The database's time, which alone decides what is due.
@@ -95,14 +121,17 @@ impl Ledger {
     }
 
     /// Changes the ledger. `attempt` is one whole transaction, or statements each of which stands alone, and is
-    /// repeated as [`repeated`] says.
+    /// repeated as [`repeated`](Self::repeated) says.
     pub(crate) async fn change<T, F, Fut>(&self, step: Step, attempt: F) -> Result<T, LedgerError>
     where
         F: Fn(Doing) -> Fut,
         Fut: Future<Output = Result<T, LedgerError>>,
     {
-        let attempt = &attempt;
-        perform(step, move || repeated(move || attempt(Doing(step)))).await
+        let (attempt, limit) = (&attempt, self.limits.of(step));
+        perform(step, move || {
+            self.repeated(step.operation(), limit, move || attempt(Doing(step)))
+        })
+        .await
     }
 
     /// Asks the ledger. `operation` is a verb phrase: "count batches".
@@ -111,30 +140,74 @@ impl Ledger {
         F: Fn(Reader) -> Fut,
         Fut: Future<Output = Result<T, LedgerError>>,
     {
-        repeated(|| async {
-            let conn = self.pool.get_conn().await.during(operation)?;
-            attempt(Reader { conn, operation }).await
+        let attempt = &attempt;
+        self.repeated(operation, Some(self.limits.call), move || async move {
+            let connection = self.connections.lend(operation, self.limits).await?;
+            attempt(Reader {
+                connection,
+                operation,
+            })
+            .await
         })
         .await
     }
 
     /// A connection on which each statement is a transaction of its own.
-    pub(crate) async fn conn(&self, doing: Doing) -> Result<Conn, LedgerError> {
-        self.pool.get_conn().await.during(doing)
+    pub(crate) async fn conn(&self, doing: Doing) -> Result<Connection, LedgerError> {
+        self.connections.lend(doing.into(), self.limits).await
     }
 
-    /// A transaction that reads what is committed: each statement sees the newest rows, and locks no gaps. Whoever
-    /// leaves it early without an error rolls it back: one that is only dropped stays open until the pool's own task
-    /// comes to it, which may be never in a frozen function.
-    pub(crate) async fn begin(&self, doing: Doing) -> Result<Transaction<'static>, LedgerError> {
-        let mut options = TxOpts::default();
-        options.with_isolation_level(IsolationLevel::ReadCommitted);
-        self.pool.start_transaction(options).await.during(doing)
+    /// A transaction that reads what is committed: each statement sees the newest rows, and locks no gaps. Dropped, it is
+    /// rolled back by closing its connection; work that ends early without an error rolls back and keeps it.
+    pub(crate) async fn begin(&self, doing: Doing) -> Result<Transaction, LedgerError> {
+        self.conn(doing).await?.begin().await.during(doing)
     }
 
-    /// All connections, for the migrator.
-    pub(crate) fn pool(&self, _doing: Doing) -> Pool {
-        self.pool.clone()
+    /// A connection of its own, for the migrator.
+    pub(crate) fn migrator(&self, _doing: Doing) -> Pool {
+        migrator(self.connections.opts())
+    }
+
+    /// Repeats a whole transaction for some seconds where the platform is at fault. A deadlock (1213) has rolled all of it
+    /// back, a lock wait (1205) only its last statement, and a lost connection leaves open whether the commit arrived: so
+    /// everything done here must find its own work done when it is repeated. An attempt that outlasts `limit` is dropped,
+    /// and its connection closed.
+    async fn repeated<T, F, Fut>(
+        &self,
+        operation: &'static str,
+        limit: Option<Duration>,
+        attempt: F,
+    ) -> Result<T, LedgerError>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, LedgerError>>,
+    {
+        let begun = Instant::now();
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(20))
+            .with_max_delay(Duration::from_secs(2))
+            .with_max_times(8)
+            .with_jitter();
+        let bounded = || async {
+            let outcome = match limit {
+                None => attempt().await,
+                Some(limit) => {
+                    let silent = |_elapsed| LedgerError::silent(operation, limit);
+                    timeout(limit, attempt()).await.map_err(silent).flatten()
+                }
+            };
+            // The next attempt, and every other call, connects anew: after a failover, to the new writer.
+            outcome.inspect_err(|error| {
+                if error.remedy() == Remedy::Reconnect {
+                    self.connections.condemn();
+                }
+            })
+        };
+        bounded
+            .retry(delays)
+            .when(|error| error.remedy().is_to_be_repeated() && begun.elapsed() < self.limits.again)
+            .notify(|error, delay| tracing::debug!(%error, ?delay, "the ledger is asked again"))
+            .await
     }
 }
 
@@ -149,7 +222,7 @@ impl Reader {
         R: FromRow + Send + 'static,
     {
         let query = only_asks(query.as_ref());
-        self.conn.exec(query, params.into()).await.during(self.operation)
+        self.connection.exec(query, params).await.during(self.operation)
     }
 
     /// The first row that a SELECT finds.
@@ -162,8 +235,8 @@ impl Reader {
         R: FromRow + Send + 'static,
     {
         let query = only_asks(query.as_ref());
-        self.conn
-            .exec_first(query, params.into())
+        self.connection
+            .exec_first(query, params)
             .await
             .during(self.operation)
     }
@@ -176,40 +249,4 @@ fn only_asks(query: &str) -> &str {
         "this is no mere question: {query}"
     );
     query
-}
-
-/// Repeats a whole transaction where the platform is at fault. A deadlock (1213) has rolled all of it back, a lock
-/// wait (1205) only its last statement, and a lost connection leaves open whether the commit arrived: so
-/// everything done here must find its own work done when it is repeated.
-async fn repeated<T, F, Fut>(attempt: F) -> Result<T, LedgerError>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, LedgerError>>,
-{
-    let delays = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(20))
-        .with_max_delay(Duration::from_secs(2))
-        .with_max_times(8)
-        .with_jitter();
-    attempt
-        .retry(delays)
-        .when(LedgerError::is_platforms)
-        .notify(|error, delay| tracing::debug!(%error, ?delay, "the ledger is asked again"))
-        .await
-}
-
-fn options(settings: &LedgerSettings) -> Result<Opts, LedgerError> {
-    let opts = Opts::from_url(settings.url.expose_secret()).map_err(LedgerError::Address)?;
-    let connections =
-        PoolConstraints::new(0, settings.connections_max.max(CONNECTIONS_MIN)).unwrap_or_default();
-    let pool = PoolOpts::new()
-        .with_constraints(connections)
-        .with_inactive_connection_ttl(IDLE_CONNECTION_TTL)
-        // A connection is as good as new when it comes back: nothing here changes its session.
-        .with_reset_connection(false);
-    Ok(OptsBuilder::from_opts(opts)
-        .prefer_socket(false)
-        .setup(vec![SESSION])
-        .pool_opts(pool)
-        .into())
 }

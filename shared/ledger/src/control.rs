@@ -3,7 +3,7 @@
 use crate::error::During;
 use crate::{Ledger, LedgerError};
 use granary_steps::Step;
-use mysql_async::{params, prelude::Queryable};
+use mysql_async::params;
 
 /// What stands in the row of a pause that nobody gave a reason for.
 pub(crate) const NO_REASON: &str = "true";

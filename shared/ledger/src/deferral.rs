@@ -8,6 +8,7 @@
 //! Not here: how long to wait (the functions decide), nor whom to tell and when (the reaper's
 //! `deferrals.rs`). When MySQL is away nothing of it is written down: then its leases run out.
 
+use crate::connections::Connection;
 use crate::error::During;
 use crate::row::{Columns, at, uuid};
 use crate::settle::shortened;
@@ -16,7 +17,7 @@ use crate::{Fenced, LeasedWindow, Ledger, LedgerError};
 use granary_domain::{Cause, Failure, MigrationId, TimeRange};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use mysql_async::{Params, Row, Value, params};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -260,7 +261,7 @@ impl Ledger {
 }
 
 /// Rows that don't hold any more go before anything else is written: what comes in their place begins anew.
-async fn forget_past(conn: &mut impl Queryable) -> Result<(), mysql_async::Error> {
+async fn forget_past(conn: &mut Connection) -> Result<(), mysql_async::Error> {
     conn.query_drop(format!(
         "DELETE d FROM harvest_deferral d JOIN migration m ON m.id = d.migration_id \
          LEFT JOIN harvest_window w ON w.id = d.window_id WHERE NOT COALESCE({STANDS}, FALSE)"
@@ -269,7 +270,7 @@ async fn forget_past(conn: &mut impl Queryable) -> Result<(), mysql_async::Error
 }
 
 async fn write_deferral(
-    conn: &mut impl Queryable,
+    conn: &mut Connection,
     (migration, window, harvested_to): (MigrationId, u64, Option<Timestamp>),
     failure: &Failure,
 ) -> Result<(), mysql_async::Error> {

@@ -6,14 +6,15 @@
 
 use crate::accepted::are_accepted_still;
 use crate::connect::Reader;
+use crate::connections::Connection;
 use crate::error::During;
+use crate::over::{is_over, range_and};
 use crate::proof::{ProofOutcome, Verification, write_proven, write_unproven};
 use crate::row::{Columns, at};
 use crate::{Ledger, LedgerError};
 use granary_domain::{Hour, TimeRange};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::prelude::Queryable;
 use mysql_async::{Row, params};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -77,14 +78,13 @@ impl Ledger {
             if difference == Difference::Incomplete {
                 transaction
                     .exec_drop(
-                        "UPDATE harvest_window w LEFT JOIN window_scan s ON s.window_id = w.id \
-                         SET w.state = IF(w.state = 'verified', 'recorded', w.state), w.verified_at = NULL, \
-                         s.was_verified = FALSE \
-                         WHERE w.verified_at <= :as_of AND w.range_from < :hour_end AND w.range_to > :hour_start",
-                        params! {
-                            "as_of" => at(as_of), "hour_start" => at(hour.start()),
-                            "hour_end" => at(hour.next().start()),
-                        },
+                        format!(
+                            "UPDATE harvest_window w LEFT JOIN window_scan s ON s.window_id = w.id \
+                             SET w.state = IF(w.state = 'verified', 'recorded', w.state), w.verified_at = NULL, \
+                             s.was_verified = FALSE WHERE {} AND w.verified_at <= :as_of",
+                            is_over()
+                        ),
+                        range_and(hour.range(), [("as_of", at(as_of))]),
                     )
                     .await
                     .during(doing)?;
@@ -125,7 +125,7 @@ impl Ledger {
 
 /// Takes away what was found of the whole hours in a range before then.
 pub(crate) async fn forget_differences(
-    queryable: &mut impl Queryable,
+    queryable: &mut Connection,
     range: TimeRange,
     found_before: Timestamp,
 ) -> Result<(), mysql_async::Error> {

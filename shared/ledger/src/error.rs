@@ -1,11 +1,15 @@
-//! What can go wrong at the ledger, and whether it is worth another try.
+//! What can go wrong at the ledger, and what each error asks for.
+//!
+//! [`Remedy`] and the table beside it are the only place that knows codes of servers. Callers branch on
+//! [`LedgerError::remedy`], or only on whether waiting helps ([`LedgerError::is_platforms`]).
 
-use mysql_async::Error as MySqlError;
+use mysql_async::{DriverError, Error as MySqlError};
+use std::error::Error;
 
 /// Why the ledger did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// MySQL said no, or said nothing.
+    /// MySQL said no, or the connection broke.
     #[error("the ledger could not {operation}")]
     Database {
         /// What was asked, as a verb phrase.
@@ -14,9 +18,28 @@ pub enum LedgerError {
         #[source]
         source: MySqlError,
     },
+    /// MySQL said nothing for as long as an answer is waited for. The connection is closed.
+    #[error("the ledger could not {operation}: it gave no answer within {secs} s")]
+    Silent {
+        /// What was asked, as a verb phrase.
+        operation: &'static str,
+        /// How long the answer was waited for.
+        secs: u64,
+    },
+    /// The database user lacks a right. The server's own text isn't shown: it holds the client's address.
+    #[error("the ledger could not {operation}: the database user lacks the right {right}; grant it")]
+    RightMissing {
+        /// What was asked, as a verb phrase.
+        operation: &'static str,
+        /// The right, and on what.
+        right: String,
+    },
     /// The ledger's address can't be read. The address itself isn't shown: it may hold a password.
     #[error("the ledger's address is not a MySQL URL (mysql://user:password@host:3306/database)")]
     Address(#[source] mysql_async::UrlError),
+    /// Another program is changing the schema.
+    #[error("the ledger's schema is still being changed by another program; try again when it is done")]
+    BeingMigrated,
     /// The schema couldn't be brought up to date.
     #[error("the ledger's schema could not be brought up to version {wanted}")]
     Schema {
@@ -52,17 +75,68 @@ pub enum LedgerError {
     },
 }
 
-const LOCK_WAIT_TIMEOUT: u16 = 1205;
-const DEADLOCK: u16 = 1213;
-/// What MariaDB calls a deadlock over the auto-increment counter, which INSERT … SELECT locks.
-const COUNTER_DEADLOCK: u16 = 1467;
-const TOO_MANY_CONNECTIONS: u16 = 1040;
-const TOO_MANY_USER_CONNECTIONS: u16 = 1203;
-const SERVER_SHUTDOWN: u16 = 1053;
-const QUERY_INTERRUPTED: u16 = 1317;
-const CONNECTION_KILLED: u16 = 1927;
-/// What a server answers while it fails over: it became read-only under the connection.
-const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+/// What an error asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Repeat the transaction: another one was in its way, and it was rolled back.
+    Repeat,
+    /// Close the connection, and every other one that is as old: they lead to a server that can't do the work any more.
+    Reconnect,
+    /// Read the secret again: the login is refused, as while a password is rotated.
+    FetchSecret,
+    /// Wait: the server, or a proxy before it, has no room for one more.
+    Wait,
+    /// Ask for less: it took too long, or was too large. If that isn't possible, fail.
+    Smaller,
+    /// A right is missing: refuse at once, and name it.
+    Refuse,
+    /// A defect, or a setting that a person has to change.
+    Report,
+}
+
+/// What the answers of servers ask for. A code that isn't here asks for a person.
+const BY_CODE: [(Remedy, &[u16]); 6] = [
+    // A lock wait timeout, a deadlock, MariaDB's deadlock over the auto-increment counter that INSERT … SELECT locks, and a
+    // statement that was interrupted (KILL QUERY).
+    (Remedy::Repeat, &[1205, 1213, 1467, 1317]),
+    // Read-only, as a writer is after a failover; shut down or shutting down; closed after silence (MySQL) or by an
+    // administrator (MariaDB); reading from or writing to the network failed at the server's end.
+    (
+        Remedy::Reconnect,
+        &[1290, 1792, 1836, 1053, 4031, 1927, 1158, 1159, 1160, 1161],
+    ),
+    // The password is wrong; the account is locked (MySQL, MariaDB).
+    (Remedy::FetchSecret, &[1045, 3118, 4151]),
+    // Too many connections to the server, of the user, of the account; out of memory; RDS Proxy found no connection to borrow.
+    (Remedy::Wait, &[1040, 1203, 1226, 1041, 9501]),
+    // The statement ran for too long (MariaDB, MySQL); its packet was too large.
+    (Remedy::Smaller, &[1969, 3024, 1153]),
+    // No right to the database, the table, the column; no administrative right.
+    (Remedy::Refuse, &[1044, 1142, 1143, 1227]),
+];
+
+fn remedy_of_code(code: u16) -> Remedy {
+    let known = BY_CODE.iter().find(|(_, codes)| codes.contains(&code));
+    known.map_or(Remedy::Report, |(remedy, _)| *remedy)
+}
+
+impl Remedy {
+    /// Whether the same call may succeed without a person's help, once some time has passed.
+    pub fn passes(self) -> bool {
+        match self {
+            Self::Repeat | Self::Reconnect | Self::FetchSecret | Self::Wait | Self::Smaller => true,
+            Self::Refuse | Self::Report => false,
+        }
+    }
+
+    /// Whether it is worth asking again within the same call.
+    pub(crate) fn is_to_be_repeated(self) -> bool {
+        match self {
+            Self::Repeat | Self::Reconnect | Self::Wait => true,
+            Self::FetchSecret | Self::Smaller | Self::Refuse | Self::Report => false,
+        }
+    }
+}
 
 impl LedgerError {
     pub(crate) fn inconsistent(operation: impl Into<&'static str>, reason: impl Into<String>) -> Self {
@@ -72,33 +146,76 @@ impl LedgerError {
         }
     }
 
-    /// Whether the platform is at fault (overload, restart, fail-over, deadlock), so that the same call may succeed
-    /// later. Everything else is a defect or a wrong setting, and repeating it would only hide it.
-    pub fn is_platforms(&self) -> bool {
-        let Self::Database { source, .. } = self else {
-            return false;
-        };
-        match source {
-            MySqlError::Io(_) => true,
-            MySqlError::Server(answer) => {
-                let transient = [
-                    LOCK_WAIT_TIMEOUT,
-                    DEADLOCK,
-                    COUNTER_DEADLOCK,
-                    TOO_MANY_CONNECTIONS,
-                    TOO_MANY_USER_CONNECTIONS,
-                    SERVER_SHUTDOWN,
-                    QUERY_INTERRUPTED,
-                    CONNECTION_KILLED,
-                ];
-                transient.contains(&answer.code) || READ_ONLY.contains(&answer.code)
-            }
-            MySqlError::Driver(driver) => matches!(
-                driver,
-                mysql_async::DriverError::ConnectionClosed | mysql_async::DriverError::PoolDisconnected
-            ),
-            MySqlError::Other(_) | MySqlError::Url(_) => false,
+    pub(crate) fn silent(operation: &'static str, waited: std::time::Duration) -> Self {
+        Self::Silent {
+            operation,
+            secs: waited.as_secs(),
         }
+    }
+
+    /// What this error asks for.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Silent { .. } => Remedy::Reconnect,
+            Self::RightMissing { .. } => Remedy::Refuse,
+            Self::BeingMigrated => Remedy::Wait,
+            Self::Database { source, .. } => remedy_of(source),
+            Self::Schema { source, .. } => said_by_the_server(source).map_or(Remedy::Report, remedy_of),
+            Self::Address(_)
+            | Self::SchemaNewer { .. }
+            | Self::OutOfNumbers { .. }
+            | Self::Inconsistent { .. } => Remedy::Report,
+        }
+    }
+
+    /// Whether the platform is at fault (overload, restart, fail-over, rotation, deadlock), so that the same call may succeed
+    /// later, and an attempt that it broke off doesn't count. Everything else is a defect or a wrong setting, and
+    /// repeating it would only hide it.
+    pub fn is_platforms(&self) -> bool {
+        self.remedy().passes()
+    }
+
+    /// Whether the same call may succeed at once if it asks for less.
+    pub fn wants_less(&self) -> bool {
+        self.remedy() == Remedy::Smaller
+    }
+}
+
+fn remedy_of(error: &MySqlError) -> Remedy {
+    match error {
+        MySqlError::Io(_) => Remedy::Reconnect,
+        MySqlError::Server(answer) => remedy_of_code(answer.code),
+        MySqlError::Driver(DriverError::ConnectionClosed | DriverError::PoolDisconnected) => {
+            Remedy::Reconnect
+        }
+        MySqlError::Driver(_) | MySqlError::Other(_) | MySqlError::Url(_) => Remedy::Report,
+    }
+}
+
+/// What a migration's error has to say of the server.
+fn said_by_the_server<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a MySqlError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(said) = error.downcast_ref() {
+            return Some(said);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The right that a server's refusal names, and on what.
+fn right_in(refusal: &str) -> String {
+    if let Some((right, rest)) = refusal.split_once(" command denied to user ") {
+        let on = rest.split_once(" for ").map_or(rest, |(_, on)| on);
+        return format!("{right} on {on}");
+    }
+    if let Some((_, database)) = refusal.rsplit_once(" to database ") {
+        return format!("to use the database {database}");
+    }
+    match refusal.split_once("you need ") {
+        Some((_, needed)) => needed.to_owned(),
+        None => "that the operation needs".to_owned(),
     }
 }
 
@@ -110,9 +227,52 @@ pub(crate) trait During<T> {
 
 impl<T> During<T> for Result<T, MySqlError> {
     fn during(self, operation: impl Into<&'static str>) -> Result<T, LedgerError> {
-        self.map_err(|source| LedgerError::Database {
-            operation: operation.into(),
-            source,
+        self.map_err(|source| {
+            let operation = operation.into();
+            match &source {
+                MySqlError::Server(answer) if remedy_of_code(answer.code) == Remedy::Refuse => {
+                    LedgerError::RightMissing {
+                        operation,
+                        right: right_in(&answer.message),
+                    }
+                }
+                MySqlError::Server(_)
+                | MySqlError::Io(_)
+                | MySqlError::Driver(_)
+                | MySqlError::Other(_)
+                | MySqlError::Url(_) => LedgerError::Database { operation, source },
+            }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_asks_for_one_thing() {
+        let mut codes: Vec<u16> = BY_CODE.iter().flat_map(|(_, codes)| *codes).copied().collect();
+        codes.sort_unstable();
+        let all = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), all);
+    }
+
+    #[test]
+    fn a_refusal_names_the_right_and_neither_the_user_nor_an_address() {
+        let of = |text: &str| right_in(text);
+        assert_eq!(
+            of("INSERT command denied to user 'granary'@'10.0.0.7' for table `granary`.`message`"),
+            "INSERT on table `granary`.`message`"
+        );
+        assert_eq!(
+            of("Access denied for user 'granary'@'10.0.0.7' to database 'granary'"),
+            "to use the database 'granary'"
+        );
+        assert_eq!(
+            of("Access denied; you need (at least one of) the SUPER privilege(s) for this operation"),
+            "(at least one of) the SUPER privilege(s) for this operation"
+        );
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Read from message rows and from what settled batches name, never from counters.
 
-use crate::row::{Columns, at, placeholders, unreadable};
+use crate::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, at, unreadable};
+use crate::shape::List;
 use crate::{Digests, Ledger, LedgerError};
 use granary_domain::{
     BatchId, BatchStatus, Fence, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, Part,
     TimeRange, WindowId,
 };
-use mysql_async::{Params, Row, Value, params};
+use mysql_async::{Row, params};
 use std::collections::HashMap;
 
 /// How a message stands.
@@ -134,16 +135,15 @@ impl Ledger {
         batches: &[BatchId],
     ) -> Result<HashMap<BatchId, BatchObjects>, LedgerError> {
         let mut objects = HashMap::with_capacity(batches.len());
-        for chunk in batches.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+        for chunk in batches.chunks(LOOKED_UP_KEYS_MAX) {
+            let list = &List::of(chunk.iter().map(|id| id.0));
             let query = &format!(
                 "SELECT id, object_key, IF(status = 'completed', NULL, generation) AS in_the_making FROM batch \
-                 WHERE id IN ({}) AND status <> 'cancelled'",
-                placeholders(chunk.len())
+                 WHERE id IN ({list}) AND status <> 'cancelled'"
             );
             let rows = self
                 .read("look batches up", |mut reader| async move {
-                    let ids = chunk.iter().map(|id| Value::from(id.0)).collect();
-                    let rows: Vec<Row> = reader.rows(query, Params::Positional(ids)).await?;
+                    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
                     Ok(rows)
                 })
                 .await?;
@@ -205,14 +205,13 @@ impl Ledger {
         if batches.is_empty() {
             return Ok(HashMap::new());
         }
+        let list = &List::of(batches.iter().map(|id| id.0));
         let query = &format!(
-            "SELECT m.batch_id, {DIGEST} FROM message m WHERE m.batch_id IN ({}) AND m.outcome IS NULL \
-             GROUP BY m.batch_id",
-            placeholders(batches.len())
+            "SELECT m.batch_id, {DIGEST} FROM message m WHERE m.batch_id IN ({list}) AND m.outcome IS NULL \
+             GROUP BY m.batch_id"
         );
         self.read("digest batches", |mut reader| async move {
-            let ids = batches.iter().map(|id| Value::from(id.0)).collect();
-            let rows: Vec<Row> = reader.rows(query, Params::Positional(ids)).await?;
+            let rows: Vec<Row> = reader.rows(query, list.params()).await?;
             rows.into_iter()
                 .map(|mut row| Ok((row.batch_id("batch_id")?, digest_of(&mut row)?)))
                 .collect()
@@ -226,16 +225,15 @@ impl Ledger {
         ids: &[&MessageId],
     ) -> Result<Vec<(MessageId, Standing)>, LedgerError> {
         let mut standings = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+        for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
+            let list = &List::of(chunk.iter().map(|id| id.as_str()));
             let query = &format!(
-                "SELECT m.message_id, {STANDING} AS standing FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
-                 WHERE m.message_id IN ({})",
-                placeholders(chunk.len())
+                "SELECT m.message_id, {STANDING} AS standing FROM message m {BY_KEY} LEFT JOIN batch b ON b.id = m.batch_id \
+                 WHERE m.message_id IN ({list})"
             );
             let rows = self
                 .read("look ids up", |mut reader| async move {
-                    let values = chunk.iter().map(|id| Value::from(id.as_str())).collect();
-                    let rows: Vec<Row> = reader.rows(query, Params::Positional(values)).await?;
+                    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
                     Ok(rows)
                 })
                 .await?;
@@ -252,15 +250,14 @@ impl Ledger {
         ids: &[&MessageId],
     ) -> Result<HashMap<MessageId, DocumentPlace>, LedgerError> {
         let mut places = HashMap::with_capacity(ids.len());
-        for chunk in ids.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+        for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
+            let list = &List::of(chunk.iter().map(|id| id.as_str()));
             let query = &format!(
-                "SELECT message_id, index_name, doc_id, routing FROM message WHERE message_id IN ({})",
-                placeholders(chunk.len())
+                "SELECT message_id, index_name, doc_id, routing FROM message {BY_KEY} WHERE message_id IN ({list})"
             );
             let rows = self
                 .read("look places up", |mut reader| async move {
-                    let values = chunk.iter().map(|id| Value::from(id.as_str())).collect();
-                    let rows: Vec<Row> = reader.rows(query, Params::Positional(values)).await?;
+                    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
                     Ok(rows)
                 })
                 .await?;
@@ -279,16 +276,15 @@ impl Ledger {
         ids: &[&MessageId],
     ) -> Result<Vec<(Standing, Option<BatchId>)>, LedgerError> {
         let mut owners = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(crate::row::ROWS_PER_STATEMENT_MAX) {
+        for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
+            let list = &List::of(chunk.iter().map(|id| id.as_str()));
             let query = &format!(
                 "SELECT {STANDING} AS standing, IF(b.status = 'completed', b.id, NULL) AS owner \
-                 FROM message m LEFT JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({})",
-                placeholders(chunk.len())
+                 FROM message m {BY_KEY} LEFT JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list})"
             );
             let rows = self
                 .read("look owners up", |mut reader| async move {
-                    let values = chunk.iter().map(|id| Value::from(id.as_str())).collect();
-                    let rows: Vec<Row> = reader.rows(query, Params::Positional(values)).await?;
+                    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
                     Ok(rows)
                 })
                 .await?;

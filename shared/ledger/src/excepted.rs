@@ -7,11 +7,12 @@
 
 use crate::LedgerError;
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::row::Columns;
 use crate::settle::shortened;
 use granary_domain::{BatchId, Hour, Outcome};
-use mysql_async::{Row, Transaction, params, prelude::Queryable};
+use mysql_async::{Row, params};
 
 /// The kind of the alert.
 const KIND: &str = "exceptions";
@@ -21,7 +22,7 @@ const REASONS_READ_MAX: usize = REASONS_NAMED_MAX + 1;
 
 /// Raises the alert about a batch that this transaction settles, if it has exceptions.
 pub(crate) async fn raise_exceptions(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: BatchId,
 ) -> Result<(), LedgerError> {

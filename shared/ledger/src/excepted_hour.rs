@@ -4,15 +4,14 @@
 //! are read here. A verification that dies leaves what the one before found; an hour written twice is written once.
 
 use crate::error::During;
-use crate::row::{Columns, at, row_placeholders};
+use crate::row::{Columns, at};
+use crate::shape::{in_sizes, row_placeholders};
 use crate::{Ledger, LedgerError};
 use granary_domain::{ExceptionKind, Hour, TimeRange};
 use granary_steps::Step;
-use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row, Value, params};
 use serde::{Deserialize, Serialize};
 
-const ROWS_MAX: usize = 500;
 /// Kinds and indices that are summed up. What is beyond them counts as nothing.
 const SUMS_MAX: u32 = 10_000;
 
@@ -44,7 +43,7 @@ impl Ledger {
                 )
                 .await
                 .during(doing)?;
-            for some in exceptions.chunks(ROWS_MAX) {
+            for some in in_sizes(exceptions) {
                 let rows = row_placeholders(some.len(), 4);
                 let values = some.iter().flat_map(|counted| {
                     [

@@ -14,7 +14,7 @@ use crate::probe::QueueLane;
 use crate::window::micros;
 use crate::{Ledger, LedgerError, Unsent};
 use granary_steps::Step;
-use mysql_async::{params, prelude::Queryable};
+use mysql_async::params;
 use std::time::Duration;
 
 /// For how long a queue shows no visible message before a batch counts as hidden, and how long ago the batch was sent.

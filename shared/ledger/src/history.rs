@@ -12,7 +12,7 @@ use crate::row::uuid;
 use crate::{Ledger, LedgerError};
 use granary_domain::MigrationId;
 use granary_steps::Step;
-use mysql_async::{params, prelude::Queryable};
+use mysql_async::params;
 use uuid::Uuid;
 
 /// Synthetic jobs there can be, of migrations and of operations.

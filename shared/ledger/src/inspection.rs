@@ -7,7 +7,7 @@ use crate::window::micros;
 use crate::{Ledger, LedgerError, ObjectOnRecord};
 use granary_domain::{BatchId, Hour};
 use granary_steps::Step;
-use mysql_async::{Row, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// Some batches.

@@ -5,12 +5,11 @@
 //! can be read is the source's to say.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
-use crate::row::row_placeholders;
+use crate::shape::{in_sizes, row_placeholders};
 use crate::{LeasedWindow, LedgerError};
-use mysql_async::{Params, Transaction, Value, prelude::Queryable};
-
-const ROWS_MAX: usize = 500;
+use mysql_async::{Params, Value};
 
 /// Whether one of the indices that a window `w` has left out isn't in `:left_out`, a JSON array of names.
 pub(crate) const CAN_BE_READ: &str = "EXISTS (SELECT 1 FROM window_left_out l WHERE l.window_id = w.id \
@@ -27,7 +26,7 @@ pub(crate) fn names(indices: &[String]) -> String {
 
 /// What a reading has left out, in place of what the one before has.
 pub(crate) async fn write_left_out(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     doing: Doing,
 ) -> Result<(), LedgerError> {
@@ -48,7 +47,7 @@ pub(crate) async fn write_left_out(
                 .during(doing)?;
         }
     }
-    for indices in window.left_out.chunks(ROWS_MAX) {
+    for indices in in_sizes(&window.left_out) {
         let rows = row_placeholders(indices.len(), 2);
         let values = indices
             .iter()

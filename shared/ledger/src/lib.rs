@@ -8,14 +8,18 @@
 //! holds both against each other).
 //!
 //! When MySQL is slow, restarted or out of connections, each call is repeated as a whole for a few seconds, then
-//! fails with [`LedgerError`], for which [`LedgerError::is_platforms`] holds.
+//! fails with [`LedgerError`], for which [`LedgerError::is_platforms`] holds. Nothing waits without a limit (`limits.rs`).
 
 mod connect;
+mod connections;
+mod limits;
 mod error;
 mod row;
+mod shape;
 mod schema;
 mod migration;
 mod window;
+mod over;
 mod left_out;
 mod excepted_hour;
 mod rescan;
@@ -94,7 +98,7 @@ pub use database::{DatabaseInfo, TableSize};
 pub use deferral::{Deferral, LastingDeferral};
 pub use differing::Difference;
 pub use due::DueWork;
-pub use error::LedgerError;
+pub use error::{LedgerError, Remedy};
 pub use evidence::{BatchObjects, DocumentPlace, HourOfLedger, ObjectOnRecord, Standing};
 pub use excepted_hour::CountedExceptions;
 pub use failures::{Counted, ExceptionGroup, ExceptionSample, FailedGroup, FailureSample};

@@ -7,7 +7,7 @@ use crate::{Ledger, LedgerError};
 use granary_domain::{MigrationId, MigrationKind, MigrationState, Priority, TimeRange};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, Value, params, prelude::Queryable};
+use mysql_async::{Row, Value, params};
 use serde::Serialize;
 
 /// A migration to be made.
@@ -87,8 +87,8 @@ const COLUMNS: &str = "id, kind, state, paused_at, priority, batch_size, source_
 
 /// A migration that is open although its whole range is in windows, all of them recorded.
 pub(crate) const HAS_NOTHING_LEFT_TO_READ: &str = "m.state = 'open' AND m.range_to IS NOT NULL \
-     AND m.harvested_to = m.range_to AND NOT EXISTS (SELECT 1 FROM harvest_window w WHERE w.migration_id = m.id \
-     AND w.state IN ('open', 'harvesting') AND w.recorded_at IS NULL)";
+     AND m.harvested_to = m.range_to AND NOT EXISTS (SELECT 1 FROM harvest_window w FORCE INDEX (harvest_window_state) \
+     WHERE w.migration_id = m.id AND w.state IN ('open', 'harvesting') AND w.recorded_at IS NULL)";
 
 impl Ledger {
     /// Makes a migration. One that exists already is left as it is; a second continuous one isn't made.

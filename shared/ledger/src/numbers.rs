@@ -8,13 +8,14 @@
 //! is written down (`control`), with an alert, until an operator confirms it.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::row::Columns;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, NumberMark};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, Transaction, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -101,7 +102,7 @@ impl Ledger {
     /// block takes it from whichever is open.
     pub(crate) async fn take_number_within(
         &self,
-        transaction: &mut Transaction<'_>,
+        transaction: &mut Transaction,
         doing: Doing,
     ) -> Result<BatchId, LedgerError> {
         let floor = self.floor.0.load(Ordering::SeqCst);
@@ -188,7 +189,7 @@ impl Ledger {
 
     async fn note_if_restored(
         &self,
-        transaction: &mut Transaction<'_>,
+        transaction: &mut Transaction,
         doing: Doing,
         (counter, mark): (&Counter, NumberMark),
     ) -> Result<(), LedgerError> {
@@ -269,7 +270,7 @@ impl Ledger {
 
 /// The counter's row, made where there is none, and never behind a batch that is there: an earlier version numbered them
 /// without it.
-async fn counter(transaction: &mut Transaction<'_>, doing: Doing) -> Result<Counter, LedgerError> {
+async fn counter(transaction: &mut Transaction, doing: Doing) -> Result<Counter, LedgerError> {
     transaction
         .query_drop(
             "INSERT IGNORE INTO batch_number (id, next_number, block_end, intended_to) VALUES (1, 1, 0, 0)",

@@ -10,7 +10,7 @@ use crate::{Fenced, Ledger, LedgerError};
 use granary_domain::Fence;
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use mysql_async::{Params, Row, Value, params};
 use serde::Serialize;
 use std::time::Duration;
 use uuid::Uuid;

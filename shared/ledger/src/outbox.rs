@@ -6,12 +6,13 @@
 use crate::error::During;
 use crate::migration::priority_of;
 use crate::probe::QueueLane;
-use crate::row::{Columns, placeholders};
+use crate::row::Columns;
+use crate::shape::List;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Fence, MigrationId, Priority};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use mysql_async::{Params, Row, params};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -56,36 +57,26 @@ impl Ledger {
         if batches.is_empty() {
             return Ok(());
         }
-        let mut alike: BTreeMap<(u32, u32), Vec<BatchId>> = BTreeMap::new();
+        let mut alike: BTreeMap<(u32, u32), Vec<u64>> = BTreeMap::new();
         for batch in batches {
             let as_read = (batch.fence.0, batch.sends);
-            alike.entry(as_read).or_default().push(batch.batch_id);
+            alike.entry(as_read).or_default().push(batch.batch_id.0);
         }
-        let are_as_read: Vec<String> = alike
-            .values()
-            .map(|ids| {
-                format!(
-                    "(fence = ? AND sends = ? AND id IN ({}))",
-                    placeholders(ids.len())
-                )
-            })
+        let alike: &Vec<((u32, u32), List)> = &alike
+            .into_iter()
+            .map(|(as_read, ids)| (as_read, List::of(ids)))
             .collect();
-        let statement = &format!(
-            "UPDATE batch SET enqueued_at = UTC_TIMESTAMP(6), sends = sends + 1 \
-             WHERE status = 'pending' AND ({})",
-            are_as_read.join(" OR ")
-        );
-        let mut values: Vec<Value> = Vec::new();
-        for ((fence, sends), ids) in alike {
-            values.extend([Value::from(fence), Value::from(sends)]);
-            values.extend(ids.into_iter().map(|id| Value::from(id.0)));
-        }
-        let values = &values;
         self.change(Step::MarkSent, |doing| async move {
             let mut conn = self.conn(doing).await?;
-            conn.exec_drop(statement, Params::Positional(values.clone()))
-                .await
-                .during(doing)
+            for ((fence, sends), list) in alike {
+                let statement = format!(
+                    "UPDATE batch SET enqueued_at = UTC_TIMESTAMP(6), sends = sends + 1 \
+                     WHERE status = 'pending' AND fence = ? AND sends = ? AND id IN ({list})"
+                );
+                let params = list.params_after([(*fence).into(), (*sends).into()]);
+                conn.exec_drop(statement, params).await.during(doing)?;
+            }
+            Ok(())
         })
         .await
     }

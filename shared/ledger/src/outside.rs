@@ -9,7 +9,7 @@ use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, prelude::Queryable};
+use mysql_async::Row;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use crate::{Ledger, LedgerError};
 use granary_domain::Priority;
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use mysql_async::{Params, Row, Value, params};
 use serde::Serialize;
 use std::time::Duration;
 use uuid::Uuid;

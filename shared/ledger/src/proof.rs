@@ -12,15 +12,18 @@
 
 use crate::accepted::AcceptedException;
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
+use crate::over::{is_over, range_and};
 use crate::rescan::SETTLED;
-use crate::row::{Columns, at, placeholders, unreadable};
+use crate::row::{Columns, at, unreadable};
+use crate::shape::List;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{TimeRange, WindowId};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// What a full verification of a window says about it.
@@ -157,19 +160,15 @@ impl Ledger {
         if windows.is_empty() {
             return Ok(());
         }
-        let statement = format!(
+        let list = &List::of(windows.iter().map(|window| window.0));
+        let statement = &format!(
             "INSERT INTO window_proof (window_id, asked_at, asked) \
-             SELECT id, UTC_TIMESTAMP(6), 1 FROM harvest_window WHERE id IN ({}) \
-             ON DUPLICATE KEY UPDATE asked_at = VALUES(asked_at), asked = window_proof.asked + 1",
-            placeholders(windows.len())
+             SELECT id, UTC_TIMESTAMP(6), 1 FROM harvest_window WHERE id IN ({list}) \
+             ON DUPLICATE KEY UPDATE asked_at = VALUES(asked_at), asked = window_proof.asked + 1"
         );
-        let statement = &statement;
         self.change(Step::NoteProofAsked, |doing| async move {
-            let ids = windows.iter().map(|window| Value::from(window.0)).collect();
             let mut conn = self.conn(doing).await?;
-            conn.exec_drop(statement, Params::Positional(ids))
-                .await
-                .during(doing)
+            conn.exec_drop(statement, list.params()).await.during(doing)
         })
         .await
     }
@@ -249,7 +248,7 @@ fn together(pass: ProofPass, due: &[Candidate]) -> Option<(DueProof, IsRetried)>
 
 /// The windows in a range are proven, unless a verification that began later says otherwise.
 pub(crate) async fn write_proven(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     note: &Verification,
 ) -> Result<(), LedgerError> {
@@ -260,9 +259,8 @@ pub(crate) async fn write_proven(
                  SELECT w.id, 'proven', :as_of, :as_of, IF({SETTLED} \
                  AND w.range_to <= :as_of - INTERVAL :horizon MICROSECOND, :as_of, NULL), :source, :accepted \
                  FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
-                 LEFT JOIN window_scan s ON s.window_id = w.id \
                  WHERE w.state IN ('recorded', 'verified') AND m.state <> 'cancelled' AND w.recorded_at <= :as_of \
-                 AND w.range_from >= :from AND w.range_to <= :to \
+                 AND w.range_from >= :from AND w.range_from < :to AND w.range_to <= :to \
                  ON DUPLICATE KEY UPDATE outcome = IF({IS_OLDER}, VALUES(outcome), outcome), \
                  proven_at = IF({IS_OLDER}, VALUES(proven_at), proven_at), \
                  source_at = IF({IS_OLDER} AND NOT :archive_only, VALUES(source_at), source_at), \
@@ -283,7 +281,7 @@ pub(crate) async fn write_proven(
 
 /// The windows in a range wait for exports, or are failing where an hour of theirs differs.
 pub(crate) async fn write_unproven(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     note: &Verification,
     outcome: ProofOutcome,
@@ -299,17 +297,22 @@ pub(crate) async fn write_unproven(
         .exec_drop(
             format!(
                 "INSERT INTO window_proof (window_id, outcome, as_of) SELECT w.id, :outcome, :as_of \
-                 FROM harvest_window w WHERE w.range_from < :to AND w.range_to > :from {concerned} \
+                 FROM harvest_window w WHERE {} {concerned} \
                  ON DUPLICATE KEY UPDATE outcome = IF({IS_OLDER}, VALUES(outcome), outcome), \
                  proven_at = IF({IS_OLDER} AND VALUES(outcome) = 'failing', NULL, proven_at), \
                  final_at = IF({IS_OLDER} AND VALUES(outcome) = 'failing' AND NOT :archive_only, NULL, final_at), \
                  asked = IF({IS_OLDER} AND VALUES(outcome) = 'waiting', 1, asked), \
-                 as_of = GREATEST(COALESCE(as_of, VALUES(as_of)), VALUES(as_of))"
+                 as_of = GREATEST(COALESCE(as_of, VALUES(as_of)), VALUES(as_of))",
+                is_over()
             ),
-            params! {
-                "outcome" => outcome.as_str(), "as_of" => at(note.as_of), "archive_only" => note.is_of_archive_only,
-                "from" => at(note.range.from()), "to" => at(note.range.to()),
-            },
+            range_and(
+                note.range,
+                [
+                    ("outcome", outcome.as_str().into()),
+                    ("as_of", at(note.as_of)),
+                    ("archive_only", note.is_of_archive_only.into()),
+                ],
+            ),
         )
         .await
         .during(doing)

@@ -4,6 +4,7 @@
 //! fails**, nothing was changed.
 
 use crate::connect::Reader;
+use crate::over::{is_over, range_and};
 use crate::proof::{COUNTS, IS_PROVEN, JOINED, WAS_FINAL, range_of};
 use crate::row::{Columns, at};
 use crate::{Ledger, LedgerError};
@@ -70,10 +71,10 @@ impl Ledger {
             let others: Option<u64> = reader
                 .first(
                     format!(
-                        "SELECT COUNT(*) FROM {JOINED} WHERE {COUNTS} AND w.range_from < :to AND w.range_to > :from \
-                         AND NOT {WAS_FINAL}"
+                        "SELECT COUNT(*) FROM {JOINED} WHERE {} AND {COUNTS} AND NOT {WAS_FINAL}",
+                        is_over()
                     ),
-                    params! { "from" => at(range.from()), "to" => at(range.to()) },
+                    range_and(range, []),
                 )
                 .await?;
             Ok(others == Some(0))

@@ -6,12 +6,14 @@
 //! Not responsible for when an hour may be sealed (`seal.rs`), nor for the objects, which stay.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
-use crate::row::{Columns, at, placeholders};
+use crate::row::{Columns, at};
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{Hour, TimeRange};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Row, Value, params};
 
 /// What one chunk took away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,7 +67,7 @@ impl Ledger {
             transaction.commit().await.during(doing)?;
             return Ok(None);
         }
-        let list = placeholders(chunk.len());
+        let list = List::of(chunk);
         let mut gone = [0; 5];
         let statements = [
             format!("DELETE FROM message WHERE batch_id IN ({list})"),
@@ -76,7 +78,7 @@ impl Ledger {
         ];
         for (statement, gone) in statements.iter().zip(&mut gone) {
             transaction
-                .exec_drop(statement, Params::Positional(chunk.clone()))
+                .exec_drop(statement, list.params())
                 .await
                 .during(doing)?;
             *gone = transaction.affected_rows();
@@ -93,7 +95,7 @@ impl Ledger {
 
 /// Batches of a sealed hour, whole ones, as many as one transaction may take away.
 async fn next_chunk(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
 ) -> Result<Vec<Value>, LedgerError> {

@@ -11,13 +11,14 @@
 
 use crate::error::During;
 use crate::probe::QueueLane;
-use crate::row::{Columns, at, placeholders};
+use crate::row::{Columns, at};
+use crate::shape::List;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::BatchId;
 use granary_steps::Step;
 use jiff::{SignedDuration, Timestamp};
-use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// After so long nothing that is sent goes with a purge any more: twice what SQS says, since the note is older than
@@ -127,16 +128,13 @@ impl Ledger {
         if batches.is_empty() {
             return Ok(0);
         }
+        let list = &List::of(batches.iter().map(|id| id.0));
         let statement = &format!(
-            "UPDATE batch SET enqueued_at = NULL WHERE status = 'pending' AND enqueued_at IS NOT NULL AND id IN ({})",
-            placeholders(batches.len())
+            "UPDATE batch SET enqueued_at = NULL WHERE status = 'pending' AND enqueued_at IS NOT NULL AND id IN ({list})"
         );
         self.change(Step::PutBack, |doing| async move {
             let mut conn = self.conn(doing).await?;
-            let ids = batches.iter().map(|id| Value::from(id.0)).collect();
-            conn.exec_drop(statement, Params::Positional(ids))
-                .await
-                .during(doing)?;
+            conn.exec_drop(statement, list.params()).await.during(doing)?;
             Ok(conn.affected_rows())
         })
         .await

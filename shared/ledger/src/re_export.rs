@@ -4,14 +4,17 @@
 //! the row, until the new one is settled; from then on it is superseded (`superseded.rs`). Asking is fenced: it holds for the batch as the caller saw it, so asking twice is asking once.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::repair::{RepairMigration, ensure_migration};
-use crate::row::{Columns, placeholders, uuid};
+use crate::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, uuid};
 use crate::sealed::{Gate, come_to_the_gate};
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, BatchStatus, Fence, MessageId, MigrationState};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
+use std::collections::BTreeMap;
 
 const REASON_CHARS_MAX: usize = 500;
 
@@ -71,48 +74,47 @@ impl Ledger {
         if batches.is_empty() {
             return Ok(0);
         }
+        let list = &List::of(batches.iter().map(|id| id.0));
         let statement = &format!(
             "UPDATE batch SET status = 'pending', attempts = 0, retry_count = retry_count + 1, \
              retried_at = UTC_TIMESTAMP(6), parked_at = NULL, enqueued_at = NULL, sends = 0, not_before = NULL \
-             WHERE status = 'failed' AND parked_at IS NOT NULL AND id IN ({})",
-            placeholders(batches.len())
+             WHERE status = 'failed' AND parked_at IS NOT NULL AND id IN ({list})"
         );
         self.change(Step::UnparkBatches, |doing| async move {
             let mut conn = self.conn(doing).await?;
-            let ids = batches.iter().map(|id| Value::from(id.0)).collect();
-            conn.exec_drop(statement, Params::Positional(ids))
-                .await
-                .during(doing)?;
+            conn.exec_drop(statement, list.params()).await.during(doing)?;
             Ok(conn.affected_rows())
         })
         .await
     }
 
-    /// The completed batches that own some of these messages, with their fences. At most 5,000 ids.
+    /// The completed batches that own some of these messages, with their fences.
     pub async fn completed_owners_of(&self, ids: &[MessageId]) -> Result<Vec<(BatchId, Fence)>, LedgerError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
+        let mut owners: BTreeMap<BatchId, Fence> = BTreeMap::new();
+        for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
+            let list = &List::of(chunk.iter().map(MessageId::as_str));
+            let query = &format!(
+                "SELECT DISTINCT STRAIGHT_JOIN b.id, b.fence FROM message m {BY_KEY} \
+                 JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list}) AND b.status = 'completed'"
+            );
+            let rows = self
+                .read("look for owners", |mut reader| async move {
+                    let rows: Vec<(u64, u32)> = reader.rows(query, list.params()).await?;
+                    Ok(rows)
+                })
+                .await?;
+            owners.extend(
+                rows.into_iter()
+                    .map(|(batch, fence)| (BatchId(batch), Fence(fence))),
+            );
         }
-        let query = &format!(
-            "SELECT DISTINCT b.id, b.fence FROM message m JOIN batch b ON b.id = m.batch_id \
-             WHERE m.message_id IN ({}) AND b.status = 'completed'",
-            placeholders(ids.len())
-        );
-        self.read("look for owners", |mut reader| async move {
-            let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
-            let rows: Vec<(u64, u32)> = reader.rows(query, Params::Positional(values)).await?;
-            Ok(rows
-                .into_iter()
-                .map(|(batch, fence)| (BatchId(batch), Fence(fence)))
-                .collect())
-        })
-        .await
+        Ok(owners.into_iter().collect())
     }
 }
 
 /// Whether it can be asked for, with the batch's row locked until the end of the transaction.
 async fn standing_of(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     wanted: &ReExport<'_>,
 ) -> Result<ReExported, LedgerError> {
@@ -153,7 +155,7 @@ async fn standing_of(
 
 /// Re-exports a batch whose row is locked and which can be re-exported.
 pub(crate) async fn re_export_locked(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     wanted: &ReExport<'_>,
 ) -> Result<(), LedgerError> {
@@ -180,7 +182,7 @@ pub(crate) async fn re_export_locked(
 /// A batch of a cancelled migration would be given up as soon as it is pending: it goes to the heir. `false`: the heir is
 /// cancelled, too.
 pub(crate) async fn inherit(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: BatchId,
     heir: &RepairMigration,

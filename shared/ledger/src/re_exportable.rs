@@ -4,7 +4,8 @@
 //! They are only found here, with the fence under which they were seen: [`Ledger::re_export`] holds for that fence
 //! alone. **When it fails**, nothing was changed.
 
-use crate::row::{Columns, at, placeholders, uuid};
+use crate::row::{Columns, at, uuid};
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Fence, Hour, MigrationId, TimeRange};
 use jiff::Timestamp;
@@ -44,10 +45,10 @@ impl ReExportSelection {
     /// A condition on `b`, and its values.
     fn condition(&self) -> (String, Vec<Value>) {
         match self {
-            Self::Batches(batches) => (
-                format!("b.id IN ({})", placeholders(batches.len())),
-                batches.iter().map(|batch| Value::from(batch.0)).collect(),
-            ),
+            Self::Batches(batches) => {
+                let list = List::of(batches.iter().map(|batch| batch.0));
+                (format!("b.id IN ({list})"), list.into_values())
+            }
             Self::Migration(migration) => ("b.migration_id = ?".to_owned(), vec![uuid(*migration)]),
             Self::Hours(range) => (
                 "b.hour_start >= ? AND b.hour_start < ?".to_owned(),
@@ -91,14 +92,13 @@ impl Ledger {
             return Ok(None);
         }
         // By their numbers: the index by hour covers the question, and would be read from end to end.
+        let list = &List::of(batches.iter().map(|batch| batch.0));
         let query = &format!(
             "SELECT MIN(hour_start) AS first_hour, MAX(hour_start) AS last_hour FROM batch FORCE INDEX (PRIMARY) \
-             WHERE id IN ({})",
-            placeholders(batches.len())
+             WHERE id IN ({list})"
         );
         self.read("look for the hours of batches", |mut reader| async move {
-            let ids = batches.iter().map(|batch| Value::from(batch.0)).collect();
-            let row: Option<Row> = reader.first(query, Params::Positional(ids)).await?;
+            let row: Option<Row> = reader.first(query, list.params()).await?;
             let Some(mut row) = row else { return Ok(None) };
             let first = row.instant_or_null("first_hour")?;
             let last = row.instant_or_null("last_hour")?;

@@ -2,12 +2,12 @@
 
 use crate::connect::Doing;
 use crate::error::During;
-use crate::row::placeholders;
+use crate::shape::List;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{Backoff, BatchId, Cause};
 use granary_steps::Step;
-use mysql_async::{Params, Value, params, prelude::Queryable};
+use mysql_async::params;
 
 /// Batches that were taken back from dead workers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -84,6 +84,7 @@ impl Ledger {
             transaction.rollback().await.during(doing)?;
             return Ok(Reaped::default());
         }
+        let list = List::of(dead.iter().copied());
         let statement = format!(
             "UPDATE batch b JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
              SET a.outcome = 'reaped', a.ended_at = UTC_TIMESTAMP(6), a.error_code = ?, a.error_text = ?, \
@@ -91,14 +92,13 @@ impl Ledger {
              b.lease_until = NULL, b.deferrals = 0, b.deferred_since = NULL, \
              b.parked_at = IF(b.attempts >= ?, UTC_TIMESTAMP(6), NULL), \
              b.not_before = UTC_TIMESTAMP(6) + INTERVAL RAND() * LEAST(?, ? * (POW(2, LEAST(b.attempts, 30) - 1) - 1)) \
-             MICROSECOND WHERE b.id IN ({})",
-            placeholders(dead.len())
+             MICROSECOND WHERE b.id IN ({list})"
         );
         let (code, text) = (
             Cause::WorkerDied.as_str(),
             "the worker stopped renewing its lease",
         );
-        let mut values: Vec<Value> = vec![
+        let params = list.params_after([
             code.into(),
             text.into(),
             code.into(),
@@ -106,12 +106,8 @@ impl Ledger {
             attempts_max.into(),
             micros(backoff.ceiling).into(),
             micros(backoff.first).into(),
-        ];
-        values.extend(dead.iter().map(|id| Value::from(*id)));
-        transaction
-            .exec_drop(statement, Params::Positional(values))
-            .await
-            .during(doing)?;
+        ]);
+        transaction.exec_drop(statement, params).await.during(doing)?;
         transaction.commit().await.during(doing)?;
         Ok(Reaped {
             batches: dead.into_iter().map(BatchId).collect(),

@@ -12,16 +12,18 @@
 //! nothing was changed.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::re_export::{ReExport, inherit, re_export_locked};
 use crate::repair::RepairMigration;
-use crate::row::{Columns, at, placeholders, uuid};
+use crate::row::{Columns, LOOKED_UP_KEYS_MAX, at, uuid};
 use crate::sealed::{Gate, come_to_the_gate};
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, BatchStatus, Fence, Hour, MessageId, MigrationId, Outcome};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Params, Row, Value, params};
 use serde_json::json;
 
 /// Exceptions that are to be recalled.
@@ -46,7 +48,7 @@ pub enum WhichExceptions<'a> {
     All,
     /// Those of one outcome.
     Of(Outcome),
-    /// Those of these messages, at most 5,000.
+    /// Those of these messages.
     These(&'a [MessageId]),
 }
 
@@ -98,18 +100,19 @@ pub struct ExceptionFilter {
 }
 
 impl WhichExceptions<'_> {
-    /// A condition on messages, and its values.
-    fn condition(&self) -> (String, Vec<Value>) {
+    /// Conditions on messages with their values, each of which selects others.
+    fn conditions(&self) -> Vec<(String, Vec<Value>)> {
         match self {
-            Self::All => ("outcome IS NOT NULL".to_owned(), Vec::new()),
-            Self::Of(outcome) => ("outcome = ?".to_owned(), vec![outcome.as_str().into()]),
-            Self::These(ids) => (
-                format!(
-                    "outcome IS NOT NULL AND message_id IN ({})",
-                    placeholders(ids.len())
-                ),
-                ids.iter().map(|id| Value::from(id.as_str())).collect(),
-            ),
+            Self::All => vec![("outcome IS NOT NULL".to_owned(), Vec::new())],
+            Self::Of(outcome) => vec![("outcome = ?".to_owned(), vec![outcome.as_str().into()])],
+            Self::These(ids) => ids
+                .chunks(LOOKED_UP_KEYS_MAX)
+                .map(|chunk| {
+                    let list = List::of(chunk.iter().map(MessageId::as_str));
+                    let condition = format!("outcome IS NOT NULL AND message_id IN ({list})");
+                    (condition, list.into_values())
+                })
+                .collect(),
         }
     }
 
@@ -197,18 +200,20 @@ impl Ledger {
     }
 }
 
+/// Exceptions are found in their batch, whatever their ids: a batch has few.
+const IN_BATCH: &str = "FORCE INDEX (message_batch)";
+
 async fn recall_in(
     ledger: &Ledger,
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     wanted: &Recall<'_>,
 ) -> Result<Recalled, LedgerError> {
     let Some(exported) = exported_of(transaction, doing, wanted).await? else {
         return Ok(Recalled::Changed);
     };
-    let (condition, values) = wanted.which.condition();
-    let (missing, quarantined, owned) =
-        count(transaction, doing, wanted.batch, (&condition, &values)).await?;
+    let conditions = wanted.which.conditions();
+    let (missing, quarantined, owned) = count(transaction, doing, wanted.batch, &conditions).await?;
     let moved = missing + quarantined;
     if moved == 0 {
         return Ok(Recalled::NothingLeft);
@@ -232,7 +237,7 @@ async fn recall_in(
         if !inherit(transaction, doing, made, wanted.heir).await? {
             return Ok(Recalled::Changed);
         }
-        move_to(transaction, doing, (wanted.batch, made), (&condition, &values)).await?;
+        move_to(transaction, doing, (wanted.batch, made), &conditions).await?;
         leave(transaction, doing, wanted.batch, (missing, quarantined)).await?;
         made
     };
@@ -246,7 +251,7 @@ async fn recall_in(
 
 /// Messages in the object of a batch that can be left, with its row locked until the end of the transaction.
 async fn exported_of(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     wanted: &Recall<'_>,
 ) -> Result<Option<u32>, LedgerError> {
@@ -260,48 +265,62 @@ async fn exported_of(
         .during(doing)
 }
 
-/// How many of a batch's messages of a condition are missing and quarantined, and how many messages it owns in all.
+/// How many of a batch's messages of these conditions are missing and quarantined, and how many messages it owns in all.
 async fn count(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: BatchId,
-    (condition, values): (&str, &[Value]),
+    conditions: &[(String, Vec<Value>)],
 ) -> Result<(u64, u64, u64), LedgerError> {
-    let query = format!(
-        "SELECT CAST(COALESCE(SUM(outcome = 'missing'), 0) AS UNSIGNED), \
-         CAST(COALESCE(SUM(outcome = 'quarantined'), 0) AS UNSIGNED), \
-         (SELECT COUNT(*) FROM message WHERE batch_id = ?) \
-         FROM message WHERE batch_id = ? AND {condition}"
-    );
-    let mut all = vec![Value::from(batch.0), Value::from(batch.0)];
-    all.extend(values.iter().cloned());
-    let counts: Option<(u64, u64, u64)> = transaction
-        .exec_first(query, Params::Positional(all))
+    let owned: Option<u64> = transaction
+        .exec_first("SELECT COUNT(*) FROM message WHERE batch_id = ?", (batch.0,))
         .await
         .during(doing)?;
-    counts.ok_or_else(|| LedgerError::inconsistent(doing, "no answer"))
+    let (mut missing, mut quarantined) = (0, 0);
+    for (condition, values) in conditions {
+        let query = format!(
+            "SELECT CAST(COALESCE(SUM(outcome = 'missing'), 0) AS UNSIGNED), \
+             CAST(COALESCE(SUM(outcome = 'quarantined'), 0) AS UNSIGNED) \
+             FROM message {IN_BATCH} WHERE batch_id = ? AND {condition}"
+        );
+        let mut all = vec![Value::from(batch.0)];
+        all.extend(values.iter().cloned());
+        let counts: Option<(u64, u64)> = transaction
+            .exec_first(query, Params::Positional(all))
+            .await
+            .during(doing)?;
+        let (more_missing, more_quarantined) = counts.unwrap_or_default();
+        missing += more_missing;
+        quarantined += more_quarantined;
+    }
+    let owned = owned.ok_or_else(|| LedgerError::inconsistent(doing, "no answer"))?;
+    Ok((missing, quarantined, owned))
 }
 
 async fn move_to(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     (from, to): (BatchId, BatchId),
-    (condition, values): (&str, &[Value]),
+    conditions: &[(String, Vec<Value>)],
 ) -> Result<(), LedgerError> {
-    let statement = format!(
-        "UPDATE message SET batch_id = ?, outcome = NULL, reason = NULL WHERE batch_id = ? AND {condition}"
-    );
-    let mut all = vec![Value::from(to.0), Value::from(from.0)];
-    all.extend(values.iter().cloned());
-    transaction
-        .exec_drop(statement, Params::Positional(all))
-        .await
-        .during(doing)
+    for (condition, values) in conditions {
+        let statement = format!(
+            "UPDATE message {IN_BATCH} SET batch_id = ?, outcome = NULL, reason = NULL \
+             WHERE batch_id = ? AND {condition}"
+        );
+        let mut all = vec![Value::from(to.0), Value::from(from.0)];
+        all.extend(values.iter().cloned());
+        transaction
+            .exec_drop(statement, Params::Positional(all))
+            .await
+            .during(doing)?;
+    }
+    Ok(())
 }
 
 /// The batch that exceptions left counts what it still owns.
 async fn leave(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: BatchId,
     (missing, quarantined): (u64, u64),
@@ -319,7 +338,7 @@ async fn leave(
 }
 
 async fn write_audit(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     wanted: &Recall<'_>,
     (batch, missing, quarantined): (BatchId, u64, u64),

@@ -1,12 +1,13 @@
 //! Recording a page of ids: every hit gets an owner, or a column in the account that says why not.
 //!
-//! The common page is new as a whole and costs one INSERT for its batches, one INSERT IGNORE for each 5,000 messages and
+//! The common page is new as a whole and costs one INSERT for its batches, one INSERT IGNORE for each 512 messages and
 //! one UPDATE of the window. Only where rows were ignored is it asked why: known and owned by nobody (adopted),
 //! owned by another window, or a second document with the same id. What is in a sealed hour isn't recorded again:
 //! it is owned elsewhere, by the sealed row.
 
 use crate::account::record_messages;
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::plan::batches_at_most;
 use crate::row::Columns;
@@ -16,7 +17,7 @@ use crate::{LeasedWindow, Ledger, LedgerError};
 use granary_domain::{MessageId, Tally};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, Transaction, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,10 +143,7 @@ enum WindowNow {
 }
 
 /// Locks the window's row for the rest of the transaction, so that whoever takes the window over waits for it.
-async fn lock_window(
-    transaction: &mut Transaction<'_>,
-    window: &LeasedWindow,
-) -> Result<WindowNow, LedgerError> {
+async fn lock_window(transaction: &mut Transaction, window: &LeasedWindow) -> Result<WindowNow, LedgerError> {
     let row: Option<Row> = transaction
         .exec_first(
             "SELECT pages, batches, found, recorded, adopted, owned_elsewhere, duplicates, without_id \
@@ -176,7 +174,7 @@ async fn lock_window(
 }
 
 async fn move_bookmark(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     page: &PageOfMessages<'_>,
     tally: Tally,

@@ -6,17 +6,19 @@
 
 use crate::account::record_messages;
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::plan::batches_at_most;
-use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, at, placeholders, uuid};
+use crate::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, at, uuid};
 use crate::sealed::closed_hours;
+use crate::shape::List;
 use crate::window::tally_of;
 use crate::{LeasedWindow, Ledger, LedgerError, Scan, SeenMessage};
 use granary_domain::{
     Fence, Hour, MigrationId, MigrationKind, MigrationState, ObjectKey, Priority, Tally, TimeRange, WindowId,
 };
 use granary_steps::Step;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ops::Range;
@@ -139,7 +141,7 @@ impl Ledger {
 
 /// Makes the migration where it isn't there yet. Says whether it still is what it was made as.
 pub(crate) async fn ensure_migration(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     migration: &RepairMigration,
 ) -> Result<bool, LedgerError> {
@@ -171,15 +173,15 @@ pub(crate) async fn ensure_migration(
 /// The repair's window over a part of its range, locked, with how many batches were planned in it. `None`: a harvester
 /// is to read it, or reads it.
 async fn window_of(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     migration: &RepairMigration,
     part: TimeRange,
 ) -> Result<Option<(LeasedWindow, u32)>, LedgerError> {
     transaction
         .exec_drop(
-            "INSERT INTO harvest_window (migration_id, range_from, range_to, state, created_at, recorded_at) \
-             VALUES (?, ?, ?, 'recorded', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE \
+            "INSERT INTO harvest_window (migration_id, range_from, range_to, state, is_read_once, created_at, recorded_at) \
+             VALUES (?, ?, ?, 'recorded', TRUE, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE \
              range_to = GREATEST(range_to, VALUES(range_to))",
             (uuid(migration.id), at(part.from()), at(part.to())),
         )
@@ -216,19 +218,19 @@ async fn window_of(
 
 /// Messages of a batch that isn't there, or that was cancelled without them, are nobody's.
 async fn release_strays(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     messages: &[SeenMessage],
 ) -> Result<(), LedgerError> {
-    for chunk in messages.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in messages.chunks(LOOKED_UP_KEYS_MAX) {
+        let list = ids_of(chunk);
         let statement = format!(
-            "UPDATE message m LEFT JOIN batch b ON b.id = m.batch_id \
-             SET m.batch_id = NULL, m.outcome = NULL, m.reason = NULL WHERE m.message_id IN ({}) \
-             AND m.batch_id IS NOT NULL AND (b.id IS NULL OR b.status = 'cancelled')",
-            placeholders(chunk.len())
+            "UPDATE message m {BY_KEY} LEFT JOIN batch b ON b.id = m.batch_id \
+             SET m.batch_id = NULL, m.outcome = NULL, m.reason = NULL WHERE m.message_id IN ({list}) \
+             AND m.batch_id IS NOT NULL AND (b.id IS NULL OR b.status = 'cancelled')"
         );
         transaction
-            .exec_drop(statement, Params::Positional(ids_of(chunk)))
+            .exec_drop(statement, list.params())
             .await
             .during(doing)?;
     }
@@ -237,22 +239,20 @@ async fn release_strays(
 
 /// The messages that this window recorded before, as when an answer was lost: they count once.
 async fn recorded_by(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     window: WindowId,
     messages: &[SeenMessage],
 ) -> Result<HashSet<String>, LedgerError> {
     let mut mine = HashSet::new();
-    for chunk in messages.chunks(ROWS_PER_STATEMENT_MAX) {
+    for chunk in messages.chunks(LOOKED_UP_KEYS_MAX) {
+        let list = ids_of(chunk);
         let statement = format!(
-            "SELECT m.message_id FROM message m JOIN batch b ON b.id = m.batch_id \
-             WHERE b.window_id = ? AND m.message_id IN ({})",
-            placeholders(chunk.len())
+            "SELECT STRAIGHT_JOIN m.message_id FROM message m {BY_KEY} JOIN batch b ON b.id = m.batch_id \
+             WHERE b.window_id = ? AND m.message_id IN ({list})"
         );
-        let mut values = vec![Value::from(window.0)];
-        values.extend(ids_of(chunk));
         let rows: Vec<Row> = transaction
-            .exec(statement, Params::Positional(values))
+            .exec(statement, list.params_after([window.0.into()]))
             .await
             .during(doing)?;
         for mut row in rows {
@@ -263,7 +263,7 @@ async fn recorded_by(
 }
 
 async fn account(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     window: &LeasedWindow,
     tally: Tally,
@@ -284,7 +284,6 @@ async fn account(
         .during(doing)
 }
 
-fn ids_of(messages: &[SeenMessage]) -> Vec<Value> {
-    let ids = messages.iter().map(|message| message.message_id.as_str());
-    ids.map(Value::from).collect()
+fn ids_of(messages: &[SeenMessage]) -> List {
+    List::of(messages.iter().map(|message| message.message_id.as_str()))
 }

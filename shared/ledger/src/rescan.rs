@@ -15,15 +15,17 @@
 //! in the middle leaves a window whose lease runs out; the next one goes on from the bookmark.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::left_out::{CAN_BE_READ, names};
 use crate::plan::PlannedBatch;
-use crate::row::{Columns, at, placeholders};
+use crate::row::{Columns, at};
+use crate::shape::List;
 use crate::window::{LEASED, leased_of, micros};
 use crate::{LeasedWindow, Ledger, LedgerError};
 use granary_domain::{Fence, WindowId};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Transaction, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// Which reading of a window it is.
@@ -96,10 +98,15 @@ impl DueRescan {
 /// Overlap re-scans are due so many times `after` after the first reading.
 const OVERLAP_STEPS: [u32; 4] = [1, 4, 16, 64];
 
-/// A window `w` of a migration `m`, with its row `s` of `window_scan` if it has one, that is read no more: `:horizon` in
-/// microseconds. Only what is settled may be purged. A selection asked for what there was then, and is never read again.
-pub(crate) const SETTLED: &str = "(m.kind = 'selection' \
-     OR COALESCE(s.deep_at, w.created_at) >= w.range_to + INTERVAL :horizon MICROSECOND)";
+/// A window `w` that is read no more: `:horizon` in microseconds. Only what is settled may be purged. A selection asked for what
+/// there was then, and is never read again.
+pub(crate) const SETTLED: &str = "(w.read_after IS NULL OR w.read_after >= :horizon)";
+
+/// The numbers of all windows that may be due, by indices: those that wait for a reading or are being read, those that haven't
+/// settled, and those that have left out an index. Whoever has settled isn't read, and after a year almost all have.
+const CANDIDATES: &str = "(SELECT id FROM harvest_window WHERE state IN ('open', 'harvesting') \
+     UNION SELECT id FROM harvest_window WHERE read_after < :horizon \
+     UNION SELECT window_id FROM window_left_out)";
 
 /// The beginning of the last night that has begun.
 const LAST_NIGHT: &str =
@@ -204,7 +211,7 @@ impl Ledger {
     }
 }
 
-/// Every overlap step that has passed since the window was read last makes it due, and so does a night. By name an
+/// Every overlap step that has passed since an unsettled window was read last makes it due, and so does a night. By name an
 /// overlap re-scan comes behind a deep one: in descending order it is taken first, since it is soon done.
 fn due_query(limit: u32) -> String {
     let steps: Vec<String> = (0..OVERLAP_STEPS.len())
@@ -213,11 +220,8 @@ fn due_query(limit: u32) -> String {
             format!("({due} <= UTC_TIMESTAMP(6) AND COALESCE(s.started_at, w.recorded_at) < {due})")
         })
         .collect();
-    let overlap = format!(
-        "(w.created_at < w.range_to + INTERVAL :horizon MICROSECOND AND ({}))",
-        steps.join(" OR ")
-    );
-    let deep = format!("(NOT {SETTLED} AND COALESCE(s.deep_at, w.recorded_at) < {LAST_NIGHT})");
+    let overlap = format!("(NOT {SETTLED} AND ({}))", steps.join(" OR "));
+    let deep = format!("(NOT {SETTLED} AND COALESCE(w.deep_at, w.recorded_at) < {LAST_NIGHT})");
     let deep = format!("({deep} OR {CAN_BE_READ})");
     let kind = format!(
         "CASE WHEN w.state IN ('open', 'harvesting') THEN s.kind WHEN {deep} THEN 'deep' ELSE 'overlap' END"
@@ -225,8 +229,8 @@ fn due_query(limit: u32) -> String {
     format!(
         "SELECT {LEASED}, {kind} AS scan, w.state IN ('open', 'harvesting') AS is_under_way, \
          w.state = 'verified' AS is_verified, COALESCE(s.late_count, 0) AS late_before \
-         FROM harvest_window w JOIN migration m ON m.id = w.migration_id LEFT JOIN window_scan s ON s.window_id = w.id \
-         WHERE w.recorded_at IS NOT NULL AND m.kind <> 'selection' AND m.state <> 'cancelled' AND m.paused_at IS NULL \
+         FROM {CANDIDATES} c STRAIGHT_JOIN harvest_window w ON w.id = c.id JOIN migration m ON m.id = w.migration_id \
+         LEFT JOIN window_scan s ON s.window_id = w.id WHERE w.recorded_at IS NOT NULL AND m.kind <> 'selection' AND m.state <> 'cancelled' AND m.paused_at IS NULL \
          AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused') \
          AND (w.not_before IS NULL OR w.not_before <= UTC_TIMESTAMP(6)) \
          AND (w.state = 'open' OR (w.state = 'harvesting' AND w.lease_until < UTC_TIMESTAMP(6)) \
@@ -251,11 +255,7 @@ fn due_of(mut row: Row) -> Result<DueRescan, LedgerError> {
     })
 }
 
-async fn begin_scan(
-    transaction: &mut Transaction<'_>,
-    doing: Doing,
-    due: &DueRescan,
-) -> Result<(), LedgerError> {
+async fn begin_scan(transaction: &mut Transaction, doing: Doing, due: &DueRescan) -> Result<(), LedgerError> {
     transaction
         .exec_drop(
             "INSERT INTO window_scan (window_id, kind, started_at, first_page, first_ordinal, was_verified) \
@@ -275,18 +275,17 @@ async fn begin_scan(
 /// seen before. How late: not visible when the last whole reading began, visible now. Both bounds are widest for the
 /// earliest of them. Where that reading left out an index, nothing tells how late they came.
 pub(crate) async fn note_late(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     batches: &[PlannedBatch],
 ) -> Result<(), LedgerError> {
     let operation = Step::RecordPage.operation();
+    let list = List::of(batches.iter().map(|batch| batch.id.0));
     let query = format!(
-        "SELECT COUNT(*) AS late, MIN(event_time) AS earliest FROM message WHERE batch_id IN ({})",
-        placeholders(batches.len())
+        "SELECT COUNT(*) AS late, MIN(event_time) AS earliest FROM message WHERE batch_id IN ({list})"
     );
-    let ids = batches.iter().map(|batch| Value::from(batch.id.0)).collect();
     let row: Option<Row> = transaction
-        .exec_first(query, Params::Positional(ids))
+        .exec_first(query, list.params())
         .await
         .during(operation)?;
     let Some(mut row) = row else { return Ok(()) };
@@ -311,7 +310,7 @@ pub(crate) async fn note_late(
 /// The end of a re-scan, in the transaction that has made its window recorded. A window that was verified is so again
 /// where nothing new was found. One that was opened again instead is no re-scan any more.
 pub(crate) async fn finish_scan(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     doing: Doing,
 ) -> Result<(), LedgerError> {
@@ -319,7 +318,7 @@ pub(crate) async fn finish_scan(
         .exec_drop(
             "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id SET s.scans = s.scans + 1, \
              s.read_at = IF(w.pages > s.first_page, s.started_at, s.read_at), \
-             s.deep_at = IF(s.kind = 'deep', s.started_at, s.deep_at) \
+             w.deep_at = IF(s.kind = 'deep', s.started_at, w.deep_at) \
              WHERE s.window_id = ? AND w.state = 'recorded'",
             (window.id.0,),
         )

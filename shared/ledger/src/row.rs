@@ -122,17 +122,10 @@ pub(crate) fn unreadable(column: &str, reason: &dyn std::fmt::Display) -> Ledger
     LedgerError::inconsistent("read a row", format!("column {column}: {reason}"))
 }
 
-/// `(?,?),(?,?)`: placeholders for rows of so many columns.
-pub(crate) fn row_placeholders(rows: usize, columns: usize) -> String {
-    vec![format!("({})", placeholders(columns)); rows].join(",")
-}
+/// Keys that one statement looks up at most. MySQL plans a range for each, and beyond `range_optimizer_max_mem_size` (8 MiB: less
+/// than 4,000 message ids) it reads the whole table instead, under lock where it locks.
+pub(crate) const LOOKED_UP_KEYS_MAX: usize = 1_000;
 
-/// `?,?,?`: placeholders for a list.
-pub(crate) fn placeholders(count: usize) -> String {
-    let mut list = "?,".repeat(count);
-    list.pop();
-    list
-}
-
-/// Rows in one statement at most: far below the protocol's 65,535 parameters and any `max_allowed_packet`.
-pub(crate) const ROWS_PER_STATEMENT_MAX: usize = 5_000;
+/// Comes behind a table whose rows are looked up by their keys, or ends by the statement's other conditions would be weighed
+/// against them: of a small table, or where a batch seems small, a server reads and locks rows that aren't asked for.
+pub(crate) const BY_KEY: &str = "FORCE INDEX (PRIMARY)";

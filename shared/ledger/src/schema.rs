@@ -2,20 +2,22 @@
 //!
 //! Forward only, one DDL statement each (MySQL commits DDL by itself) that does no harm when it is repeated: a program
 //! may die between the statement and its version's record. A program that meets a newer schema refuses
-//! to start; one that meets an older one brings it up to date, while others wait.
+//! to start; one that meets an older one brings it up to date, while others wait, and give up after 20 s as in an outage.
 
 use crate::connect::Doing;
 use crate::error::During;
 use crate::{Ledger, LedgerError};
 use granary_steps::Step;
-use mysql_async::{Conn, prelude::Queryable};
+use mysql_async::{Pool, prelude::Queryable};
 
 #[allow(unreachable_pub, missing_docs, reason = "what the macro generates")]
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
-const LOCK_WAIT_SECS_MAX: u32 = 120;
+const LOCK_WAIT_SECS_MAX: u32 = 20;
+/// 64 characters at most, as MySQL wants it. Databases whose names end alike wait for each other, which does no harm.
+const LOCK_NAME: &str = "CONCAT('granary_schema.', RIGHT(DATABASE(), 49))";
 const NO_SUCH_TABLE: u16 = 1146;
 
 impl Ledger {
@@ -47,8 +49,8 @@ impl Ledger {
         }
     }
 
-    /// refinery takes no lock, so two functions that start at once would race: a named lock on a connection of its
-    /// own lets one pass. The lock ends with its connection, so a migrator that dies doesn't keep it.
+    /// refinery takes no lock, so two functions that start at once would race: a named lock lets one pass. It is held on
+    /// the very connection that changes the schema, so it ends with the change, and not before.
     async fn migrate_schema(&self, wanted: u32) -> Result<(), LedgerError> {
         self.change(Step::MigrateSchema, |doing| {
             self.try_migrate_schema(doing, wanted)
@@ -59,39 +61,32 @@ impl Ledger {
     }
 
     async fn try_migrate_schema(&self, doing: Doing, wanted: u32) -> Result<(), LedgerError> {
-        let mut guard = self.conn(doing).await?;
-        take_lock(&mut guard, doing).await?;
-        let mut pool = self.pool(doing);
-        let outcome = embedded::migrations::runner().run_async(&mut pool).await;
-        drop_lock(&mut guard, doing).await?;
-        outcome.map(drop).map_err(|source| LedgerError::Schema {
-            wanted,
-            source: Box::new(source),
-        })
+        let mut one = self.migrator(doing);
+        let outcome = match take_lock(&one, doing).await {
+            Ok(()) => {
+                let run = embedded::migrations::runner().run_async(&mut one).await;
+                run.map(drop).map_err(|source| LedgerError::Schema {
+                    wanted,
+                    source: Box::new(source),
+                })
+            }
+            Err(error) => Err(error),
+        };
+        // With its only connection the lock is gone.
+        one.disconnect().await.during(doing).and(outcome)
     }
 }
 
-async fn take_lock(conn: &mut Conn, doing: Doing) -> Result<(), LedgerError> {
+async fn take_lock(one: &Pool, doing: Doing) -> Result<(), LedgerError> {
+    let mut conn = one.get_conn().await.during(doing)?;
     let taken: Option<Option<u8>> = conn
-        .exec_first(
-            "SELECT GET_LOCK(CONCAT('granary_schema.', DATABASE()), ?)",
-            (LOCK_WAIT_SECS_MAX,),
-        )
+        .exec_first(format!("SELECT GET_LOCK({LOCK_NAME}, ?)"), (LOCK_WAIT_SECS_MAX,))
         .await
         .during(doing)?;
     match taken.flatten() {
         Some(1) => Ok(()),
-        _ => Err(LedgerError::inconsistent(
-            doing,
-            "another program is still migrating it",
-        )),
+        _ => Err(LedgerError::BeingMigrated),
     }
-}
-
-async fn drop_lock(conn: &mut Conn, doing: Doing) -> Result<(), LedgerError> {
-    conn.query_drop("SELECT RELEASE_LOCK(CONCAT('granary_schema.', DATABASE()))")
-        .await
-        .during(doing)
 }
 
 fn known_version() -> u32 {

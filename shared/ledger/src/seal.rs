@@ -13,20 +13,23 @@
 //! them first.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::evidence::{DIGEST, digest_of};
 use crate::left_out::LACKS_INDEX;
+use crate::over::{is_over, range_and};
 use crate::proof::JOINED;
 use crate::rescan::SETTLED;
 use crate::row::{Columns, at, unreadable};
 use crate::sealed::{Gate, come_to_the_gate};
 use crate::superseded::IS_SUPERSEDED;
+use crate::unowned::UNOWNED;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Hour, IdDigest, TimeRange};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, Transaction, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// Whether an hour is to be sealed, or only to be looked at.
@@ -99,7 +102,7 @@ impl Ledger {
 }
 
 async fn seal_in(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     horizon: Duration,
@@ -186,11 +189,7 @@ impl Batches {
     }
 }
 
-async fn batches_of(
-    transaction: &mut Transaction<'_>,
-    doing: Doing,
-    hour: Hour,
-) -> Result<Batches, LedgerError> {
+async fn batches_of(transaction: &mut Transaction, doing: Doing, hour: Hour) -> Result<Batches, LedgerError> {
     let row: Option<Row> = transaction
         .exec_first(
             "SELECT MAX(b.id) AS last_batch_id, COUNT(*) AS all_batches, \
@@ -237,7 +236,7 @@ struct WindowOver {
 }
 
 async fn windows_over(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     horizon: Duration,
@@ -246,16 +245,16 @@ async fn windows_over(
         "SELECT w.id, w.range_from, w.range_to, w.state IN ('recorded', 'verified') AND {SETTLED} AS is_read, m.kind <> 'selection' AND {LACKS_INDEX} AS lacks_index, \
          IF(w.state = 'verified' AND m.source_filter IS NULL AND p.final_at IS NOT NULL, w.verified_at, NULL) \
          AS verified_at FROM {JOINED} \
-         WHERE w.range_from < :to AND w.range_to > :from AND m.state <> 'cancelled' \
-         ORDER BY w.range_from LIMIT :most"
+         WHERE {} AND m.state <> 'cancelled' ORDER BY w.range_from LIMIT :most",
+        is_over()
     );
     let rows: Vec<Row> = transaction
         .exec(
             query,
-            params! {
-                "from" => at(hour.start()), "to" => at(hour.next().start()), "most" => WINDOWS_MAX,
-                "horizon" => micros(horizon),
-            },
+            range_and(
+                hour.range(),
+                [("most", WINDOWS_MAX.into()), ("horizon", micros(horizon).into())],
+            ),
         )
         .await
         .during(doing)?;
@@ -305,7 +304,7 @@ fn counts(window: &WindowOver, settled_last: Option<Timestamp>) -> bool {
 }
 
 async fn reasons_of_rest(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     horizon: Duration,
@@ -316,7 +315,7 @@ async fn reasons_of_rest(
             "SELECT :to > UTC_TIMESTAMP(6) - INTERVAL :horizon MICROSECOND, \
              EXISTS (SELECT 1 FROM migration WHERE state = 'open' AND range_from < :to AND harvested_to < :to \
                      AND (range_to IS NULL OR range_to > :from)), \
-             EXISTS (SELECT 1 FROM message WHERE event_time >= :from AND event_time < :to AND batch_id IS NULL), \
+             EXISTS (SELECT 1 FROM {UNOWNED} AND event_time >= :from AND event_time < :to), \
              EXISTS (SELECT 1 FROM superseded_object s JOIN batch b ON b.id = s.batch_id \
                      WHERE s.hour_start = :from AND {IS_SUPERSEDED})"
             ),
@@ -355,7 +354,7 @@ impl PartialEq<(u64, u64, u64)> for Rows {
 }
 
 async fn rows_of(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     last_batch: BatchId,
@@ -391,7 +390,7 @@ async fn rows_of(
 }
 
 async fn write_seal(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
     (last_batch, by): (BatchId, &str),

@@ -10,6 +10,7 @@
 
 use crate::accepted::are_accepted_still;
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::differing::forget_differences;
 use crate::error::During;
 use crate::proof::{Verification, write_proven};
@@ -18,7 +19,7 @@ use crate::{LeasedWindow, Ledger, LedgerError, SeenMessage};
 use granary_domain::{BatchId, Hour, IdDigest, MigrationId, TimeRange};
 use granary_steps::Step;
 use jiff::{SignedDuration, Timestamp};
-use mysql_async::{Row, Transaction, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -132,7 +133,7 @@ impl Ledger {
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id \
                  SET w.state = 'verified', w.verified_at = :as_of \
                  WHERE w.state IN ('recorded', 'verified') AND m.state <> 'cancelled' AND w.recorded_at <= :as_of \
-                 AND w.range_from >= :from AND w.range_to <= :to",
+                 AND w.range_from >= :from AND w.range_from < :to AND w.range_to <= :to",
                 params! { "as_of" => at(as_of), "from" => at(range.from()), "to" => at(range.to()) },
             )
             .await
@@ -152,7 +153,7 @@ impl Ledger {
 /// The sealed hours of these messages that a window's harvester may not record in: a document with several event times
 /// may be filed outside of the window. Shares the gate until the end of the transaction: no hour becomes sealed meanwhile.
 pub(crate) async fn closed_hours(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     window: &LeasedWindow,
     messages: &[SeenMessage],
     doing: Doing,
@@ -188,7 +189,7 @@ pub(crate) enum Gate {
 }
 
 pub(crate) async fn come_to_the_gate(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     gate: Gate,
 ) -> Result<(), LedgerError> {

@@ -1,11 +1,12 @@
 //! Removing test data. Only seeding's clear uses it, and only for batches all of whose messages were seeded.
 
 use crate::error::During;
-use crate::row::{Columns, placeholders};
+use crate::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX};
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Generation, Hour, MessageId, ObjectKey};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Value, prelude::Queryable};
+use mysql_async::Row;
 use std::collections::BTreeMap;
 
 /// A batch that owns some of the given messages.
@@ -24,34 +25,24 @@ pub struct SeededBatch {
 }
 
 impl Ledger {
-    /// The batches that own any of these messages. At most 5,000 ids.
+    /// The batches that own any of these messages.
     pub async fn owners_of(&self, ids: &[MessageId]) -> Result<Vec<SeededBatch>, LedgerError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let query = &format!(
-            "SELECT DISTINCT b.id, b.hour_start, b.generation, b.object_key, b.message_count \
-             FROM message m JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({})",
-            placeholders(ids.len())
-        );
-        self.read("look for owners", |mut reader| async move {
-            let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
-            let rows: Vec<Row> = reader.rows(query, Params::Positional(values)).await?;
-            rows.into_iter()
-                .map(|mut row| {
-                    Ok(SeededBatch {
-                        batch_id: row.batch_id("id")?,
-                        hour: Hour::of(row.instant("hour_start")?),
-                        generation: Generation(row.column("generation")?),
-                        object: row
-                            .column::<Option<String>>("object_key")?
-                            .map(ObjectKey::from_record),
-                        message_count: row.column("message_count")?,
-                    })
+        let mut owners: BTreeMap<BatchId, SeededBatch> = BTreeMap::new();
+        for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
+            let list = &List::of(chunk.iter().map(MessageId::as_str));
+            let query = &format!(
+                "SELECT DISTINCT STRAIGHT_JOIN b.id, b.hour_start, b.generation, b.object_key, b.message_count \
+                 FROM message m {BY_KEY} JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list})"
+            );
+            let rows = self
+                .read("look for owners", |mut reader| async move {
+                    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
+                    rows.into_iter().map(owner_of).collect::<Result<Vec<_>, _>>()
                 })
-                .collect()
-        })
-        .await
+                .await?;
+            owners.extend(rows.into_iter().map(|owner| (owner.batch_id, owner)));
+        }
+        Ok(owners.into_values().collect())
     }
 
     /// How many messages whose ids begin with `prefix` the ledger has, by status.
@@ -98,23 +89,36 @@ impl Ledger {
         .await
     }
 
-    /// Removes messages that nobody owns. At most 5,000 ids.
+    /// Removes messages that nobody owns.
     pub async fn forget_unowned(&self, ids: &[MessageId]) -> Result<u64, LedgerError> {
         if ids.is_empty() {
             return Ok(0);
         }
-        let statement = &format!(
-            "DELETE FROM message WHERE batch_id IS NULL AND message_id IN ({})",
-            placeholders(ids.len())
-        );
         self.change(Step::ForgetUnowned, |doing| async move {
             let mut conn = self.conn(doing).await?;
-            let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
-            conn.exec_drop(statement, Params::Positional(values))
-                .await
-                .during(doing)?;
-            Ok(conn.affected_rows())
+            let mut forgotten = 0;
+            for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
+                let list = List::of(chunk.iter().map(MessageId::as_str));
+                let statement = format!(
+                    "DELETE m FROM message m {BY_KEY} WHERE m.batch_id IS NULL AND m.message_id IN ({list})"
+                );
+                conn.exec_drop(statement, list.params()).await.during(doing)?;
+                forgotten += conn.affected_rows();
+            }
+            Ok(forgotten)
         })
         .await
     }
+}
+
+fn owner_of(mut row: Row) -> Result<SeededBatch, LedgerError> {
+    Ok(SeededBatch {
+        batch_id: row.batch_id("id")?,
+        hour: Hour::of(row.instant("hour_start")?),
+        generation: Generation(row.column("generation")?),
+        object: row
+            .column::<Option<String>>("object_key")?
+            .map(ObjectKey::from_record),
+        message_count: row.column("message_count")?,
+    })
 }

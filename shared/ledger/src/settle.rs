@@ -4,12 +4,13 @@
 use crate::connect::Doing;
 use crate::error::During;
 use crate::excepted::raise_exceptions;
-use crate::row::{ROWS_PER_STATEMENT_MAX, placeholders};
+use crate::row::{BY_KEY, LOOKED_UP_KEYS_MAX};
+use crate::shape::List;
 use crate::window::micros;
 use crate::{ClaimedBatch, Ledger, LedgerError};
 use granary_domain::{Failure, Generation, MessageId, ObjectKey, Outcome};
 use granary_steps::Step;
-use mysql_async::{Params, Value, params, prelude::Queryable};
+use mysql_async::{Params, params};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -119,17 +120,13 @@ impl Ledger {
                 .push(&exception.message_id);
         }
         for ((outcome, reason), ids) in &alike {
-            for chunk in ids.chunks(ROWS_PER_STATEMENT_MAX) {
+            for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
+                let list = List::of(chunk.iter().map(|id| id.as_str()));
                 let statement = format!(
-                    "UPDATE message SET outcome = ?, reason = ? WHERE batch_id = ? AND message_id IN ({})",
-                    placeholders(chunk.len())
+                    "UPDATE message {BY_KEY} SET outcome = ?, reason = ? WHERE batch_id = ? AND message_id IN ({list})"
                 );
-                let mut values: Vec<Value> = vec![(*outcome).into(), reason.into(), batch.id.0.into()];
-                values.extend(chunk.iter().map(|id| Value::from(id.as_str())));
-                transaction
-                    .exec_drop(statement, Params::Positional(values))
-                    .await
-                    .during(doing)?;
+                let params = list.params_after([(*outcome).into(), reason.into(), batch.id.0.into()]);
+                transaction.exec_drop(statement, params).await.during(doing)?;
             }
         }
         transaction.commit().await.during(doing)?;

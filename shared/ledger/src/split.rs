@@ -16,6 +16,7 @@
 //! **When it fails**, nothing was changed, and the batch's lease runs out.
 
 use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::row::Columns;
 use crate::settle::shortened;
@@ -23,7 +24,7 @@ use crate::window::micros;
 use crate::{ClaimedBatch, Fenced, Ledger, LedgerError};
 use granary_domain::{BatchId, Cause, Failure, ObjectKey};
 use granary_steps::Step;
-use mysql_async::{Row, Transaction, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use serde_json::json;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ struct Held {
 
 impl Held {
     async fn of(
-        transaction: &mut Transaction<'_>,
+        transaction: &mut Transaction,
         doing: Doing,
         batch: &ClaimedBatch,
     ) -> Result<Option<Self>, LedgerError> {
@@ -141,7 +142,7 @@ struct Split {
 
 /// What the attempt may have written isn't this batch's object any more, and goes only when all of it is on record.
 async fn supersede(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: &ClaimedBatch,
     object: &ObjectKey,
@@ -160,7 +161,7 @@ async fn supersede(
 /// Moves the last half of a batch's messages, in ledger order, to a batch beside it.
 async fn split(
     ledger: &Ledger,
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     (batch, messages): (&ClaimedBatch, u64),
 ) -> Result<Split, LedgerError> {
@@ -204,7 +205,7 @@ async fn split(
 }
 
 async fn defer(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: &ClaimedBatch,
     delay: Duration,
@@ -223,7 +224,7 @@ async fn defer(
 }
 
 async fn end_attempt(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: &ClaimedBatch,
     (cause, text): (Cause, &str),
@@ -252,7 +253,7 @@ fn outcome_of(cause: Cause) -> &'static str {
 
 /// A repetition after a lost answer finds the attempt ended.
 async fn ended_before(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: &ClaimedBatch,
     failure: &Failure,
@@ -268,7 +269,7 @@ async fn ended_before(
 }
 
 async fn write_audit(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     doing: Doing,
     batch: &ClaimedBatch,
     (cause, split): (Cause, &Split),

@@ -4,11 +4,12 @@
 //! else. Not responsible for deciding which it is (`granary-verify` reads the object for that).
 
 use crate::error::During;
-use crate::row::{Columns, placeholders};
+use crate::row::Columns;
+use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Fence, Generation, Hour, ObjectKey};
 use granary_steps::Step;
-use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
 
 /// An object that isn't on record any more, since its batch was exported anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,14 +112,13 @@ impl Ledger {
         &self,
         batches: &[BatchId],
     ) -> Result<Vec<(BatchId, Generation)>, LedgerError> {
+        let list = &List::of(batches.iter().map(|id| id.0));
         let query = &format!(
             "SELECT batch_id, generation FROM superseded_object WHERE removed_at IS NULL AND object_key IS NOT NULL \
-             AND batch_id IN ({})",
-            placeholders(batches.len())
+             AND batch_id IN ({list})"
         );
         self.read("look for replaced objects", |mut reader| async move {
-            let ids = batches.iter().map(|id| Value::from(id.0)).collect();
-            let rows: Vec<(u64, u32)> = reader.rows(query, Params::Positional(ids)).await?;
+            let rows: Vec<(u64, u32)> = reader.rows(query, list.params()).await?;
             let replaced = rows.into_iter();
             Ok(replaced
                 .map(|(batch, generation)| (BatchId(batch), Generation(generation)))
@@ -132,14 +132,13 @@ impl Ledger {
         &self,
         batches: &[BatchId],
     ) -> Result<Vec<(BatchId, ObjectKey)>, LedgerError> {
+        let list = &List::of(batches.iter().map(|id| id.0));
         let query = &format!(
             "SELECT batch_id, object_key FROM superseded_object WHERE removed_at IS NULL AND kept_at IS NOT NULL \
-             AND object_key IS NOT NULL AND batch_id IN ({})",
-            placeholders(batches.len())
+             AND object_key IS NOT NULL AND batch_id IN ({list})"
         );
         self.read("look for kept objects", |mut reader| async move {
-            let ids = batches.iter().map(|id| Value::from(id.0)).collect();
-            let rows: Vec<(u64, String)> = reader.rows(query, Params::Positional(ids)).await?;
+            let rows: Vec<(u64, String)> = reader.rows(query, list.params()).await?;
             let kept = rows.into_iter();
             Ok(kept
                 .map(|(batch, key)| (BatchId(batch), ObjectKey::from_record(key)))

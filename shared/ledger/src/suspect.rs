@@ -14,7 +14,7 @@ use crate::row::{Columns, unreadable};
 use crate::{ClaimedBatch, Fenced, Ledger, LedgerError};
 use granary_domain::{Fence, MessageId};
 use granary_steps::Step;
-use mysql_async::{Row, params, prelude::Queryable};
+use mysql_async::{Row, params};
 
 /// A message over which a worker died.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! What the sweep needs of the ledger: what it knows of the batches that keys name, and when a sweep is due.
 
-use crate::row::{Columns, ROWS_PER_STATEMENT_MAX, placeholders};
+use crate::row::{Columns, LOOKED_UP_KEYS_MAX};
+use crate::shape::List;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, BatchStatus, Generation, Hour, ObjectKey};
-use mysql_async::{Params, Row, Value, params};
+use mysql_async::{Row, params};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -32,17 +33,16 @@ impl Ledger {
         batches: &[BatchId],
     ) -> Result<HashMap<BatchId, BatchAtKey>, LedgerError> {
         let mut known = HashMap::with_capacity(batches.len());
-        for chunk in batches.chunks(ROWS_PER_STATEMENT_MAX) {
+        for chunk in batches.chunks(LOOKED_UP_KEYS_MAX) {
+            let list = &List::of(chunk.iter().map(|id| id.0));
             let query = &format!(
                 "SELECT id, hour_start, status, generation, object_key, \
                  status = 'in_progress' AND lease_until >= UTC_TIMESTAMP(6) AS is_held \
-                 FROM batch WHERE id IN ({})",
-                placeholders(chunk.len())
+                 FROM batch WHERE id IN ({list})"
             );
             let rows: Vec<Row> = self
                 .read("look up what keys name", |mut reader| async move {
-                    let ids = chunk.iter().map(|id| Value::from(id.0)).collect();
-                    reader.rows(query, Params::Positional(ids)).await
+                    reader.rows(query, list.params()).await
                 })
                 .await?;
             for mut row in rows {

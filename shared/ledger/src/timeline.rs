@@ -6,14 +6,15 @@
 
 use crate::connect::Reader;
 use crate::differing::{Difference, differing_hours_of};
-use crate::row::{Columns, at, placeholders, unreadable, uuid};
+use crate::row::{Columns, at, unreadable, uuid};
+use crate::shape::List;
 use crate::window::tally_of;
 use crate::{Ledger, LedgerError};
 use granary_domain::{
     BatchStatus, Hour, MigrationId, MigrationKind, MigrationState, Tally, TimeRange, WindowId, WindowState,
 };
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Value, params};
+use mysql_async::{Row, Value, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which windows to list.
@@ -178,17 +179,16 @@ async fn batches_of(
     if windows.is_empty() {
         return Ok(counted);
     }
+    let list = List::of(windows.iter().map(|window| window.id.0));
     let query = format!(
         "SELECT window_id, status, COUNT(*) AS batches, CAST(SUM(message_count) AS UNSIGNED) AS messages, \
          CAST(SUM(parked_at IS NOT NULL) AS UNSIGNED) AS parked, \
          CAST(COALESCE(SUM(exported), 0) AS UNSIGNED) AS exported, \
          CAST(COALESCE(SUM(missing), 0) AS UNSIGNED) AS missing, \
          CAST(COALESCE(SUM(quarantined), 0) AS UNSIGNED) AS quarantined \
-         FROM batch WHERE window_id IN ({}) GROUP BY window_id, status",
-        placeholders(windows.len())
+         FROM batch WHERE window_id IN ({list}) GROUP BY window_id, status"
     );
-    let ids: Vec<Value> = windows.iter().map(|window| window.id.0.into()).collect();
-    let rows: Vec<Row> = reader.rows(query, Params::Positional(ids)).await?;
+    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
     for mut row in rows {
         let window: u64 = row.column("window_id")?;
         add(counted.entry(window).or_default(), row)?;
@@ -204,14 +204,13 @@ async fn left_out_of(
     if windows.is_empty() {
         return Ok(left_out);
     }
+    let list = List::of(windows.iter().map(|window| window.id.0));
     let query = format!(
         "SELECT l.window_id, CONVERT(l.index_name USING utf8mb4) AS index_name, a.kind IS NOT NULL AS is_accepted \
          FROM window_left_out l LEFT JOIN accepted_exception a ON a.kind = 'left_out' AND a.index_name = l.index_name \
-         WHERE l.window_id IN ({}) ORDER BY l.window_id, l.index_name LIMIT {LEFT_OUT_MAX}",
-        placeholders(windows.len())
+         WHERE l.window_id IN ({list}) ORDER BY l.window_id, l.index_name LIMIT {LEFT_OUT_MAX}"
     );
-    let ids: Vec<Value> = windows.iter().map(|window| window.id.0.into()).collect();
-    let rows: Vec<Row> = reader.rows(query, Params::Positional(ids)).await?;
+    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
     for mut row in rows {
         let of_window = left_out.entry(row.column("window_id")?).or_default();
         if of_window.len() < LEFT_OUT_OF_WINDOW_MAX {

@@ -5,13 +5,14 @@
 //! newer version's) counts as not tuned. Not here: what a setting does and which values it may have (`Setting` of the domain).
 
 use crate::error::During;
-use crate::row::{Columns, placeholders};
+use crate::row::Columns;
+use crate::shape::List;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{Setting, Tuning};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, Value, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use std::time::Duration;
 
 /// A setting that somebody changed, perhaps back again.
@@ -63,18 +64,13 @@ impl Ledger {
 
     /// What operators tuned, and who and when. Settings that nobody ever changed aren't there.
     pub async fn tuned_settings(&self) -> Result<Vec<TunedSetting>, LedgerError> {
-        let names: Vec<Value> = Setting::ALL
-            .iter()
-            .map(|setting| name_of(*setting).into())
-            .collect();
+        let names = &List::of(Setting::ALL.iter().map(|setting| name_of(*setting)));
         let query = &format!(
             "SELECT name, setting, changed_at, changed_by, \
-             changed_at > UTC_TIMESTAMP(6) - INTERVAL 1 DAY AS is_recent FROM control WHERE name IN ({})",
-            placeholders(names.len())
+             changed_at > UTC_TIMESTAMP(6) - INTERVAL 1 DAY AS is_recent FROM control WHERE name IN ({names})"
         );
-        let names = &names;
         self.read("read live settings", |mut reader| async move {
-            let rows: Vec<Row> = reader.rows(query, Params::Positional(names.clone())).await?;
+            let rows: Vec<Row> = reader.rows(query, names.params()).await?;
             rows.into_iter()
                 .filter_map(|row| tuned_of(row).transpose())
                 .collect()

@@ -8,9 +8,14 @@
 
 use crate::row::{Columns, at, unreadable};
 use crate::{Ledger, LedgerError, SeenMessage};
-use granary_domain::{Hour, MessageId, TimeRange};
+use granary_domain::{Hour, IdDigest, MessageId, TimeRange};
 use jiff::Timestamp;
 use mysql_async::{Row, params};
+
+/// What nobody owns stands together in one index, by event time: there its first and its last are read without the messages
+/// that are owned, however many there are on either side.
+pub(crate) const UNOWNED: &str =
+    "message FORCE INDEX (message_batch) WHERE batch_id IS NULL AND outcome IS NULL";
 
 impl Ledger {
     /// The whole hours from the first message that nobody owns to the last one, of event times from `from` on and before
@@ -42,14 +47,13 @@ impl Ledger {
         self.edge_of_unowned(range, "ASC").await
     }
 
-    /// Few of them are found by their owner, many by their time: the server knows which it has.
     async fn edge_of_unowned(
         &self,
         range: TimeRange,
         order: &'static str,
     ) -> Result<Option<Timestamp>, LedgerError> {
         let query = &format!(
-            "SELECT event_time FROM message WHERE event_time >= :from AND event_time < :to AND batch_id IS NULL \
+            "SELECT event_time FROM {UNOWNED} AND event_time >= :from AND event_time < :to \
              ORDER BY event_time {order} LIMIT 1"
         );
         self.read("look for a message that nobody owns", |mut reader| async move {
@@ -65,7 +69,7 @@ impl Ledger {
         self.read("count messages that nobody owns", |mut reader| async move {
             let count: Option<u64> = reader
                 .first(
-                    "SELECT COUNT(*) FROM message WHERE event_time >= :from AND event_time < :to AND batch_id IS NULL",
+                    format!("SELECT COUNT(*) FROM {UNOWNED} AND event_time >= :from AND event_time < :to"),
                     params! { "from" => at(range.from()), "to" => at(range.to()) },
                 )
                 .await?;
@@ -74,26 +78,34 @@ impl Ledger {
         .await
     }
 
-    /// Messages of a range that nobody owns, by event time, then by id, from after `after` on.
+    /// Messages of a range that nobody owns, by event time, then by the hashes of their ids, from after `after` on.
     pub async fn unowned_in(
         &self,
         range: TimeRange,
         after: Option<(Timestamp, &MessageId)>,
         limit: u32,
     ) -> Result<Vec<SeenMessage>, LedgerError> {
-        let (time, id) = after.map_or((range.from(), ""), |(time, id)| (time, id.as_str()));
+        // The order of the index, so that nothing is sorted, and each way of coming later is a stretch of it.
+        let (later, (time, id)) = match after {
+            None => ("event_time >= :time AND event_time < :to", (range.from(), "")),
+            Some((time, id)) => (
+                "((event_time = :time AND hash_high = :high AND hash_low = :low AND message_id > :id) \
+                 OR (event_time = :time AND hash_high = :high AND hash_low > :low) \
+                 OR (event_time = :time AND hash_high > :high) OR (event_time > :time AND event_time < :to))",
+                (time, id.as_str()),
+            ),
+        };
+        let query = &format!(
+            "SELECT message_id, doc_id, index_name, routing, event_time FROM {UNOWNED} AND {later} \
+             ORDER BY event_time, hash_high, hash_low, message_id LIMIT :limit"
+        );
+        let (high, low) = IdDigest::halves(id.as_bytes());
         self.read("list messages that nobody owns", |mut reader| async move {
-            let rows: Vec<Row> = reader
-                .rows(
-                    "SELECT message_id, doc_id, index_name, routing, event_time FROM message \
-                     WHERE event_time >= :after_time AND event_time < :to AND batch_id IS NULL \
-                     AND (event_time > :after_time OR message_id > :after_id) \
-                     ORDER BY event_time, message_id LIMIT :limit",
-                    params! {
-                        "after_time" => at(time), "to" => at(range.to()), "after_id" => id, "limit" => limit,
-                    },
-                )
-                .await?;
+            let params = params! {
+                "time" => at(time), "to" => at(range.to()), "high" => high, "low" => low, "id" => id,
+                "limit" => limit,
+            };
+            let rows: Vec<Row> = reader.rows(query, params).await?;
             rows.into_iter().map(message_of).collect()
         })
         .await

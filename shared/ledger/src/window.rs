@@ -1,6 +1,7 @@
 //! Harvest windows: which ranges are read, by whom, and from where it goes on.
 
 use crate::connect::Doing;
+use crate::connections::Connection;
 use crate::error::During;
 use crate::left_out::write_left_out;
 use crate::migration::priority_of;
@@ -10,7 +11,7 @@ use crate::{Fenced, Ledger, LedgerError, Scan};
 use granary_domain::{Fence, MigrationId, Priority, Tally, TimeRange, WindowId, WindowState};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -380,11 +381,7 @@ impl Ledger {
 }
 
 /// Another window's batches that hold messages of this one's range become as urgent as this one.
-async fn lift_batches(
-    conn: &mut impl Queryable,
-    doing: Doing,
-    window: &LeasedWindow,
-) -> Result<(), LedgerError> {
+async fn lift_batches(conn: &mut Connection, doing: Doing, window: &LeasedWindow) -> Result<(), LedgerError> {
     conn.exec_drop(
         "UPDATE batch SET priority = :priority, enqueued_at = NULL \
          WHERE hour_start > :from - INTERVAL 1 HOUR AND hour_start < :to AND status = 'pending' AND priority < :priority",

@@ -10,7 +10,7 @@ use crate::{Ledger, LedgerError, Stage};
 use granary_domain::{BatchId, Fence};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Row, params, prelude::Queryable};
+use mysql_async::{Row, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

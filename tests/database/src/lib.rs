@@ -13,6 +13,7 @@ mod lending;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// What this crate keeps about the databases that it lends.
@@ -25,6 +26,7 @@ pub struct Database {
     name: String,
     /// Holds the named lock for as long as the database is lent. `None`: the database is this value's alone.
     lock: Option<Conn>,
+    is_spoiled: AtomicBool,
 }
 
 impl Database {
@@ -35,6 +37,7 @@ impl Database {
             server: server.to_owned(),
             name,
             lock: Some(lock),
+            is_spoiled: AtomicBool::new(false),
         }
     }
 
@@ -50,6 +53,7 @@ impl Database {
             server: server.to_owned(),
             name,
             lock: None,
+            is_spoiled: AtomicBool::new(false),
         }
     }
 
@@ -61,6 +65,11 @@ impl Database {
     /// Its address.
     pub fn url(&self) -> String {
         format!("{}/{}", self.server, self.name)
+    }
+
+    /// Its schema isn't the ledger's any more: no other test gets it.
+    pub fn spoil(&self) {
+        self.is_spoiled.store(true, Ordering::Relaxed);
     }
 
     /// A connection beside the ledger's, for what no function of the ledger does: looking closely, and moving time.
@@ -88,7 +97,8 @@ impl Drop for Database {
     /// On a thread and a runtime of its own: a destructor can't wait on its test's.
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
-        let is_kept = self.lock.is_some() && !std::thread::panicking();
+        let is_sound = !self.is_spoiled.load(Ordering::Relaxed) && !std::thread::panicking();
+        let is_kept = self.lock.is_some() && is_sound;
         let ending = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime starts").block_on(async {

@@ -184,7 +184,7 @@ const QUEUE_LEDGER_PEOPLE: [(&str, &str); 12] = [
     ("Q4", "partial `SendMessageBatch` failures (`Failed[]`)"),
     (
         "D1",
-        "deadlock, lock wait, connection killed mid-transaction, server restart, read-only failover, too many connections",
+        "deadlock, lock wait, connection killed mid-transaction, server restart, failover with the old writer read-only, too many connections, a silent server, a statement ended for its length, a refused login",
     ),
     (
         "D2",

@@ -1,7 +1,10 @@
 //! The ledger's server fails: it becomes read-only, is full, is killed, breaks deadlocks, keeps locks.
 
 use super::{FROM, NOON, TO, assert_archived_in_peace, assert_recovered, deferred, harvested, indexed};
-use crate::stage::{Addresses, Asked, Document, Exports, Fault, HttpProxy, MariaDb, Proxy, Stage};
+use crate::stage::{
+    Addresses, Asked, Document, EXPORTER_TIMEOUT, Exports, Fault, HttpProxy, MariaDb, Proxy, Stage,
+    failed_items, sqs_event,
+};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use std::sync::Arc;
@@ -64,7 +67,74 @@ async fn d1_a_ledger_that_is_read_only_for_a_while_costs_no_attempt() {
     stage.finish().await;
 }
 
-/// D1: 1040. Who is connected goes on; who isn't doesn't start, and its message comes back.
+/// D1: the server fails over to another one, and stays up itself, read-only. What is connected to it then must not stay so:
+/// the next calls of warm processes reach the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_after_a_failover_warm_functions_ask_the_new_writer_and_leave_the_old_one() {
+    let old = MariaDb::start_as_writer().await;
+    let name = Proxy::before(&old.url).await;
+    let addresses = Addresses::from_environment().with_ledger_at(&name.url());
+    let stage = Stage::at(addresses, "failover", &[]).await;
+    let messages = indexed(&stage).await;
+    stage.backfill(FROM, NOON).await;
+    stage.harvest().await;
+    assert_eq!(stage.export_one().await.acknowledged, 1);
+    stage.reap().await;
+
+    let new = old.replica().await;
+    new.take_over_from(&old).await;
+    name.lead_to(&new.url);
+    stage.backfill(NOON, TO).await;
+    let (harvested, exported, reaped) =
+        tokio::join!(stage.try_harvest(), stage.export_one(), stage.try_reap());
+    assert!(harvested.is_ok() && reaped.is_ok(), "{harvested:?} {reaped:?}");
+    assert_eq!(
+        (exported.acknowledged, exported.errors.len()),
+        (1, 0),
+        "{exported:?}"
+    );
+    assert_recovered(&stage, &messages).await;
+    assert_eq!(old.connections_of_functions().await, 0);
+    stage.finish().await;
+}
+
+/// D1: 1226. Four exporters start at once, as a user that may have two connections. Those without one hand their message back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_exporters_without_a_connection_to_spare_start_and_hand_their_messages_back() {
+    let server = MariaDb::start().await;
+    let stage = on(&server, "too-few").await;
+    let messages = harvested(&stage).await;
+    let few = server.user_with_connections("few", 2).await;
+    let url = stage.setting("GRANARY_LEDGER_URL");
+    let (_, database) = url.rsplit_once('/').unwrap();
+    let few = format!("{few}/{database}");
+    let exporters = [(); 4].map(|()| stage.another("exporter", &[("GRANARY_LEDGER_URL", &few)]));
+    let received = stage.receive_all().await;
+    assert_eq!(received.len(), 4);
+    let export = |number: usize| {
+        let (queue, message) = &received[number];
+        exporters[number].invoke(sqs_event(&[(queue, message)]), EXPORTER_TIMEOUT)
+    };
+    let (first, second, third, fourth) = tokio::join!(export(0), export(1), export(2), export(3));
+    let mut handed_back = 0;
+    for (answer, (queue, message)) in [first, second, third, fourth].into_iter().zip(&received) {
+        let failed = failed_items(&answer.expect("it starts without the ledger"));
+        handed_back += failed.len();
+        if failed.is_empty() {
+            stage.queues.delete(queue, message).await;
+        } else {
+            stage.queues.make_visible(queue, message).await;
+        }
+    }
+    assert!(
+        (1..4).contains(&handed_back),
+        "{handed_back} of 4 had no connection"
+    );
+    assert_recovered(&stage, &messages).await;
+    stage.finish().await;
+}
+
+/// D1: 1040. Who is connected continues; who isn't starts all the same, and hands its message back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_too_many_connections_keep_new_workers_out_and_lose_no_message() {
     let server = MariaDb::start().await;
@@ -83,16 +153,11 @@ async fn d1_too_many_connections_keep_new_workers_out_and_lose_no_message() {
     };
     assert!(refused.contains("1040"), "{refused}");
     let (queue, message) = stage.queues.receive().await.expect("batches were sent");
-    let event = crate::stage::sqs_event(&[(queue, &message)]);
-    let cold = stage
-        .exporter(1)
-        .invoke(event, crate::stage::EXPORTER_TIMEOUT)
-        .await;
+    let event = sqs_event(&[(queue, &message)]);
+    let cold = stage.exporter(1).invoke(event, EXPORTER_TIMEOUT).await;
     let warm = stage.export_one().await;
-    assert!(
-        matches!(cold, Err(crate::stage::FunctionError::Exited(_))),
-        "{cold:?}"
-    );
+    let handed_back = failed_items(&cold.expect("it starts without the ledger"));
+    assert_eq!(handed_back.len(), 1);
     assert_eq!((warm.acknowledged, warm.errors.len()), (1, 0), "{warm:?}");
 
     for conn in others {

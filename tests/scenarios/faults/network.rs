@@ -5,13 +5,16 @@
 //! Lambda does.
 
 use super::{FROM, NOON, TO, assert_archived_in_peace, assert_recovered, indexed};
-use crate::stage::{Document, Proxy, Stage, request, sqs_event};
+use crate::stage::{Document, FunctionError, Proxy, Stage, failed_items, request, sqs_event};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const LATENCY: Duration = Duration::from_millis(15);
 /// Of an invocation that meets the fault.
 const SHORT: Duration = Duration::from_secs(6);
+/// Of an invocation that meets a ledger that never answers.
+const TICK_MAX: Duration = Duration::from_secs(60);
+const OVERVIEW_MAX: Duration = Duration::from_secs(5);
 /// How long API Gateway waits.
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(29);
 /// A heartbeat gives up after two thirds of it, within a short invocation.
@@ -202,6 +205,56 @@ async fn e12_an_s3_that_is_silent_or_half_open_costs_no_attempt() {
 async fn d1_a_ledger_that_is_silent_or_half_open_loses_and_doubles_nothing() {
     let (stage, _network, messages) = outlast("net-ledger", MARIADB).await;
     assert_outlasted(stage, &messages).await;
+}
+
+/// D1: a tick of a warm or a cold function against a server that accepts connections and never answers, and what a person
+/// learns who asks how everything stands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_against_a_ledger_that_never_answers_a_tick_ends_within_a_minute_and_overview_within_5_s() {
+    let mut stage = Stage::new("net-never").await;
+    let messages = indexed(&stage).await;
+    let network = lay(&mut stage, &[MARIADB]).await.remove(0);
+    stage.backfill(FROM, TO).await;
+    stage.harvest().await;
+    assert_eq!(stage.export_one().await.acknowledged, 1);
+    stage.reap().await;
+    let overview = || request("GET", "/overview", "");
+    let answer = stage.operator.invoke(overview(), GATEWAY_TIMEOUT).await.unwrap();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+
+    let (queue, message) = stage.queues.receive().await.expect("batches were sent");
+    let event = sqs_event(&[(queue, &message)]);
+    let cold = ["harvester", "reaper"].map(|name| stage.another(name, &[]));
+    network.stall();
+    let (harvested, reaped, exported, overview, no_harvester, no_reaper) = tokio::join!(
+        stage.harvester.invoke(json!({}), TICK_MAX),
+        stage.reaper.invoke(json!({}), TICK_MAX),
+        stage.exporter(0).invoke(event, TICK_MAX),
+        stage.operator.invoke(overview(), OVERVIEW_MAX),
+        cold[0].invoke(json!({}), TICK_MAX),
+        cold[1].invoke(json!({}), TICK_MAX),
+    );
+    network.restore();
+    for tick in [harvested, reaped] {
+        let Err(FunctionError::Returned { message, .. }) = &tick else {
+            panic!("it fails and says why: {tick:?}");
+        };
+        assert!(message.contains("gave no answer within"), "{message}");
+    }
+    for start in [no_harvester, no_reaper] {
+        assert!(matches!(start, Err(FunctionError::Exited(_))), "{start:?}");
+    }
+    assert_eq!(failed_items(&exported.expect("it answers")).len(), 1);
+    let overview = overview.expect("it answers within 5 s");
+    assert_eq!(overview["statusCode"], 503, "{overview}");
+    let body = overview["body"].as_str().unwrap();
+    assert!(
+        body.contains("ledger") && body.contains("no answer within"),
+        "{body}"
+    );
+    stage.queues.make_visible(queue, &message).await;
+    assert_recovered(&stage, &messages).await;
+    stage.finish().await;
 }
 
 /// Q4, E10: half-open, messages are sent that nobody takes for sent.

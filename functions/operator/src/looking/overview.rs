@@ -1,7 +1,8 @@
 //! `GET /overview`: how everything stands, in one request: what waits, how fast it goes, what is wrong, who stopped what.
 //!
 //! From the ledger alone, but for the schedules, which are left out where AWS doesn't say at once how they stand. Some ten
-//! questions, each answered from an index or from batch rows, side by side. Nothing is changed here.
+//! questions, each answered from an index or from batch rows, side by side. Nothing is changed here. Where the ledger
+//! doesn't answer, the reader learns that within 5 seconds.
 
 use crate::looking::{alerts, proof};
 use crate::operating::restored::ShownRestored;
@@ -18,7 +19,8 @@ use axum::Extension;
 use axum::extract::State;
 use granary_domain::{BatchStatus, Cause};
 use granary_ledger::{
-    Deferral, FirstPage, OldestOpen, PausedStage, Settled, StatusCount, Throughput, VerdictBrief,
+    Deferral, FirstPage, OldestOpen, PausedStage, ProofState, RestoredLedger, Settled, StatusCount,
+    Throughput, VerdictBrief,
 };
 use granary_operations::Job;
 use jiff::{SignedDuration, Timestamp};
@@ -35,6 +37,8 @@ use shown::{
 
 /// What AWS says later than this is left out: the page asks again in some seconds.
 const SCHEDULES_MILLIS_MAX: u64 = 80;
+/// What the ledger says later than this isn't waited for.
+const LEDGER_MILLIS_MAX: u64 = 4_500;
 const HOUR_MINUTES: u32 = 60;
 const QUARTER_MINUTES: u32 = 15;
 
@@ -48,18 +52,14 @@ pub(crate) async fn overview(
     QueryFields(query): QueryFields,
 ) -> Result<Answer<Overview>, Problem> {
     query.only(&[])?;
-    let ledger = services.ledger().await?;
     let schedules = timeout(
         Duration::from_millis(SCHEDULES_MILLIS_MAX),
         scheduler::look(&services),
     );
-    let (page, proof, restored, schedules) = tokio::join!(
-        ledger.first_page(Job::VERIFY),
-        ledger.proof_state(None),
-        ledger.restored(),
-        schedules
-    );
-    let (page, proof, restored) = (page?, proof?, restored?);
+    let on_record = timeout(Duration::from_millis(LEDGER_MILLIS_MAX), on_record(&services));
+    let (on_record, schedules) = tokio::join!(on_record, schedules);
+    let (page, proof, restored) =
+        on_record.unwrap_or_else(|_elapsed| Err(Problem::silent("ledger", LEDGER_MILLIS_MAX)))?;
     let schedules = schedules.ok().and_then(Result::ok);
     Ok(Answer::ok(Overview {
         source: services.config.archive.source_name.to_string(),
@@ -71,6 +71,16 @@ pub(crate) async fn overview(
         restored: restored.map(ShownRestored::from),
         schedules: schedules.map(|all| all.iter().map(ShownSchedule::from).collect()),
     }))
+}
+
+/// What the ledger says.
+async fn on_record(services: &Services) -> Result<(FirstPage, ProofState, Option<RestoredLedger>), Problem> {
+    let ledger = services.ledger().await?;
+    Ok(tokio::try_join!(
+        ledger.first_page(Job::VERIFY),
+        ledger.proof_state(None),
+        ledger.restored(),
+    )?)
 }
 
 /// Batches and messages that are to be exported.

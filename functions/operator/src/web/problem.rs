@@ -115,6 +115,7 @@ impl Kind {
 }
 
 const RETRY_AFTER_SECS: u32 = 5;
+const TRY_AGAIN: &str = "Try again in a few seconds. GET /health says which service is unhealthy.";
 
 /// Why a request was not done.
 #[derive(Debug, Clone)]
@@ -162,10 +163,7 @@ impl Problem {
     /// that their texts hold no address, secret or message; what stands behind them goes to the log alone.
     fn of_service(service: &'static str, passes: bool, error: &(dyn Error + 'static)) -> Self {
         let (kind, remedy) = if passes {
-            (
-                Kind::Unavailable,
-                "Try again in a few seconds. GET /health says which service is ill.",
-            )
+            (Kind::Unavailable, TRY_AGAIN)
         } else {
             (
                 Kind::Internal,
@@ -179,6 +177,14 @@ impl Problem {
         .remedy(remedy);
         problem.cause = Some(chain(error));
         problem.with("service", service.into())
+    }
+
+    /// A service that said nothing for as long as this request waits for it.
+    pub(crate) fn silent(service: &'static str, millis: u64) -> Self {
+        let detail = format!("The {service} gave no answer within {millis} ms.");
+        Self::new(Kind::Unavailable, detail)
+            .remedy(TRY_AGAIN)
+            .with("service", service.into())
     }
 
     /// What is wrong, for people who may know of our own troubles: the cause where there is one.

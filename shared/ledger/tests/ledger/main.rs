@@ -13,6 +13,8 @@ mod left_out;
 mod rescan_and_cancel;
 mod record;
 mod faults;
+mod forwarder;
+mod limits;
 mod outbox;
 mod probe;
 mod purged_queue;

@@ -96,7 +96,7 @@ async fn h8_a_window_is_due_a_while_after_it_was_recorded_and_later_each_time() 
             .database
             .sql(
                 "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id SET s.started_at = \
-                 w.recorded_at + INTERVAL 16 * POW(4, s.scans - 1) MINUTE, s.deep_at = UTC_TIMESTAMP(6)",
+                 w.recorded_at + INTERVAL 16 * POW(4, s.scans - 1) MINUTE, w.deep_at = UTC_TIMESTAMP(6)",
             )
             .await;
         let due = take_overlap(&stage).await;
@@ -168,7 +168,7 @@ async fn h8_lateness_lies_between_the_last_whole_reading_and_now() {
         .database
         .sql(
             "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id \
-             SET s.started_at = w.range_to + INTERVAL 1 HOUR, s.deep_at = NULL, \
+             SET s.started_at = w.range_to + INTERVAL 1 HOUR, w.deep_at = NULL, \
              w.recorded_at = UTC_TIMESTAMP(6) - INTERVAL 5 HOUR",
         )
         .await;
@@ -224,7 +224,7 @@ async fn h8_a_window_is_read_every_night_and_once_more_after_the_horizon() {
         assert!(take(&stage).await.is_none(), "once a night");
         let statement = format!(
             "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id \
-             SET s.deep_at = w.range_to + INTERVAL {nights_after_its_end} DAY"
+             SET w.deep_at = w.range_to + INTERVAL {nights_after_its_end} DAY"
         );
         stage.database.sql(&statement).await;
         assert_eq!(take(&stage).await.is_none(), is_over, "{nights_after_its_end}");

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Params};
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -95,12 +96,26 @@ impl Database {
         outcome.map(|()| affected)
     }
 
-    /// Statements of somebody whom no constraint holds back.
+    /// Statements of somebody whom no constraint holds back, from here on.
     pub(crate) async fn tamper(&self, statements: &[&str]) {
+        self.database.spoil();
         let mut conn = self.database.connection().await;
-        conn.query_drop("SET SESSION check_constraint_checks = 0")
+        let constraints: Vec<(String, String)> = conn
+            .query(
+                "SELECT table_name, CONCAT('DROP CONSTRAINT ', constraint_name) \
+                 FROM information_schema.table_constraints \
+                 WHERE constraint_schema = DATABASE() AND constraint_type = 'CHECK'",
+            )
             .await
             .unwrap();
+        let mut of_table: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (table, drop) in constraints {
+            of_table.entry(table).or_default().push(drop);
+        }
+        for (table, drops) in of_table {
+            let statement = format!("ALTER TABLE {table} {}", drops.join(", "));
+            conn.query_drop(statement).await.unwrap();
+        }
         for statement in statements {
             conn.query_drop(*statement).await.unwrap();
         }

@@ -46,14 +46,14 @@ async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms()
         pending: 500,
         in_progress: 40,
         failed: 60,
+        leftovers: 10_000,
     };
-    let server = Server::start(&[
+    let options = [
         "--innodb-buffer-pool-size=3G",
-        "--innodb-log-file-size=1G",
         "--innodb-flush-log-at-trx-commit=0",
         "--max-allowed-packet=64M",
-    ])
-    .await;
+    ];
+    let server = Server::start("1G", &options).await;
     let ledger = server.ledger().await;
     let began = Instant::now();
     synthetic.fill(&mut server.connection().await).await;

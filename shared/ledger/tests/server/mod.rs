@@ -1,4 +1,5 @@
-//! A MariaDB of a test's own: where a test logs every statement, or fills more than the shared server should hold.
+//! A server of a test's own, of the kind that the local stack runs: where a test counts what is read, or fills more than the
+//! shared server should hold.
 //!
 //! Its data is removed with the value, also where the test panics. Not responsible for what is in it.
 
@@ -16,28 +17,62 @@ const START_SECS_MAX: u64 = 120;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const USER: &str = "granary";
 
+/// What it runs. `LEDGER_SERVER` says so, and `LEDGER_PROGRAM` where its program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerKind {
+    MariaDb,
+    MySql,
+}
+
+impl ServerKind {
+    pub(crate) fn of_stack() -> Self {
+        match variable("LEDGER_SERVER").as_str() {
+            "mariadb" => Self::MariaDb,
+            "mysql" => Self::MySql,
+            other => panic!("LEDGER_SERVER is {other:?}, and can be mariadb or mysql"),
+        }
+    }
+
+    /// What each of them calls things that both have, and what only counts in one.
+    fn options(self, redo_log: &str) -> Vec<String> {
+        match self {
+            Self::MariaDb => vec![format!("--innodb-log-file-size={redo_log}")],
+            Self::MySql => vec![
+                format!("--innodb-redo-log-capacity={redo_log}"),
+                "--disable-log-bin".to_owned(),
+                "--mysqlx=OFF".to_owned(),
+                "--secure-file-priv=NULL".to_owned(),
+                "--innodb-monitor-enable=icp_attempts".to_owned(),
+            ],
+        }
+    }
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `local/stack up`, then `. .local/env`"))
+}
+
 pub(crate) struct Server {
-    port: u16,
+    pub(crate) kind: ServerKind,
+    pub(crate) port: u16,
     process: Child,
     /// Removed with this value, after the process.
     _home: TempDir,
 }
 
 impl Server {
-    /// Starts it on empty data with these options besides, and makes one empty database.
-    pub(crate) async fn start(options: &[&str]) -> Self {
+    /// Starts it on empty data with a redo log of this size and these options besides, and makes one empty database.
+    pub(crate) async fn start(redo_log: &str, options: &[&str]) -> Self {
+        let kind = ServerKind::of_stack();
         let home = tempfile::tempdir().unwrap();
-        install(home.path());
+        install(kind, home.path());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let log = std::fs::File::create(home.path().join("log")).unwrap();
         let at = |name: &str| home.path().join(name).display().to_string();
-        let program = ["/usr/sbin/mariadbd", "/usr/local/sbin/mariadbd"]
-            .into_iter()
-            .find(|path| Path::new(path).exists())
-            .unwrap_or("mariadbd");
-        let process = Command::new(program)
+        let process = Command::new(variable("LEDGER_PROGRAM"))
             .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"])
             .arg(format!("--user={}", user_of_the_system()))
             .arg(format!("--datadir={}", at("data")))
@@ -47,13 +82,15 @@ impl Server {
             .arg(format!("--init-file={}", at("users.sql")))
             .arg(format!("--port={port}"))
             .arg("--character-set-server=utf8mb4")
+            .args(kind.options(redo_log))
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("mariadbd is there, as the local stack needs it");
+            .expect("LEDGER_PROGRAM can be started");
         let mut server = Self {
+            kind,
             port,
             process,
             _home: home,
@@ -102,6 +139,14 @@ impl Server {
         conn.disconnect().await.unwrap();
     }
 
+    /// What a query counts.
+    pub(crate) async fn count(&self, query: &str) -> u64 {
+        let mut conn = self.connection().await;
+        let count: Option<u64> = conn.query_first(query).await.unwrap();
+        conn.disconnect().await.unwrap();
+        count.unwrap()
+    }
+
     /// The ledger on this server, with its schema.
     pub(crate) async fn ledger(&self) -> Ledger {
         let url = format!("mysql://{USER}@127.0.0.1:{}/granary", self.port);
@@ -122,18 +167,29 @@ impl Drop for Server {
     }
 }
 
-fn install(home: &Path) {
-    let output = Command::new("mariadb-install-db")
-        .arg("--no-defaults")
+fn install(kind: ServerKind, home: &Path) {
+    let mut command = match kind {
+        ServerKind::MariaDb => {
+            let mut command = Command::new("mariadb-install-db");
+            command.args([
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--innodb-log-file-size=16M",
+            ]);
+            command
+        }
+        ServerKind::MySql => {
+            let mut command = Command::new(variable("LEDGER_PROGRAM"));
+            command.args(["--no-defaults", "--initialize-insecure"]);
+            command
+        }
+    };
+    let output = command
         .arg(format!("--datadir={}", home.join("data").display()))
-        .args([
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            "--innodb-log-file-size=16M",
-        ])
         .arg(format!("--user={}", user_of_the_system()))
         .output()
-        .expect("mariadb-install-db is there, as the local stack needs it");
+        .expect("the program is there, as the local stack needs it");
     assert!(
         output.status.success(),
         "{}",
@@ -141,7 +197,7 @@ fn install(home: &Path) {
     );
     let users = format!(
         "CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1';\n\
-         GRANT ALL PRIVILEGES ON *.* TO '{USER}'@'127.0.0.1';\n\
+         GRANT ALL PRIVILEGES ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION;\n\
          CREATE DATABASE IF NOT EXISTS granary;\n"
     );
     std::fs::write(home.join("users.sql"), users).unwrap();

@@ -13,6 +13,8 @@ use uuid::Uuid;
 /// A multiplier that no size used here has a divisor in common with.
 const STRIDE: u64 = 7_368_787;
 const ROWS_PER_STATEMENT_MAX: u64 = 1_000_000;
+/// Numbers from 1 on, a row each, while the ledger is filled.
+const NUMBERS: &str = "synthetic_number";
 /// One batch of so many has a message that is missing.
 const BATCHES_PER_MISSING: u64 = 97;
 
@@ -28,6 +30,10 @@ pub(crate) struct Synthetic {
     pub(crate) in_progress: u64,
     /// Before these, batches that failed and are due, and as many that are parked.
     pub(crate) failed: u64,
+    /// What years leave behind, as many of each: windows of empty hours long before the first message; windows and batches
+    /// of a migration that was cancelled; and its messages, which nobody owns, all of them long after the last one. That is
+    /// where a plan that counts on an even spread reads everything.
+    pub(crate) leftovers: u64,
 }
 
 impl Synthetic {
@@ -74,7 +80,8 @@ impl Synthetic {
     /// Fills an empty ledger. Messages come in the order of their key, and their other indices afterwards, sorted:
     /// many times faster than row by row.
     pub(crate) async fn fill(&self, conn: &mut Conn) {
-        sql(conn, "SET check_constraint_checks = 0, unique_checks = 0").await;
+        sql(conn, "SET unique_checks = 0").await;
+        self.fill_numbers(conn).await;
         self.fill_migration(conn).await;
         self.fill_batches(conn).await;
         sql(
@@ -87,12 +94,15 @@ impl Synthetic {
         let mut from = 1;
         while from <= messages {
             let to = messages.min(from + ROWS_PER_STATEMENT_MAX - 1);
+            // The hashes aren't those of the ids: nothing here compares them with a source.
             let statement = format!(
-                "INSERT INTO message (message_id, index_name, event_time, batch_id, outcome) \
+                "INSERT INTO message (message_id, index_name, event_time, batch_id, outcome, hash_high, hash_low) \
                  SELECT CONCAT(LPAD(HEX(seq), 8, '0'), '-89ab-7cde-8f01-23456789abcd'), 'messages', \
                  '2026-01-01' + INTERVAL ((seq * {STRIDE}) MOD {messages}) * {micros} MICROSECOND, \
                  1 + ((seq * {STRIDE}) MOD {messages}) DIV {size}, \
-                 IF(((seq * {STRIDE}) MOD {messages}) MOD {every} = {last}, 'missing', NULL) FROM seq_{from}_to_{to}",
+                 IF(((seq * {STRIDE}) MOD {messages}) MOD {every} = {last}, 'missing', NULL), \
+                 CRC32(seq) << 32 | CRC32(seq + {messages}), CRC32(CONCAT('x', seq)) << 32 | CRC32(CONCAT('y', seq)) \
+                 FROM (SELECT seq + {from} - 1 AS seq FROM {NUMBERS} WHERE seq <= {to} - {from} + 1 ORDER BY seq) n",
                 size = self.batch_size,
                 every = self.batch_size * BATCHES_PER_MISSING,
                 last = self.batch_size * (BATCHES_PER_MISSING - 1),
@@ -105,13 +115,15 @@ impl Synthetic {
             "UPDATE message SET outcome = NULL WHERE batch_id >= {} AND outcome IS NOT NULL",
             self.first_open()
         );
-        let indices = "ALTER TABLE message ADD INDEX message_batch (batch_id, outcome, hash_high, hash_low), \
+        self.fill_leftovers(conn).await;
+        let indices = "ALTER TABLE message ADD INDEX message_batch (batch_id, outcome, event_time, hash_high, hash_low), \
                        ADD INDEX message_event_time (event_time, batch_id, outcome, hash_high, hash_low)";
         sql(conn, indices).await;
         sql(conn, &open).await;
+        sql(conn, &format!("DROP TABLE {NUMBERS}")).await;
         sql(
             conn,
-            "ANALYZE TABLE message, batch, attempt, harvest_window, migration",
+            "ANALYZE TABLE message, batch, attempt, harvest_window, window_proof, migration",
         )
         .await;
     }
@@ -139,15 +151,36 @@ impl Synthetic {
         sql(conn, "ANALYZE TABLE batch").await;
     }
 
+    async fn fill_numbers(&self, conn: &mut Conn) {
+        let wanted = self.messages().min(ROWS_PER_STATEMENT_MAX);
+        let wanted = wanted.max(self.batches()).max(self.leftovers);
+        sql(
+            conn,
+            &format!("CREATE TABLE {NUMBERS} (seq BIGINT UNSIGNED NOT NULL PRIMARY KEY)"),
+        )
+        .await;
+        sql(conn, &format!("INSERT INTO {NUMBERS} VALUES (1)")).await;
+        let mut there = 1;
+        while there < wanted {
+            sql(
+                conn,
+                &format!("INSERT INTO {NUMBERS} SELECT seq + {there} FROM {NUMBERS}"),
+            )
+            .await;
+            there *= 2;
+        }
+    }
+
     async fn fill_migration(&self, conn: &mut Conn) {
         let hours = self.hours;
         sql(
             conn,
             &format!(
                 "INSERT INTO migration (id, kind, state, batch_size, range_from, harvested_to, requested_by, only_one, \
-                 created_at) VALUES ('granarysynthetic', 'continuous', 'open', {size}, '2026-01-01', \
+                 created_at) VALUES ('granarysynthetic', 'continuous', 'open', {size}, '2026-01-01' - INTERVAL {leftovers} HOUR, \
                  '2026-01-01' + INTERVAL {hours} HOUR, 'synthetic', 'continuous', '2026-01-01')",
-                size = self.batch_size
+                size = self.batch_size,
+                leftovers = self.leftovers,
             ),
         )
         .await;
@@ -157,7 +190,7 @@ impl Synthetic {
                 "INSERT INTO harvest_window (id, migration_id, range_from, range_to, state, found, recorded, pages, \
                  batches, created_at, recorded_at, verified_at) SELECT seq, 'granarysynthetic', \
                  '2026-01-01' + INTERVAL seq - 1 HOUR, '2026-01-01' + INTERVAL seq HOUR, 'verified', {found}, {found}, \
-                 1, {batches}, '2026-06-01', '2026-06-01', '2026-06-01' FROM seq_1_to_{hours}",
+                 1, {batches}, '2026-06-01', '2026-06-01', '2026-06-01' FROM {NUMBERS} WHERE seq <= {hours}",
                 found = self.batches_per_hour * self.batch_size,
                 batches = self.batches_per_hour,
             ),
@@ -192,7 +225,7 @@ impl Synthetic {
              IF(seq < {open}, seq MOD {BATCHES_PER_MISSING} = 0, NULL), IF(seq < {open}, 0, NULL), \
              IF(seq >= {open} AND seq < {in_progress}, 'spool', NULL), \
              IF(seq >= {open} AND seq < {in_progress}, 'the disk is full', NULL), '2026-01-01', \
-             IF(seq < {open}, '2026-01-02', NULL) FROM seq_1_to_{batches}"
+             IF(seq < {open}, '2026-01-02', NULL) FROM {NUMBERS} WHERE seq <= {batches}"
         );
         sql(conn, &statement).await;
         sql(
@@ -203,6 +236,51 @@ impl Synthetic {
              FROM batch WHERE status <> 'pending'",
         )
         .await;
+    }
+}
+
+impl Synthetic {
+    /// The first instant after which there is nothing but what a cancelled migration left.
+    pub(crate) const AFTER_ALL: &str = "2030-01-01";
+
+    async fn fill_leftovers(&self, conn: &mut Conn) {
+        let Self { leftovers, hours, .. } = *self;
+        let numbers = format!("FROM {NUMBERS} WHERE seq <= {leftovers}");
+        let after_all = Self::AFTER_ALL;
+        let batches = self.batches();
+        let statements = [
+            format!(
+                "INSERT INTO harvest_window (id, migration_id, range_from, range_to, state, pages, created_at, recorded_at, \
+                 verified_at) SELECT {hours} + seq, 'granarysynthetic', '2026-01-01' - INTERVAL seq HOUR, \
+                 '2026-01-01' - INTERVAL seq - 1 HOUR, 'verified', 1, '2026-06-01', '2026-06-01', '2026-06-01' {numbers}"
+            ),
+            "INSERT INTO window_proof (window_id, outcome, as_of, proven_at, final_at) \
+             SELECT id, 'proven', '2026-06-02', '2026-06-02', '2026-06-02' FROM harvest_window"
+                .to_owned(),
+            format!(
+                "INSERT INTO migration (id, kind, state, batch_size, range_from, range_to, harvested_to, requested_by, \
+                 created_at, finished_at) VALUES ('granarycancelled', 'backfill', 'cancelled', 1, '{after_all}', \
+                 '2050-01-01', '2050-01-01', 'synthetic', '2026-06-01', '2026-06-02')"
+            ),
+            format!(
+                "INSERT INTO harvest_window (id, migration_id, range_from, range_to, state, is_read_once, found, recorded, \
+                 pages, batches, created_at, recorded_at) SELECT {hours} + {leftovers} + seq, 'granarycancelled', '{after_all}' + INTERVAL seq HOUR, \
+                 '{after_all}' + INTERVAL seq + 1 HOUR, 'recorded', TRUE, 1, 1, 1, 1, '2026-06-01', '2026-06-01' {numbers}"
+            ),
+            format!(
+                "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, status, message_count, fence, \
+                 created_at) SELECT {batches} + seq, 'granarycancelled', {hours} + {leftovers} + seq, 0, \
+                 '{after_all}' + INTERVAL seq HOUR, 'cancelled', 1, 1, '2026-06-01' {numbers}"
+            ),
+            format!(
+                "INSERT INTO message (message_id, index_name, event_time, hash_high, hash_low) \
+                 SELECT CONCAT(LPAD(HEX(CRC32(seq)), 8, '0'), '-unowned-', seq), 'messages', \
+                 '{after_all}' + INTERVAL seq HOUR, CRC32(seq), CRC32(CONCAT('x', seq)) {numbers}"
+            ),
+        ];
+        for statement in &statements {
+            sql(conn, statement).await;
+        }
     }
 }
 

@@ -1,0 +1,48 @@
+//! Which windows lie over a range of event time.
+//!
+//! A window is as long as the stretch without messages before its end, so "begins before the end, ends after the beginning"
+//! would be asked of every window there ever was. The database keeps with each one the least of a few lengths that it is
+//! not longer than (`reach`): of each length only those that begin near the range are read.
+
+use crate::row::at;
+use granary_domain::TimeRange;
+use jiff::{SignedDuration, Timestamp};
+use mysql_async::{Params, Value};
+
+/// The lengths, in hours, as `V37__window_reach.sql` has them. What is longer than the last of them begins anywhere.
+const REACHES: [(i64, &str); 4] = [
+    (1, "since_1"),
+    (32, "since_32"),
+    (1_024, "since_1024"),
+    (32_768, "since_32768"),
+];
+/// Of windows that are longer than all of these: 10,000 years.
+const REACH_HOURS_MAX: u32 = 90_000_000;
+
+/// Whether a window `w` overlaps `:from` to `:to`, to be asked with the parameters of [`range_and`].
+pub(crate) fn is_over() -> String {
+    let near: Vec<String> = REACHES
+        .iter()
+        .map(|(hours, since)| {
+            format!("(w.reach = {hours} AND w.range_from >= :{since} AND w.range_from < :to)")
+        })
+        .collect();
+    format!(
+        "({} OR (w.reach = {REACH_HOURS_MAX} AND w.range_from < :to)) AND w.range_to > :from",
+        near.join(" OR ")
+    )
+}
+
+/// `:from`, `:to`, what [`is_over`] needs besides, and the statement's own named parameters.
+pub(crate) fn range_and(range: TimeRange, others: impl IntoIterator<Item = (&'static str, Value)>) -> Params {
+    let since = REACHES.map(|(hours, name)| {
+        let since = range.from().saturating_sub(SignedDuration::from_hours(hours));
+        (
+            name,
+            at(since.unwrap_or(Timestamp::MIN).max(TimeRange::EVER.from())),
+        )
+    });
+    let range = [("from", at(range.from())), ("to", at(range.to()))];
+    let named = since.into_iter().chain(range).chain(others);
+    Params::Named(named.map(|(name, value)| (name.into(), value)).collect())
+}

@@ -1,0 +1,206 @@
+//! Pages of ids that the ledger knows, as every re-scan asks them all night: what looking them up reads, and whom it waits for.
+
+use super::asking::{Asking, ask};
+use super::{LOGGED, SYNTHETIC};
+use crate::server::{Server, ServerKind};
+use crate::stage::{LEASE, a_day, seen_at};
+use crate::synthetic::Synthetic;
+use granary_domain::{BatchId, MessageId, MigrationId, MigrationKind, Outcome, Priority};
+use granary_ledger::{
+    Claim, ClaimedBatch, Exception, LeasedWindow, Ledger, NewMigration, PageOfMessages, Recorded, SeenMessage,
+};
+use mysql_async::prelude::Queryable;
+use uuid::Uuid;
+
+const PAGE: u64 = 10_000;
+/// A prime: places far apart, and in no order.
+const STEP: u64 = 7_919;
+const ROUNDS: u64 = 5;
+
+/// Ids that the ledger knows: of a hundred thousand, every one whose place leaves `rest`, as the source shows them.
+fn known(rest: u64, parts: u64) -> Vec<MessageId> {
+    let places = (0..SYNTHETIC.messages()).map(|number| 1 + (number * STEP) % SYNTHETIC.messages());
+    let mine = places.filter(|place| place % parts == rest).take(PAGE as usize);
+    mine.map(|place| Synthetic::id(place).try_into().unwrap())
+        .collect()
+}
+
+fn page(ids: &[MessageId]) -> Vec<SeenMessage> {
+    let seen = |id: &MessageId| seen_at(id.as_str(), "2026-01-01T12:00:00Z");
+    ids.iter().map(seen).collect()
+}
+
+async fn window(ledger: &Ledger, name: &[u8; 16]) -> LeasedWindow {
+    let range = a_day();
+    let migration = NewMigration {
+        id: MigrationId(Uuid::from_bytes(*name)),
+        kind: MigrationKind::Backfill,
+        priority: Priority::NORMAL,
+        batch_size: 1_000,
+        filter: None,
+        from: range.from(),
+        to: Some(range.to()),
+        requested_by: "test".into(),
+    };
+    ledger.make_migration(&migration).await.unwrap();
+    assert!(ledger.open_window(migration.id, range).await.unwrap());
+    let holder = String::from_utf8_lossy(name).into_owned();
+    ledger.claim_window(&holder, LEASE).await.unwrap().unwrap()
+}
+
+fn first_page<'a>(window: &LeasedWindow, messages: &'a [SeenMessage]) -> PageOfMessages<'a> {
+    PageOfMessages {
+        messages,
+        without_id: 0,
+        tally_before: window.tally,
+        bookmark: "next",
+    }
+}
+
+async fn server_with_messages() -> (Server, Ledger) {
+    let server = Server::start("64M", &LOGGED).await;
+    let ledger = server.ledger().await;
+    crate::stage::with_numbers(&ledger).await;
+    SYNTHETIC.fill(&mut server.connection().await).await;
+    (server, ledger)
+}
+
+#[tokio::test]
+async fn a_look_up_of_10_000_known_ids_reads_at_most_two_rows_an_id() {
+    let (server, ledger) = server_with_messages().await;
+    let mut asking = Asking::new(&server).await;
+    let ids = known(3, 9);
+    assert_eq!(ids.len() as u64, PAGE);
+    let borrowed: Vec<&MessageId> = ids.iter().collect();
+    assert_eq!(
+        ask!(asking, ledger.standings_of_ids(&borrowed)).len() as u64,
+        PAGE
+    );
+    assert_eq!(ask!(asking, ledger.places_of_ids(&borrowed)).len() as u64, PAGE);
+    assert_eq!(
+        ask!(asking, ledger.owners_on_record(&borrowed)).len() as u64,
+        PAGE
+    );
+    ask!(asking, ledger.owners_of(&ids));
+    ask!(asking, ledger.completed_owners_of(&ids));
+    ask!(asking, ledger.forget_unowned(&ids));
+
+    let window = window(&ledger, b"granary-look-ups").await;
+    let messages = page(&ids);
+    let recorded = ask!(
+        asking,
+        ledger.record_page(&window, &first_page(&window, &messages), LEASE)
+    );
+    let Recorded::Done { tally, batches } = recorded else {
+        panic!("the window is somebody else's")
+    };
+    assert_eq!((tally.recorded, batches), (0, 0), "all of them are known");
+
+    let excesses = asking.excesses(|_| 2 * PAGE).await;
+    assert!(excesses.is_empty(), "{excesses:#?}");
+    assert_eq!(asking.ranges_without_memory().await, 0);
+}
+
+/// Every message of a large batch is an exception: an index that is gone.
+#[tokio::test]
+async fn ten_thousand_exceptions_of_a_batch_are_written_by_their_ids() {
+    let (server, ledger) = server_with_messages().await;
+    let ids = known(3, 9);
+    let batch = batch_of(&server, &ledger, &ids).await;
+    let exceptions: Vec<Exception> = ids
+        .iter()
+        .map(|id| Exception {
+            message_id: id.clone(),
+            outcome: Outcome::Missing,
+            reason: "its index is gone".into(),
+        })
+        .collect();
+    let mut asking = Asking::new(&server).await;
+    ask!(asking, ledger.record_exceptions(&batch, &exceptions));
+    let excesses = asking.excesses(|_| 2 * PAGE).await;
+    assert!(excesses.is_empty(), "{excesses:#?}");
+    assert_eq!(asking.ranges_without_memory().await, 0);
+}
+
+/// A batch of all these messages, in a worker's hands.
+async fn batch_of(server: &Server, ledger: &Ledger, ids: &[MessageId]) -> ClaimedBatch {
+    let id = SYNTHETIC.first_pending() + 30;
+    for chunk in ids.chunks(1_000) {
+        let list: Vec<String> = chunk.iter().map(|id| format!("'{}'", id.as_str())).collect();
+        let list = list.join(",");
+        server
+            .sql(&format!(
+                "UPDATE message SET batch_id = {id}, outcome = NULL WHERE message_id IN ({list})"
+            ))
+            .await;
+    }
+    match ledger.claim(BatchId(id), "worker", LEASE).await.unwrap() {
+        Claim::Won(claimed) => *claimed,
+        Claim::Lost(why) => panic!("batch {id} was not claimed: {why:?}"),
+    }
+}
+
+/// H18: a transaction that waited for another one's rows while that one waits for its own would be broken off, and a page of ten
+/// thousand is never short enough to come through by luck.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_harvesters_whose_pages_have_no_id_in_common_never_deadlock() {
+    let (server, ledger) = server_with_messages().await;
+    let mut windows = [
+        window(&ledger, b"granary-lookup-1").await,
+        window(&ledger, b"granary-lookup-2").await,
+    ];
+    for round in 0..ROUNDS {
+        let pages = [0, 1].map(|rest| {
+            let new = (0..1_000).map(|number| {
+                seen_at(
+                    &format!("{:08X}-new-{round}-{rest}", number * 97),
+                    "2026-01-01T12:00:00Z",
+                )
+            });
+            page(&known(rest, 2)).into_iter().chain(new).collect::<Vec<_>>()
+        });
+        let [one, other] = &windows;
+        let (first, second) = tokio::join!(
+            recorded(&ledger, one, &pages[0]),
+            recorded(&ledger, other, &pages[1]),
+        );
+        for (window, tally) in windows.iter_mut().zip([first, second]) {
+            assert_eq!(tally.recorded, 1_000 * (round + 1));
+            window.tally = tally;
+            window.pages += 1;
+        }
+    }
+    assert_eq!(deadlocks(&server).await, 0);
+}
+
+async fn recorded(ledger: &Ledger, window: &LeasedWindow, messages: &[SeenMessage]) -> granary_domain::Tally {
+    let (ledger, window, messages) = (ledger.clone(), window.clone(), messages.to_vec());
+    let recording = async move {
+        ledger
+            .record_page(&window, &first_page(&window, &messages), LEASE)
+            .await
+    };
+    match tokio::spawn(recording).await.unwrap().unwrap() {
+        Recorded::Done { tally, .. } => tally,
+        Recorded::Refused => panic!("the window is somebody else's"),
+    }
+}
+
+/// How many the server has broken since it started.
+async fn deadlocks(server: &Server) -> u64 {
+    let query = match server.kind {
+        ServerKind::MariaDb => {
+            "SELECT CAST(variable_value AS UNSIGNED) FROM information_schema.global_status \
+             WHERE variable_name = 'Innodb_deadlocks'"
+        }
+        ServerKind::MySql => {
+            "SELECT CAST(COALESCE(SUM(sum_error_raised), 0) AS UNSIGNED) \
+             FROM performance_schema.events_errors_summary_global_by_error WHERE error_number = 1213"
+        }
+    };
+    let mut conn = server.connection().await;
+    conn.query_first(query)
+        .await
+        .unwrap()
+        .expect("the server counts deadlocks")
+}
