@@ -4,6 +4,7 @@
 //! Not responsible for the databases in it: a stage makes and drops its own. What it leaves behind is removed with the
 //! value, also where the test panics.
 
+use super::certificates::Certificate;
 use super::node::{command_of, free_port};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
@@ -36,13 +37,29 @@ pub(crate) struct MariaDb {
 impl MariaDb {
     /// Starts it on empty data, and returns when it can be used.
     pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same with a certificate: whoever wants to may connect over TLS.
+    pub(crate) async fn with_certificate(certificate: &Certificate) -> Self {
+        let options = [
+            format!("--ssl-cert={}", certificate.certificate.display()),
+            format!("--ssl-key={}", certificate.key.display()),
+        ];
+        Self::with(&options).await
+    }
+
+    async fn with(options: &[String]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let port = free_port();
         install(home.path()).await;
         let mut server = Self {
             url: format!("mysql://{USER}:{PASSWORD}@127.0.0.1:{port}"),
             port,
-            command: command(home.path(), port),
+            command: command(home.path(), port)
+                .into_iter()
+                .chain(options.iter().cloned())
+                .collect(),
             process: None,
             _home: home,
         };

@@ -248,7 +248,8 @@ fn outside(report: &Value) -> Option<String> {
         ("beforeFirstWindow", "before the first window"),
         ("inFuture", "in the future"),
     ];
-    non_zero(&report["outside"], &parts).map(|counts| format!("  outside of every window, and not archived: {counts}"))
+    non_zero(&report["outside"], &parts)
+        .map(|counts| format!("  outside of every window, and not archived: {counts}"))
 }
 
 /// The counts that aren't 0, each with its meaning, in one line.

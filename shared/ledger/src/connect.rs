@@ -6,16 +6,16 @@
 use crate::LedgerError;
 use crate::error::During;
 use crate::numbers::Floor;
+use crate::pools::Pools;
 use crate::row::Columns;
 use backon::{ExponentialBuilder, Retryable};
+use granary_environment::{LedgerAddress, Login};
 use granary_steps::{Step, perform};
 use jiff::Timestamp;
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{
-    Conn, IsolationLevel, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, Row, Transaction,
-    TxOpts,
+    Conn, IsolationLevel, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, Row, Transaction, TxOpts,
 };
-use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ const IDLE_CONNECTION_TTL: Duration = Duration::from_secs(300);
 /// How to reach the ledger.
 #[derive(Debug, Clone)]
 pub struct LedgerSettings {
-    /// `mysql://user:password@host:3306/database`. The database exists; its tables are made here.
-    pub url: SecretString,
+    /// `mysql://user:password@host:3306/database`, and whom to trust there. The database exists; its tables are made here.
+    pub url: Login<LedgerAddress>,
     /// Connections that one process holds at most, 2 or more. A heartbeat takes one of them, and so does the lock under
     /// which the schema is brought up to date.
     pub connections_max: usize,
@@ -40,7 +40,7 @@ pub struct LedgerSettings {
 /// The ledger, by a small pool of connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    pool: Pool,
+    pools: Arc<Pools>,
     pub(crate) floor: Arc<Floor>,
 }
 
@@ -65,7 +65,7 @@ impl Ledger {
     /// Connects, and brings the schema up to date where it is older than this program.
     pub async fn connect(settings: &LedgerSettings) -> Result<Self, LedgerError> {
         let ledger = Self {
-            pool: Pool::new(options(settings)?),
+            pools: Arc::new(Pools::new(settings, connecting)?),
             floor: Arc::default(),
         };
         ledger.bring_schema_up_to_date().await?;
@@ -74,13 +74,24 @@ impl Ledger {
 
     /// Says goodbye to MySQL. Without it the server sees the connections break off.
     pub async fn disconnect(self) -> Result<(), LedgerError> {
-        self.pool.disconnect().await.during("disconnect")
+        self.pools.pool()?.disconnect().await.during("disconnect")
     }
 
     /// Asks the database for a sign of life.
     pub async fn ping(&self) -> Result<(), LedgerError> {
-        let mut conn = self.pool.get_conn().await.during("connect")?;
+        let mut conn = self.pools.conn("connect").await?;
         conn.ping().await.during("answer a ping")
+    }
+
+    /// The cipher of a connection to the server, by its own word. `None`: connections aren't encrypted.
+    pub async fn cipher(&self) -> Result<Option<String>, LedgerError> {
+        let operation = "tell its cipher";
+        self.read(operation, |mut reader| async move {
+            let row: Option<(String, String)> =
+                reader.first("SHOW SESSION STATUS LIKE 'Ssl_cipher'", ()).await?;
+            Ok(row.map(|(_, cipher)| cipher).filter(|cipher| !cipher.is_empty()))
+        })
+        .await
     }
 
     /// The database's time, which alone decides what is due.
@@ -112,7 +123,7 @@ impl Ledger {
         Fut: Future<Output = Result<T, LedgerError>>,
     {
         repeated(|| async {
-            let conn = self.pool.get_conn().await.during(operation)?;
+            let conn = self.pools.conn(operation).await?;
             attempt(Reader { conn, operation }).await
         })
         .await
@@ -120,7 +131,7 @@ impl Ledger {
 
     /// A connection on which each statement is a transaction of its own.
     pub(crate) async fn conn(&self, doing: Doing) -> Result<Conn, LedgerError> {
-        self.pool.get_conn().await.during(doing)
+        self.pools.conn(doing.into()).await
     }
 
     /// A transaction that reads what is committed: each statement sees the newest rows, and locks no gaps. Whoever
@@ -129,12 +140,17 @@ impl Ledger {
     pub(crate) async fn begin(&self, doing: Doing) -> Result<Transaction<'static>, LedgerError> {
         let mut options = TxOpts::default();
         options.with_isolation_level(IsolationLevel::ReadCommitted);
-        self.pool.start_transaction(options).await.during(doing)
+        self.pools
+            .ask(doing.into(), |pool| {
+                let options = options.clone();
+                async move { pool.start_transaction(options).await }
+            })
+            .await
     }
 
     /// All connections, for the migrator.
-    pub(crate) fn pool(&self, _doing: Doing) -> Pool {
-        self.pool.clone()
+    pub(crate) fn pool(&self, _doing: Doing) -> Result<Pool, LedgerError> {
+        self.pools.pool()
     }
 }
 
@@ -172,7 +188,7 @@ impl Reader {
 /// A write that hides among the reads would have no crash test: a debug build, and so every test, dies of it.
 fn only_asks(query: &str) -> &str {
     debug_assert!(
-        query.starts_with("SELECT ") && !query.contains(" FOR UPDATE"),
+        (query.starts_with("SELECT ") || query.starts_with("SHOW ")) && !query.contains(" FOR UPDATE"),
         "this is no mere question: {query}"
     );
     query
@@ -193,23 +209,18 @@ where
         .with_jitter();
     attempt
         .retry(delays)
-        .when(LedgerError::is_platforms)
+        .when(LedgerError::is_worth_repeating)
         .notify(|error, delay| tracing::debug!(%error, ?delay, "the ledger is asked again"))
         .await
 }
 
-fn options(settings: &LedgerSettings) -> Result<Opts, LedgerError> {
-    let opts = Opts::from_url(settings.url.expose_secret()).map_err(LedgerError::Address)?;
-    let connections =
-        PoolConstraints::new(0, settings.connections_max.max(CONNECTIONS_MIN)).unwrap_or_default();
+/// What holds for every connection.
+fn connecting(address: OptsBuilder, connections_max: usize) -> OptsBuilder {
+    let connections = PoolConstraints::new(0, connections_max.max(CONNECTIONS_MIN)).unwrap_or_default();
     let pool = PoolOpts::new()
         .with_constraints(connections)
         .with_inactive_connection_ttl(IDLE_CONNECTION_TTL)
         // A connection is as good as new when it comes back: nothing here changes its session.
         .with_reset_connection(false);
-    Ok(OptsBuilder::from_opts(opts)
-        .prefer_socket(false)
-        .setup(vec![SESSION])
-        .pool_opts(pool)
-        .into())
+    address.prefer_socket(false).setup(vec![SESSION]).pool_opts(pool)
 }

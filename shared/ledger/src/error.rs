@@ -14,6 +14,14 @@ pub enum LedgerError {
         #[source]
         source: MySqlError,
     },
+    /// The server can't be connected to over TLS.
+    #[error("the ledger can't be reached over TLS to {operation}: {remedy}")]
+    Tls {
+        /// What was asked.
+        operation: &'static str,
+        /// Why, and what to do.
+        remedy: String,
+    },
     /// The ledger's address can't be read. The address itself isn't shown: it may hold a password.
     #[error("the ledger's address is not a MySQL URL (mysql://user:password@host:3306/database)")]
     Address(#[source] mysql_async::UrlError),
@@ -64,6 +72,9 @@ const CONNECTION_KILLED: u16 = 1927;
 /// What a server answers while it fails over: it became read-only under the connection.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 
+/// A password that was rotated, or an account that is locked meanwhile (MySQL's code, and MariaDB's).
+pub(crate) const LOGIN_REFUSED: [u16; 3] = [1045, 3118, 4151];
+
 impl LedgerError {
     pub(crate) fn inconsistent(operation: impl Into<&'static str>, reason: impl Into<String>) -> Self {
         Self::Inconsistent {
@@ -74,7 +85,22 @@ impl LedgerError {
 
     /// Whether the platform is at fault (overload, restart, fail-over, deadlock), so that the same call may succeed
     /// later. Everything else is a defect or a wrong setting, and repeating it would only hide it.
+    ///
+    /// A refused login and a certificate that isn't trusted wait for a person, and cost nothing meanwhile.
     pub fn is_platforms(&self) -> bool {
+        self.is_worth_repeating() || self.is_login_refused() || matches!(self, Self::Tls { .. })
+    }
+
+    /// Whether the server refuses the login, also after the secret was read again.
+    pub fn is_login_refused(&self) -> bool {
+        let Self::Database { source, .. } = self else {
+            return false;
+        };
+        matches!(source, MySqlError::Server(answer) if LOGIN_REFUSED.contains(&answer.code))
+    }
+
+    /// Whether the same call may succeed in some seconds.
+    pub(crate) fn is_worth_repeating(&self) -> bool {
         let Self::Database { source, .. } = self else {
             return false;
         };

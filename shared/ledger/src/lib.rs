@@ -11,6 +11,8 @@
 //! fails with [`LedgerError`], for which [`LedgerError::is_platforms`] holds.
 
 mod connect;
+mod pools;
+mod tls;
 mod error;
 mod row;
 mod schema;

@@ -61,7 +61,7 @@ impl Ledger {
     async fn try_migrate_schema(&self, doing: Doing, wanted: u32) -> Result<(), LedgerError> {
         let mut guard = self.conn(doing).await?;
         take_lock(&mut guard, doing).await?;
-        let mut pool = self.pool(doing);
+        let mut pool = self.pool(doing)?;
         let outcome = embedded::migrations::runner().run_async(&mut pool).await;
         drop_lock(&mut guard, doing).await?;
         outcome.map(drop).map_err(|source| LedgerError::Schema {

@@ -199,11 +199,7 @@ impl Verifier {
                 }
                 Document::Refused { reason } => {
                     let survey = self.source.surveyed().await?;
-                    if !survey
-                        .left_out_names()
-                        .iter()
-                        .any(|index| index == wanted.index)
-                    {
+                    if !survey.left_out_names().iter().any(|index| index == wanted.index) {
                         return Err(SourceError::Refused {
                             operation: READ,
                             status: 200,

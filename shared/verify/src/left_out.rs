@@ -10,7 +10,11 @@ use granary_source::LeftOutIndex;
 
 impl Verifier {
     /// Puts the indices that aren't read now into the account, each once.
-    pub(crate) async fn note_left_out(&self, progress: &mut VerifyProgress, hour: Hour) -> Result<(), VerifyError> {
+    pub(crate) async fn note_left_out(
+        &self,
+        progress: &mut VerifyProgress,
+        hour: Hour,
+    ) -> Result<(), VerifyError> {
         if progress.scope.archive_only {
             return Ok(());
         }

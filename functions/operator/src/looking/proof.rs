@@ -170,9 +170,7 @@ impl From<AcceptedException> for AcceptedHere {
 
 /// The indices that a survey leaves out aren't read either.
 fn with_left_out(mut blocked: WriteBlock, survey: &Survey) -> WriteBlock {
-    blocked
-        .unread
-        .extend_from_slice(survey.left_out_names());
+    blocked.unread.extend_from_slice(survey.left_out_names());
     blocked.unread.sort();
     blocked.unread.dedup();
     blocked.unread.truncate(UNREAD_MAX);

@@ -67,7 +67,7 @@ impl Database {
 
     pub(crate) fn settings(&self, connections_max: usize) -> LedgerSettings {
         LedgerSettings {
-            url: SecretString::from(address(&self.name)),
+            url: SecretString::from(address(&self.name)).into(),
             connections_max,
         }
     }

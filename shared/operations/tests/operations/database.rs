@@ -3,7 +3,6 @@
 use granary_ledger::{Ledger, LedgerSettings};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
-use secrecy::SecretString;
 use uuid::Uuid;
 
 /// The address of a database on the server under test.
@@ -38,7 +37,7 @@ impl Database {
 
     pub(crate) async fn ledger(&self) -> Ledger {
         let settings = LedgerSettings {
-            url: SecretString::from(address(&self.name)),
+            url: address(&self.name).into(),
             connections_max: 4,
         };
         Ledger::connect(&settings).await.unwrap()
