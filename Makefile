@@ -58,7 +58,7 @@ FULL := --features granary-tests/full
 
 .PHONY: test-full
 test-full: test ## Run all tests and the long suites
-	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast $(FULL) --test scenarios -- crash:: data_stream:: faults::mariadb:: outage:: surveyed::
+	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast $(FULL) --test scenarios -- crash:: data_stream:: faults::mariadb:: faults::rotation:: outage:: surveyed::
 	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1 --show-output
 	@. $(LOCAL)/env; $(FUZZ)
 	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \

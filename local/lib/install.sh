@@ -8,6 +8,8 @@ install_what_is_missing() {
     need_command pgrep procps
     need_command flock util-linux
     need_ledger
+    need_command nginx nginx                      # for tests: TLS and logins before Elasticsearch
+    need_command openssl openssl                  # for tests: certificates
     need_jdk
     need_venv
     if [ "$1" = yes ]; then
@@ -25,7 +27,7 @@ need_command() {
 
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 
-# apt_install PACKAGE WHAT-FOR
+# apt_install PACKAGE WHAT-FOR: services don't start by themselves, as in single-user mode.
 apt_install() {
     local package=$1 what=$2 sudo=
     command -v apt-get >/dev/null || die "'$what' is missing and there is no apt-get to install it with" "install '$what' and try again"
@@ -35,9 +37,9 @@ apt_install() {
     fi
     say "installing $package"
     mkdir -p "$LOCAL/log"
-    if [ ! -e "$LOCAL/.apt-updated" ] || ! $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$package" >>"$LOCAL/log/install.log" 2>&1; then
+    if [ ! -e "$LOCAL/.apt-updated" ] || ! $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends "$package" >>"$LOCAL/log/install.log" 2>&1; then
         $sudo apt-get update >>"$LOCAL/log/install.log" 2>&1 && touch "$LOCAL/.apt-updated"
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$package" >>"$LOCAL/log/install.log" 2>&1 ||
+        $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends "$package" >>"$LOCAL/log/install.log" 2>&1 ||
             die "could not install $package, see $LOCAL/log/install.log" "run: apt-get install $package"
     fi
 }

@@ -123,6 +123,11 @@ impl Function {
         process.child.wait().await.unwrap().code()
     }
 
+    /// The process that works on its invocations, if one was started.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        *self.pid.lock().unwrap()
+    }
+
     /// SIGTERM, while it works or not. Returns at once.
     pub(crate) fn terminate(&self) {
         self.signal("TERM");

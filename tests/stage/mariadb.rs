@@ -4,6 +4,7 @@
 //! Not responsible for the databases in it: a stage makes and drops its own. What it leaves behind is removed with the
 //! value, also where the test panics.
 
+use super::certificates::Certificate;
 use super::node::{command_of, free_port};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
@@ -37,6 +38,15 @@ impl MariaDb {
     /// Starts it on empty data, and returns when it can be used.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
+    }
+
+    /// The same with a certificate: whoever wants to may connect over TLS.
+    pub(crate) async fn with_certificate(certificate: &Certificate) -> Self {
+        let options = [
+            format!("--ssl-cert={}", certificate.certificate.display()),
+            format!("--ssl-key={}", certificate.key.display()),
+        ];
+        Self::start_with(&options.each_ref().map(String::as_str)).await
     }
 
     /// One that another server can follow.

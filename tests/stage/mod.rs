@@ -25,14 +25,19 @@ mod node;
 mod mariadb;
 mod proxy;
 mod http_proxy;
+mod certificates;
+mod nginx;
+mod secret;
 
 pub(crate) use archive::ExportedLine;
+pub(crate) use certificates::Authority;
 pub(crate) use dice::Dice;
 pub(crate) use function::{Function, FunctionError};
 pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;
 pub(crate) use listening::{Listening, granary, granary_in_a_shell};
 pub(crate) use mariadb::MariaDb;
+pub(crate) use nginx::{API_KEY, BEARER_TOKEN, Nginx};
 #[cfg_attr(
     not(feature = "full"),
     allow(unused_imports, reason = "only the full suites start a node")
@@ -41,6 +46,7 @@ pub(crate) use node::Node;
 pub(crate) use operator::request;
 pub(crate) use proxy::Proxy;
 pub(crate) use queues::Queue;
+pub(crate) use secret::Secret;
 pub(crate) use services::Addresses;
 pub(crate) use source::{Document, TIME_FIELD};
 pub(crate) use trigger::{Exports, deliver_event, failed_items, sqs_event};

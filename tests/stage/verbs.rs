@@ -171,6 +171,7 @@ impl Stage {
         let settings = SourceSettings {
             url: self.indices.url.clone(),
             credentials: None,
+            ca: None,
             index: self.environment["GRANARY_SOURCE_INDEX"].clone(),
             id_field: source::ID_FIELD.into(),
             doc_id_is_message_id: DocId::IsItsOwn,

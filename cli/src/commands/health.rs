@@ -15,6 +15,7 @@ pub(super) const SERVICES: &[Field] = &[
     Field("SERVICE", "/service", Kind::Text),
     Field("STATUS", "/status", Kind::State),
     Field("ANSWER", "/milliseconds", Kind::Milliseconds),
+    Field("CONNECTION", "/connection", Kind::Text),
     Field("REASON", "/reason", Kind::Text),
 ];
 

@@ -118,6 +118,7 @@ impl BatchFetch<'_> {
             | SourceError::TooHeavy { .. }
             | SourceError::OverLimit { .. }
             | SourceError::BrokeOff { .. }
+            | SourceError::LoginRefused { .. }
             | SourceError::PitLost
             | SourceError::TooLarge { .. }
             | SourceError::NotJson { .. }

@@ -96,6 +96,7 @@ fn raw_of(error: SourceError) -> Option<Bytes> {
         | SourceError::TooHeavy { .. }
         | SourceError::OverLimit { .. }
         | SourceError::BrokeOff { .. }
+        | SourceError::LoginRefused { .. }
         | SourceError::PitLost
         | SourceError::TooLarge { .. }
         | SourceError::Refused { .. }

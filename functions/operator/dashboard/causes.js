@@ -3,6 +3,7 @@
 export const CAUSES = [
   'source_unavailable',
   'source_refused',
+  'source_login',
   'archive_unavailable',
   'archive_refused',
   'mostly_missing',

@@ -4,7 +4,7 @@ use crate::web::auth::Tokens;
 use aws_config::SdkConfig;
 use granary_environment::{
     ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
-    QueueSection, Reading, RescanSection, RetrySection, SecretVariable, SourceSection, Variable,
+    QueueSection, Reading, RescanSection, RetrySection, SecretVariable, SourceSection, Token, Variable,
 };
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
@@ -99,8 +99,8 @@ impl Config {
         let source = SourceSection::read(&mut env, aws).await;
         let archive = ArchiveSection::read(&mut env);
         let queues = QueueSection::read(&mut env);
-        let operator_token = env.optional_secret(OPERATOR_TOKEN, aws).await;
-        let viewer_token = env.optional_secret(VIEWER_TOKEN, aws).await;
+        let operator_token = Token::read(&mut env, OPERATOR_TOKEN, aws).await;
+        let viewer_token = Token::read(&mut env, VIEWER_TOKEN, aws).await;
         let metadata = MetadataSection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
         let harvest = HarvestSection::read(&mut env);

@@ -12,7 +12,7 @@ use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use granary_alert::Publisher;
 use granary_archive::Archive;
-use granary_environment::HarvestSection;
+use granary_environment::{HarvestSection, Transport};
 use granary_handoff::{Handoff, QueueUrls};
 use granary_ledger::{Audit, Ledger, LedgerSettings};
 use granary_source::{Source, SourceSettings};
@@ -97,6 +97,16 @@ impl Services {
     pub(crate) async fn ledger(&self) -> Result<&Ledger, Problem> {
         self.ledger.ready().await?;
         Ok(&self.ledger)
+    }
+
+    /// How connections to the ledger are protected.
+    pub(crate) fn ledger_transport(&self) -> Transport {
+        self.config.ledger.url.current().0.transport()
+    }
+
+    /// How connections to Elasticsearch are protected.
+    pub(crate) fn source_transport(&self) -> Transport {
+        Transport::of_http(&self.config.source.url)
     }
 
     /// Writes down what somebody does, before it is done where that can be said. It is part of the doing: where it fails,

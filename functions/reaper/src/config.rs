@@ -19,7 +19,7 @@ const FAILURE_RATE_THRESHOLD: Variable = Variable {
 const FAILURE_RATE_THRESHOLD_DEFAULT: f64 = 0.1;
 
 /// The reaper's settings.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) ledger: LedgerSection,
     pub(crate) queues: QueueSection,
@@ -31,7 +31,7 @@ pub(crate) struct Config {
 }
 
 /// What the work on operations needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct OperationsConfig {
     pub(crate) source: SourceSection,
     pub(crate) metadata: MetadataSection,

@@ -1,7 +1,8 @@
 //! Alerts about deferred work: one for each cause, and one when nothing is deferred for it any more.
 //!
 //! An outage passes by itself: its alert is raised if and only if something has waited for 30 minutes, by the database's
-//! clock. A refusal waits for a person: its alert is raised at once. It ends if and only if nothing is deferred for
+//! clock. A refusal waits for a person: its alert is raised at once. A refused login may be a rotation that isn't over yet: its
+//! alert is raised after 5 minutes. It ends if and only if nothing is deferred for
 //! its cause: work that is being tried again still counts, so an outage doesn't look over in between. Where this step
 //! fails, the next tick sees the same.
 
@@ -11,6 +12,8 @@ use granary_ledger::Deferral;
 use std::time::Duration;
 
 const DEFERRED_FOR_MAX: Duration = Duration::from_secs(30 * 60);
+/// A rotation takes some seconds, and a process finds the new secret within two minutes.
+const LOGIN_REFUSED_FOR_MAX: Duration = Duration::from_secs(5 * 60);
 
 impl Reaper {
     /// Looks at what is deferred, and writes down what is to be told.
@@ -47,6 +50,7 @@ impl Reaper {
 /// How long a cause may defer work before an alert is raised.
 fn silence(cause: Cause) -> Duration {
     match cause.fault() {
+        Fault::Outage if cause == Cause::SourceLogin => LOGIN_REFUSED_FOR_MAX,
         Fault::Outage | Fault::Batch => DEFERRED_FOR_MAX,
         Fault::Refusal => Duration::ZERO,
     }

@@ -2,6 +2,7 @@
 //! people what they have to know, and goes on with long operations. See `reap.rs`.
 
 mod config;
+mod login;
 mod reap;
 mod resend;
 mod purged_queues;
@@ -18,20 +19,34 @@ mod prove;
 mod purge;
 mod operations;
 
+use crate::config::Config;
+use crate::login::LoginWatch;
 use crate::reap::Reaper;
-use granary_environment::Deadline;
+use aws_config::SdkConfig;
+use granary_alert::Publisher;
+use granary_environment::{Deadline, aws};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     granary_telemetry::init("reaper");
-    let reaper = &Reaper::start().await.inspect_err(|error| {
+    let aws = &aws::sdk_config().await;
+    let config = &Config::read(aws).await.inspect_err(|error| {
         tracing::error!("the reaper can't start: {error:#}");
     })?;
+    let watch = &LoginWatch::new(Publisher::new(aws, config.alert_topic_arn.clone()));
+    let reaper = &start(config, aws, watch).await?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = Deadline::of_invocation(event.context.deadline);
-        reaper.tick(deadline).await.map_err(|error| {
+        let ticked = async {
+            let started = reaper.get_or_try_init(|| Reaper::start(config.clone(), aws));
+            started.await?.tick(deadline).await
+        };
+        let ticked = ticked.await;
+        watch.look(&ticked).await;
+        ticked.map_err(|error| {
             tracing::error!("the reaper failed: {error:#}");
             Diagnostic {
                 error_type: "ReapFailed".into(),
@@ -40,4 +55,21 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         })
     }))
     .await
+}
+
+/// The reaper or, where the ledger refuses its login, the place for it: such a process lives on, since it has to know when its
+/// secret was read, and that people were told.
+async fn start(config: &Config, aws: &SdkConfig, watch: &LoginWatch) -> anyhow::Result<OnceCell<Reaper>> {
+    let started = Reaper::start(config.clone(), aws).await;
+    watch.look(&started).await;
+    match started {
+        Ok(reaper) => Ok(OnceCell::new_with(Some(reaper))),
+        Err(error) => {
+            tracing::error!("the reaper can't start: {error:#}");
+            match login::is_login_refused(&error) {
+                true => Ok(OnceCell::new()),
+                false => Err(error),
+            }
+        }
+    }
 }

@@ -10,10 +10,11 @@ use crate::config::Config;
 use crate::operations;
 use crate::prove::Schedule;
 use anyhow::Context;
+use aws_config::SdkConfig;
 use granary_alert::Publisher;
 use granary_archive::Archive;
 use granary_domain::Tuning;
-use granary_environment::{Deadline, RetrySection, aws};
+use granary_environment::{Deadline, RetrySection};
 use granary_handoff::{Handoff, QueueUrls, send_unsent};
 use granary_invariants::Inspector;
 use granary_ledger::{Cancelled, Ledger, LedgerSettings};
@@ -83,10 +84,8 @@ pub(crate) struct Tick {
 }
 
 impl Reaper {
-    /// Reads the settings and connects to the ledger.
-    pub(crate) async fn start() -> anyhow::Result<Self> {
-        let aws = aws::sdk_config().await;
-        let config = Config::read(&aws).await?;
+    /// Connects to the ledger.
+    pub(crate) async fn start(config: Config, aws: &SdkConfig) -> anyhow::Result<Self> {
         let settings = LedgerSettings {
             url: config.ledger.url,
             connections_max: CONNECTIONS_MAX,
@@ -101,14 +100,14 @@ impl Reaper {
             horizon: config.operations.rescan.horizon,
         };
         let bucket = &config.operations.archive;
-        let archive = Archive::new(&aws, &bucket.bucket, bucket.layout.clone());
+        let archive = Archive::new(aws, &bucket.bucket, bucket.layout.clone());
         Ok(Self {
             inspector: Inspector::new(ledger.clone(), archive.clone()),
             numbering: Numbering::new(ledger.clone(), archive.clone()),
             desk: operations::desk(config.operations, &ledger, archive)?,
             ledger,
-            handoff: Handoff::new(&aws, urls),
-            publisher: Publisher::new(&aws, config.alert_topic_arn),
+            handoff: Handoff::new(aws, urls),
+            publisher: Publisher::new(aws, config.alert_topic_arn),
             failure_rate_threshold: config.failure_rate_threshold,
             retry: config.retry,
             schedule,

@@ -9,6 +9,8 @@ named! {
         SourceUnavailable = "source_unavailable",
         /// Elasticsearch refused the request itself: mapping, permission, syntax.
         SourceRefused = "source_refused",
+        /// Elasticsearch refused the login: its secret was rotated, or is wrong.
+        SourceLogin = "source_login",
         /// S3 is out of reach or throttling.
         ArchiveUnavailable = "archive_unavailable",
         /// S3 refused the request itself: permission, bucket, key.
@@ -56,6 +58,7 @@ impl Cause {
     pub fn fault(self) -> Fault {
         match self {
             Self::SourceUnavailable
+            | Self::SourceLogin
             | Self::ArchiveUnavailable
             | Self::LedgerUnavailable
             | Self::Spool

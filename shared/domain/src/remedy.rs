@@ -21,6 +21,10 @@ impl Cause {
                  indices, mappings and GRANARY_SOURCE_INDEX. Work continues by itself when it no longer does; no attempt is \
                  used up meanwhile."
             }
+            Self::SourceLogin => {
+                "see whether the credential in the secret of GRANARY_ES_SECRET_ARN is the one that Elasticsearch takes. Granary reads \
+                 the secret again by itself, after 10 minutes at the latest, and no attempt is used up meanwhile."
+            }
             Self::ArchiveUnavailable => {
                 "see whether S3 is reachable and not throttling. Work goes on by itself when it answers; no attempt is \
                  used up meanwhile."
@@ -119,12 +123,18 @@ pub fn alert_headline(kind: &str) -> &str {
         "unproven" => "windows are not proven",
         "unproven_over" => "no window fails its verification any more",
         "consumers_off" => "a restart of the consumers doesn't come to its end",
+        "ledger_login" => "the ledger refuses the login",
+        "ledger_login_over" => "the ledger accepts the login again",
         other => other,
     }
 }
 
 const INDEX_LEFT_OUT: &str = "repair the indices as described above. Granary then re-reads the windows that lack them. \
      Or accept that they are not archived: granary exceptions accept --kind left_out --index NAME --max 1.";
+
+const LEDGER_LOGIN: &str = "see whether user and password in the secret of GRANARY_LEDGER_SECRET_ARN (or in GRANARY_LEDGER_URL) \
+     are those that the server takes. Nothing is harvested, exported or reaped meanwhile, and nothing is lost. The secret is read \
+     again by itself, after 10 minutes at the latest.";
 
 /// What people can do about an alert of a kind, for a cause.
 pub fn alert_remedy(kind: &str, cause: &str) -> String {
@@ -190,6 +200,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             "look at both objects: what only the old one holds is gone at the source. Delete the one that you don't want \
              in S3; queries see both meanwhile."
         }
+        "ledger_login" => LEDGER_LOGIN,
         "consumers_off" => {
             "look at GET /queue/consumers/status: each look goes on with the restart, and says what it waits for. \
              POST /queue/consumers/start ends it and switches the consumers on. Nothing is lost, and nothing is exported meanwhile."

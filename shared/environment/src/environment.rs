@@ -181,8 +181,11 @@ impl Environment {
         })
     }
 
+    /// Once, also where several sections read the same setting.
     pub(crate) fn report(&mut self, problem: Problem) -> Rejected {
-        self.problems.push(problem);
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
         Rejected(())
     }
 }

@@ -21,6 +21,9 @@
 //! }
 //! ```
 //!
+//! Logins are read again where a service refuses them ([`Login`]), and tokens every minute ([`Token`]); everything else is read
+//! once.
+//!
 //! An empty variable is an unset one. What may hold a secret is never shown, in no error. Not responsible for
 //! connecting to anything but Secrets Manager; a failure there is one of the problems that are listed.
 //!
@@ -30,10 +33,16 @@
 //!
 //! | name | default | what it holds | read by |
 //! |---|---|---|---|
-//! | `LEDGER_URL` | required, or the next | `mysql://user:password@host:port/database` | [`LedgerSection`] |
+//! | `ENVIRONMENT` | `staging` | `local`, `staging` or `production` | all |
+//! | `ALLOW_PLAINTEXT` | | `elasticsearch`, `ledger`, or both: what production may reach without TLS | [`LedgerSection`], [`SourceSection`] |
+//! | `LEDGER_URL` | required, or the next | `mysql://user:password@host:port/database`; with `?require_ssl=` the server is reached with or without TLS, wherever it is | [`LedgerSection`] |
 //! | `LEDGER_SECRET_ARN` | | a secret that holds such a URL, or `{"username":…,"password":…}` as RDS keeps it: host and database then come from `LEDGER_URL`, or from `host`, `port` and `dbname` of the secret | |
+//! | `LEDGER_CA` | | a certificate authority of one's own for the ledger's server, PEM; those of Amazon RDS are built in | |
+//! | `LEDGER_CA_SECRET_ARN` | | a secret that is such PEM | |
 //! | `ES_URL` | required | Elasticsearch: `https://host:port`; may hold `user:password@` | [`SourceSection`] |
-//! | `ES_SECRET_ARN` | | a secret that holds `{"api_key":…}` or `{"username":…,"password":…}` | |
+//! | `ES_SECRET_ARN` | | a secret that holds `{"api_key":…}`, `{"bearer":…}` or `{"username":…,"password":…}` | |
+//! | `ES_CA` | | a certificate authority of one's own for Elasticsearch, PEM | |
+//! | `ES_CA_SECRET_ARN` | | a secret that is such PEM | |
 //! | `SOURCE_INDEX` | required | an index, an alias, a pattern or a list | |
 //! | `SOURCE_TIME_FIELD` | required | the field that holds the event time | |
 //! | `SOURCE_ID_FIELD` | `_id` | the field that holds the message id | |
@@ -66,7 +75,13 @@
 pub mod aws;
 mod environment;
 mod invalid;
+mod deployment;
+mod transport;
 mod secret;
+mod renewal;
+mod login;
+mod token;
+mod ca;
 mod ledger;
 mod source;
 mod metadata;
@@ -81,12 +96,15 @@ mod deadline;
 mod address;
 
 pub use archive::ArchiveSection;
+pub use ca::Ca;
 pub use deadline::Deadline;
+pub use deployment::Deployment;
 pub use environment::{Environment, Reading, Rejected, Variable};
 pub use harvest::HarvestSection;
 pub use invalid::InvalidEnvironment;
 pub use lease::LeaseSection;
-pub use ledger::LedgerSection;
+pub use ledger::{LedgerAddress, LedgerSection};
+pub use login::{Edition, Login, Renewed};
 pub use metadata::MetadataSection;
 pub use proof::{ProofSection, QuietHours};
 pub use queue::QueueSection;
@@ -94,6 +112,8 @@ pub use rescan::RescanSection;
 pub use retry::RetrySection;
 pub use secret::SecretVariable;
 pub use source::{SourceCredentials, SourceSection};
+pub use token::Token;
+pub use transport::{Service, Transport};
 
 #[cfg(test)]
 mod tests;

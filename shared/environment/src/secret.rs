@@ -36,6 +36,15 @@ impl Environment {
         variable: SecretVariable,
         aws: &SdkConfig,
     ) -> Reading<Option<SecretString>> {
+        match self.kept(variable, aws).await? {
+            None => Ok(None),
+            Some(Kept::Plain(text)) => Ok(Some(text)),
+            Some(Kept::Fetched(secret)) => Ok(Some(secret.text)),
+        }
+    }
+
+    /// The same, with how it is read again.
+    pub(crate) async fn kept(&mut self, variable: SecretVariable, aws: &SdkConfig) -> Reading<Option<Kept>> {
         let plain = self.text(variable.plain.name);
         let fetched = self.fetched(variable.arn, aws).await?;
         match (plain, fetched) {
@@ -43,33 +52,86 @@ impl Environment {
                 let why = format!("{} is set too; leave one of the two out", variable.arn.name);
                 Err(self.refuse(variable.plain, why))
             }
-            (plain, fetched) => Ok(fetched.or(plain.map(SecretString::from))),
+            (Some(plain), None) => Ok(Some(Kept::Plain(plain.into()))),
+            (None, fetched) => Ok(fetched.map(Kept::Fetched)),
         }
     }
 
-    /// The text of the secret that a variable names by ARN, if the variable is set.
-    pub(crate) async fn fetched(&mut self, arn: Variable, aws: &SdkConfig) -> Reading<Option<SecretString>> {
+    /// The secret that a variable names by ARN, if the variable is set.
+    pub(crate) async fn fetched(&mut self, arn: Variable, aws: &SdkConfig) -> Reading<Option<Fetched>> {
         let Some(text) = self.text(arn.name) else {
             return Ok(None);
         };
-        match fetch(&text, aws).await {
-            Ok(secret) => Ok(Some(secret)),
+        let reader = SecretReader::new(arn, text.clone(), aws);
+        match reader.read(Stage::Current).await {
+            Ok(text) => Ok(Some(Fetched { reader, text })),
             Err(why) => Err(self.reject(arn, Found::Text { text, why: Some(why) })),
         }
     }
 }
 
-async fn fetch(arn: &str, aws: &SdkConfig) -> Result<SecretString, String> {
-    let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
-    let answer = Client::from_conf(signing_again)
-        .get_secret_value()
-        .secret_id(arn)
-        .send()
-        .await
-        .map_err(|error| reason(&error))?;
-    match answer.secret_string {
-        Some(text) if !text.is_empty() => Ok(SecretString::from(text)),
-        Some(_) | None => Err("the secret is empty or binary; it must be text".to_owned()),
+/// Where a secret is kept.
+pub(crate) enum Kept {
+    /// In the environment itself.
+    Plain(SecretString),
+    /// In Secrets Manager.
+    Fetched(Fetched),
+}
+
+/// A secret as it was read, and how it is read again.
+pub(crate) struct Fetched {
+    pub(crate) reader: SecretReader,
+    pub(crate) text: SecretString,
+}
+
+/// Which version of a secret, by the labels that a rotation moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The newest that a rotation has finished.
+    Current,
+    /// The one before it.
+    Previous,
+}
+
+impl Stage {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Current => "AWSCURRENT",
+            Self::Previous => "AWSPREVIOUS",
+        }
+    }
+}
+
+/// One secret in Secrets Manager.
+#[derive(Debug, Clone)]
+pub(crate) struct SecretReader {
+    client: Client,
+    arn: String,
+    /// The setting that names it.
+    pub(crate) setting: &'static str,
+}
+
+impl SecretReader {
+    pub(crate) fn new(variable: Variable, arn: String, aws: &SdkConfig) -> Self {
+        let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
+        Self {
+            client: Client::from_conf(signing_again),
+            arn,
+            setting: variable.name,
+        }
+    }
+
+    /// The text of the secret, or why it can't be had.
+    pub(crate) async fn read(&self, stage: Stage) -> Result<SecretString, String> {
+        let get = self.client.get_secret_value().secret_id(&self.arn);
+        // Boxed: what waits for a connection to the ledger would have the layout of a whole AWS client in its own.
+        let answer = Box::pin(get.version_stage(stage.label()).send())
+            .await
+            .map_err(|error| reason(&error))?;
+        match answer.secret_string {
+            Some(text) if !text.is_empty() => Ok(SecretString::from(text)),
+            Some(_) | None => Err("the secret is empty or binary; it must be text".to_owned()),
+        }
     }
 }
 

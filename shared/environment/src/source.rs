@@ -1,9 +1,14 @@
 //! Which documents are the messages, and where they are.
 
 use crate::address::{SecretFields, decoded, parse_http};
+use crate::ca::Ca;
 use crate::environment::{Environment, Reading, Variable};
 use crate::invalid::Found;
+use crate::login::Login;
+use crate::transport::{Plaintext, Service, Transport};
 use aws_config::SdkConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
@@ -14,7 +19,8 @@ const ES_URL: Variable = Variable {
 };
 const ES_SECRET_ARN: Variable = Variable {
     name: "GRANARY_ES_SECRET_ARN",
-    holds: "the ARN of a Secrets Manager secret that holds {\"api_key\":…} or {\"username\":…,\"password\":…}",
+    holds: "the ARN of a Secrets Manager secret that holds {\"api_key\":…}, {\"bearer\":…} or \
+            {\"username\":…,\"password\":…}",
 };
 const INDEX: Variable = Variable {
     name: "GRANARY_SOURCE_INDEX",
@@ -42,8 +48,10 @@ const FILTER: Variable = Variable {
 pub struct SourceSection {
     /// Elasticsearch's address: `http` or `https`, without user and password.
     pub url: Url,
-    /// Who reads there.
-    pub credentials: SourceCredentials,
+    /// Who reads there. `None`: the cluster asks for no credentials.
+    pub credentials: Option<Login<SourceCredentials>>,
+    /// Whom to trust beside the public certificate authorities.
+    pub ca: Option<Ca>,
     /// An index, an alias, a pattern or a list, as Elasticsearch takes it.
     pub index: String,
     /// The date field of event time.
@@ -59,10 +67,10 @@ pub struct SourceSection {
 /// Who reads from Elasticsearch.
 #[derive(Debug, Clone)]
 pub enum SourceCredentials {
-    /// Nobody in particular: the cluster asks for no credentials.
-    None,
     /// An API key, encoded as Elasticsearch gives it out.
     ApiKey(SecretString),
+    /// A token, as a service account or an identity provider gives it out.
+    Bearer(SecretString),
     /// A user.
     User {
         /// Not percent-encoded.
@@ -73,9 +81,10 @@ pub enum SourceCredentials {
 }
 
 impl SourceSection {
-    /// Reads `GRANARY_ES_URL`, `GRANARY_ES_SECRET_ARN` and `GRANARY_SOURCE_*`.
+    /// Reads `GRANARY_ES_URL`, `GRANARY_ES_SECRET_ARN`, `GRANARY_ES_CA` and `GRANARY_SOURCE_*`.
     pub async fn read(env: &mut Environment, aws: &SdkConfig) -> Reading<Self> {
         let address = read_address(env);
+        let ca = Ca::of_elasticsearch(env, aws).await;
         let secret = read_credentials(env, aws).await;
         let index = env.required_parsed(INDEX, parse_index);
         let time_field = env.required(TIME_FIELD);
@@ -92,11 +101,12 @@ impl SourceSection {
                 );
                 return Err(env.refuse(ES_URL, why));
             }
-            (user, secret) => secret.or(user).unwrap_or(SourceCredentials::None),
+            (user, secret) => secret.or(user.map(Login::fixed)),
         };
         Ok(Self {
             url,
             credentials,
+            ca: ca?,
             index: index?,
             time_field: time_field?,
             id_field,
@@ -108,10 +118,15 @@ impl SourceSection {
 
 /// The address, and the user that stood in it. It may hold a password, so what is wrong never quotes it.
 fn read_address(env: &mut Environment) -> Reading<(Url, Option<SourceCredentials>)> {
+    let plaintext = Plaintext::read(env);
     let Some(text) = env.text(ES_URL.name) else {
         return Err(env.reject(ES_URL, Found::Nothing));
     };
-    parse_address(&text).map_err(|why| env.refuse(ES_URL, why))
+    let address = parse_address(&text).map_err(|why| env.refuse(ES_URL, why))?;
+    plaintext?
+        .check(Service::Elasticsearch, Transport::of_http(&address.0))
+        .map_err(|why| env.refuse(ES_URL, why))?;
+    Ok(address)
 }
 
 fn parse_address(text: &str) -> Result<(Url, Option<SourceCredentials>), String> {
@@ -136,28 +151,48 @@ fn parse_address(text: &str) -> Result<(Url, Option<SourceCredentials>), String>
     Ok((url, user))
 }
 
-async fn read_credentials(env: &mut Environment, aws: &SdkConfig) -> Reading<Option<SourceCredentials>> {
+async fn read_credentials(
+    env: &mut Environment,
+    aws: &SdkConfig,
+) -> Reading<Option<Login<SourceCredentials>>> {
     let Some(secret) = env.fetched(ES_SECRET_ARN, aws).await? else {
         return Ok(None);
     };
-    parse_credentials(&secret)
+    Login::of_secret(secret, SourceCredentials::of_secret)
         .map(Some)
         .map_err(|why| env.refuse(ES_SECRET_ARN, why))
 }
 
-fn parse_credentials(secret: &SecretString) -> Result<SourceCredentials, String> {
-    let fields = SecretFields::of(secret).ok_or("the secret is not a JSON object")?;
-    match (
-        fields.text("api_key"),
-        fields.text("username"),
-        fields.text("password"),
-    ) {
-        (Some(key), None, None) => Ok(SourceCredentials::ApiKey(key.into())),
-        (None, Some(name), Some(password)) => Ok(SourceCredentials::User {
-            name: name.to_owned(),
-            password: password.into(),
-        }),
-        _ => Err("the secret has neither just \"api_key\" nor just \"username\" and \"password\"".to_owned()),
+impl SourceCredentials {
+    /// Reads a secret, as people, Elasticsearch and the consoles of AWS write it: `{"api_key":…}`, also with the key's `id` or
+    /// in the form `encoded`; `{"bearer":…}`; or `{"username":…,"password":…}`. Other fields are left aside.
+    pub fn of_secret(secret: &SecretString) -> Result<Self, String> {
+        let fields = SecretFields::of(secret).ok_or("the secret is not a JSON object")?;
+        let key = match (fields.text("encoded"), fields.text("api_key"), fields.text("id")) {
+            (Some(encoded), _, _) => Some(encoded.to_owned()),
+            (None, Some(key), Some(id)) => Some(STANDARD.encode(format!("{id}:{key}"))),
+            (None, key, _) => key.map(str::to_owned),
+        };
+        let user = fields.text("username").zip(fields.text("password"));
+        match (key, fields.text("bearer"), user) {
+            (Some(key), None, None) => Ok(Self::ApiKey(key.into())),
+            (None, Some(token), None) => Ok(Self::Bearer(token.into())),
+            (None, None, Some((name, password))) => Ok(Self::User {
+                name: name.to_owned(),
+                password: password.into(),
+            }),
+            _ => Err(
+                "the secret has none, or several, of \"api_key\", \"bearer\", and \"username\" with \"password\""
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// A login that never changes.
+impl From<SourceCredentials> for Login<SourceCredentials> {
+    fn from(credentials: SourceCredentials) -> Self {
+        Self::fixed(credentials)
     }
 }
 

@@ -3,6 +3,9 @@ use granary_domain::{BatchId, Compression, Format, Generation, Hour};
 use secrecy::ExposeSecret;
 use std::time::Duration;
 
+mod rotation;
+mod transport;
+
 /// A configuration of every section, as a function would have it.
 #[derive(Debug)]
 struct Everything {
@@ -56,6 +59,10 @@ fn least_with<'a>(changes: &[(&'a str, &'a str)]) -> Environment {
     Environment::from_variables(LEAST.into_iter().chain(changes.iter().copied()))
 }
 
+fn url_of(ledger: &LedgerSection) -> String {
+    ledger.url.current().0.url.expose_secret().to_owned()
+}
+
 async fn problems_with(changes: &[(&str, &str)]) -> String {
     read(least_with(changes)).await.unwrap_err().to_string()
 }
@@ -63,8 +70,8 @@ async fn problems_with(changes: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn the_least_environment_gets_the_documented_defaults() {
     let config = read(least_with(&[])).await.unwrap();
-    assert_eq!(config.ledger.url.expose_secret(), LEAST[0].1);
-    assert!(matches!(config.source.credentials, SourceCredentials::None));
+    assert_eq!(url_of(&config.ledger), LEAST[0].1);
+    assert!(config.source.credentials.is_none());
     assert_eq!(
         (
             config.source.id_field.as_str(),
@@ -167,7 +174,8 @@ async fn a_user_in_the_address_of_elasticsearch_becomes_a_credential() {
     .await
     .unwrap();
     assert_eq!(config.source.url.as_str(), "https://es:9200/path");
-    let SourceCredentials::User { name, password } = config.source.credentials else {
+    let (credentials, _) = config.source.credentials.unwrap().current();
+    let SourceCredentials::User { name, password } = &*credentials else {
         panic!("no user")
     };
     assert_eq!((name.as_str(), password.expose_secret()), ("ela@stic", "p:ss"));
@@ -228,13 +236,13 @@ mod secrets {
     use super::*;
     use aws_sdk_secretsmanager::Client;
 
-    struct Kept {
+    pub(super) struct Kept {
         client: Client,
-        arn: String,
+        pub(super) arn: String,
     }
 
     impl Kept {
-        async fn new(name: &str, text: &str) -> Self {
+        pub(super) async fn new(name: &str, text: &str) -> Self {
             assert!(
                 std::env::var("AWS_ENDPOINT_URL").is_ok(),
                 "AWS_ENDPOINT_URL is not set: start the local stack with `make up` and read .local/env"
@@ -254,7 +262,13 @@ mod secrets {
             }
         }
 
-        async fn forget(self) {
+        /// The new text is the current version, and the one before it the previous one.
+        pub(super) async fn rotate(&self, text: &str) {
+            let put = self.client.put_secret_value().secret_id(&self.arn);
+            put.secret_string(text).send().await.unwrap();
+        }
+
+        pub(super) async fn forget(self) {
             let deleted = self
                 .client
                 .delete_secret()
@@ -267,8 +281,7 @@ mod secrets {
     async fn ledger(variables: &[(&str, &str)]) -> Result<String, InvalidEnvironment> {
         let mut env = Environment::from_variables(variables.iter().copied());
         let ledger = LedgerSection::read(&mut env, &aws::sdk_config().await).await;
-        env.finish(|| ledger)
-            .map(|ledger| ledger.url.expose_secret().to_owned())
+        env.finish(|| ledger).map(|ledger| url_of(&ledger))
     }
 
     #[tokio::test]
@@ -314,7 +327,8 @@ mod secrets {
     async fn an_api_key_is_read_and_a_malformed_secret_is_not_quoted() {
         let key = Kept::new("key", "{\"api_key\":\"hunter2\"}").await;
         let config = read_source(&key.arn).await.unwrap();
-        let SourceCredentials::ApiKey(read) = config.credentials else {
+        let (credentials, _) = config.credentials.unwrap().current();
+        let SourceCredentials::ApiKey(read) = &*credentials else {
             panic!("no API key")
         };
         assert_eq!(read.expose_secret(), "hunter2");
@@ -346,6 +360,9 @@ fn every_variable_of_a_section_is_in_the_table() {
         include_str!("archive.rs"),
         include_str!("queue.rs"),
         include_str!("retry.rs"),
+        include_str!("deployment.rs"),
+        include_str!("transport.rs"),
+        include_str!("ca.rs"),
     ];
     for section in sections {
         for name in section

@@ -6,15 +6,15 @@
 use crate::LedgerError;
 use crate::connections::{Connection, Connections, Transaction};
 use crate::error::{During, Remedy};
-use crate::limits::{Limits, migrator, options};
+use crate::limits::{Limits, migrator};
 use crate::numbers::Floor;
 use crate::row::Columns;
 use backon::{ExponentialBuilder, Retryable};
+use granary_environment::{LedgerAddress, Login};
 use granary_steps::{Step, perform};
 use jiff::Timestamp;
 use mysql_async::prelude::FromRow;
 use mysql_async::{Params, Pool, Row};
-use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
@@ -25,8 +25,8 @@ const CONNECTIONS_MIN: usize = 2;
 /// How to reach the ledger.
 #[derive(Debug, Clone)]
 pub struct LedgerSettings {
-    /// `mysql://user:password@host:3306/database`. The database exists; its tables are made here.
-    pub url: SecretString,
+    /// `mysql://user:password@host:3306/database`, and whom to trust there. The database exists; its tables are made here.
+    pub url: Login<LedgerAddress>,
     /// Connections that one process holds at most, 2 or more. A heartbeat takes one of them. While the schema is changed
     /// there is one more.
     pub connections_max: usize,
@@ -61,9 +61,9 @@ pub(crate) struct Reader {
 impl Ledger {
     /// A ledger that nothing was asked of yet: call [`ready`](Self::ready) before anything else.
     pub fn new(settings: &LedgerSettings) -> Result<Self, LedgerError> {
-        let opts = options(&settings.url)?;
+        let connections_max = settings.connections_max.max(CONNECTIONS_MIN);
         Ok(Self {
-            connections: Connections::new(opts, settings.connections_max.max(CONNECTIONS_MIN)),
+            connections: Connections::new(settings.url.clone(), connections_max)?,
             limits: Limits::OF_WORK,
             is_up_to_date: Arc::default(),
             floor: Arc::default(),
@@ -107,6 +107,17 @@ impl Ledger {
         });
         let silent = |_elapsed| LedgerError::silent(operation, self.limits.connect);
         asked.await.map_err(silent)?
+    }
+
+    /// The cipher of a connection to the server, by its own word. `None`: connections aren't encrypted.
+    pub async fn cipher(&self) -> Result<Option<String>, LedgerError> {
+        let operation = "tell its cipher";
+        self.read(operation, |mut reader| async move {
+            let row: Option<(String, String)> =
+                reader.first("SHOW SESSION STATUS LIKE 'Ssl_cipher'", ()).await?;
+            Ok(row.map(|(_, cipher)| cipher).filter(|cipher| !cipher.is_empty()))
+        })
+        .await
     }
 
     /// The database's time, which alone decides what is due.
@@ -164,8 +175,8 @@ impl Ledger {
     }
 
     /// A connection of its own, for the migrator.
-    pub(crate) fn migrator(&self, _doing: Doing) -> Pool {
-        migrator(self.connections.opts())
+    pub(crate) fn migrator(&self, _doing: Doing) -> Result<Pool, LedgerError> {
+        Ok(migrator(&self.connections.opts()?))
     }
 
     /// Repeats a whole transaction for some seconds where the platform is at fault. A deadlock (1213) has rolled all of it
@@ -245,7 +256,7 @@ impl Reader {
 /// A write that hides among the reads would have no crash test: a debug build, and so every test, dies of it.
 fn only_asks(query: &str) -> &str {
     debug_assert!(
-        query.starts_with("SELECT ") && !query.contains(" FOR UPDATE"),
+        (query.starts_with("SELECT ") || query.starts_with("SHOW ")) && !query.contains(" FOR UPDATE"),
         "this is no mere question: {query}"
     );
     query

@@ -7,10 +7,11 @@
 //!
 //! Not here: what is asked, and whether it is asked again (`connect.rs`).
 
-use crate::LedgerError;
-use crate::error::During;
-use crate::limits::{AGE_MAX, IDLE_MAX, IDLE_TRUSTED, Limits};
+use crate::error::{During, Remedy, remedy_of};
+use crate::limits::{AGE_MAX, IDLE_MAX, IDLE_TRUSTED, Limits, options};
 use crate::shape::PARAMS_KEPT_MAX;
+use crate::{LedgerError, tls};
+use granary_environment::{Edition, LedgerAddress, Login, Renewed};
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, DriverError, Error as MySqlError, Opts, Params, Row};
 use std::ops::{Deref, DerefMut};
@@ -21,10 +22,13 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+/// Of one call: the login that was held, and two others that its secret may hold.
+const LOGINS_MAX: u32 = 3;
+
 /// The connections of one process to the ledger's server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
-    opts: Opts,
+    login: Login<LedgerAddress>,
     /// As many as there may be connections.
     places: Arc<Semaphore>,
     shelf: Arc<Mutex<Shelf>>,
@@ -36,6 +40,8 @@ struct Shelf {
     idle: Vec<Idle>,
     /// Grows when all connections that there are must not be lent again.
     era: u64,
+    /// The login of all of them.
+    edition: Option<Edition>,
 }
 
 #[derive(Debug)]
@@ -66,16 +72,19 @@ pub(crate) struct Connection {
 pub(crate) struct Transaction(Connection);
 
 impl Connections {
-    pub(crate) fn new(opts: Opts, connections_max: usize) -> Self {
-        Self {
-            opts,
+    /// Connects to nothing yet.
+    pub(crate) fn new(login: Login<LedgerAddress>, connections_max: usize) -> Result<Self, LedgerError> {
+        options(&login.current().0)?;
+        Ok(Self {
+            login,
             places: Arc::new(Semaphore::new(connections_max)),
             shelf: Arc::default(),
-        }
+        })
     }
 
-    pub(crate) fn opts(&self) -> &Opts {
-        &self.opts
+    /// What holds for every connection with the login that is held now.
+    pub(crate) fn opts(&self) -> Result<Opts, LedgerError> {
+        options(&self.login.current().0)
     }
 
     /// An idle connection that still answers, or a new one. Waits until fewer are lent than there may be.
@@ -88,6 +97,7 @@ impl Connections {
         let place = place
             .map_err(|_closed| MySqlError::from(DriverError::PoolDisconnected))
             .during(operation)?;
+        self.keep_to_the_login();
         while let Some((mut idle, era)) = self.take_idle() {
             let is_trusted = idle.since.elapsed() < IDLE_TRUSTED
                 || matches!(timeout(limits.connect, idle.conn.ping()).await, Ok(Ok(())));
@@ -98,12 +108,44 @@ impl Connections {
             // The others have been idle for even longer.
             self.condemn();
         }
-        let (opened, era) = (Instant::now(), lock(&self.shelf).era);
-        let conn = timeout(limits.connect, Conn::new(self.opts.clone()))
-            .await
-            .map_err(|_elapsed| LedgerError::silent(operation, limits.connect))?
-            .during(operation)?;
+        let opened = Instant::now();
+        let (conn, era) = self.connect(operation, limits).await?;
         Ok(self.lent(conn, opened, era, place))
+    }
+
+    /// A new connection. Where the server refuses the login (its password was rotated), the secret is read again, as seldom
+    /// as [`Login`] says, and another login is tried.
+    async fn connect(&self, operation: &'static str, limits: Limits) -> Result<(Conn, u64), LedgerError> {
+        let mut logins = 1;
+        loop {
+            let edition = self.keep_to_the_login();
+            let (opts, era) = (self.opts()?, lock(&self.shelf).era);
+            let connecting = timeout(limits.connect, Conn::new(opts)).await;
+            let source =
+                match connecting.map_err(|_elapsed| LedgerError::silent(operation, limits.connect))? {
+                    Ok(conn) => return Ok((conn, era)),
+                    Err(source) => source,
+                };
+            let is_refused = remedy_of(&source) == Remedy::FetchSecret;
+            if is_refused && logins < LOGINS_MAX && self.login.renew(edition).await == Renewed::Changed {
+                logins += 1;
+                continue;
+            }
+            return match tls::remedy(&source) {
+                Some(remedy) => Err(LedgerError::Tls { operation, remedy }),
+                None => Err(source).during(operation),
+            };
+        }
+    }
+
+    /// Connections of another login than the one that is held now aren't lent again.
+    fn keep_to_the_login(&self) -> Edition {
+        let edition = self.login.current().1;
+        let known = lock(&self.shelf).edition.replace(edition);
+        if known.is_some_and(|known| known != edition) {
+            self.condemn();
+        }
+        edition
     }
 
     fn lent(&self, conn: Conn, opened: Instant, era: u64, place: OwnedSemaphorePermit) -> Connection {
@@ -330,7 +372,6 @@ fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
 mod tests {
     use super::*;
     use crate::Remedy;
-    use crate::limits::options;
     use std::time::Duration;
 
     const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -338,7 +379,7 @@ mod tests {
 
     fn connections() -> Connections {
         let url = std::env::var("LEDGER_URL").expect("LEDGER_URL is set by the local stack's env");
-        Connections::new(options(&url.into()).unwrap(), 1)
+        Connections::new(url.into(), 1).unwrap()
     }
 
     async fn lend(connections: &Connections) -> Connection {

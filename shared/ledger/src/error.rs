@@ -34,6 +34,14 @@ pub enum LedgerError {
         /// The right, and on what.
         right: String,
     },
+    /// The server can't be connected to over TLS.
+    #[error("the ledger can't be reached over TLS to {operation}: {remedy}")]
+    Tls {
+        /// What was asked.
+        operation: &'static str,
+        /// Why, and what to do.
+        remedy: String,
+    },
     /// The ledger's address can't be read. The address itself isn't shown: it may hold a password.
     #[error("the ledger's address is not a MySQL URL (mysql://user:password@host:3306/database)")]
     Address(#[source] mysql_async::UrlError),
@@ -84,6 +92,8 @@ pub enum Remedy {
     Reconnect,
     /// Read the secret again: the login is refused, as while a password is rotated.
     FetchSecret,
+    /// Wait until a person has mended whom to trust: the server can't be reached over TLS.
+    Trust,
     /// Wait: the server, or a proxy before it, has no room for one more.
     Wait,
     /// Ask for less: it took too long, or was too large. If that isn't possible, fail.
@@ -121,10 +131,12 @@ fn remedy_of_code(code: u16) -> Remedy {
 }
 
 impl Remedy {
-    /// Whether the same call may succeed without a person's help, once some time has passed.
+    /// Whether the same call may succeed later, as it is: what it is for is not to blame.
     pub fn passes(self) -> bool {
         match self {
-            Self::Repeat | Self::Reconnect | Self::FetchSecret | Self::Wait | Self::Smaller => true,
+            Self::Repeat | Self::Reconnect | Self::FetchSecret | Self::Trust | Self::Wait | Self::Smaller => {
+                true
+            }
             Self::Refuse | Self::Report => false,
         }
     }
@@ -133,7 +145,7 @@ impl Remedy {
     pub(crate) fn is_to_be_repeated(self) -> bool {
         match self {
             Self::Repeat | Self::Reconnect | Self::Wait => true,
-            Self::FetchSecret | Self::Smaller | Self::Refuse | Self::Report => false,
+            Self::FetchSecret | Self::Trust | Self::Smaller | Self::Refuse | Self::Report => false,
         }
     }
 }
@@ -157,6 +169,7 @@ impl LedgerError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Silent { .. } => Remedy::Reconnect,
+            Self::Tls { .. } => Remedy::Trust,
             Self::RightMissing { .. } => Remedy::Refuse,
             Self::BeingMigrated => Remedy::Wait,
             Self::Database { source, .. } => remedy_of(source),
@@ -175,13 +188,18 @@ impl LedgerError {
         self.remedy().passes()
     }
 
+    /// Whether the server refuses the login, also after the secret was read again.
+    pub fn is_login_refused(&self) -> bool {
+        self.remedy() == Remedy::FetchSecret
+    }
+
     /// Whether the same call may succeed at once if it asks for less.
     pub fn wants_less(&self) -> bool {
         self.remedy() == Remedy::Smaller
     }
 }
 
-fn remedy_of(error: &MySqlError) -> Remedy {
+pub(crate) fn remedy_of(error: &MySqlError) -> Remedy {
     match error {
         MySqlError::Io(_) => Remedy::Reconnect,
         MySqlError::Server(answer) => remedy_of_code(answer.code),

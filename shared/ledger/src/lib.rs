@@ -13,6 +13,7 @@
 mod connect;
 mod connections;
 mod limits;
+mod tls;
 mod error;
 mod row;
 mod shape;

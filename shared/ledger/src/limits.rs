@@ -3,10 +3,11 @@
 //! The server has the first word, since it can say what kept it: a lock that was waited for, then a statement that ran for
 //! too long. If it says nothing at all, the client's limit comes a moment later, and the connection is closed.
 
-use crate::LedgerError;
+use crate::{LedgerError, tls};
+use granary_environment::LedgerAddress;
 use granary_steps::Step;
 use mysql_async::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use std::time::Duration;
 
 /// How long the ledger is waited for.
@@ -95,9 +96,10 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 pub(crate) const STATEMENTS_KEPT_MAX: usize = 32;
 
 /// The options of every connection.
-pub(crate) fn options(url: &SecretString) -> Result<Opts, LedgerError> {
-    let opts = Opts::from_url(url.expose_secret()).map_err(LedgerError::Address)?;
+pub(crate) fn options(address: &LedgerAddress) -> Result<Opts, LedgerError> {
+    let opts = Opts::from_url(address.url.expose_secret()).map_err(LedgerError::Address)?;
     Ok(OptsBuilder::from_opts(opts)
+        .ssl_opts(tls::options(address))
         .prefer_socket(false)
         .tcp_keepalive(Some(KEEPALIVE_AFTER))
         .stmt_cache_size(STATEMENTS_KEPT_MAX)

@@ -61,7 +61,7 @@ impl Ledger {
     }
 
     async fn try_migrate_schema(&self, doing: Doing, wanted: u32) -> Result<(), LedgerError> {
-        let mut one = self.migrator(doing);
+        let mut one = self.migrator(doing)?;
         let outcome = match take_lock(&one, doing).await {
             Ok(()) => {
                 let run = embedded::migrations::runner().run_async(&mut one).await;

@@ -88,7 +88,12 @@ impl Seeder {
         if target.index.contains(['*', ',']) {
             return Err(SeedError::NotOneIndex { index: target.index });
         }
-        let writer = IndexWriter::new(&section.url, section.credentials.as_ref(), target.request_timeout)?;
+        let writer = IndexWriter::new(
+            &section.url,
+            section.credentials.clone(),
+            section.ca.as_ref(),
+            target.request_timeout,
+        )?;
         Ok(Self {
             writer: Arc::new(writer),
             section,

@@ -1,10 +1,9 @@
 //! Whether test data may be written, where, and by whom.
 
 use aws_config::SdkConfig;
-use granary_environment::{Environment, Reading, SecretVariable, Variable};
-use granary_source::SourceCredentials;
-use secrecy::ExposeSecret;
-use serde::Deserialize;
+use granary_environment::{
+    Ca, Deployment, Environment, Login, Reading, SecretVariable, SourceCredentials, Variable,
+};
 use std::fmt;
 use url::Url;
 
@@ -12,11 +11,6 @@ const ALLOW_SEEDING: Variable = Variable {
     name: "GRANARY_ALLOW_SEEDING",
     holds: "true where test messages may be written into the source, or leave it out",
 };
-const ENVIRONMENT: Variable = Variable {
-    name: "GRANARY_ENVIRONMENT",
-    holds: "local, staging or production",
-};
-const PRODUCTION: &str = "production";
 const SEED_ES_URL: Variable = Variable {
     name: "GRANARY_SEED_ES_URL",
     holds: "the address of Elasticsearch for writing test messages, https://host:port",
@@ -24,7 +18,7 @@ const SEED_ES_URL: Variable = Variable {
 const SEED_ES_SECRET: SecretVariable = SecretVariable {
     plain: Variable {
         name: "GRANARY_SEED_ES_SECRET",
-        holds: "{\"api_key\":…} or {\"username\":…,\"password\":…}, a credential that may write test messages",
+        holds: "{\"api_key\":…}, {\"bearer\":…} or {\"username\":…,\"password\":…}, a credential that may write test messages",
     },
     arn: Variable {
         name: "GRANARY_SEED_ES_SECRET_ARN",
@@ -36,15 +30,8 @@ const SEED_ES_SECRET: SecretVariable = SecretVariable {
 #[derive(Clone)]
 pub struct SeedingSection {
     pub(crate) url: Url,
-    pub(crate) credentials: Option<SourceCredentials>,
-}
-
-/// A credential as a secret holds it.
-#[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-enum Credential {
-    Key { api_key: String },
-    User { username: String, password: String },
+    pub(crate) credentials: Option<Login<SourceCredentials>>,
+    pub(crate) ca: Option<Ca>,
 }
 
 impl SeedingSection {
@@ -54,14 +41,16 @@ impl SeedingSection {
         if !env.switch(ALLOW_SEEDING)? {
             return Ok(None);
         }
-        if env.optional(ENVIRONMENT).as_deref() == Some(PRODUCTION) {
+        if Deployment::read(env)? == Deployment::Production {
             return Err(env.refuse(ALLOW_SEEDING, "test messages are never written in production"));
         }
         let url = read_url(env);
         let credentials = read_credentials(env, aws).await;
+        let ca = Ca::of_elasticsearch(env, aws).await;
         Ok(Some(Self {
             url: url?,
-            credentials: credentials?,
+            credentials: credentials?.map(Login::fixed),
+            ca: ca?,
         }))
     }
 }
@@ -82,17 +71,9 @@ async fn read_credentials(env: &mut Environment, aws: &SdkConfig) -> Reading<Opt
     let Some(secret) = env.optional_secret(SEED_ES_SECRET, aws).await? else {
         return Ok(None);
     };
-    match serde_json::from_str(secret.expose_secret()) {
-        Ok(Credential::Key { api_key }) => Ok(Some(SourceCredentials::ApiKey(api_key.into()))),
-        Ok(Credential::User {
-            username: user,
-            password,
-        }) => Ok(Some(SourceCredentials::Basic {
-            user,
-            password: password.into(),
-        })),
-        Err(_) => Err(env.refuse(SEED_ES_SECRET.plain, "it is no such JSON object")),
-    }
+    SourceCredentials::of_secret(&secret)
+        .map(Some)
+        .map_err(|why| env.refuse(SEED_ES_SECRET.plain, why))
 }
 
 /// Without the URL, which may hold a password, and the credentials.

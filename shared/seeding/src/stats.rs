@@ -33,6 +33,7 @@ impl Seeder {
         let source = Source::new(SourceSettings {
             url: self.section.url.clone(),
             credentials: self.section.credentials.clone(),
+            ca: self.section.ca.clone(),
             index: index.to_owned(),
             id_field: "_id".to_owned(),
             doc_id_is_message_id: DocId::IsItsOwn,

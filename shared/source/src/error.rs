@@ -5,6 +5,7 @@
 use crate::trouble::{is_outage, may_be_a_documents, types_of, with_remedy};
 use bytes::Bytes;
 use granary_domain::Cause;
+use granary_environment::Service;
 use serde_json::Value;
 use std::error::Error;
 use std::time::Duration;
@@ -85,6 +86,14 @@ pub enum SourceError {
         /// The size of the answer, where it was announced.
         bytes: Option<u64>,
     },
+    /// Elasticsearch doesn't know who asks, also after the secret was read again: it was rotated, or is wrong.
+    #[error("Elasticsearch refused the login: could not {operation}: {reason}")]
+    LoginRefused {
+        /// What was asked for, as a verb.
+        operation: &'static str,
+        /// Its error, and what to do.
+        reason: String,
+    },
     /// Elasticsearch understood the request and won't do it: mapping, permission, syntax, an absent index.
     #[error("Elasticsearch refused to {operation} ({status}): {reason}")]
     Refused {
@@ -145,6 +154,7 @@ impl SourceError {
             Self::Unavailable { .. }
             | Self::TooHeavy { .. }
             | Self::BrokeOff { .. }
+            | Self::LoginRefused { .. }
             | Self::PitLost
             | Self::Malformed { .. }
             | Self::NotJson { .. }
@@ -166,7 +176,9 @@ impl SourceError {
 
     /// The cause under which an attempt that ended so is recorded.
     pub fn cause(&self) -> Cause {
-        if self.is_platforms() {
+        if let Self::LoginRefused { .. } = self {
+            Cause::SourceLogin
+        } else if self.is_platforms() {
             Cause::SourceUnavailable
         } else {
             Cause::SourceRefused
@@ -250,6 +262,12 @@ impl SourceError {
                 reason,
             };
         }
+        if status == 401 {
+            return Self::LoginRefused {
+                operation,
+                reason: format!("{reason}. {LOGIN_REMEDY}"),
+            };
+        }
         let too_heavy = types.iter().any(|name| is_too_heavy(name)) || matches!(status, 408 | 504);
         match status {
             _ if too_heavy => Self::TooHeavy {
@@ -288,6 +306,9 @@ impl SourceError {
         matches!(self, Self::Refused { status: 404, reason, .. } if reason.starts_with("index_not_found_exception"))
     }
 }
+
+const LOGIN_REMEDY: &str = "See that the secret of GRANARY_ES_SECRET_ARN holds a credential that Elasticsearch takes; it is \
+     read again by itself";
 
 /// Whether an error type says that a node has no memory or no time for so much at once.
 pub(crate) fn is_too_heavy(error_type: &str) -> bool {
@@ -344,7 +365,8 @@ fn connection_reason(error: &(dyn Error + 'static)) -> String {
     if parts.is_empty() {
         "the request could not be sent".to_owned()
     } else {
-        short(&parts.join(": "))
+        let reason = short(&parts.join(": "));
+        Service::Elasticsearch.distrust(&reason).unwrap_or(reason)
     }
 }
 

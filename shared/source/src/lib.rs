@@ -13,6 +13,7 @@ mod settings;
 mod trouble;
 mod error;
 mod allowance;
+mod authorization;
 mod wire;
 mod fields;
 mod problem;
@@ -53,7 +54,7 @@ pub use over_time::{CountedSpan, Span};
 pub use page::{Hit, IdPage, PageRequest, Position, SortValues};
 pub use pit::PointInTime;
 pub use problem::{FieldRole, Flaw, Kept, LeftOut, Role, Severity, SourceProblem};
-pub use settings::{DocId, SourceCredentials, SourceSettings};
+pub use settings::{DocId, SourceSettings};
 pub use survey::{LeftOutIndex, Survey};
 pub use write::{BulkFailure, BulkSummary, IndexWriter};
 pub use write_block::WriteBlock;
@@ -91,7 +92,8 @@ impl Source {
     pub fn new(settings: SourceSettings) -> Result<Self, SourceError> {
         let wire = Wire::new(
             &settings.url,
-            settings.credentials.as_ref(),
+            settings.credentials.clone(),
+            settings.ca.as_ref(),
             settings.request_timeout,
         )?;
         Ok(Self {

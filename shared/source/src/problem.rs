@@ -116,9 +116,9 @@ pub enum SourceProblem {
         /// Its version.
         version: String,
     },
-    /// The credentials are absent, wrong, or not enough.
+    /// The credentials are not enough.
     Denied {
-        /// 401 or 403.
+        /// 403.
         status: u16,
         /// What Elasticsearch says.
         reason: String,
@@ -436,14 +436,13 @@ impl SourceProblem {
                 Self::Blocked { what: reason }
             }
             SourceError::Refused {
-                status: status @ (401 | 403),
-                reason,
-                ..
-            } => Self::Denied { status, reason },
+                status: 403, reason, ..
+            } => Self::Denied { status: 403, reason },
             SourceError::Unavailable { .. }
             | SourceError::TooHeavy { .. }
             | SourceError::OverLimit { .. }
             | SourceError::BrokeOff { .. }
+            | SourceError::LoginRefused { .. }
             | SourceError::PitLost
             | SourceError::TooLarge { .. }
             | SourceError::Refused { .. }

@@ -1,7 +1,6 @@
 //! What a source is: where it lies, who asks, and how its messages are told apart.
 
-use granary_environment::SourceSection;
-use secrecy::SecretString;
+use granary_environment::{Ca, Login, SourceCredentials, SourceSection};
 use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +15,9 @@ pub struct SourceSettings {
     /// Where Elasticsearch answers. A user and a password in it serve as credentials where there are no others.
     pub url: Url,
     /// Who asks.
-    pub credentials: Option<SourceCredentials>,
+    pub credentials: Option<Login<SourceCredentials>>,
+    /// Whom to trust beside the public certificate authorities.
+    pub ca: Option<Ca>,
     /// An index, an alias, a pattern, or a list of these separated by commas.
     pub index: String,
     /// The field with the message's id: `_id` or a keyword field.
@@ -50,14 +51,10 @@ impl SourceSettings {
 /// The settings that the environment holds.
 impl From<SourceSection> for SourceSettings {
     fn from(section: SourceSection) -> Self {
-        use granary_environment::SourceCredentials as Read;
         Self {
             url: section.url,
-            credentials: match section.credentials {
-                Read::None => None,
-                Read::ApiKey(key) => Some(SourceCredentials::ApiKey(key)),
-                Read::User { name: user, password } => Some(SourceCredentials::Basic { user, password }),
-            },
+            credentials: section.credentials,
+            ca: section.ca,
             index: section.index,
             id_field: section.id_field,
             doc_id_is_message_id: if section.doc_id_is_message_id {
@@ -84,20 +81,6 @@ impl fmt::Debug for SourceSettings {
             .field("request_timeout", &self.request_timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// Who asks Elasticsearch.
-#[derive(Debug, Clone)]
-pub enum SourceCredentials {
-    /// An API key in its encoded form, as Elasticsearch hands it out.
-    ApiKey(SecretString),
-    /// A user and a password.
-    Basic {
-        /// The user.
-        user: String,
-        /// The password.
-        password: SecretString,
-    },
 }
 
 /// How a document's `_id` and the message's id relate.

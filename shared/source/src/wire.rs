@@ -5,17 +5,17 @@
 //! past the caller's limit.
 
 use crate::allowance::ByteAllowance;
+use crate::authorization::{Authorization, without_credentials};
 use crate::error::SourceError;
-use crate::settings::SourceCredentials;
 use bytes::{Bytes, BytesMut};
-use elasticsearch::auth::Credentials;
+use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::headers::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
 use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use elasticsearch::http::{Method, StatusCode};
 use granary_domain::Backoff;
-use secrecy::{ExposeSecret, SecretString};
+use granary_environment::{Ca, Login, Renewed, SourceCredentials};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ const RETRY_BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(200),
     ceiling: Duration::from_secs(5),
 };
+/// Of one call: the login that was held, and two others that its secret may hold.
+const LOGINS_MAX: u32 = 3;
 /// No new try begins later than this after the first, nor than one request may take.
 const RETRY_WITHIN: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,7 +99,7 @@ pub(crate) struct Wire {
     official: Transport,
     plain: reqwest::Client,
     base: Url,
-    credentials: Option<Credentials>,
+    authorization: Authorization,
     retry_within: Duration,
 }
 
@@ -105,34 +107,35 @@ impl Wire {
     /// Connects when it is first used. Answers come uncompressed: unpacking costs more than a near network.
     pub(crate) fn new(
         url: &Url,
-        credentials: Option<&SourceCredentials>,
+        credentials: Option<Login<SourceCredentials>>,
+        ca: Option<&Ca>,
         request_timeout: Duration,
     ) -> Result<Self, SourceError> {
         let (base, from_url) = without_credentials(url)?;
-        let credentials = credentials.or(from_url.as_ref()).map(presentable).transpose()?;
+        let authorization = Authorization::new(credentials.or(from_url.map(Login::fixed)))?;
         let identity = HeaderValue::from_static("identity");
         let mut official = TransportBuilder::new(SingleNodeConnectionPool::new(base.clone()))
             .header(ACCEPT_ENCODING, identity.clone())
             .timeout(request_timeout);
-        if let Some(credentials) = &credentials {
-            official = official.auth(credentials.clone());
-        }
-        let official = official.build().map_err(|error| unusable(error.to_string()))?;
-        let plain = reqwest::Client::builder()
+        let mut plain = reqwest::Client::builder()
             .default_headers(HeaderMap::from_iter([
                 (ACCEPT_ENCODING, identity),
                 (ACCEPT, JSON),
             ]))
             .connect_timeout(CONNECT_TIMEOUT.min(request_timeout))
             .read_timeout(request_timeout)
-            .timeout(request_timeout * LARGE_ANSWER_TIMES)
-            .build()
-            .map_err(|error| unusable(error.to_string()))?;
+            .timeout(request_timeout * LARGE_ANSWER_TIMES);
+        if let Some(ca) = ca {
+            official = official.cert_validation(CertificateValidation::Full(certificates(ca)?));
+            plain = certificates(ca)?
+                .into_iter()
+                .fold(plain, reqwest::ClientBuilder::add_root_certificate);
+        }
         Ok(Self {
-            official,
-            plain,
+            official: official.build().map_err(|error| unusable(error.to_string()))?,
+            plain: plain.build().map_err(|error| unusable(error.to_string()))?,
             base,
-            credentials,
+            authorization,
             retry_within: RETRY_WITHIN.min(request_timeout),
         })
     }
@@ -160,14 +163,24 @@ impl Wire {
 
     /// Tries again what may pass by itself: at most 4 tries, 200 ms doubling up to 5 s with full jitter or as long as
     /// Retry-After says, and never beyond 20 s, or what one request may take. What lasts longer is for the caller, which knows its own deadline.
+    ///
+    /// A refused login is tried again at once where another one was found meanwhile.
     async fn ask_until_answered(&self, call: &Call<'_>, size: AnswerSize<'_>) -> Result<Bytes, SourceError> {
         let begun = Instant::now();
-        let mut tries = 0;
+        let (mut tries, mut logins) = (0, 1);
         loop {
-            let error = match self.ask_once(call, size).await {
+            let presented = self.authorization.present()?;
+            let error = match self.ask_once(call, size, presented.header.clone()).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
+            if let SourceError::LoginRefused { .. } = error
+                && logins < LOGINS_MAX
+                && self.authorization.renew(&presented).await == Renewed::Changed
+            {
+                logins += 1;
+                continue;
+            }
             tries += 1;
             let Some(pause) =
                 pause_before_retry(&error, tries, self.retry_within.saturating_sub(begun.elapsed()))
@@ -179,15 +192,20 @@ impl Wire {
         }
     }
 
-    async fn ask_once(&self, call: &Call<'_>, size: AnswerSize<'_>) -> Result<Bytes, SourceError> {
+    async fn ask_once(
+        &self,
+        call: &Call<'_>,
+        size: AnswerSize<'_>,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Bytes, SourceError> {
+        let headers = HeaderMap::from_iter(authorization.map(|header| (AUTHORIZATION, header)));
         match size {
-            AnswerSize::Small => self.ask_officially(call).await,
-            AnswerSize::Within(allowance) => self.ask_in_chunks(call, allowance).await,
+            AnswerSize::Small => self.ask_officially(call, headers).await,
+            AnswerSize::Within(allowance) => self.ask_in_chunks(call, allowance, headers).await,
         }
     }
 
-    async fn ask_officially(&self, call: &Call<'_>) -> Result<Bytes, SourceError> {
-        let mut headers = HeaderMap::new();
+    async fn ask_officially(&self, call: &Call<'_>, mut headers: HeaderMap) -> Result<Bytes, SourceError> {
         let body = call.body.content().map(|(body, kind)| {
             headers.insert(CONTENT_TYPE, kind);
             body
@@ -205,7 +223,12 @@ impl Wire {
         accept(call.operation, status, &headers, body)
     }
 
-    async fn ask_in_chunks(&self, call: &Call<'_>, allowance: &ByteAllowance) -> Result<Bytes, SourceError> {
+    async fn ask_in_chunks(
+        &self,
+        call: &Call<'_>,
+        allowance: &ByteAllowance,
+        headers: HeaderMap,
+    ) -> Result<Bytes, SourceError> {
         let operation = call.operation;
         let too_large = |bytes| SourceError::TooLarge {
             operation,
@@ -214,6 +237,7 @@ impl Wire {
         };
         let mut response = self
             .plain_request(call)?
+            .headers(headers)
             .send()
             .await
             .map_err(|error| SourceError::disconnected(operation, &error))?;
@@ -245,11 +269,6 @@ impl Wire {
             .join(call.path.trim_start_matches('/'))
             .map_err(|error| unusable(error.to_string()))?;
         let mut request = self.plain.post(url).query(call.query);
-        request = match &self.credentials {
-            Some(Credentials::Basic(user, password)) => request.basic_auth(user, Some(password)),
-            Some(Credentials::AuthorizationHeader(header)) => request.header(AUTHORIZATION, header),
-            Some(_) | None => request,
-        };
         if let Some((body, kind)) = call.body.content() {
             request = request.header(CONTENT_TYPE, kind).body(body);
         }
@@ -326,50 +345,12 @@ fn server_of(body: &[u8]) -> Option<String> {
     Some(format!("{name} {}", version.number))
 }
 
-/// The URL as it may be joined and sent, and the credentials that stood in it.
-fn without_credentials(url: &Url) -> Result<(Url, Option<SourceCredentials>), SourceError> {
-    let mut base = url.clone();
-    if !matches!(base.scheme(), "http" | "https") {
-        return Err(unusable("the URL must begin with http:// or https://".to_owned()));
-    }
-    let found = (!url.username().is_empty()).then(|| SourceCredentials::Basic {
-        user: decoded(url.username()),
-        password: SecretString::from(decoded(url.password().unwrap_or_default())),
-    });
-    if base.set_username("").is_err() || base.set_password(None).is_err() {
-        return Err(unusable("the URL has no host".to_owned()));
-    }
-    if !base.path().ends_with('/') {
-        base.set_path(&format!("{}/", url.path()));
-    }
-    Ok((base, found))
-}
-
-/// Undoes the percent-encoding of a user or a password in a URL.
-fn decoded(text: &str) -> String {
-    let pair = format!("x={}", text.replace('+', "%2B"));
-    url::form_urlencoded::parse(pair.as_bytes())
-        .map(|(_, value)| value.into_owned())
-        .collect()
-}
-
-/// Credentials in the form that both clients take, and that can be sent at all.
-fn presentable(credentials: &SourceCredentials) -> Result<Credentials, SourceError> {
-    match credentials {
-        SourceCredentials::Basic { user, password } => Ok(Credentials::Basic(
-            user.clone(),
-            password.expose_secret().to_owned(),
-        )),
-        SourceCredentials::ApiKey(key) => {
-            let header = format!("ApiKey {}", key.expose_secret().trim());
-            match HeaderValue::from_str(&header) {
-                Ok(_) => Ok(Credentials::AuthorizationHeader(header)),
-                Err(_) => Err(unusable(
-                    "the API key has characters that no encoded key has".to_owned(),
-                )),
-            }
-        }
-    }
+fn certificates(ca: &Ca) -> Result<Certificate, SourceError> {
+    Certificate::from_pem(ca.pem().as_bytes()).map_err(|error| {
+        unusable(format!(
+            "GRANARY_ES_CA is no certificate that can be read: {error}"
+        ))
+    })
 }
 
 fn unusable(reason: String) -> SourceError {
@@ -401,16 +382,5 @@ mod tests {
         assert_eq!(pause(throttled(None), TRIES_MAX), None);
         assert_eq!(pause(SourceError::PitLost, 1), None);
         assert_eq!(pause_before_retry(&throttled(None), 1, Duration::ZERO), None);
-    }
-
-    #[test]
-    fn credentials_in_the_url_are_taken_out_and_decoded() {
-        let url = "https://us%40er:p%2Bw+d@host:9200/es".parse().unwrap();
-        let (base, credentials) = without_credentials(&url).unwrap();
-        assert_eq!(base.as_str(), "https://host:9200/es/");
-        let Some(SourceCredentials::Basic { user, password }) = credentials else {
-            panic!("none found")
-        };
-        assert_eq!((user.as_str(), password.expose_secret()), ("us@er", "p+w+d"));
     }
 }

@@ -5,7 +5,6 @@
 //! writes may be repeated, as long as documents are written under ids of their own.
 
 use crate::error::{SourceError, reason_of};
-use crate::settings::SourceCredentials;
 use crate::wire::{Call, CallBody, Wire};
 use bytes::Bytes;
 use elasticsearch::SearchParts;
@@ -13,6 +12,7 @@ use elasticsearch::http::Method;
 use elasticsearch::indices::{
     IndicesCreateParts, IndicesDeleteParts, IndicesPutMappingParts, IndicesRefreshParts,
 };
+use granary_environment::{Ca, Login, SourceCredentials};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -77,11 +77,12 @@ impl IndexWriter {
     /// A writer that connects when it is first used. `request_timeout` is how long one request may take.
     pub fn new(
         url: &Url,
-        credentials: Option<&SourceCredentials>,
+        credentials: Option<Login<SourceCredentials>>,
+        ca: Option<&Ca>,
         request_timeout: Duration,
     ) -> Result<Self, SourceError> {
         Ok(Self {
-            wire: Wire::new(url, credentials, request_timeout)?,
+            wire: Wire::new(url, credentials, ca, request_timeout)?,
         })
     }
 

@@ -1,17 +1,12 @@
 //! How young an object may be and still be swept: a setting that can't be wrong where it matters.
 
-use granary_environment::{Environment, Reading, Variable};
+use granary_environment::{Deployment, Environment, Reading, Variable};
 use std::time::Duration;
 
 const SWEEP_AGE: Variable = Variable {
     name: "GRANARY_SWEEP_AGE_SECONDS",
     holds: "the seconds that an object which nobody recorded is left alone; less than 3600 only where GRANARY_ENVIRONMENT is local",
 };
-const ENVIRONMENT: Variable = Variable {
-    name: "GRANARY_ENVIRONMENT",
-    holds: "local, staging or production",
-};
-const LOCAL: &str = "local";
 
 /// Far more than a worker's longest life (Lambda's 15 minutes) and its longest lease (15 minutes) together.
 const AGE_SECS_MIN: u64 = 3_600;
@@ -27,8 +22,10 @@ pub struct SweepSection {
 impl SweepSection {
     /// Reads `GRANARY_SWEEP_AGE_SECONDS`.
     pub fn read(env: &mut Environment) -> Reading<Self> {
-        let is_local = env.optional(ENVIRONMENT).as_deref() == Some(LOCAL);
-        let least = if is_local { 0 } else { AGE_SECS_MIN };
+        let least = match Deployment::read(env)? {
+            Deployment::Local => 0,
+            Deployment::Staging | Deployment::Production => AGE_SECS_MIN,
+        };
         let age_secs = env.number(SWEEP_AGE, AGE_SECS_MIN, least..=AGE_SECS_MAX)?;
         Ok(Self {
             age_min: Duration::from_secs(age_secs),

@@ -168,7 +168,7 @@ const EXPORT: [(&str, &str); 16] = [
     ),
 ];
 
-const QUEUE_LEDGER_PEOPLE: [(&str, &str); 12] = [
+const QUEUE_LEDGER_PEOPLE: [(&str, &str); 14] = [
     (
         "Q1",
         "malformed, foreign, oversized, or future-version message bodies: to the dead-letter queue, an alert, nothing else disturbed",
@@ -195,6 +195,10 @@ const QUEUE_LEDGER_PEOPLE: [(&str, &str); 12] = [
         "schema older or newer than the code; two functions migrating at once",
     ),
     (
+        "D4",
+        "the ledger's password, Elasticsearch's credential or an API token is rotated under warm functions; a secret that stays wrong",
+    ),
+    (
         "A1",
         "failure rate over a tiny sample does not alert; a storm alerts once, and says when it is over; SNS down loses no alert",
     ),
@@ -213,5 +217,9 @@ const QUEUE_LEDGER_PEOPLE: [(&str, &str); 12] = [
     (
         "S4",
         "a dry run whose body is dropped by a client or a proxy: nothing is changed",
+    ),
+    (
+        "S5",
+        "TLS with a private authority, with a wrong one, to another name; verification turned off; plain connections in production",
     ),
 ];

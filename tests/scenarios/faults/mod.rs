@@ -12,6 +12,8 @@ mod sqs;
 mod sns;
 mod machine;
 mod secrecy;
+mod tls;
+mod rotation;
 
 use crate::stage::{Document, Stage};
 use granary_domain::{MigrationId, TimeRange};

@@ -37,6 +37,8 @@ const KINDS = [
   'unproven',
   'unproven_over',
   'consumers_off',
+  'ledger_login',
+  'ledger_login_over',
 ];
 
 export const alerts = {

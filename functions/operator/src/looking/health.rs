@@ -6,6 +6,7 @@ use crate::web::auth::Role;
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
+use granary_environment::Transport;
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Display;
@@ -65,6 +66,10 @@ pub(crate) struct ServiceHealth {
     milliseconds: u64,
     /// What is wrong with it; `null`: nothing.
     reason: Option<String>,
+    /// How connections to it are protected: `tls`, `local` (not encrypted, on this machine), or `plain` (not encrypted);
+    /// `null`: AWS's own client decides.
+    #[schema(examples("tls"))]
+    connection: Option<&'static str>,
 }
 
 /// Whether a service answers as it should.
@@ -83,6 +88,8 @@ struct Check {
     took: Duration,
     /// What is wrong with it.
     illness: Option<String>,
+    /// `None`: AWS's own client decides.
+    transport: Option<Transport>,
 }
 
 impl Check {
@@ -98,6 +105,14 @@ impl Check {
             service,
             took: started.elapsed(),
             illness,
+            transport: None,
+        }
+    }
+
+    fn by(self, transport: Transport) -> Self {
+        Self {
+            transport: Some(transport),
+            ..self
         }
     }
 
@@ -110,6 +125,7 @@ impl Check {
             },
             milliseconds: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
             reason: self.illness.clone(),
+            connection: self.transport.map(Transport::as_str),
         }
     }
 }
@@ -178,7 +194,12 @@ async fn check_all(services: &Services) -> Vec<Check> {
         Check::of("archive", services.archive.check()),
         Check::of("queues", check_queues(services)),
     );
-    vec![ledger, source, archive, queues]
+    vec![
+        ledger.by(services.ledger_transport()),
+        source.by(services.source_transport()),
+        archive,
+        queues,
+    ]
 }
 
 async fn check_ledger(services: &Services) -> Result<(), String> {

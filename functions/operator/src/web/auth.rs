@@ -1,6 +1,7 @@
 //! Who may do what: bearer tokens and two roles.
 //!
-//! A viewer may look, an operator may change things besides. Where no token is configured, nobody gets in.
+//! A viewer may look, an operator may change things besides. Where no token is configured, nobody gets in. Tokens are read
+//! again every minute: one that was replaced opens nothing a minute later.
 
 use crate::services::Services;
 use crate::web::problem::{Kind, Problem};
@@ -9,6 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use granary_environment::Token;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::sync::Arc;
@@ -51,12 +53,39 @@ impl fmt::Display for Role {
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     /// Of those who may change things.
-    pub(crate) operator: Option<SecretString>,
+    pub(crate) operator: Option<Token>,
     /// Of those who may only look.
-    pub(crate) viewer: Option<SecretString>,
+    pub(crate) viewer: Option<Token>,
+}
+
+/// The tokens as they are at one moment.
+#[derive(Debug, Default)]
+struct TokensNow {
+    operator: Option<SecretString>,
+    viewer: Option<SecretString>,
 }
 
 impl Tokens {
+    /// The role of a request, if it is enough for what it wants.
+    async fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<Role, Problem> {
+        let of = async |token: &Option<Token>| match token {
+            Some(token) => token.now().await,
+            None => None,
+        };
+        let (operator, viewer) = tokio::join!(of(&self.operator), of(&self.viewer));
+        let is_configured = self.operator.is_some() || self.viewer.is_some();
+        if is_configured && operator.is_none() && viewer.is_none() {
+            return Err(Problem::new(
+                Kind::Unavailable,
+                "The tokens could not be read from Secrets Manager for ten minutes, so nobody gets in.",
+            )
+            .remedy("The operator's log says why; look at its network, and at its role's secretsmanager:GetSecretValue."));
+        }
+        TokensNow { operator, viewer }.admit(method, headers)
+    }
+}
+
+impl TokensNow {
     fn are_absent(&self) -> bool {
         self.operator.is_none() && self.viewer.is_none()
     }
@@ -120,7 +149,12 @@ pub(crate) async fn require_role(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let role = match services.config.tokens.admit(request.method(), request.headers()) {
+    let role = match services
+        .config
+        .tokens
+        .admit(request.method(), request.headers())
+        .await
+    {
         Ok(role) => role,
         Err(problem) => return problem.into_response(),
     };
@@ -134,8 +168,8 @@ pub(crate) async fn require_role(
 mod tests {
     use super::*;
 
-    fn tokens() -> Tokens {
-        Tokens {
+    fn tokens() -> TokensNow {
+        TokensNow {
             operator: Some("can-change".into()),
             viewer: Some("can-look".into()),
         }
@@ -153,7 +187,7 @@ mod tests {
 
     #[test]
     fn s1_an_empty_token_gets_nobody_in_where_none_is_configured() {
-        assert_eq!(Tokens::default().role_of(""), None);
+        assert_eq!(TokensNow::default().role_of(""), None);
     }
 
     #[test]

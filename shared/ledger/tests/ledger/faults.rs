@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 
 /// A connection that holds locks until it is let go.
 async fn someone_else(stage: &Stage) -> Conn {
-    let url = stage.database.settings(1).url;
+    let url = &stage.database.settings(1).url.current().0.url;
     let opts = OptsBuilder::from_opts(Opts::from_url(url.expose_secret()).unwrap()).prefer_socket(false);
     Conn::new(opts).await.unwrap()
 }

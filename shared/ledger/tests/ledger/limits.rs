@@ -34,7 +34,7 @@ impl<'a> User<'a> {
         let unique = Uuid::now_v7().simple().to_string();
         let name = format!("g_{}", &unique[unique.len() - 12..]);
         let mut conn = administrator().await;
-        let database = &stage.database.name;
+        let database = stage.database.name();
         for statement in [
             format!("CREATE USER '{name}'@'%' IDENTIFIED BY 'of-a-test'"),
             format!("GRANT {rights} ON `{database}`.* TO '{name}'@'%'"),
@@ -52,7 +52,8 @@ impl<'a> User<'a> {
         let (server, _) = server.rsplit_once('/').unwrap();
         let url = format!(
             "mysql://{}:{password}@{server}/{}",
-            self.name, self.stage.database.name
+            self.name,
+            self.stage.database.name()
         );
         LedgerSettings {
             url: url.into(),
@@ -137,7 +138,7 @@ async fn a_connection_costs_the_server_16_mb_at_most_whatever_it_was_asked() {
             .collect();
         ledger.record_exceptions(&batch, &exceptions).await.unwrap();
     }
-    let most = most_memory(&stage.database.name).await;
+    let most = most_memory(stage.database.name()).await;
     assert!(most <= MEMORY_MAX, "{most} bytes");
 }
 
@@ -188,7 +189,7 @@ async fn d1_connections_that_fell_silent_are_closed_and_say_so() {
     let network = Forwarder::to(port_of(&url)).await;
     let (login, _) = url.split_once('@').unwrap();
     let settings = LedgerSettings {
-        url: format!("{login}@127.0.0.1:{}/{}", network.port, stage.database.name).into(),
+        url: format!("{login}@127.0.0.1:{}/{}", network.port, stage.database.name()).into(),
         connections_max: 2,
     };
     let ledger = Ledger::connect(&settings).await.unwrap().impatient();

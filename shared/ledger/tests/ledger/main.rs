@@ -57,3 +57,6 @@ mod server;
 #[path = "../synthetic/mod.rs"]
 mod synthetic;
 mod plans;
+#[path = "../../../../tests/stage/certificates.rs"]
+mod certificates;
+mod tls;

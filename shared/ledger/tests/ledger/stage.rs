@@ -12,7 +12,6 @@ use granary_test_database::server_of;
 use jiff::Timestamp;
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Params};
-use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -68,7 +67,7 @@ impl Database {
 
     pub(crate) fn settings(&self, connections_max: usize) -> LedgerSettings {
         LedgerSettings {
-            url: SecretString::from(self.database.url()),
+            url: self.database.url().into(),
             connections_max,
         }
     }

@@ -6,7 +6,6 @@
 use granary_ledger::{Ledger, LedgerSettings};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
-use secrecy::SecretString;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -147,11 +146,15 @@ impl Server {
         count.unwrap()
     }
 
+    /// Where its database is.
+    pub(crate) fn url(&self) -> String {
+        format!("mysql://{USER}@127.0.0.1:{}/granary", self.port)
+    }
+
     /// The ledger on this server, with its schema.
     pub(crate) async fn ledger(&self) -> Ledger {
-        let url = format!("mysql://{USER}@127.0.0.1:{}/granary", self.port);
         let settings = LedgerSettings {
-            url: SecretString::from(url),
+            url: self.url().into(),
             connections_max: 4,
         };
         Ledger::connect(&settings).await.unwrap()

@@ -2,7 +2,6 @@
 
 use granary_ledger::{Ledger, LedgerSettings};
 use granary_test_database::{Database, server_of};
-use secrecy::SecretString;
 
 /// A database with the ledger's schema, on the server under test.
 pub(crate) async fn database() -> Database {
@@ -14,7 +13,7 @@ pub(crate) async fn database() -> Database {
 
 pub(crate) async fn ledger_in(database: &Database) -> Ledger {
     let settings = LedgerSettings {
-        url: SecretString::from(database.url()),
+        url: database.url().into(),
         connections_max: 4,
     };
     Ledger::connect(&settings).await.unwrap()

@@ -144,6 +144,7 @@ async fn a_platforms_fault_is_tried_again_at_the_next_tick_and_blocks_no_other_j
     let away = granary_source::Source::new(granary_source::SourceSettings {
         url: "http://127.0.0.1:1".parse().unwrap(),
         credentials: None,
+        ca: None,
         index: "messages".into(),
         id_field: "_id".into(),
         doc_id_is_message_id: granary_source::DocId::IsItsOwn,

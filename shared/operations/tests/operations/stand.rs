@@ -59,7 +59,13 @@ fn es_url() -> String {
 }
 
 fn writer() -> IndexWriter {
-    IndexWriter::new(&es_url().parse().unwrap(), None, SourceSettings::REQUEST_TIMEOUT).unwrap()
+    IndexWriter::new(
+        &es_url().parse().unwrap(),
+        None,
+        None,
+        SourceSettings::REQUEST_TIMEOUT,
+    )
+    .unwrap()
 }
 
 impl Stand {
@@ -71,6 +77,7 @@ impl Stand {
         let source = Source::new(SourceSettings {
             url: es_url().parse().unwrap(),
             credentials: None,
+            ca: None,
             index: index.clone(),
             id_field: "message_id".to_owned(),
             doc_id_is_message_id: DocId::IsItsOwn,

@@ -1,7 +1,8 @@
 //! What is found wrong with a source before the first page.
 
 use crate::stage::{Stage, plain_mapping, settings};
-use granary_source::{DocId, FieldRole, Source, SourceCredentials, SourceProblem, SourceSettings};
+use granary_environment::SourceCredentials;
+use granary_source::{DocId, FieldRole, Source, SourceProblem, SourceSettings};
 use serde_json::json;
 use std::io::{Read, Write};
 
@@ -173,13 +174,13 @@ async fn s2_a_wrong_address_is_reported_with_a_remedy_and_without_the_address_or
         .local_addr()
         .unwrap();
     let url = format!("http://reader:hunter2@{unused}").parse().unwrap();
-    let credentials = Some(SourceCredentials::Basic {
-        user: "reader".to_owned(),
+    let credentials = SourceCredentials::User {
+        name: "reader".to_owned(),
         password: "hunter3".to_owned().into(),
-    });
+    };
     let settings = SourceSettings {
         url,
-        credentials,
+        credentials: Some(credentials.into()),
         ..settings("any")
     };
     assert!(!format!("{settings:?}").contains("hunter"));

@@ -32,7 +32,7 @@ impl Stage {
         let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
         Self {
             prefix,
-            writer: IndexWriter::new(&es_url(), None, SourceSettings::REQUEST_TIMEOUT).unwrap(),
+            writer: IndexWriter::new(&es_url(), None, None, SourceSettings::REQUEST_TIMEOUT).unwrap(),
         }
     }
 
@@ -112,6 +112,7 @@ pub(crate) fn settings(index: &str) -> SourceSettings {
     SourceSettings {
         url: es_url(),
         credentials: None,
+        ca: None,
         index: index.to_owned(),
         id_field: "_id".to_owned(),
         doc_id_is_message_id: DocId::IsItsOwn,

@@ -1,10 +1,11 @@
-//! The ledger: whether it answers, its server and schema, what this user may do there, and its clock.
+//! The ledger: whether it answers, its server, connection and schema, what this user may do there, and its clock.
 //!
 //! Whoever connects brings the schema up to date, so a schema that is behind was refused to this user.
 
 use super::{Check, Finding};
 use crate::services::Services;
 use crate::web::problem::Problem;
+use granary_environment::Transport;
 use jiff::Timestamp;
 
 /// A lease, a lag and a schedule are counted in seconds and minutes.
@@ -13,13 +14,14 @@ const CLOCKS_APART_MS_WARNING: i64 = 2_000;
 const CLOCKS_APART_MS_FAILED: i64 = 240_000;
 
 pub(super) async fn checks(services: &Services) -> Vec<Check> {
-    let (server, schema, rights, clocks) = tokio::join!(
+    let (server, connection, schema, rights, clocks) = tokio::join!(
         Check::of("ledger", server(services)),
+        Check::of("ledgerConnection", connection(services)),
         Check::of("schema", schema(services)),
         Check::of("permissions", rights(services)),
         Check::of("clocks", clocks(services)),
     );
-    vec![server, schema, rights, clocks]
+    vec![server, connection, schema, rights, clocks]
 }
 
 async fn server(services: &Services) -> Result<Finding, Problem> {
@@ -41,6 +43,21 @@ async fn server(services: &Services) -> Result<Finding, Problem> {
         info.tables.len(),
         bytes >> 20
     )))
+}
+
+/// By the server's own word.
+async fn connection(services: &Services) -> Result<Finding, Problem> {
+    let cipher = services.ledger().await?.cipher().await?;
+    Ok(match (cipher, services.ledger_transport()) {
+        (Some(cipher), _) => Finding::ok(format!(
+            "encrypted by {cipher}; the server's certificate is verified"
+        )),
+        (None, Transport::Local) => Finding::ok("not encrypted; the server is on this machine"),
+        (None, Transport::Plain | Transport::Tls) => Finding::warning(
+            "not encrypted, over a network",
+            "Turn TLS on at the server, and leave require_ssl=false out of GRANARY_LEDGER_URL.",
+        ),
+    })
 }
 
 /// `8.0.36`, `10.11.19-MariaDB`, `5.5.5-10.6.1-MariaDB`.

@@ -4,6 +4,7 @@
 
 use super::{Check, Finding, Standing};
 use crate::services::Services;
+use granary_environment::Transport;
 use granary_source::{Severity, SourceProblem, Survey};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -17,7 +18,23 @@ pub(super) async fn checks(services: &Services) -> Vec<Check> {
         index_and_fields(services),
         Check::of("metadata", async { Ok(metadata(services).await) }),
     );
-    vec![server, index, fields, metadata]
+    vec![server, connection(services), index, fields, metadata]
+}
+
+fn connection(services: &Services) -> Check {
+    let finding = match services.source_transport() {
+        Transport::Tls => Finding::ok("encrypted; the server's certificate is verified"),
+        Transport::Local => Finding::ok("not encrypted; Elasticsearch is on this machine"),
+        Transport::Plain => Finding::warning(
+            "not encrypted, over a network",
+            "Turn TLS on in Elasticsearch, or in a proxy before it, and begin GRANARY_ES_URL with https://.",
+        ),
+    };
+    Check {
+        name: "elasticsearchConnection",
+        finding,
+        took: Duration::ZERO,
+    }
 }
 
 async fn server(services: &Services) -> Finding {
