@@ -76,7 +76,8 @@ const SESSION: [&str; 2] = [
      sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
      innodb_lock_wait_timeout = 30, lock_wait_timeout = 30, wait_timeout = 300 \
      /*!80000 , range_optimizer_max_mem_size = 0 */ \
-     /*!80000 , max_execution_time = IF(@@max_execution_time > 0, LEAST(@@max_execution_time, 32000), 32000) */ \
+     /*!80000 , max_execution_time = \
+     CAST(IF(@@max_execution_time > 0, LEAST(@@max_execution_time, 32000), 32000) AS UNSIGNED) */ \
      /*M!100100 , max_statement_time = IF(@@max_statement_time > 0, LEAST(@@max_statement_time, 32), 32) */",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 ];
