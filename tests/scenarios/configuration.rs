@@ -29,7 +29,10 @@ const REQUIRED: [(&str, &[&str]); 9] = [
 ];
 
 /// Settings that are wrong, each in its own way, and who reads them. An empty one is missing.
-const WRONG: [(&str, &str, &[&str]); 34] = [
+const WRONG: [(&str, &str, &[&str]); 37] = [
+    ("GRANARY_ALLOW_PLAINTEXT", "mysql", ALL),
+    ("GRANARY_LEDGER_CA", "/etc/ca.pem", ALL),
+    ("GRANARY_ES_CA", "/etc/ca.pem", ALL),
     ("GRANARY_LEDGER_URL", "postgres://granary:hunter2@db/granary", ALL),
     ("GRANARY_ES_URL", "ftp://granary:hunter2@es:9200", ALL),
     ("GRANARY_SOURCE_INDEX", "messages/2026", ALL),

@@ -87,6 +87,7 @@ fn services(health: &Value) -> String {
             text(&service["service"]),
             toned(&text(&service["status"]), tone),
             took,
+            connection(service),
             reason,
         ]
     };
@@ -94,9 +95,20 @@ fn services(health: &Value) -> String {
         Column::Text("SERVICE"),
         Column::Text("STATUS"),
         Column::Number("ANSWER"),
+        Column::Text("CONNECTION"),
         Column::Text(""),
     ];
     show::table(&columns, services.iter().map(row).collect())
+}
+
+/// Whether the connection to a service is encrypted; empty where AWS's own client decides.
+fn connection(service: &Value) -> String {
+    match service["connection"].as_str() {
+        Some("tls") => "encrypted".to_owned(),
+        Some("local") => "this machine".to_owned(),
+        Some("plain") => toned("not encrypted", Tone::Bad),
+        Some(_) | None => String::new(),
+    }
 }
 
 fn batches(queue: &Value) -> String {

@@ -8,11 +8,12 @@ const ENVIRONMENT: Variable = Variable {
 };
 
 /// What a deployment is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Deployment {
     /// Development and tests, on one machine.
     Local,
     /// Trying out, in a cloud.
+    #[default]
     Staging,
     /// Messages that matter.
     Production,
@@ -27,6 +28,6 @@ impl Deployment {
             "production" => Ok(Self::Production),
             _ => Err("there is no such environment"),
         })?;
-        Ok(deployment.unwrap_or(Self::Staging))
+        Ok(deployment.unwrap_or_default())
     }
 }

@@ -103,8 +103,8 @@ impl Service {
     }
 }
 
-/// Which services may be reached without TLS.
-#[derive(Debug, Clone)]
+/// Which services may be reached without TLS. By default all of them, as outside of production.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Plaintext {
     deployment: Deployment,
     allowed: Vec<Service>,

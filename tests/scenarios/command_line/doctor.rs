@@ -23,15 +23,17 @@ fn status<'a>(examination: &'a Value, check: &str) -> &'a str {
         .unwrap()
 }
 
-const ALL: [&str; 22] = [
+const ALL: [&str; 24] = [
     "api",
     "clockHere",
     "version",
     "elasticsearch",
+    "elasticsearchConnection",
     "index",
     "fields",
     "metadata",
     "ledger",
+    "ledgerConnection",
     "schema",
     "permissions",
     "clocks",
