@@ -22,7 +22,7 @@ mod invariants;
     allow(dead_code, reason = "only the full suites start a node")
 )]
 mod node;
-mod mariadb;
+mod ledger_server;
 mod proxy;
 mod http_proxy;
 
@@ -31,8 +31,8 @@ pub(crate) use dice::Dice;
 pub(crate) use function::{Function, FunctionError};
 pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;
+pub(crate) use ledger_server::LedgerServer;
 pub(crate) use listening::{Listening, granary, granary_in_a_shell};
-pub(crate) use mariadb::MariaDb;
 #[cfg_attr(
     not(feature = "full"),
     allow(unused_imports, reason = "only the full suites start a node")
@@ -41,7 +41,7 @@ pub(crate) use node::Node;
 pub(crate) use operator::request;
 pub(crate) use proxy::Proxy;
 pub(crate) use queues::Queue;
-pub(crate) use services::Addresses;
+pub(crate) use services::{Addresses, processlist};
 pub(crate) use source::{Document, TIME_FIELD};
 pub(crate) use trigger::{Exports, deliver_event, failed_items, sqs_event};
 pub(crate) use verbs::VISIBILITY;

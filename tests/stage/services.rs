@@ -1,6 +1,6 @@
 //! Where the services are, and a ledger database for one stage.
 
-use super::{MariaDb, Node};
+use super::{LedgerServer, Node};
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Opts, OptsBuilder};
 use std::collections::BTreeMap;
@@ -51,8 +51,8 @@ impl Addresses {
         self
     }
 
-    /// With a MariaDB of the test's own.
-    pub(crate) fn with_mariadb(mut self, server: &MariaDb) -> Self {
+    /// With a ledger server of the test's own.
+    pub(crate) fn with_ledger_server(mut self, server: &LedgerServer) -> Self {
         self.ledger = format!("{}/granary", server.url);
         self
     }
@@ -71,6 +71,14 @@ impl Addresses {
             .rsplit_once('/')
             .expect("LEDGER_URL must end in /database");
         format!("{server}/{database}")
+    }
+}
+
+/// Where the ledger's server lists its connections. MySQL's other list fails over statements that hold bytes.
+pub(crate) fn processlist() -> &'static str {
+    match variable("LEDGER_SERVER").as_str() {
+        "mysql" => "performance_schema.processlist",
+        _ => "information_schema.processlist",
     }
 }
 
@@ -133,10 +141,7 @@ impl Database {
     pub(crate) async fn kill_connections_until(&self, is_over: &AtomicBool) -> u64 {
         let mut conn = connection(&self.server).await;
         let mut killed = 0;
-        let others = format!(
-            "SELECT id FROM information_schema.processlist WHERE db = '{}'",
-            self.name
-        );
+        let others = format!("SELECT id FROM {} WHERE db = '{}'", processlist(), self.name);
         while !is_over.load(Ordering::Relaxed) {
             let began = Instant::now();
             let ids: Vec<u64> = conn.query(&others).await.unwrap();
@@ -208,7 +213,7 @@ impl Drop for Database {
 /// Connections that a killed function leaves behind may be in the middle of a transaction: DROP would wait for them.
 async fn drop_database(server: &str, name: &str) {
     let mut conn = connection(server).await;
-    let query = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
+    let query = format!("SELECT id FROM {} WHERE db = '{name}'", processlist());
     let left: Vec<u64> = conn.query(query).await.unwrap();
     for id in left {
         // It may have gone by itself.

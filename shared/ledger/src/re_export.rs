@@ -94,7 +94,7 @@ impl Ledger {
         let mut owners: BTreeMap<BatchId, Fence> = BTreeMap::new();
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
             let query = &format!(
-                "SELECT DISTINCT STRAIGHT_JOIN b.id, b.fence FROM message m {BY_KEY} \
+                "SELECT STRAIGHT_JOIN b.id, b.fence FROM message m {BY_KEY} \
                  JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({}) AND b.status = 'completed'",
                 placeholders(chunk.len())
             );

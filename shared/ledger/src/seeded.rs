@@ -29,7 +29,7 @@ impl Ledger {
         let mut owners: BTreeMap<BatchId, SeededBatch> = BTreeMap::new();
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
             let query = &format!(
-                "SELECT DISTINCT STRAIGHT_JOIN b.id, b.hour_start, b.generation, b.object_key, b.message_count \
+                "SELECT STRAIGHT_JOIN b.id, b.hour_start, b.generation, b.object_key, b.message_count \
                  FROM message m {BY_KEY} JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({})",
                 placeholders(chunk.len())
             );

@@ -1,5 +1,6 @@
 //! A ledger for one test, and verbs: what harvesters, exporters and time do to it.
 
+use crate::server::ServerKind;
 use granary_domain::{
     Backoff, BatchId, Cause, ExceptionKind, Failure, Generation, Hour, Layout, MigrationId, MigrationKind,
     NumberMark, ObjectKey, Priority, Tally, TimeRange,
@@ -59,7 +60,10 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) async fn new() -> Self {
-        let name = format!("granary_test_{}", Uuid::now_v7().simple());
+        Self::named(format!("granary_test_{}", Uuid::now_v7().simple())).await
+    }
+
+    pub(crate) async fn named(name: String) -> Self {
         let mut conn = connection("").await;
         conn.query_drop(format!("CREATE DATABASE {name}")).await.unwrap();
         conn.disconnect().await.unwrap();
@@ -139,13 +143,13 @@ impl Database {
     /// A connection that waits for a lock of somebody else's: nothing else takes a statement here so long.
     pub(crate) async fn until_a_connection_waits(&self) -> u64 {
         let query = format!(
-            "SELECT id, info FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID() \
-             AND info IS NOT NULL",
+            "SELECT id, info FROM {} WHERE db = '{}' AND id <> CONNECTION_ID() AND info IS NOT NULL",
+            ServerKind::of_stack().processlist(),
             self.name
         );
-        let mut before: Vec<(u64, String)> = Vec::new();
+        let mut before: Vec<(u64, Vec<u8>)> = Vec::new();
         for _ in 0..WAITS_MAX {
-            let now: Vec<(u64, String)> = self.rows(&query).await;
+            let now: Vec<(u64, Vec<u8>)> = self.rows(&query).await;
             if let Some((id, _)) = now.iter().find(|at_work| before.contains(at_work)) {
                 return *id;
             }
@@ -190,7 +194,10 @@ impl Drop for Database {
 /// Connections that a test leaves behind may be in the middle of a transaction: DROP would wait for them.
 async fn drop_database(name: &str) {
     let mut conn = connection("").await;
-    let query = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
+    let query = format!(
+        "SELECT id FROM {} WHERE db = '{name}'",
+        ServerKind::of_stack().processlist()
+    );
     let left: Vec<u64> = conn.query(query).await.unwrap();
     for id in left {
         // It may have gone by itself.

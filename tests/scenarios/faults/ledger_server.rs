@@ -1,7 +1,7 @@
 //! The ledger's server fails: it becomes read-only, is full, is killed, breaks deadlocks, keeps locks.
 
 use super::{FROM, NOON, TO, assert_archived_in_peace, assert_recovered, deferred, harvested, indexed};
-use crate::stage::{Addresses, Asked, Document, Exports, Fault, HttpProxy, MariaDb, Proxy, Stage};
+use crate::stage::{Addresses, Asked, Document, Exports, Fault, HttpProxy, LedgerServer, Proxy, Stage};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use std::sync::Arc;
@@ -15,8 +15,13 @@ const BETWEEN_FIGHTS: Duration = Duration::from_millis(50);
 const CONNECTIONS_MIN: u32 = 10;
 const CONNECTIONS_USUAL: u32 = 400;
 
-async fn on(server: &MariaDb, name: &str) -> Stage {
-    Stage::at(Addresses::from_environment().with_mariadb(server), name, &[]).await
+async fn on(server: &LedgerServer, name: &str) -> Stage {
+    Stage::at(
+        Addresses::from_environment().with_ledger_server(server),
+        name,
+        &[],
+    )
+    .await
 }
 
 async fn connect(stage: &Stage) -> Conn {
@@ -29,7 +34,7 @@ async fn connect(stage: &Stage) -> Conn {
 /// D1: the server fails over. Connections stay, and nothing can be written through them for a while (1290).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_a_ledger_that_is_read_only_for_a_while_costs_no_attempt() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let stage = on(&server, "read-only").await;
     let messages = indexed(&stage).await;
     stage.backfill(FROM, NOON).await;
@@ -67,7 +72,7 @@ async fn d1_a_ledger_that_is_read_only_for_a_while_costs_no_attempt() {
 /// D1: 1040. Who is connected goes on; who isn't doesn't start, and its message comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_too_many_connections_keep_new_workers_out_and_lose_no_message() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let stage = on(&server, "too-many").await;
     let messages = harvested(&stage).await;
     assert_eq!(stage.export_one().await.acknowledged, 1);
@@ -107,10 +112,10 @@ async fn d1_too_many_connections_keep_new_workers_out_and_lose_no_message() {
 /// D1: SIGKILL and restart, again and again, while a harvester and an exporter are at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_a_server_that_is_killed_and_restarted_in_mid_run_loses_and_doubles_nothing() {
-    let mut server = MariaDb::start().await;
+    let mut server = LedgerServer::start().await;
     let settings = [("GRANARY_BATCH_SIZE", "10"), ("GRANARY_LEASE_SECONDS", "10")];
     let stage = Stage::at(
-        Addresses::from_environment().with_mariadb(&server),
+        Addresses::from_environment().with_ledger_server(&server),
         "killed-server",
         &settings,
     )
@@ -249,9 +254,9 @@ async fn provoke_deadlocks_until(is_over: &AtomicBool, mut conn: Conn) {
 /// D1: another client takes the same locks in another order, so that transactions lose deadlocks (1213) all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_deadlocks_with_another_client_are_tried_again_until_they_pass() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let settings = [("GRANARY_BATCH_SIZE", "10")];
-    let addresses = Addresses::from_environment().with_mariadb(&server);
+    let addresses = Addresses::from_environment().with_ledger_server(&server);
     let stage = Stage::at(addresses, "deadlocks", &settings).await;
     let messages = Document::many(400, 10..14);
     stage.harvest().await;
