@@ -21,7 +21,7 @@ demo: up ## Seed messages, archive them, verify in full, and show what happened
 	@set -a; . $(LOCAL)/env; set +a; local/demo
 
 .PHONY: up
-up: ## Start the local stack: Elasticsearch, MariaDB, the AWS emulator and the deployed functions
+up: ## Start the local stack: Elasticsearch, the ledger's server, the AWS emulator and the deployed functions
 	@local/stack up
 
 .PHONY: down
@@ -40,9 +40,16 @@ export RUST_TEST_THREADS ?= 10
 # Cargo is always asked about the whole workspace: a package alone would get other features of the AWS SDK's crates, and
 # compile them all once more.
 
+# The ledger's server that the stack doesn't run, beside it: the ledger's own suite passes on both.
+OTHER_SERVER := $(if $(filter mysql,$(LEDGER_SERVER)),mariadb,mysql)
+OTHER_LEDGER := GRANARY_LOCAL_DIR=$(LOCAL)/other-ledger LEDGER_SERVER=$(OTHER_SERVER) MYSQL_PORT=$${OTHER_MYSQL_PORT:-3397}
+ON_OTHER_LEDGER = trap '$(OTHER_LEDGER) local/stack down' EXIT; $(OTHER_LEDGER) local/stack up --ledger; \
+	. $(LOCAL)/env; . $(LOCAL)/other-ledger/env
+
 .PHONY: test
-test: up ## Run all tests on the local stack
+test: up ## Run all tests on the local stack, and the ledger's on MySQL as well as on MariaDB
 	@. $(LOCAL)/env; cargo test --workspace --lib --bins --tests --no-fail-fast
+	@$(ON_OTHER_LEDGER); cargo test --workspace --no-fail-fast --test ledger
 	@. $(LOCAL)/env; local/dashboard test
 
 .PHONY: test-dashboard
@@ -58,8 +65,10 @@ FULL := --features granary-tests/full
 
 .PHONY: test-full
 test-full: test ## Run all tests and the long suites
-	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast $(FULL) --test scenarios -- crash:: data_stream:: faults::mariadb:: faults::rotation:: outage:: surveyed::
+	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast $(FULL) --test scenarios -- crash:: data_stream:: faults::ledger_server:: faults::rotation:: outage:: surveyed::
 	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1 --show-output
+	@$(ON_OTHER_LEDGER); cargo test --workspace --no-fail-fast $(FULL) --test scenarios; \
+		cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1 --show-output
 	@. $(LOCAL)/env; $(FUZZ)
 	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \
 		ES_URL=http://127.0.0.1:9217 cargo test --workspace --test it
@@ -86,7 +95,7 @@ screenshots: up ## Write docs/screenshots: every page of the dashboard, light an
 SOAK := --features granary-tests/soak
 
 .PHONY: soak
-soak: up ## Archive for half an hour while everything is killed again and again (SOAK_MINUTES, SOAK_MESSAGES, SOAK_SEED)
+soak: up ## Archive for half an hour while everything is killed again and again (SOAK_MINUTES, SOAK_MESSAGES, SOAK_SEED, LEDGER_SERVER)
 	cargo build --release --workspace --bins $(SOAK)
 	@. $(LOCAL)/env; cargo test --release --workspace --test scenarios $(SOAK) soak:: -- --nocapture
 

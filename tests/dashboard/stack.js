@@ -49,7 +49,7 @@ export async function ask(method, path, body) {
 export function rows(sql) {
   const url = new URL(needed('LEDGER_URL'));
   const output = execFileSync(
-    'mariadb',
+    needed('LEDGER_CLIENT'),
     [
       `--host=${url.hostname}`,
       `--port=${url.port}`,

@@ -1,7 +1,7 @@
 //! H17: migrations that overlap. A message belongs to the source; who asked for it first exports it, and whoever gives up
 //! releases what it has not exported to the others.
 
-use crate::stage::{Document, HARVESTER_TIMEOUT, Proxy, Stage, deliver_event};
+use crate::stage::{Document, HARVESTER_TIMEOUT, Proxy, Stage, deliver_event, processlist};
 use granary_domain::{MigrationId, MigrationKind, Priority, TimeRange};
 use granary_ledger::NewMigration;
 use granary_verify::Verdict;
@@ -322,10 +322,11 @@ async fn hold_after_a_page(stage: &Stage, source: &Proxy) {
     let recording = stage.hold("SELECT * FROM harvest_window FOR UPDATE").await;
     source.restore();
     stage
-        .until(
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() \
+        .until(&format!(
+            "SELECT COUNT(*) FROM {} WHERE db = DATABASE() \
              AND id <> CONNECTION_ID() AND info LIKE '%FROM harvest_window WHERE%FOR UPDATE%'",
-        )
+            processlist()
+        ))
         .await;
     source.stall();
     recording.let_go().await;

@@ -135,11 +135,12 @@ async fn tamper(stage: &Stage) -> Tampering {
     let flipped = flip_one_byte(stage, 10).await;
     let deleted = delete_object(stage, 11).await;
     drop_row(stage, "m-024").await;
+    let (high, low) = granary_domain::IdDigest::halves(b"added");
     stage
-        .sql(
-            "INSERT INTO message (message_id, index_name, event_time, batch_id) \
-             SELECT 'added', index_name, event_time, batch_id FROM message WHERE message_id = 'm-034'",
-        )
+        .sql(&format!(
+            "INSERT INTO message (message_id, index_name, event_time, batch_id, hash_high, hash_low) \
+             SELECT 'added', index_name, event_time, batch_id, {high}, {low} FROM message WHERE message_id = 'm-034'"
+        ))
         .await;
     let without_manifest = manifest_of(stage, 14).await;
     stage.bucket.delete(&without_manifest).await;

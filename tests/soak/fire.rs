@@ -1,4 +1,4 @@
-//! What dies: a function every few seconds, MariaDB or Elasticsearch every minute or so. All of it by SIGKILL.
+//! What dies: a function every few seconds, the ledger's server or Elasticsearch every minute or so. All of it by SIGKILL.
 
 use super::Library;
 use super::round::Play;
@@ -40,7 +40,7 @@ impl Play<'_> {
         }
     }
 
-    /// Kills MariaDB and Elasticsearch in turn, and starts them again after a while.
+    /// Kills the ledger's server and Elasticsearch in turn, and starts them again after a while.
     pub(super) async fn restart(&self, library: &Library) {
         let mut restarts = library.restarts.lock().await;
         loop {
@@ -52,11 +52,11 @@ impl Play<'_> {
             let down = self.between(Duration::ZERO, DOWN_MAX);
             if restarts.done % 2 == 0 {
                 let _nobody_looks_at_the_ledger = self.looking.write().await;
-                let mut mariadb = library.mariadb.lock().await;
-                mariadb.kill().await;
+                let mut ledger_server = library.ledger_server.lock().await;
+                ledger_server.kill().await;
                 tokio::time::sleep(down).await;
-                mariadb.restart().await;
-                self.killed.mariadbs.fetch_add(1, Ordering::Relaxed);
+                ledger_server.restart().await;
+                self.killed.ledger_servers.fetch_add(1, Ordering::Relaxed);
             } else {
                 let mut elasticsearch = library.elasticsearch.lock().await;
                 elasticsearch.kill().await;

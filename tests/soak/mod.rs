@@ -1,5 +1,5 @@
-//! The soak test (`make soak`): round after round, messages are archived while workers are killed every few seconds, MariaDB
-//! and Elasticsearch are killed and restarted, and every queue message is delivered at least twice.
+//! The soak test (`make soak`): round after round, messages are archived while workers are killed every few seconds, the
+//! ledger's server and Elasticsearch are killed and restarted, and every queue message is delivered at least twice.
 //!
 //! The first round is left in peace: it says what this machine can do. Each round has a ledger, queues and a bucket of its
 //! own over one and the same index; at its end a verification in full must say COMPLETE, every id must be in the
@@ -15,7 +15,7 @@ mod fire;
 mod round;
 mod settings;
 
-use crate::stage::{Document, MariaDb, Node};
+use crate::stage::{Document, LedgerServer, Node};
 use round::{Outcome, Round};
 use settings::Settings;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ struct Library {
     indices: round::IndexNames,
     messages: Vec<Document>,
     elasticsearch: tokio::sync::Mutex<Node>,
-    mariadb: tokio::sync::Mutex<MariaDb>,
+    ledger_server: tokio::sync::Mutex<LedgerServer>,
     restarts: tokio::sync::Mutex<fire::Restarts>,
 }
 
@@ -78,9 +78,9 @@ const INDEXED_AT_ONCE_MAX: usize = 50_000;
 impl Library {
     async fn open(messages: usize) -> Self {
         let elasticsearch = Node::start().await;
-        let mariadb = MariaDb::start().await;
+        let ledger_server = LedgerServer::start().await;
         let messages: Vec<Document> = (0..messages).map(message).collect();
-        let indices = round::IndexNames::make(&elasticsearch, &mariadb).await;
+        let indices = round::IndexNames::make(&elasticsearch, &ledger_server).await;
         let started = Instant::now();
         for some in messages.chunks(INDEXED_AT_ONCE_MAX) {
             indices.write(some).await;
@@ -90,7 +90,7 @@ impl Library {
             indices,
             messages,
             elasticsearch: elasticsearch.into(),
-            mariadb: mariadb.into(),
+            ledger_server: ledger_server.into(),
             restarts: fire::Restarts::default().into(),
         }
     }

@@ -16,7 +16,7 @@ impl Play<'_> {
         let tick: Value = serde_json::from_str(include_str!("../../events/harvester.tick.json")).unwrap();
         let harvest = async {
             while !self.is_over() {
-                // It may be killed, and Elasticsearch or MariaDB may be down: the next tick goes on.
+                // It may be killed, and Elasticsearch or the ledger's server may be down: the next tick goes on.
                 let _next_tick_goes_on = self.stage.harvester.invoke(tick.clone(), HARVESTER_TIMEOUT).await;
                 tokio::time::sleep(TICK).await;
             }

@@ -1,7 +1,7 @@
 //! One round: all messages from the index into an archive of the round's own, and the proof of it.
 
 use super::Library;
-use crate::stage::{Addresses, Dice, Document, MariaDb, Node, Stage};
+use crate::stage::{Addresses, Dice, Document, LedgerServer, Node, Stage};
 use granary_verify::Verdict;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,8 +28,8 @@ pub(super) struct IndexNames {
 }
 
 impl IndexNames {
-    pub(super) async fn make(elasticsearch: &Node, mariadb: &MariaDb) -> Self {
-        let owner = Stage::at(addresses(elasticsearch, mariadb), "library", &[]).await;
+    pub(super) async fn make(elasticsearch: &Node, ledger_server: &LedgerServer) -> Self {
+        let owner = Stage::at(addresses(elasticsearch, ledger_server), "library", &[]).await;
         let variables = ["GRANARY_SOURCE_INDEX", "GRANARY_METADATA_SOURCES"];
         let variables = variables.map(|name| (name, owner.setting(name).to_owned()));
         Self { owner, variables }
@@ -50,10 +50,10 @@ impl IndexNames {
     }
 }
 
-fn addresses(elasticsearch: &Node, mariadb: &MariaDb) -> Addresses {
+fn addresses(elasticsearch: &Node, ledger_server: &LedgerServer) -> Addresses {
     Addresses::from_environment()
         .with_node(elasticsearch)
-        .with_mariadb(mariadb)
+        .with_ledger_server(ledger_server)
 }
 
 /// A round that is to be played.
@@ -81,9 +81,12 @@ impl Round {
         let mut settings = SETTINGS.to_vec();
         let indices = &library.indices.variables;
         settings.extend(indices.iter().map(|(name, value)| (*name, value.as_str())));
-        let (elasticsearch, mariadb) = (library.elasticsearch.lock().await, library.mariadb.lock().await);
-        let mut stage = Stage::at(addresses(&elasticsearch, &mariadb), "soak", &settings).await;
-        drop((elasticsearch, mariadb));
+        let (elasticsearch, ledger_server) = (
+            library.elasticsearch.lock().await,
+            library.ledger_server.lock().await,
+        );
+        let mut stage = Stage::at(addresses(&elasticsearch, &ledger_server), "soak", &settings).await;
+        drop((elasticsearch, ledger_server));
         stage.have_exporters(EXPORTERS);
         stage.backfill(FROM, TO).await;
         let play = Play {
@@ -116,7 +119,7 @@ pub(super) struct Play<'a> {
     pub(super) is_under_fire: bool,
     pub(super) dice: Dice,
     pub(super) is_over: AtomicBool,
-    /// Held for writing while MariaDB is down: then the test itself doesn't look.
+    /// Held for writing while the ledger's server is down: then the test itself doesn't look.
     pub(super) looking: RwLock<()>,
     pub(super) deliveries: AtomicU64,
     pub(super) killed: Killed,
@@ -127,7 +130,7 @@ pub(super) struct Killed {
     pub(super) exporters: AtomicU64,
     pub(super) harvesters: AtomicU64,
     pub(super) reapers: AtomicU64,
-    pub(super) mariadbs: AtomicU64,
+    pub(super) ledger_servers: AtomicU64,
     pub(super) elasticsearches: AtomicU64,
 }
 
@@ -137,7 +140,7 @@ impl Play<'_> {
     }
 
     pub(super) async fn is_quiet(&self) -> bool {
-        let _mariadb_is_up = self.looking.read().await;
+        let _ledger_is_up = self.looking.read().await;
         self.stage.is_quiet().await
     }
 
@@ -162,7 +165,7 @@ impl Play<'_> {
                 &self.killed.reapers,
             ]
             .map(get),
-            restarts: [&self.killed.mariadbs, &self.killed.elasticsearches].map(get),
+            restarts: [&self.killed.ledger_servers, &self.killed.elasticsearches].map(get),
             reaped: self.stage.row(&count("reaped")).await,
             deferred: self.stage.row(&count("deferred")).await,
             attempts_max: self.stage.row("SELECT MAX(attempts) FROM batch").await,
@@ -236,11 +239,11 @@ impl AddAssign for Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [exporters, harvesters, reapers] = self.killed;
-        let [mariadb, elasticsearch] = self.restarts;
+        let [ledger_server, elasticsearch] = self.restarts;
         write!(
             f,
             "{} messages in {:.1} s = {:.0}/s | {} batches, {} deliveries | killed: {exporters} exporters, {harvesters} \
-             harvesters, {reapers} reapers, MariaDB {mariadb}, Elasticsearch {elasticsearch} | {} reaped, {} deferred, \
+             harvesters, {reapers} reapers, ledger server {ledger_server}, Elasticsearch {elasticsearch} | {} reaped, {} deferred, \
              {} attempts at most | COMPLETE",
             self.messages,
             self.time.as_secs_f64(),

@@ -92,7 +92,7 @@ impl Node {
 }
 
 /// The command line of a service of the stack.
-pub(super) fn command_of(service: &str) -> Vec<String> {
+fn command_of(service: &str) -> Vec<String> {
     let stack = stack_directory();
     let pid = std::fs::read_to_string(stack.join(format!("run/{service}.pid")))
         .unwrap_or_else(|error| panic!("no {service} runs in {}: {error}", stack.display()));

@@ -1,7 +1,7 @@
 //! Where the services are, and a ledger database for one stage.
 
-use super::{MariaDb, Node};
-use granary_test_database::{connection, server_of};
+use super::{LedgerServer, Node};
+use granary_test_database::{connection, processlist, server_of};
 use mysql_async::Conn;
 use mysql_async::prelude::{FromRow, Queryable};
 use std::collections::BTreeMap;
@@ -52,8 +52,8 @@ impl Addresses {
         self
     }
 
-    /// With a MariaDB of the test's own.
-    pub(crate) fn with_mariadb(mut self, server: &MariaDb) -> Self {
+    /// With a ledger server of the test's own.
+    pub(crate) fn with_ledger_server(mut self, server: &LedgerServer) -> Self {
         self.ledger = format!("{}/granary", server.url);
         self
     }
@@ -129,7 +129,8 @@ impl Database {
         let mut conn = connection(&format!("{}/", self.server)).await;
         let mut killed = 0;
         let others = format!(
-            "SELECT id FROM information_schema.processlist WHERE db = '{}'",
+            "SELECT id FROM {} WHERE db = '{}'",
+            processlist(),
             self.database.name()
         );
         while !is_over.load(Ordering::Relaxed) {

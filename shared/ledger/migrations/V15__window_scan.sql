@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS window_scan (
     late_secs     BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'and at most so long',
     late_at       DATETIME(6)     NULL COMMENT 'when the last of them was recorded',
     KEY window_scan_started (started_at),
+    KEY window_scan_late (late_at),
     CONSTRAINT window_scan_kind CHECK (kind IN ('overlap', 'deep')),
     CONSTRAINT window_scan_late CHECK ((late_count = 0) = (late_at IS NULL) AND late_secs_low <= late_secs)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4

@@ -133,6 +133,7 @@ pub use recall::{BatchWithExceptions, ExceptionFilter, Recall, Recalled, WhichEx
 pub use record::{PageOfMessages, Recorded, SeenMessage};
 pub use repair::{FoundAgain, RepairMigration};
 pub use rescan::{DueRescan, RescanRules, Scan};
+pub use rights::RIGHTS_NEEDED;
 pub use seal::{Seal, SealIntent};
 pub use sealed::SealedRange;
 pub use seeded::SeededBatch;

@@ -271,16 +271,18 @@ impl Ledger {
 /// The counter's row, made where there is none, and never behind a batch that is there: an earlier version numbered them
 /// without it.
 async fn counter(transaction: &mut Transaction, doing: Doing) -> Result<Counter, LedgerError> {
-    transaction
-        .query_drop(
-            "INSERT IGNORE INTO batch_number (id, next_number, block_end, intended_to) VALUES (1, 1, 0, 0)",
-        )
-        .await
-        .during(doing)?;
-    let row: Option<(u64, u64, u64)> = transaction
-        .query_first("SELECT next_number, block_end, intended_to FROM batch_number WHERE id = 1 FOR UPDATE")
-        .await
-        .during(doing)?;
+    let mut row = counter_row(transaction, doing).await?;
+    if row.is_none() {
+        // Only where there is no row: INSERT IGNORE takes a read lock on an existing one, and two transactions that both
+        // upgrade it to a write lock deadlock.
+        transaction
+            .query_drop(
+                "INSERT IGNORE INTO batch_number (id, next_number, block_end, intended_to) VALUES (1, 1, 0, 0)",
+            )
+            .await
+            .during(doing)?;
+        row = counter_row(transaction, doing).await?;
+    }
     let (next, block_end, intended_to) =
         row.ok_or_else(|| LedgerError::inconsistent(doing, "the counter of batch numbers has no row"))?;
     let last: Option<u64> = transaction
@@ -292,4 +294,14 @@ async fn counter(transaction: &mut Transaction, doing: Doing) -> Result<Counter,
         block_end,
         intended_to,
     })
+}
+
+async fn counter_row(
+    transaction: &mut Transaction,
+    doing: Doing,
+) -> Result<Option<(u64, u64, u64)>, LedgerError> {
+    transaction
+        .query_first("SELECT next_number, block_end, intended_to FROM batch_number WHERE id = 1 FOR UPDATE")
+        .await
+        .during(doing)
 }

@@ -1,8 +1,10 @@
 //! Which windows lie over a range of event time.
 //!
-//! A window is as long as the stretch without messages before its end, so "begins before the end, ends after the beginning"
-//! would be asked of every window there ever was. The database keeps with each one the least of a few lengths that it is
-//! not longer than (`reach`): of each length only those that begin near the range are read.
+//! A window has no greatest length: a stretch without messages is one window. So a condition on beginning and end alone would read
+//! every window that begins before the range. The database keeps a class of length with each window (`reach`); of each class
+//! only the windows that begin near the range are read.
+//!
+//! **When it fails**, the statement that asks fails. Nothing is changed here.
 
 use crate::row::at;
 use granary_domain::TimeRange;

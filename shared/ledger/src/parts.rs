@@ -88,8 +88,8 @@ impl Ledger {
         self.read("look for misplaced messages", |mut reader| async move {
             let rows: Vec<Row> = reader
                 .rows(
-                    "SELECT m.message_id FROM message m JOIN batch b ON b.id = m.batch_id \
-                     WHERE m.event_time >= :from AND m.event_time < :to AND m.outcome IS NULL \
+                    "SELECT STRAIGHT_JOIN m.message_id FROM message m FORCE INDEX (message_event_time) \
+                     JOIN batch b ON b.id = m.batch_id WHERE m.event_time >= :from AND m.event_time < :to AND m.outcome IS NULL \
                      AND b.settled_at IS NOT NULL AND b.status <> 'cancelled' AND b.hour_start <> :from LIMIT 1000",
                     params! { "from" => at(hour.start()), "to" => at(hour.next().start()) },
                 )

@@ -174,25 +174,35 @@ impl Ledger {
     }
 }
 
+/// Each pass begins with the windows that an index finds for it. Final windows are not read; after a year almost all are final.
 fn due_query(pass: ProofPass) -> String {
-    let due = match pass {
-        ProofPass::First => {
-            format!("NOT {IS_PROVEN} AND w.recorded_at <= UTC_TIMESTAMP(6) - INTERVAL :after MICROSECOND")
-        }
-        ProofPass::Final => format!(
-            "{IS_PROVEN} AND p.final_at IS NULL AND {SETTLED} \
-             AND w.range_to <= UTC_TIMESTAMP(6) - INTERVAL :horizon MICROSECOND \
-             AND w.recorded_at <= UTC_TIMESTAMP(6) - INTERVAL :after MICROSECOND"
+    let (candidates, due) = match pass {
+        ProofPass::First => (
+            "SELECT window_id FROM window_proof WHERE proven_at IS NULL \
+             UNION SELECT window_id FROM window_scan WHERE late_at IS NOT NULL",
+            format!("NOT {IS_PROVEN} AND w.recorded_at <= UTC_TIMESTAMP(6) - INTERVAL :after MICROSECOND"),
         ),
-        ProofPass::Rotation => format!(
-            "{IS_PROVEN} AND p.final_at IS NOT NULL \
-             AND p.proven_at <= UTC_TIMESTAMP(6) - INTERVAL :every MICROSECOND"
+        ProofPass::Final => (
+            "SELECT window_id FROM window_proof WHERE final_at IS NULL AND proven_at IS NOT NULL",
+            format!(
+                "{IS_PROVEN} AND p.final_at IS NULL AND {SETTLED} \
+                 AND w.range_to <= UTC_TIMESTAMP(6) - INTERVAL :horizon MICROSECOND \
+                 AND w.recorded_at <= UTC_TIMESTAMP(6) - INTERVAL :after MICROSECOND"
+            ),
+        ),
+        ProofPass::Rotation => (
+            "SELECT window_id FROM window_proof WHERE proven_at <= UTC_TIMESTAMP(6) - INTERVAL :every MICROSECOND",
+            format!(
+                "{IS_PROVEN} AND p.final_at IS NOT NULL \
+                 AND p.proven_at <= UTC_TIMESTAMP(6) - INTERVAL :every MICROSECOND"
+            ),
         ),
     };
     format!(
-        "SELECT w.id, w.range_from, w.range_to, {WAS_FINAL} AS was_final, \
-         COALESCE(p.asked, 0) > 0 AND COALESCE(p.outcome, '') <> 'waiting' AS is_retried FROM {JOINED} \
-         WHERE w.state IN ('recorded', 'verified') AND {COUNTS} AND {due} \
+        "SELECT STRAIGHT_JOIN w.id, w.range_from, w.range_to, {WAS_FINAL} AS was_final, \
+         COALESCE(p.asked, 0) > 0 AND COALESCE(p.outcome, '') <> 'waiting' AS is_retried \
+         FROM ({candidates}) c JOIN {JOINED} \
+         WHERE w.id = c.window_id AND w.state IN ('recorded', 'verified') AND {COUNTS} AND {due} \
          AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.window_id = w.id \
           AND b.status IN ('pending', 'in_progress', 'failed')) \
          AND (COALESCE(p.asked, 0) = 0 OR p.asked_at IS NULL OR p.asked_at <= UTC_TIMESTAMP(6) - INTERVAL \
@@ -244,6 +254,25 @@ fn together(pass: ProofPass, due: &[Candidate]) -> Option<(DueProof, IsRetried)>
         range: TimeRange::new(first.range.from(), to).ok()?,
     };
     Some((due, IsRetried(first.is_retried)))
+}
+
+/// A window that was recorded waits for its proof, if it counts: from now on it has a row.
+pub(crate) async fn await_proof(
+    transaction: &mut Transaction,
+    doing: Doing,
+    window: WindowId,
+) -> Result<(), LedgerError> {
+    transaction
+        .exec_drop(
+            format!(
+                "INSERT INTO window_proof (window_id) SELECT w.id FROM harvest_window w \
+                 JOIN migration m ON m.id = w.migration_id WHERE w.id = ? AND w.recorded_at IS NOT NULL AND {COUNTS} \
+                 ON DUPLICATE KEY UPDATE window_id = VALUES(window_id)"
+            ),
+            (window.0,),
+        )
+        .await
+        .during(doing)
 }
 
 /// The windows in a range are proven, unless a verification that began later says otherwise.

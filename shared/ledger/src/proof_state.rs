@@ -50,11 +50,13 @@ pub struct FailingWindow {
 }
 
 /// Gaps and failing windows that are listed.
-const LISTED_MAX: u32 = 100;
+const LISTED_MAX: usize = 100;
 const OPERATION: &str = "ask how far the proof reaches";
 const HOUR_SECS: u64 = 3_600;
 const IS_FAILING: &str =
     "(COALESCE(p.outcome, '') = 'failing' OR (COALESCE(p.asked, 0) >= 3 AND p.proven_at IS NULL))";
+const ASKED_IN_VAIN_MIN: u32 = 3;
+const WINDOWS_PER_PAGE: usize = 10_000;
 
 impl Ledger {
     /// Windows whose verification fails, the earliest first: 100 at most.
@@ -85,90 +87,145 @@ impl Ledger {
     /// How far the proof reaches. `before`: only windows that begin before then.
     pub async fn proof_state(&self, before: Option<Timestamp>) -> Result<ProofState, LedgerError> {
         self.read(OPERATION, |mut reader| async move {
-            let gaps = gaps_of(&mut reader, before).await?;
+            let mut walk = Walk::default();
+            let mut after = (TimeRange::EVER.from(), WindowId(0));
+            loop {
+                let page = page_of(&mut reader, before, after).await?;
+                let is_last = page.len() < WINDOWS_PER_PAGE;
+                for window in page {
+                    after = (window.range.from(), window.id);
+                    if window.counts {
+                        walk.pass(window);
+                    }
+                }
+                if is_last {
+                    break;
+                }
+            }
             let failing = failing_of(&mut reader, before).await?;
-            let hours = hours_of(&mut reader, before).await?;
-            let ends = ends_of(&mut reader, before, (gaps.first(), hours)).await?;
-            Ok(ProofState {
-                gaps,
-                failing,
-                ..ends
-            })
+            Ok(walk.end(failing))
         })
         .await
     }
 }
 
-/// Hours of event time by what is known of their windows.
-struct Hours {
-    proven: u64,
-    waiting: u64,
-    failing: u64,
+/// What is known of a window.
+struct WindowInProof {
+    id: WindowId,
+    /// Whether its migration reads everything, and isn't cancelled.
+    counts: bool,
+    range: TimeRange,
+    /// 3 where it is failing, 2 where it isn't proven, 1 where it is and has messages.
+    rank: u8,
+    is_proven: bool,
+    is_final: bool,
+    proven_at: Option<Timestamp>,
+    source_at: Option<String>,
 }
 
-/// Each instant counts once: what a window adds to those before it that are as bad or worse.
-async fn hours_of(reader: &mut Reader, before: Option<Timestamp>) -> Result<Hours, LedgerError> {
-    let worst = format!(
-        "CASE WHEN {IS_FAILING} THEN 3 \
+/// The next windows, by the instant at which they begin.
+async fn page_of(
+    reader: &mut Reader,
+    before: Option<Timestamp>,
+    (from, id): (Timestamp, WindowId),
+) -> Result<Vec<WindowInProof>, LedgerError> {
+    let query = format!(
+        "SELECT w.id, w.range_from, w.range_to, {COUNTS} AS counts, CASE WHEN {IS_FAILING} THEN 3 \
          WHEN NOT {IS_PROVEN} AND (w.found > 0 OR w.recorded_at IS NULL) THEN 2 \
-         WHEN w.found > 0 THEN 1 ELSE 0 END"
+         WHEN w.found > 0 THEN 1 ELSE 0 END AS worst, {IS_PROVEN} AS is_proven, \
+         {IS_PROVEN} AND p.final_at IS NOT NULL AS is_final, p.proven_at, p.source_at FROM \
+         (SELECT id, migration_id, range_from, range_to, found, recorded_at \
+          FROM harvest_window FORCE INDEX (harvest_window_time) \
+          WHERE range_from >= :after AND (range_from > :after OR id > :id) AND range_from < :before \
+          ORDER BY range_from, id LIMIT {WINDOWS_PER_PAGE}) w JOIN migration m ON m.id = w.migration_id \
+         LEFT JOIN window_scan s ON s.window_id = w.id LEFT JOIN window_proof p ON p.window_id = w.id \
+         ORDER BY w.range_from, w.id"
     );
-    let covered = |rank: u8| {
-        format!(
-            "MAX(IF(worst >= {rank}, range_to, NULL)) OVER (ORDER BY range_from, id \
-             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered_{rank}"
-        )
-    };
-    let seconds = |rank: u8| {
-        format!(
-            "CAST(COALESCE(SUM(IF(worst >= {rank}, GREATEST(0, TIMESTAMPDIFF(SECOND, \
-             GREATEST(range_from, COALESCE(covered_{rank}, range_from)), range_to)), 0)), 0) AS UNSIGNED) AS secs_{rank}"
-        )
-    };
-    let row: Option<Row> = reader
-        .first(
-            format!(
-                "SELECT {}, {}, {} FROM (SELECT range_from, range_to, worst, {}, {}, {} FROM \
-                 (SELECT w.id, w.range_from, w.range_to, {worst} AS worst FROM {JOINED} \
-                  WHERE {COUNTS} AND (:before IS NULL OR w.range_from < :before)) ranked) covered",
-                seconds(1),
-                seconds(2),
-                seconds(3),
-                covered(1),
-                covered(2),
-                covered(3),
-            ),
-            params! { "before" => before.map_or(Value::NULL, at) },
-        )
-        .await?;
-    let mut row = row.ok_or_else(|| LedgerError::inconsistent(OPERATION, "no answer"))?;
-    let (all, open, failing): (u64, u64, u64) = (
-        row.column("secs_1")?,
-        row.column("secs_2")?,
-        row.column("secs_3")?,
-    );
-    Ok(Hours {
-        proven: all.saturating_sub(open).div_ceil(HOUR_SECS),
-        waiting: open.saturating_sub(failing).div_ceil(HOUR_SECS),
-        failing: failing.div_ceil(HOUR_SECS),
-    })
+    let before = before.unwrap_or(TimeRange::EVER.to());
+    let params = params! { "after" => at(from), "id" => id.0, "before" => at(before) };
+    let rows: Vec<Row> = reader.rows(query, params).await?;
+    rows.into_iter()
+        .map(|mut row| {
+            Ok(WindowInProof {
+                id: WindowId(row.column("id")?),
+                counts: row.column("counts")?,
+                range: range_of(&mut row)?,
+                rank: row.column("worst")?,
+                is_proven: row.column("is_proven")?,
+                is_final: row.column("is_final")?,
+                proven_at: row.instant_or_null("proven_at")?,
+                source_at: row.column("source_at")?,
+            })
+        })
+        .collect()
 }
 
-async fn gaps_of(reader: &mut Reader, before: Option<Timestamp>) -> Result<Vec<TimeRange>, LedgerError> {
-    let rows: Vec<Row> = reader
-        .rows(
-            format!(
-                "SELECT covered_to AS range_from, range_from AS range_to FROM \
-                 (SELECT w.range_from, MAX(w.range_to) OVER (ORDER BY w.range_from, w.id \
-                  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered_to \
-                  FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
-                  WHERE {COUNTS} AND (:before IS NULL OR w.range_from < :before)) covered \
-                 WHERE range_from > covered_to ORDER BY range_from LIMIT {LISTED_MAX}"
-            ),
-            params! { "before" => before.map_or(Value::NULL, at) },
-        )
-        .await?;
-    rows.into_iter().map(|mut row| range_of(&mut row)).collect()
+/// All windows in order of time, one after the other. MAX() OVER a growing frame would take quadratic time on both servers: a
+/// minute or more for 10,000 windows.
+#[derive(Default)]
+struct Walk {
+    begins: Option<Timestamp>,
+    covered_to: Option<Timestamp>,
+    /// How far the windows of a rank and of worse ones reach, and what they cover in seconds; each instant counts once.
+    of_rank: [(Option<Timestamp>, u64); 3],
+    unproven: Option<Timestamp>,
+    unsettled: Option<Timestamp>,
+    as_of: Option<Timestamp>,
+    gaps: Vec<TimeRange>,
+    /// The one state of the source that all windows saw; `None` once two of them differ.
+    source_at: Option<Option<String>>,
+    sources_differ: bool,
+}
+
+impl Walk {
+    fn pass(&mut self, window: WindowInProof) {
+        let (from, to) = (window.range.from(), window.range.to());
+        let gap = self
+            .covered_to
+            .and_then(|covered| TimeRange::new(covered, from).ok());
+        if self.gaps.len() < LISTED_MAX {
+            self.gaps.extend(gap);
+        }
+        self.begins.get_or_insert(from);
+        self.covered_to = self.covered_to.max(Some(to));
+        for (covered_to, seconds) in self.of_rank.iter_mut().take(usize::from(window.rank)) {
+            let begins = covered_to.map_or(from, |covered| covered.max(from));
+            let added = TimeRange::new(begins, to)
+                .map_or(0, |added| added.to().duration_since(added.from()).as_secs());
+            *seconds += added.unsigned_abs();
+            *covered_to = (*covered_to).max(Some(to));
+        }
+        if !window.is_proven {
+            self.unproven.get_or_insert(from);
+        }
+        if !window.is_final {
+            self.unsettled.get_or_insert(from);
+        }
+        self.as_of = [self.as_of, window.proven_at].into_iter().flatten().min();
+        let seen = self.source_at.get_or_insert_with(|| window.source_at.clone());
+        self.sources_differ |= *seen != window.source_at;
+    }
+
+    fn end(self, failing: Vec<FailingWindow>) -> ProofState {
+        let gap = self.gaps.first().map(TimeRange::from);
+        let end = |open: Option<Timestamp>| {
+            let end = [open, gap, self.covered_to].into_iter().flatten().min();
+            end.filter(|end| self.begins.is_some_and(|begins| *end > begins))
+        };
+        let [all, open, failed] = self.of_rank.map(|(_, seconds)| seconds);
+        ProofState {
+            begins: self.begins,
+            proven_to: end(self.unproven),
+            final_to: end(self.unsettled),
+            as_of: self.as_of,
+            hours_proven: all.saturating_sub(open).div_ceil(HOUR_SECS),
+            hours_waiting: open.saturating_sub(failed).div_ceil(HOUR_SECS),
+            hours_failing: failed.div_ceil(HOUR_SECS),
+            gaps: self.gaps,
+            failing,
+            source_at: self.source_at.flatten().filter(|_| !self.sources_differ),
+        }
+    }
 }
 
 async fn failing_of(
@@ -179,7 +236,9 @@ async fn failing_of(
         .rows(
             format!(
                 "SELECT w.id, w.range_from, w.range_to, IF(p.outcome = 'failing', p.as_of, NULL) AS as_of \
-                 FROM window_proof p JOIN harvest_window w ON w.id = p.window_id \
+                 FROM (SELECT window_id FROM window_proof WHERE outcome = 'failing' \
+                  UNION SELECT window_id FROM window_proof WHERE asked >= {ASKED_IN_VAIN_MIN}) f \
+                 STRAIGHT_JOIN window_proof p ON p.window_id = f.window_id JOIN harvest_window w ON w.id = p.window_id \
                  JOIN migration m ON m.id = w.migration_id WHERE {COUNTS} AND {IS_FAILING} \
                  AND (:before IS NULL OR w.range_from < :before) ORDER BY w.range_from, w.id LIMIT {LISTED_MAX}"
             ),
@@ -195,51 +254,4 @@ async fn failing_of(
             })
         })
         .collect()
-}
-
-/// Where the proof ends, without gaps and failing windows themselves.
-async fn ends_of(
-    reader: &mut Reader,
-    before: Option<Timestamp>,
-    (gap, hours): (Option<&TimeRange>, Hours),
-) -> Result<ProofState, LedgerError> {
-    let row: Option<Row> = reader
-        .first(
-            format!(
-                "SELECT MIN(w.range_from) AS first, MAX(w.range_to) AS last, \
-                 MIN(IF({IS_PROVEN}, NULL, w.range_from)) AS unproven, \
-                 MIN(IF({IS_PROVEN} AND p.final_at IS NOT NULL, NULL, w.range_from)) AS unsettled, \
-                 MIN(p.proven_at) AS as_of, COUNT(DISTINCT COALESCE(p.source_at, '')) AS states, \
-                 MAX(p.source_at) AS source_at FROM {JOINED} \
-                 WHERE {COUNTS} AND (:before IS NULL OR w.range_from < :before)"
-            ),
-            params! { "before" => before.map_or(Value::NULL, at) },
-        )
-        .await?;
-    let mut row = row.ok_or_else(|| LedgerError::inconsistent(OPERATION, "no answer"))?;
-    let (first, last) = (row.instant_or_null("first")?, row.instant_or_null("last")?);
-    let gap = gap.map(|gap| gap.from());
-    let end = |open: Option<Timestamp>| {
-        let end = [open, gap, last].into_iter().flatten().min();
-        end.filter(|end| first.is_some_and(|first| *end > first))
-    };
-    let is_one_state = row.column::<u64>("states")? == 1;
-    let (unproven, unsettled) = (
-        row.instant_or_null("unproven")?,
-        row.instant_or_null("unsettled")?,
-    );
-    Ok(ProofState {
-        begins: first,
-        proven_to: end(unproven),
-        final_to: end(unsettled),
-        as_of: row.instant_or_null("as_of")?,
-        hours_proven: hours.proven,
-        hours_waiting: hours.waiting,
-        hours_failing: hours.failing,
-        gaps: Vec::new(),
-        failing: Vec::new(),
-        source_at: row
-            .column::<Option<String>>("source_at")?
-            .filter(|_| is_one_state),
-    })
 }

@@ -94,7 +94,7 @@ impl Ledger {
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
             let list = &List::of(chunk.iter().map(MessageId::as_str));
             let query = &format!(
-                "SELECT DISTINCT STRAIGHT_JOIN b.id, b.fence FROM message m {BY_KEY} \
+                "SELECT STRAIGHT_JOIN b.id, b.fence FROM message m {BY_KEY} \
                  JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list}) AND b.status = 'completed'"
             );
             let rows = self

@@ -200,7 +200,7 @@ impl Ledger {
     }
 }
 
-/// Exceptions are found in their batch, whatever their ids: a batch has few.
+/// Exceptions are found by their batch, not by their ids: a batch has few of them.
 const IN_BATCH: &str = "FORCE INDEX (message_batch)";
 
 async fn recall_in(

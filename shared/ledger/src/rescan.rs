@@ -102,8 +102,8 @@ const OVERLAP_STEPS: [u32; 4] = [1, 4, 16, 64];
 /// there was then, and is never read again.
 pub(crate) const SETTLED: &str = "(w.read_after IS NULL OR w.read_after >= :horizon)";
 
-/// The numbers of all windows that may be due, by indices: those that wait for a reading or are being read, those that haven't
-/// settled, and those that have left out an index. Whoever has settled isn't read, and after a year almost all have.
+/// The numbers of all windows that may be due, each found by an index: those that wait for a reading or are being read, those that
+/// have not settled, and those that have left out an index. Settled windows are not read; after a year almost all are settled.
 const CANDIDATES: &str = "(SELECT id FROM harvest_window WHERE state IN ('open', 'harvesting') \
      UNION SELECT id FROM harvest_window WHERE read_after < :horizon \
      UNION SELECT window_id FROM window_left_out)";

@@ -5,7 +5,7 @@
 use crate::{Ledger, LedgerError};
 
 /// What reading, writing and bringing the schema up to date take.
-const NEEDED: [&str; 8] = [
+pub const RIGHTS_NEEDED: [&str; 8] = [
     "SELECT",
     "INSERT",
     "UPDATE",
@@ -33,6 +33,6 @@ impl Ledger {
             })
             .await?;
         let is_missing = |right: &&str| !granted.iter().any(|granted| granted.eq_ignore_ascii_case(right));
-        Ok(NEEDED.into_iter().filter(is_missing).collect())
+        Ok(RIGHTS_NEEDED.into_iter().filter(is_missing).collect())
     }
 }

@@ -122,10 +122,10 @@ pub(crate) fn unreadable(column: &str, reason: &dyn std::fmt::Display) -> Ledger
     LedgerError::inconsistent("read a row", format!("column {column}: {reason}"))
 }
 
-/// Keys that one statement looks up at most. MySQL plans a range for each, and beyond `range_optimizer_max_mem_size` (8 MiB: less
-/// than 4,000 message ids) it reads the whole table instead, under lock where it locks.
+/// Keys that one statement looks up at most. MySQL plans a range for each key. Beyond `range_optimizer_max_mem_size` (8 MiB, less
+/// than 4,000 message ids) it reads the whole table instead, and locks it where the statement locks.
 pub(crate) const LOOKED_UP_KEYS_MAX: usize = 1_000;
 
-/// Comes behind a table whose rows are looked up by their keys, or ends by the statement's other conditions would be weighed
-/// against them: of a small table, or where a batch seems small, a server reads and locks rows that aren't asked for.
+/// Follows the name of a table whose rows are looked up by key. Without it a server weighs the keys against the other conditions of the
+/// statement. Where the table or the batch is small, it then reads and locks rows that were not asked for.
 pub(crate) const BY_KEY: &str = "FORCE INDEX (PRIMARY)";

@@ -31,7 +31,7 @@ impl Ledger {
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
             let list = &List::of(chunk.iter().map(MessageId::as_str));
             let query = &format!(
-                "SELECT DISTINCT STRAIGHT_JOIN b.id, b.hour_start, b.generation, b.object_key, b.message_count \
+                "SELECT STRAIGHT_JOIN b.id, b.hour_start, b.generation, b.object_key, b.message_count \
                  FROM message m {BY_KEY} JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list})"
             );
             let rows = self

@@ -126,17 +126,22 @@ impl Ledger {
     pub async fn timeline(&self, filter: &TimelineFilter) -> Result<Vec<WindowOnTimeline>, LedgerError> {
         self.read("list windows along the time line", |mut reader| async move {
             let before = filter.before;
+            // Either index has the order that is asked for, so that a page is all that is read.
+            let index = filter.migration.map_or("harvest_window_time", |_| "harvest_window_range");
             let rows: Vec<Row> = reader
                 .rows(
-                    "SELECT w.id, w.migration_id, m.kind, m.state AS migration_state, w.range_from, w.range_to, w.state, \
-                     w.found, w.recorded, w.adopted, w.owned_elsewhere, w.duplicates, w.without_id, w.error_text, \
-                     w.created_at, w.recorded_at, w.verified_at, COALESCE(s.late_count, 0) AS late, \
-                     w.created_at < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR AS is_old FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
-                     LEFT JOIN window_scan s ON s.window_id = w.id \
-                     WHERE w.range_from <= :before AND (w.range_from < :before OR w.id < :id) \
-                     AND (:from IS NULL OR w.range_from >= :from) AND (:to IS NULL OR w.range_from < :to) \
-                     AND (:migration IS NULL OR w.migration_id = :migration) \
-                     ORDER BY w.range_from DESC, w.id DESC LIMIT :limit",
+                    format!(
+                        "SELECT w.id, w.migration_id, m.kind, m.state AS migration_state, w.range_from, w.range_to, w.state, \
+                         w.found, w.recorded, w.adopted, w.owned_elsewhere, w.duplicates, w.without_id, w.error_text, \
+                         w.created_at, w.recorded_at, w.verified_at, COALESCE(s.late_count, 0) AS late, \
+                         w.created_at < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR AS is_old FROM \
+                         (SELECT * FROM harvest_window FORCE INDEX ({index}) \
+                          WHERE range_from <= :before AND (range_from < :before OR id < :id) \
+                          AND (:from IS NULL OR range_from >= :from) AND (:to IS NULL OR range_from < :to) \
+                          AND (:migration IS NULL OR migration_id = :migration) \
+                          ORDER BY range_from DESC, id DESC LIMIT :limit) w JOIN migration m ON m.id = w.migration_id \
+                         LEFT JOIN window_scan s ON s.window_id = w.id ORDER BY w.range_from DESC, w.id DESC"
+                    ),
                     params! {
                         "before" => before.map_or_else(the_last_instant, |(begins, _)| at(begins)),
                         "id" => before.map_or(u64::MAX, |(_, id)| id.0),

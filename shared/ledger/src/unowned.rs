@@ -12,8 +12,8 @@ use granary_domain::{Hour, IdDigest, MessageId, TimeRange};
 use jiff::Timestamp;
 use mysql_async::{Row, params};
 
-/// What nobody owns stands together in one index, by event time: there its first and its last are read without the messages
-/// that are owned, however many there are on either side.
+/// Messages without an owner are neighbours in one index, in order of event time. The first and the last of them are read
+/// there without reading any message that has an owner.
 pub(crate) const UNOWNED: &str =
     "message FORCE INDEX (message_batch) WHERE batch_id IS NULL AND outcome IS NULL";
 

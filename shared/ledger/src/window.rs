@@ -5,6 +5,7 @@ use crate::connections::Connection;
 use crate::error::During;
 use crate::left_out::write_left_out;
 use crate::migration::priority_of;
+use crate::proof::await_proof;
 use crate::rescan::finish_scan;
 use crate::row::{Columns, at, unreadable, uuid};
 use crate::{Fenced, Ledger, LedgerError, Scan};
@@ -255,6 +256,7 @@ impl Ledger {
         if window.scan.is_again() {
             finish_scan(&mut transaction, window, doing).await?;
         }
+        await_proof(&mut transaction, doing, window.id).await?;
         write_left_out(&mut transaction, window, doing).await?;
         transaction.commit().await.during(doing)?;
         Ok(Fenced::Done)

@@ -1,6 +1,6 @@
 //! Lending: which databases there are, which are lent, and which are empty.
 
-use crate::{BOOKS, connection};
+use crate::{BOOKS, connection, processlist};
 use granary_ledger::{Ledger, LedgerSettings};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, params};
@@ -212,7 +212,8 @@ pub(crate) async fn drop_database(server: &str, name: &str) {
 /// them.
 async fn end_connections(conn: &mut Conn, name: &str) {
     let query = format!(
-        "SELECT id FROM information_schema.processlist WHERE db = '{name}' AND id <> CONNECTION_ID()"
+        "SELECT id FROM {} WHERE db = '{name}' AND id <> CONNECTION_ID()",
+        processlist()
     );
     let left: Vec<u64> = conn.query(query).await.expect("connections are listed");
     for id in left {

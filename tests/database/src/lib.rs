@@ -43,7 +43,11 @@ impl Database {
 
     /// One without tables.
     pub async fn empty(server: &str) -> Self {
-        let name = format!("granary_empty_{}", Uuid::now_v7().simple());
+        Self::named(server, &format!("granary_empty_{}", Uuid::now_v7().simple())).await
+    }
+
+    /// The same with this name, which no other database has.
+    pub async fn named(server: &str, name: &str) -> Self {
         let mut conn = connection(&format!("{server}/")).await;
         conn.query_drop(format!("CREATE DATABASE {name}"))
             .await
@@ -51,7 +55,7 @@ impl Database {
         conn.disconnect().await.expect("the connection ends");
         Self {
             server: server.to_owned(),
-            name,
+            name: name.to_owned(),
             lock: None,
             is_spoiled: AtomicBool::new(false),
         }
@@ -82,6 +86,14 @@ impl Database {
 pub fn server_of(url: &str) -> &str {
     let (server, _) = url.rsplit_once('/').expect("an address ends in /database");
     server
+}
+
+/// Where the server lists its connections. MySQL's other list fails over statements that hold bytes.
+pub fn processlist() -> &'static str {
+    match std::env::var("LEDGER_SERVER").as_deref() {
+        Ok("mysql") => "performance_schema.processlist",
+        Ok(_) | Err(_) => "information_schema.processlist",
+    }
 }
 
 /// A connection whose times are UTC.

@@ -15,8 +15,8 @@ const HEAD: &str = "\
 What can go wrong, and which test holds it. This page is generated from the sources by `make docs`, and a test fails where it differs from
 them, where a row has no test, or where a test names a case that isn't here.
 
-All tests run on a real Elasticsearch, a real MariaDB and the AWS emulator. Faults come from proxies that stand before a service (slow, cut, half-open, silent,
-throttling, wrong, half an answer), from SIGKILL and restart of a MariaDB and an Elasticsearch of the test's own, from killed connections,
+All tests run on a real Elasticsearch, a real MariaDB or MySQL and the AWS emulator. Faults come from proxies that stand before a service (slow, cut, half-open, silent,
+throttling, wrong, half an answer), from SIGKILL and restart of a ledger server and an Elasticsearch of the test's own, from killed connections,
 provoked deadlocks and held locks, from signals to the functions' own processes, and from faults at a named step. Whatever is said here
 of a scenario ends in the same assertions: a verification in full says COMPLETE, the ids read back from the objects are those that were indexed, each
 once, and nothing stands in the bucket that isn't on record.

@@ -6,7 +6,7 @@
 mod network;
 mod elasticsearch;
 #[cfg(feature = "full")]
-mod mariadb;
+mod ledger_server;
 mod s3;
 mod sqs;
 mod sns;

@@ -4,7 +4,7 @@
 use super::{FROM, NOBODY, NOON, TO, assert_recovered, deferred, harvested, indexed};
 #[cfg(feature = "full")]
 use crate::stage::HttpProxy;
-use crate::stage::{Addresses, Authority, Exports, Function, MariaDb, Nginx, Secret, Stage};
+use crate::stage::{Addresses, Authority, Exports, Function, LedgerServer, Nginx, Secret, Stage};
 use serde_json::{Value, json};
 #[cfg(feature = "full")]
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ const USER: &str = "granary_rotating";
 
 /// Services of the test's own, and secrets that let the functions in.
 struct Doors {
-    server: MariaDb,
+    server: LedgerServer,
     nginx: Nginx,
     of_ledger: Secret,
     of_source: Secret,
@@ -24,7 +24,7 @@ struct Doors {
 
 impl Doors {
     /// What lets functions in, with this password at each.
-    async fn of(stage: &Stage, server: MariaDb, password: &str) -> Self {
+    async fn of(stage: &Stage, server: LedgerServer, password: &str) -> Self {
         let authority = Authority::new();
         let certificate = authority.sign("IP:127.0.0.1");
         let nginx = Nginx::before(stage.setting("GRANARY_ES_URL"), &certificate).await;
@@ -85,9 +85,9 @@ fn pids(functions: [&Function; 4]) -> [Option<u32>; 4] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_both_secrets_are_rotated_in_mid_run_and_warm_functions_find_the_new_ones() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let settings = [("GRANARY_BATCH_SIZE", "20")];
-    let addresses = Addresses::from_environment().with_mariadb(&server);
+    let addresses = Addresses::from_environment().with_ledger_server(&server);
     let mut stage = Stage::at(addresses, "rotated", &settings).await;
     let url = of_ledger(&stage, "second");
     let doors = Doors::of(&stage, server, "first").await;
@@ -130,8 +130,8 @@ async fn d4_both_secrets_are_rotated_in_mid_run_and_warm_functions_find_the_new_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_a_credential_that_stays_wrong_uses_no_attempt_up_and_raises_one_alert_that_names_it() {
-    let server = MariaDb::start().await;
-    let addresses = Addresses::from_environment().with_mariadb(&server);
+    let server = LedgerServer::start().await;
+    let addresses = Addresses::from_environment().with_ledger_server(&server);
     let mut stage = Stage::at(addresses, "wrong-credential", &[]).await;
     let doors = Doors::of(&stage, server, "first").await;
     doors.open_for(&mut stage);
@@ -185,8 +185,8 @@ async fn d4_a_credential_that_stays_wrong_uses_no_attempt_up_and_raises_one_aler
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_a_ledger_that_refuses_the_login_is_told_directly_once_and_when_it_is_over() {
-    let server = MariaDb::start().await;
-    let addresses = Addresses::from_environment().with_mariadb(&server);
+    let server = LedgerServer::start().await;
+    let addresses = Addresses::from_environment().with_ledger_server(&server);
     let mut stage = Stage::at(addresses, "wrong-password", &[]).await;
     let doors = Doors::of(&stage, server, "first").await;
     doors.open_for(&mut stage);
@@ -244,9 +244,9 @@ const READINGS_MAX: usize = 200;
 #[cfg(feature = "full")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_eight_exporters_with_a_wrong_secret_for_ten_minutes_read_it_seldom_and_use_no_attempt_up() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let settings = [("GRANARY_BATCH_SIZE", "20")];
-    let addresses = Addresses::from_environment().with_mariadb(&server);
+    let addresses = Addresses::from_environment().with_ledger_server(&server);
     let mut stage = Stage::at(addresses, "wrong-for-long", &settings).await;
     let doors = Doors::of(&stage, server, "first").await;
     let aws = HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await;

@@ -1,7 +1,7 @@
 //! What people and machines write down while everything goes wrong: never a message's content, an address or a secret.
 
 use super::{FROM, NOON, TO, harvested};
-use crate::stage::{Addresses, Document, Fault, HttpProxy, MariaDb, Proxy, Said, Stage, sqs_event};
+use crate::stage::{Addresses, Document, Fault, HttpProxy, LedgerServer, Proxy, Said, Stage, sqs_event};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn document(number: u32) -> Document {
 }
 
 /// A stage whose every credential holds the canary, on a ledger of its own.
-async fn stage_of_canaries(server: &MariaDb) -> Stage {
+async fn stage_of_canaries(server: &LedgerServer) -> Stage {
     server
         .administer(&format!(
             "CREATE USER 'granary_user'@'%' IDENTIFIED BY '{SECRET}'"
@@ -36,7 +36,7 @@ async fn stage_of_canaries(server: &MariaDb) -> Stage {
     server
         .administer("GRANT ALL PRIVILEGES ON `granary%`.* TO 'granary_user'@'%'")
         .await;
-    let addresses = Addresses::from_environment().with_mariadb(server);
+    let addresses = Addresses::from_environment().with_ledger_server(server);
     let settings = [
         ("GRANARY_LOG", "trace"),
         ("GRANARY_BATCH_SIZE", "20"),
@@ -216,7 +216,7 @@ async fn let_everything_recover(stage: &Stage, wires: &Wires) {
 /// S2, S1: everything fails in turn, at the most talkative of log levels, and everything that was written is searched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s2_a_run_full_of_faults_writes_down_no_content_no_address_and_no_secret() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let mut stage = stage_of_canaries(&server).await;
     let wires = Wires::lay(&mut stage).await;
     let messages = half_harvested(&stage).await;

@@ -380,7 +380,7 @@ async fn deferrals_are_found_at_once_in_a_large_ledger() {
     let plan: Vec<String> = stage
         .database
         .rows::<mysql_async::Row>(
-            "EXPLAIN SELECT COUNT(*) FROM batch WHERE deferred_since IS NOT NULL AND status = 'pending'",
+            "EXPLAIN FORMAT=TRADITIONAL SELECT COUNT(*) FROM batch WHERE deferred_since IS NOT NULL AND status = 'pending'",
         )
         .await
         .into_iter()

@@ -1,5 +1,6 @@
 //! Faults of the platform: what they break off is repeated as a whole, and nothing is doubled (D1).
 
+use crate::server::ServerKind;
 use crate::stage::{Stage, many, record_page, seen};
 use granary_domain::Tally;
 use granary_ledger::{Claim, Fenced, Recorded};
@@ -23,10 +24,10 @@ async fn d1_a_transaction_that_loses_a_deadlock_is_repeated() {
     other.query_drop("START TRANSACTION").await.unwrap();
     // More rows than the ledger's transaction: InnoDB rolls the smaller one back.
     let rows: Vec<String> = (0..2_000)
-        .map(|number| format!("('o{number}', 'i', '2026-01-01')"))
+        .map(|number| format!("('o{number}', 'i', '2026-01-01', 0, 0)"))
         .collect();
     let statement = format!(
-        "INSERT INTO message (message_id, index_name, event_time) VALUES {}",
+        "INSERT INTO message (message_id, index_name, event_time, hash_high, hash_low) VALUES {}",
         rows.join(",")
     );
     other.query_drop(statement).await.unwrap();
@@ -41,8 +42,8 @@ async fn d1_a_transaction_that_loses_a_deadlock_is_repeated() {
     let recording = tokio::spawn(async move { record_page(&ledger, &held, &page).await });
     stage.database.until_a_connection_waits().await;
     // The ledger holds the new row `a` and waits for `z`; now we wait for `a`.
-    let insert =
-        "INSERT IGNORE INTO message (message_id, index_name, event_time) VALUES ('a', 'i', '2026-01-01')";
+    let insert = "INSERT IGNORE INTO message (message_id, index_name, event_time, hash_high, hash_low) \
+                  VALUES ('a', 'i', '2026-01-01', 0, 0)";
     other.query_drop(insert).await.unwrap();
     other.query_drop("ROLLBACK").await.unwrap();
 
@@ -138,7 +139,8 @@ async fn d1_a_pool_whose_idle_connections_were_killed_goes_on() {
     let stage = Stage::new().await;
     let batch = stage.claimed().await;
     let query = format!(
-        "SELECT id FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID()",
+        "SELECT id FROM {} WHERE db = '{}' AND id <> CONNECTION_ID()",
+        ServerKind::of_stack().processlist(),
         stage.database.name()
     );
     let connections: Vec<u64> = stage.database.rows(&query).await;

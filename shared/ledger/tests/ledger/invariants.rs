@@ -156,8 +156,8 @@ async fn messages_of_a_cancelled_batch_or_of_none_and_half_released_ones_are_nam
         .after(&[
             &format!("UPDATE message SET batch_id = {cancelled} WHERE message_id = 'c1'"),
             &format!(
-                "INSERT INTO message (message_id, index_name, event_time, batch_id) \
-                 VALUES ('stray', 'messages', '2026-01-01 12:00:00', {nobody})"
+                "INSERT INTO message (message_id, index_name, event_time, batch_id, hash_high, hash_low) \
+                 VALUES ('stray', 'messages', '2026-01-01 12:00:00', {nobody}, 0, 0)"
             ),
             "UPDATE message SET outcome = 'missing' WHERE message_id = 'c2'",
         ])

@@ -9,6 +9,7 @@ mod schema;
 mod view;
 mod window;
 mod rescan;
+mod over;
 mod left_out;
 mod rescan_and_cancel;
 mod record;

@@ -44,6 +44,8 @@ async fn recorded(stage: &Stage, hours: &[i64]) {
              recorded_at = UTC_TIMESTAMP(6) - INTERVAL 2 HOUR",
         )
         .await;
+    let waiting = "INSERT IGNORE INTO window_proof (window_id) SELECT id FROM harvest_window";
+    stage.database.sql(waiting).await;
 }
 
 async fn due(stage: &Stage) -> Option<(ProofPass, TimeRange)> {

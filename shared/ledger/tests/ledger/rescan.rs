@@ -96,7 +96,7 @@ async fn h8_a_window_is_due_a_while_after_it_was_recorded_and_later_each_time() 
             .database
             .sql(
                 "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id SET s.started_at = \
-                 w.recorded_at + INTERVAL 16 * POW(4, s.scans - 1) MINUTE, w.deep_at = UTC_TIMESTAMP(6)",
+                 w.recorded_at + INTERVAL 16 * POW(4, s.scans - 1) MINUTE, w.deep_at = NULL",
             )
             .await;
         let due = take_overlap(&stage).await;
@@ -265,7 +265,10 @@ async fn h8_a_verified_window_stays_so_unless_something_new_is_found() {
     let_it_be(&stage, MINUTE, 61 * MINUTE).await;
     stage
         .database
-        .sql("UPDATE window_scan SET started_at = UTC_TIMESTAMP(6) - INTERVAL 40 MINUTE")
+        .sql(
+            "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id \
+             SET s.started_at = UTC_TIMESTAMP(6) - INTERVAL 40 MINUTE, w.deep_at = NULL",
+        )
         .await;
     let mut again = begun(&stage).await;
     stage.record(&mut again, &many("m", 4)).await;

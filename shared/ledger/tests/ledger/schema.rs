@@ -2,8 +2,10 @@
 
 use crate::reserved_words::RESERVED_WORDS;
 use crate::stage::{Database, Stage, seen};
-use granary_ledger::{Ledger, LedgerError};
+use granary_ledger::{Ledger, LedgerError, RIGHTS_NEEDED};
+use mysql_async::prelude::Queryable;
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn an_empty_database_becomes_a_ledger() {
@@ -37,6 +39,43 @@ async fn d3_a_program_with_one_connection_can_migrate() {
     let connected = tokio::time::timeout(std::time::Duration::from_secs(60), connecting).await;
     let ledger = connected.expect("migrating doesn't wait for itself").unwrap();
     ledger.ping().await.unwrap();
+}
+
+/// MySQL's longest name; its locks have none that is longer.
+#[tokio::test]
+async fn d3_a_database_with_the_longest_name_becomes_a_ledger() {
+    let name = format!("granary_test_{}", Uuid::now_v7().simple());
+    let database = Database::named(&format!("{name:_<64}")).await;
+    let ledger = database.ledger().await;
+    assert!(ledger.schema_version().await.unwrap() > 0);
+}
+
+/// What `doctor` asks for is what a ledger needs to be made and used.
+#[tokio::test]
+async fn the_rights_that_are_asked_for_are_enough() {
+    let database = Database::new().await;
+    let user = format!("granary{}", &Uuid::now_v7().simple().to_string()[20..]);
+    let admin = std::env::var("LEDGER_ADMIN_URL").expect("LEDGER_ADMIN_URL is in .local/env");
+    let mut conn = mysql_async::Conn::from_url(format!("{admin}?prefer_socket=false"))
+        .await
+        .unwrap();
+    conn.query_drop(format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'of-a-test'"))
+        .await
+        .unwrap();
+    let rights = RIGHTS_NEEDED.join(", ");
+    conn.query_drop(format!("GRANT {rights} ON {}.* TO '{user}'@'%'", database.name()))
+        .await
+        .unwrap();
+    let mut settings = database.settings(2);
+    let url = database.url();
+    let (_, server) = url.rsplit_once('@').unwrap();
+    settings.url = format!("mysql://{user}:of-a-test@{server}").into();
+    let ledger = Ledger::connect(&settings).await.unwrap();
+    assert!(ledger.batches_by_status().await.unwrap().is_empty());
+    assert_eq!(ledger.missing_rights().await.unwrap(), [""; 0]);
+    ledger.disconnect();
+    conn.query_drop(format!("DROP USER '{user}'@'%'")).await.unwrap();
+    conn.disconnect().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A ledger for one test, and verbs: what harvesters, exporters and time do to it.
 
+use crate::server::ServerKind;
 use granary_domain::{
     Backoff, BatchId, Cause, ExceptionKind, Failure, Generation, Hour, Layout, MigrationId, MigrationKind,
     NumberMark, ObjectKey, Priority, Tally, TimeRange,
@@ -59,6 +60,17 @@ impl Database {
         Self {
             database: granary_test_database::Database::empty(&server()).await,
         }
+    }
+
+    /// The same with this name.
+    pub(crate) async fn named(name: &str) -> Self {
+        Self {
+            database: granary_test_database::Database::named(&server(), name).await,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.database.url()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -139,13 +151,13 @@ impl Database {
     /// A connection that waits for a lock of somebody else's: nothing else takes a statement here so long.
     pub(crate) async fn until_a_connection_waits(&self) -> u64 {
         let query = format!(
-            "SELECT id, info FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID() \
-             AND info IS NOT NULL",
+            "SELECT id, info FROM {} WHERE db = '{}' AND id <> CONNECTION_ID() AND info IS NOT NULL",
+            ServerKind::of_stack().processlist(),
             self.database.name()
         );
-        let mut before: Vec<(u64, String)> = Vec::new();
+        let mut before: Vec<(u64, Vec<u8>)> = Vec::new();
         for _ in 0..WAITS_MAX {
-            let now: Vec<(u64, String)> = self.rows(&query).await;
+            let now: Vec<(u64, Vec<u8>)> = self.rows(&query).await;
             if let Some((id, _)) = now.iter().find(|at_work| before.contains(at_work)) {
                 return *id;
             }

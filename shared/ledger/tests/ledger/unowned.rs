@@ -51,7 +51,7 @@ async fn hours_of_messages_that_nobody_owns_go_from_the_first_to_the_last() {
 }
 
 #[tokio::test]
-async fn messages_that_nobody_owns_come_by_time_then_by_id_and_none_twice() {
+async fn messages_that_nobody_owns_come_by_time_then_by_hash_and_none_twice() {
     let stage = Stage::new().await;
     released(&stage).await;
     let hour = Hour::of(instant("2026-01-01T10:00:00Z")).range();
@@ -66,7 +66,11 @@ async fn messages_that_nobody_owns_come_by_time_then_by_id_and_none_twice() {
         found.push(message.message_id.to_string());
         after = Some((message.event_time, message.message_id));
     }
-    assert_eq!(found, ["b", "a", "c"]);
+    assert_eq!(
+        found,
+        ["b", "c", "a"],
+        "two of one instant come by the hashes of their ids"
+    );
 }
 
 #[tokio::test]

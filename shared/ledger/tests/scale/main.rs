@@ -15,18 +15,17 @@ mod pages;
 mod batches;
 
 use granary_domain::{
-    Backoff, BatchId, Hour, MigrationKind, NumberMark, ObjectKey, Part, Priority, TimeRange,
+    Backoff, BatchId, Hour, IdDigest, MigrationKind, NumberMark, ObjectKey, Part, Priority, TimeRange,
 };
 use granary_ledger::{
     Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages,
-    QueueLane, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
+    ProofRules, QueueLane, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
 };
 use jiff::SignedDuration;
 use measure::{Measures, WARM_UPS};
 use server::Server;
 use std::time::{Duration, Instant};
 use synthetic::Synthetic;
-use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(90);
 const ATTEMPTS_MAX: u32 = 5;
@@ -34,7 +33,9 @@ const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(5),
     ceiling: Duration::from_secs(600),
 };
-const PAGE: usize = 10_000;
+const PAGE: u64 = 10_000;
+/// A prime: neighbours in a page are far apart in the index.
+const STRIDE: u64 = 7_919;
 
 #[tokio::test]
 async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms() {
@@ -143,6 +144,17 @@ async fn queues(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic)
             ledger.due_rescans(rules, &[], 10).await.unwrap()
         })
         .await;
+    let rules = ProofRules {
+        after: Duration::from_secs(3_600),
+        horizon: Duration::from_secs(7 * 86_400),
+        every: Some(Duration::from_secs(3_650 * 86_400)),
+    };
+    measures
+        .of("due_proof", || async { ledger.due_proof(&rules).await.unwrap() })
+        .await;
+    let began = Instant::now();
+    ledger.proof_state(None).await.unwrap();
+    measures.report("proof_state, 10,000 windows", began.elapsed());
     measures
         .of("failure_rate", || async {
             ledger.failure_rate(Duration::from_secs(3_600)).await.unwrap()
@@ -247,7 +259,7 @@ async fn lookups(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic
     };
     let ids: Vec<_> = (1..=5_000_u64)
         .map(|number| {
-            Synthetic::id(number * (synthetic.messages() / 5_001))
+            Synthetic::id(1 + number * STRIDE % synthetic.messages())
                 .try_into()
                 .unwrap()
         })
@@ -359,24 +371,35 @@ async fn reaping(measures: &mut Measures, ledger: &Ledger, server: &Server) {
         .await;
 }
 
+/// Ids in random order, as real ones are: new ones, each of which lands in another page of the index, and known ones, as
+/// every re-scan meets them.
 async fn recording(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
     let hour = synthetic.hour(synthetic.hours + 1);
     let mut window = window_of(ledger, hour.range(), "late").await;
+    let seen = |number: u64, id: String| SeenMessage {
+        message_id: id.try_into().unwrap(),
+        doc_id: None,
+        index: "messages".into(),
+        routing: None,
+        event_time: hour.start() + SignedDuration::from_millis(i64::try_from(number).unwrap()),
+    };
     for round in 0..5 {
-        let messages: Vec<SeenMessage> = (0..PAGE)
-            .map(|number| SeenMessage {
-                message_id: format!("new-{}-{round}", Uuid::now_v7().simple())
-                    .try_into()
-                    .unwrap(),
-                doc_id: None,
-                index: "messages".into(),
-                routing: None,
-                event_time: hour.start() + SignedDuration::from_millis(number as i64),
-            })
-            .collect();
+        let new = |number: u64| {
+            let id = IdDigest::hash(format!("new-{round}-{number}").as_bytes());
+            seen(number, format!("{id:032X}"))
+        };
+        let messages: Vec<SeenMessage> = (0..PAGE).map(new).collect();
         let began = Instant::now();
         record(ledger, &mut window, &messages).await;
         measures.report("record_page, 10,000 new messages", began.elapsed());
+        let known = |number: u64| {
+            let place = 1 + (round * PAGE + number) * STRIDE % synthetic.messages();
+            seen(number, Synthetic::id(place))
+        };
+        let messages: Vec<SeenMessage> = (0..PAGE).map(known).collect();
+        let began = Instant::now();
+        record(ledger, &mut window, &messages).await;
+        measures.report("record_page, 10,000 known messages", began.elapsed());
     }
     ledger.finish_window(&window).await.unwrap();
 }

@@ -32,6 +32,14 @@ impl ServerKind {
         }
     }
 
+    /// Where it lists its connections. MySQL's other list fails over statements that hold bytes.
+    pub(crate) fn processlist(self) -> &'static str {
+        match self {
+            Self::MariaDb => "information_schema.processlist",
+            Self::MySql => "performance_schema.processlist",
+        }
+    }
+
     /// What each of them calls things that both have, and what only counts in one.
     fn options(self, redo_log: &str) -> Vec<String> {
         match self {
@@ -191,6 +199,8 @@ fn install(kind: ServerKind, home: &Path) {
     let output = command
         .arg(format!("--datadir={}", home.join("data").display()))
         .arg(format!("--user={}", user_of_the_system()))
+        // A server that starts removes what others have in the same directory for a while.
+        .env("TMPDIR", home)
         .output()
         .expect("the program is there, as the local stack needs it");
     assert!(

@@ -222,7 +222,7 @@ async fn people(asking: &mut Asking<'_>, ledger: &Ledger) {
     let rules = ProofRules {
         after: HOUR,
         horizon: HOUR,
-        every: Some(HOUR),
+        every: Some(HOUR * 24 * 3_650),
     };
     ask!(asking, ledger.due_proof(&rules));
     ask!(asking, ledger.were_final(SYNTHETIC.range()));

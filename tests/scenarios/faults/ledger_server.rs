@@ -2,7 +2,7 @@
 
 use super::{FROM, NOON, TO, assert_archived_in_peace, assert_recovered, deferred, harvested, indexed};
 use crate::stage::{
-    Addresses, Asked, Document, EXPORTER_TIMEOUT, Exports, Fault, HttpProxy, MariaDb, Proxy, Stage,
+    Addresses, Asked, Document, EXPORTER_TIMEOUT, Exports, Fault, HttpProxy, LedgerServer, Proxy, Stage,
     failed_items, sqs_event,
 };
 use mysql_async::prelude::Queryable;
@@ -18,8 +18,13 @@ const BETWEEN_FIGHTS: Duration = Duration::from_millis(50);
 const CONNECTIONS_MIN: u32 = 10;
 const CONNECTIONS_USUAL: u32 = 400;
 
-async fn on(server: &MariaDb, name: &str) -> Stage {
-    Stage::at(Addresses::from_environment().with_mariadb(server), name, &[]).await
+async fn on(server: &LedgerServer, name: &str) -> Stage {
+    Stage::at(
+        Addresses::from_environment().with_ledger_server(server),
+        name,
+        &[],
+    )
+    .await
 }
 
 async fn connect(stage: &Stage) -> Conn {
@@ -32,7 +37,7 @@ async fn connect(stage: &Stage) -> Conn {
 /// D1: the server fails over. Connections stay, and nothing can be written through them for a while (1290).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_a_ledger_that_is_read_only_for_a_while_costs_no_attempt() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let stage = on(&server, "read-only").await;
     let messages = indexed(&stage).await;
     stage.backfill(FROM, NOON).await;
@@ -71,7 +76,7 @@ async fn d1_a_ledger_that_is_read_only_for_a_while_costs_no_attempt() {
 /// the next calls of warm processes reach the new one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_after_a_failover_warm_functions_ask_the_new_writer_and_leave_the_old_one() {
-    let old = MariaDb::start_as_writer().await;
+    let old = LedgerServer::start_as_writer().await;
     let name = Proxy::before(&old.url).await;
     let addresses = Addresses::from_environment().with_ledger_at(&name.url());
     let stage = Stage::at(addresses, "failover", &[]).await;
@@ -101,7 +106,7 @@ async fn d1_after_a_failover_warm_functions_ask_the_new_writer_and_leave_the_old
 /// D1: 1226. Four exporters start at once, as a user that may have two connections. Those without one hand their message back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_exporters_without_a_connection_to_spare_start_and_hand_their_messages_back() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let stage = on(&server, "too-few").await;
     let messages = harvested(&stage).await;
     let few = server.user_with_connections("few", 2).await;
@@ -137,7 +142,7 @@ async fn d1_exporters_without_a_connection_to_spare_start_and_hand_their_message
 /// D1: 1040. Who is connected continues; who isn't starts all the same, and hands its message back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_too_many_connections_keep_new_workers_out_and_lose_no_message() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let stage = on(&server, "too-many").await;
     let messages = harvested(&stage).await;
     assert_eq!(stage.export_one().await.acknowledged, 1);
@@ -172,10 +177,10 @@ async fn d1_too_many_connections_keep_new_workers_out_and_lose_no_message() {
 /// D1: SIGKILL and restart, again and again, while a harvester and an exporter are at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_a_server_that_is_killed_and_restarted_in_mid_run_loses_and_doubles_nothing() {
-    let mut server = MariaDb::start().await;
+    let mut server = LedgerServer::start().await;
     let settings = [("GRANARY_BATCH_SIZE", "10"), ("GRANARY_LEASE_SECONDS", "10")];
     let stage = Stage::at(
-        Addresses::from_environment().with_mariadb(&server),
+        Addresses::from_environment().with_ledger_server(&server),
         "killed-server",
         &settings,
     )
@@ -314,9 +319,9 @@ async fn provoke_deadlocks_until(is_over: &AtomicBool, mut conn: Conn) {
 /// D1: another client takes the same locks in another order, so that transactions lose deadlocks (1213) all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_deadlocks_with_another_client_are_tried_again_until_they_pass() {
-    let server = MariaDb::start().await;
+    let server = LedgerServer::start().await;
     let settings = [("GRANARY_BATCH_SIZE", "10")];
-    let addresses = Addresses::from_environment().with_mariadb(&server);
+    let addresses = Addresses::from_environment().with_ledger_server(&server);
     let stage = Stage::at(addresses, "deadlocks", &settings).await;
     let messages = Document::many(400, 10..14);
     stage.harvest().await;

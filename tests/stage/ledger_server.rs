@@ -1,11 +1,11 @@
-//! A MariaDB of a test's own, that may be killed, restarted, made read-only and starved of connections: started the
-//! way the local stack's is, with a data directory, a socket and a port of its own.
+//! A ledger server of a test's own, that may be killed, restarted, made read-only and starved of connections: of the kind
+//! that the local stack runs (`LEDGER_SERVER`, `LEDGER_PROGRAM`), with a data directory, a socket and a port of its own.
 //!
 //! Not responsible for the databases in it: a stage makes and drops its own. What it leaves behind is removed with the
 //! value, also where the test panics.
 
 use super::certificates::Certificate;
-use super::node::{command_of, free_port};
+use super::node::free_port;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use std::path::Path;
@@ -24,7 +24,7 @@ const USER: &str = "granary";
 const PASSWORD: &str = "of-a-test";
 const ADMIN: &str = "admin";
 
-pub(crate) struct MariaDb {
+pub(crate) struct LedgerServer {
     /// `mysql://user:password@host:port`, without a database.
     pub(crate) url: String,
     port: u16,
@@ -34,7 +34,7 @@ pub(crate) struct MariaDb {
     _home: TempDir,
 }
 
-impl MariaDb {
+impl LedgerServer {
     /// Starts it on empty data, and returns when it can be used.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
@@ -90,7 +90,7 @@ impl MariaDb {
         let home = tempfile::tempdir().unwrap();
         let port = free_port();
         install(home.path()).await;
-        let mut command = command(home.path(), port);
+        let mut command = command(home.path(), port).await;
         command.extend(options.iter().map(|option| (*option).to_owned()));
         let mut server = Self {
             url: format!("mysql://{USER}:{PASSWORD}@127.0.0.1:{port}"),
@@ -188,7 +188,7 @@ impl MariaDb {
     }
 }
 
-impl Drop for MariaDb {
+impl Drop for LedgerServer {
     /// Its data can only be removed when it has ended.
     fn drop(&mut self) {
         let Some(process) = &mut self.process else {
@@ -213,19 +213,37 @@ async fn admin(port: u16) -> Result<Conn, mysql_async::Error> {
     Conn::new(opts).await
 }
 
+/// What the stack runs, and where its program is.
+fn kind_and_program() -> (String, String) {
+    let variable = |name: &str| {
+        std::env::var(name)
+            .unwrap_or_else(|_| panic!("{name} is not set: run `local/stack up`, then `. .local/env`"))
+    };
+    (variable("LEDGER_SERVER"), variable("LEDGER_PROGRAM"))
+}
+
 async fn install(home: &Path) {
-    let output = Command::new("mariadb-install-db")
-        .arg("--no-defaults")
-        .arg(format!("--datadir={}", home.join("data").display()))
-        .args([
+    let (kind, program) = kind_and_program();
+    let (program, options): (&str, &[&str]) = if kind == "mysql" {
+        (&program, &["--no-defaults", "--initialize-insecure"])
+    } else {
+        let options = &[
+            "--no-defaults",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--innodb-log-file-size=16M",
-        ])
-        .arg(format!("--user={}", user_of_the_system()))
+        ];
+        ("mariadb-install-db", options)
+    };
+    let output = Command::new(program)
+        .args(options)
+        .arg(format!("--datadir={}", home.join("data").display()))
+        .arg(format!("--user={}", user_of_the_system().await))
+        // A server that starts removes what others have in the same directory for a while.
+        .env("TMPDIR", home)
         .output()
         .await
-        .expect("mariadb-install-db is there, as the local stack needs it");
+        .expect("the program is there, as the local stack needs it");
     assert!(
         output.status.success(),
         "{}",
@@ -241,35 +259,47 @@ async fn install(home: &Path) {
     std::fs::write(home.join("users.sql"), users).unwrap();
 }
 
-/// The command line of the stack's server, with other data, another port, and less memory.
-fn command(home: &Path, port: u16) -> Vec<String> {
+/// As durable as the stack's server, with less memory.
+async fn command(home: &Path, port: u16) -> Vec<String> {
+    let (kind, program) = kind_and_program();
     let at = |name: &str| home.join(name).display().to_string();
-    let changed = [
-        ("--user", user_of_the_system()),
-        ("--datadir", at("data")),
-        ("--tmpdir", at("tmp")),
-        ("--socket", at("mysql.sock")),
-        ("--pid-file", at("mariadbd.pid")),
-        ("--init-file", at("users.sql")),
-        ("--port", port.to_string()),
-        ("--innodb-buffer-pool-size", "64M".into()),
-        ("--innodb-log-file-size", "16M".into()),
+    let mut command = vec![
+        program,
+        "--no-defaults".to_owned(),
+        format!("--user={}", user_of_the_system().await),
+        format!("--datadir={}", at("data")),
+        format!("--tmpdir={}", at("tmp")),
+        format!("--socket={}", at("mysql.sock")),
+        format!("--pid-file={}", at("server.pid")),
+        format!("--init-file={}", at("users.sql")),
+        format!("--port={port}"),
     ];
-    let mut command = command_of("mariadb");
-    for (name, value) in changed {
-        let argument = command
-            .iter_mut()
-            .find(|argument| argument.split('=').next() == Some(name))
-            .unwrap_or_else(|| panic!("the stack's MariaDB has no {name}"));
-        *argument = format!("{name}={value}");
-    }
+    let common = [
+        "--bind-address=127.0.0.1",
+        "--skip-name-resolve",
+        "--character-set-server=utf8mb4",
+        "--max-connections=400",
+        "--max-allowed-packet=64M",
+        "--innodb-flush-log-at-trx-commit=1",
+        "--innodb-file-per-table=0",
+        "--innodb-buffer-pool-size=64M",
+    ];
+    let own: &[&str] = if kind == "mysql" {
+        &[
+            "--innodb-redo-log-capacity=32M",
+            "--disable-log-bin",
+            "--mysqlx=OFF",
+            "--secure-file-priv=NULL",
+        ]
+    } else {
+        &["--innodb-log-file-size=16M"]
+    };
+    command.extend(common.iter().chain(own).map(|option| (*option).to_owned()));
     command
 }
 
-/// As the stack's server was told: a server that root starts wants a name.
-fn user_of_the_system() -> String {
-    let user = command_of("mariadb")
-        .into_iter()
-        .find_map(|argument| Some(argument.strip_prefix("--user=")?.to_owned()));
-    user.expect("the stack's MariaDB was told who it is")
+/// A server that root starts wants a name.
+async fn user_of_the_system() -> String {
+    let output = Command::new("id").arg("-un").output().await.unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
