@@ -155,6 +155,8 @@ async fn admin(port: u16) -> Result<Conn, mysql_async::Error> {
 
 async fn install(home: &Path) {
     let output = Command::new("mariadb-install-db")
+        // A server removes what others left in its directory for temporary tables, also where they are still at work.
+        .env("TMPDIR", home)
         .arg("--no-defaults")
         .arg(format!("--datadir={}", home.join("data").display()))
         .args([

@@ -127,6 +127,8 @@ impl Drop for Server {
 
 fn install(home: &Path) {
     let output = Command::new("mariadb-install-db")
+        // A server removes what others left in its directory for temporary tables, also where they are still at work.
+        .env("TMPDIR", home)
         .arg("--no-defaults")
         .arg(format!("--datadir={}", home.join("data").display()))
         .args([
