@@ -99,6 +99,7 @@ http {{
     log_format statuses $status;
     access_log {home}/access.log statuses;
     client_max_body_size 0;
+    map_hash_bucket_size 256;
     client_body_temp_path {home}/body;
     proxy_temp_path {home}/proxy;
     fastcgi_temp_path {home}/fastcgi;
