@@ -33,6 +33,25 @@ pub(super) fn variables_read_by(binary: &str) -> BTreeSet<String> {
     variables
 }
 
+/// What sections read by types of their own: each stands in a file with its variables.
+const READ_BY_SECTIONS: [(&str, &str); 3] = [
+    ("Deployment::read(", "deployment.rs"),
+    ("Plaintext::read(", "transport.rs"),
+    ("Ca::of_", "ca.rs"),
+];
+
+/// The variables that a file declares, and those that it has read for it.
+fn variables_in(code: &str) -> BTreeSet<String> {
+    let mut variables: BTreeSet<String> = quoted_after(code, DECLARED).collect();
+    for (call, file) in READ_BY_SECTIONS {
+        if code.contains(call) {
+            let code = code_of(&checkout().join("shared/environment/src").join(file));
+            variables.extend(variables_in(&code));
+        }
+    }
+    variables
+}
+
 /// Each section stands in a file of its own, with its variables.
 fn variables_of_sections() -> BTreeMap<String, BTreeSet<String>> {
     let mut sections = BTreeMap::new();
@@ -43,7 +62,7 @@ fn variables_of_sections() -> BTreeMap<String, BTreeSet<String>> {
                 .split("impl ")
                 .filter_map(|rest| rest.split_once(" {").map(|(name, _)| name));
             for name in implemented.filter(|name| is_section(name)) {
-                sections.insert(name.to_owned(), quoted_after(&code, DECLARED).collect());
+                sections.insert(name.to_owned(), variables_in(&code));
             }
         }
     }

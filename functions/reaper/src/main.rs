@@ -33,9 +33,8 @@ use tokio::sync::OnceCell;
 async fn main() -> Result<(), lambda_runtime::Error> {
     granary_telemetry::init("reaper");
     let aws = &aws::sdk_config().await;
-    let config = &Config::read(aws).await.inspect_err(|error| {
-        tracing::error!("the reaper can't start: {error:#}");
-    })?;
+    let read = Config::read(aws).await.map_err(anyhow::Error::from);
+    let config = &read.inspect_err(|error| tracing::error!("the reaper can't start: {error:#}"))?;
     let watch = &LoginWatch::new(Publisher::new(aws, config.alert_topic_arn.clone()));
     let reaper = &start(config, aws, watch).await?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
