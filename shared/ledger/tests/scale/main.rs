@@ -15,7 +15,8 @@ mod pages;
 mod batches;
 
 use granary_domain::{
-    Backoff, BatchId, Hour, IdDigest, MigrationKind, NumberMark, ObjectKey, Part, Priority, TimeRange,
+    Backoff, BatchId, Hour, IdDigest, MigrationKind, MigrationState, NumberMark, ObjectKey, Part, Priority,
+    TimeRange,
 };
 use granary_ledger::{
     Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages,
@@ -412,6 +413,7 @@ async fn recording(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthet
 async fn releasing(measures: &mut Measures, ledger: &Ledger) {
     let migration = ledger.migrations(MigrationFilter {
         kind: Some(MigrationKind::Backfill),
+        state: Some(MigrationState::Open),
         limit: 1,
         ..MigrationFilter::default()
     });
