@@ -12,11 +12,11 @@ const AT: &str = "2026-03-01T10:30:00Z";
 
 /// Documents of a data stream are created, never replaced, and have an `@timestamp`.
 async fn append(stage: &Stage, stream: &str, ids: &[&str]) -> Vec<Document> {
-    let document = |id: &&str| {
+    let document = |id: &str| {
         let body = json!({"message_id": id, "created_at": AT, "@timestamp": AT});
-        Document::raw(*id, body.to_string())
+        Document::raw(id, body.to_string())
     };
-    let documents: Vec<Document> = ids.iter().map(document).collect();
+    let documents: Vec<Document> = ids.iter().copied().map(document).collect();
     let line = |document: &Document| {
         format!(
             "{}\n{}\n",

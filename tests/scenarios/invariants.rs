@@ -4,7 +4,7 @@
 
 use super::takeover::{FROM, TO, handed_off};
 use crate::stage::{Document, Stage};
-use granary_domain::{BatchStatus, Invariant};
+use granary_domain::{BatchStatus, IdDigest, Invariant};
 use granary_verify::{FindingKind, Verdict};
 use serde_json::json;
 
@@ -92,13 +92,16 @@ async fn an_object_on_record_that_is_gone_torn_or_another_one_is_named_with_its_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_with_other_ids_than_its_batch_has_messages_is_named() {
     let (stage, messages) = archived("ids").await;
-    stage
-        .sql("UPDATE message SET message_id = 'another' WHERE message_id = 'm-00'")
-        .await;
+    let rename = async |from: &str, to: &str| {
+        let (high, low) = IdDigest::halves(to.as_bytes());
+        let statement = format!(
+            "UPDATE message SET message_id = '{to}', hash_high = {high}, hash_low = {low} WHERE message_id = '{from}'"
+        );
+        stage.sql(&statement).await
+    };
+    rename("m-00", "another").await;
     assert_eq!(broken(&stage).await, [Invariant::IdsAreTheSources]);
-    stage
-        .sql("UPDATE message SET message_id = 'm-00' WHERE message_id = 'another'")
-        .await;
+    rename("another", "m-00").await;
     stage.assert_archived(&messages, FROM, TO).await;
     stage.finish().await;
 }

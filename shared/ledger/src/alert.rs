@@ -95,14 +95,16 @@ impl Ledger {
         .await
     }
 
-    /// Writes down that a condition of this kind has begun, unless it lasts already. Says whether it is new.
+    /// Writes down that a condition of this kind has begun, unless it lasts already. Says whether it is new. While it lasts
+    /// its subject is the same, and so unique: of two reapers at once one begins it.
     pub async fn begin_condition(&self, kind: &str, text: &str) -> Result<bool, LedgerError> {
         let begun = self
             .raise(
                 Step::BeginCondition,
                 "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-                 SELECT :kind, DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ'), :kind, :text, UTC_TIMESTAMP(6) \
-                 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM alert WHERE kind = :kind AND over_at IS NULL)",
+                 SELECT :kind, 'lasting', :kind, :text, UTC_TIMESTAMP(6) FROM DUAL \
+                 WHERE NOT EXISTS (SELECT 1 FROM alert WHERE kind = :kind AND over_at IS NULL) \
+                 ON DUPLICATE KEY UPDATE kind = alert.kind",
                 params! { "kind" => kind, "text" => crate::settle::shortened(text) },
             )
             .await?;
@@ -122,7 +124,10 @@ impl Ledger {
                 return Ok(false);
             };
             transaction
-                .exec_drop("UPDATE alert SET over_at = UTC_TIMESTAMP(6) WHERE id = ?", (id,))
+                .exec_drop(
+                    "UPDATE alert SET over_at = UTC_TIMESTAMP(6), subject_key = CONCAT(subject_key, '.', id) WHERE id = ?",
+                    (id,),
+                )
                 .await
                 .during(doing)?;
             transaction

@@ -193,9 +193,9 @@ impl Ledger {
             let mut conn = self.conn(doing).await?;
             conn.exec_drop(
                 "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-                 SELECT :kind, CONCAT(:cause, '@', DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ')), :cause, \
-                 :text, UTC_TIMESTAMP(6) FROM DUAL WHERE NOT EXISTS \
-                 (SELECT 1 FROM alert WHERE kind = :kind AND cause = :cause AND over_at IS NULL)",
+                 SELECT :kind, :cause, :cause, :text, UTC_TIMESTAMP(6) FROM DUAL WHERE NOT EXISTS \
+                 (SELECT 1 FROM alert WHERE kind = :kind AND cause = :cause AND over_at IS NULL) \
+                 ON DUPLICATE KEY UPDATE kind = alert.kind",
                 params! { "kind" => KIND, "cause" => cause.as_str(), "text" => text },
             )
             .await
@@ -234,7 +234,8 @@ impl Ledger {
             let mut transaction = self.begin(doing).await?;
             transaction
                 .exec_drop(
-                    "UPDATE alert SET over_at = UTC_TIMESTAMP(6) WHERE id = ? AND over_at IS NULL",
+                    "UPDATE alert SET over_at = UTC_TIMESTAMP(6), subject_key = CONCAT(subject_key, '.', id) \
+                     WHERE id = ? AND over_at IS NULL",
                     (lasting.alert,),
                 )
                 .await
