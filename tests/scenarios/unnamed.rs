@@ -42,7 +42,9 @@ async fn h18_ids_that_their_field_does_not_hold_are_incomplete_by_index_and_rais
         .backfill("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z")
         .await;
     stage.run_until_quiet().await;
-    stage.reap().await;
+    for _ in 0..3 {
+        stage.reap().await;
+    }
     let told = stage.queues.told().await;
     assert!(
         told.iter().any(|told| told.contains("windows are not proven")),

@@ -85,7 +85,7 @@ impl Source {
         let fields = asked_for(from);
         let mappings = match self.mappings_of(&from.index, &fields).await {
             Err(error) if error.is_unknown_index() => return Ok(None),
-            mappings => mappings?,
+            mappings => mappings.map_err(|error| naming(from, error))?,
         };
         if mappings.indices.is_empty() {
             return Ok(None);
@@ -217,6 +217,18 @@ fn refused_key(from: &MetadataSource, indices: &[String], what: &str, remedy: &s
         from.name.as_str(),
         named(indices)
     ))
+}
+
+/// Elasticsearch doesn't say of which index it refuses the mappings.
+fn naming(from: &MetadataSource, mut error: SourceError) -> SourceError {
+    if let SourceError::Refused { reason, .. } = &mut error {
+        *reason = format!(
+            "{reason} ({} of GRANARY_METADATA_SOURCES {:?})",
+            from.index,
+            from.name.as_str()
+        );
+    }
+    error
 }
 
 fn refused(reason: String) -> SourceError {

@@ -174,7 +174,7 @@ async fn half_harvested(stage: &Stage) -> Vec<Document> {
     messages
 }
 
-/// Everything fails in turn. What an exporter said that couldn't even start.
+/// Everything fails in turn. What a harvester said that could not even start.
 async fn let_everything_fail(stage: &Stage, wires: &Wires) -> String {
     wires.fail_exports();
     let future_version = format!("{{\"v\":99,\"text\":\"{CONTENT}\"}}");
@@ -194,7 +194,7 @@ async fn let_everything_fail(stage: &Stage, wires: &Wires) -> String {
         stage.reaper.invoke(json!({}), SHORT),
         stage.exporter(0).invoke(sqs_event(&[(queue, message)]), SHORT),
     );
-    let refusal = stage.another("exporter", &[]).refusal().await;
+    let refusal = stage.another("harvester", &[]).refusal().await;
     wires.ledger.restore();
     wires.fail_harvests();
     stage.try_harvest().await.ok();
@@ -241,7 +241,7 @@ async fn s2_a_run_full_of_faults_writes_down_no_content_no_address_and_no_secret
         assert!(!log.is_empty());
         assert_discreet(&format!("the log of the {}", function.name), &log);
     }
-    assert_discreet("the exporter's refusal to start", &refusal);
+    assert_discreet("the harvester's refusal to start", &refusal);
     let told = stage.queues.told().await;
     assert!(!told.is_empty());
     assert_discreet("an alert", &told.join("\n"));
