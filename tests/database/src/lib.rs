@@ -1,7 +1,7 @@
 //! A ledger's database for one test, lent from those that earlier tests gave back.
 //!
 //! Making the schema takes longer than most tests do. So a database is emptied when its test has passed, and lent to the
-//! next one, of this run or of a later one. A named lock says that it is in use, and a row in [`BOOKS`] that it is empty: a
+//! next one, of this run or of a later one. A named lock says that it is in use, and a row of the database `granary_tests` that it is empty: a
 //! test whose process dies gives neither back, and the next test makes that database anew. A test that panics, or that
 //! leaves tables behind, has its database dropped.
 //!
