@@ -195,7 +195,7 @@ async fn e16_a_flipped_byte_is_found_in_an_hour_that_was_purged() {
     stage.finish().await;
 }
 
-/// Field case 16: vectors were kept out of what Elasticsearch gives, and nobody asked for them.
+/// Field case 16: Elasticsearch leaves vectors out of `_source`, and they were not asked for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e16_a_vector_that_is_absent_from_the_archive_is_found() {
     let stage = Stage::new("vector").await;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// An authority that nobody else knows. Its files are removed with this value.
+/// An authority that no client trusts by itself. Its files are removed with this value.
 pub(crate) struct Authority {
     home: TempDir,
 }
@@ -19,12 +19,10 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let subject = "/O=Granary/CN=an authority of a test";
-        openssl(
-            home.path(),
-            &[
-                "req", "-x509", "-days", "2", "-subj", subject, "-out", "ca.pem", "-keyout", "ca.key",
-            ],
-        );
+        let own = [
+            "req", "-x509", "-days", "2", "-subj", subject, "-out", "ca.pem", "-keyout", "ca.key",
+        ];
+        openssl(home.path(), &[&own[..], &WITH_A_NEW_KEY].concat());
         Self { home }
     }
 
@@ -38,36 +36,26 @@ impl Authority {
         let home = self.home.path();
         let of = |what: &str| format!("{}.{what}", names.replace([':', ',', '.'], "_"));
         let (request, key, signed) = (of("csr"), of("key"), of("pem"));
-        openssl(
-            home,
-            &["req", "-subj", "/CN=a server", "-out", &request, "-keyout", &key],
-        );
+        let requested = ["req", "-subj", "/CN=a server", "-out", &request, "-keyout", &key];
+        openssl(home, &[&requested[..], &WITH_A_NEW_KEY].concat());
         std::fs::write(
             home.join("extensions"),
             format!("subjectAltName={names}\nbasicConstraints=CA:FALSE\n"),
         )
         .unwrap();
-        let output = Command::new("openssl")
-            .args([
-                "x509",
-                "-req",
-                "-in",
-                &request,
-                "-CA",
-                "ca.pem",
-                "-CAkey",
-                "ca.key",
-                "-CAcreateserial",
-            ])
-            .args(["-days", "2", "-extfile", "extensions", "-out", &signed])
-            .current_dir(home)
-            .output()
-            .expect("openssl is there, as the local stack needs it");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let signing = [
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+        ];
+        let signed_as = ["-days", "2", "-extfile", "extensions", "-out", &signed];
+        openssl(home, &[&signing[..], &signed_as].concat());
         Certificate {
             certificate: home.join(signed),
             key: home.join(key),
@@ -75,17 +63,17 @@ impl Authority {
     }
 }
 
-/// With a new key.
+const WITH_A_NEW_KEY: [&str; 5] = [
+    "-nodes",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+];
+
 fn openssl(home: &Path, arguments: &[&str]) {
     let output = Command::new("openssl")
         .args(arguments)
-        .args([
-            "-nodes",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ])
         .current_dir(home)
         .output()
         .expect("openssl is there, as the local stack needs it");

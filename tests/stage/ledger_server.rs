@@ -40,7 +40,7 @@ impl LedgerServer {
         Self::start_with(&[]).await
     }
 
-    /// The same with a certificate: whoever wants to may connect over TLS.
+    /// The same with a certificate: clients may connect over TLS.
     pub(crate) async fn with_certificate(certificate: &Certificate) -> Self {
         let options = [
             format!("--ssl-cert={}", certificate.certificate.display()),

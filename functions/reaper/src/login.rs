@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 /// A rotation takes some seconds, and a process finds the new secret within two minutes.
 const TICKS_MIN: u32 = 5;
 
-/// Tells people that the ledger refuses the login. Lives as long as the process.
+/// Alerts that the ledger refuses the login. Lives as long as the process.
 pub(crate) struct LoginWatch {
     publisher: Publisher,
     seen: Mutex<Seen>,

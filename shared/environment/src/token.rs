@@ -1,6 +1,6 @@
 //! A bearer token that is read again every minute, so that one that was replaced ends within a minute.
 //!
-//! Where Secrets Manager can't be asked, the last known token holds for ten more minutes; then nobody gets in by it.
+//! Where Secrets Manager can't be asked, the last known token holds for ten more minutes; after that it is refused.
 
 use crate::address::SecretFields;
 use crate::environment::{Environment, Reading};
@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(60);
 const KNOWN_FOR_MAX: Duration = Duration::from_secs(600);
-/// Somebody waits for an answer.
+/// A request waits for it.
 const READING_SECS_MAX: u64 = 5;
 
 /// A bearer token.
@@ -64,7 +64,7 @@ impl Token {
         Ok(Some(Self { kept }))
     }
 
-    /// The token that holds now. `None`: it could not be read for so long that nobody gets in by it.
+    /// The token that holds now. `None`: it could not be read for so long that it is refused.
     pub async fn now(&self) -> Option<SecretString> {
         self.at(Instant::now()).await
     }

@@ -6,6 +6,7 @@
 
 use crate::connect::Doing;
 use crate::connections::Transaction;
+use crate::differing::NOT_VERIFIED;
 use crate::error::During;
 use crate::row::Columns;
 use crate::{Ledger, LedgerError};
@@ -88,7 +89,7 @@ impl Ledger {
             };
             transaction.exec_drop(statement, values).await.during(doing)?;
             if before.is_some_and(|before| accepted.max < before) {
-                transaction.query_drop(TAKE_BACK_PROOFS).await.during(doing)?;
+                take_back_proofs(&mut transaction, doing).await?;
             }
             transaction.commit().await.during(doing)
         })
@@ -97,13 +98,19 @@ impl Ledger {
 }
 
 /// Windows whose proof relies on accepted exceptions are as if they had never been verified.
-const TAKE_BACK_PROOFS: &str = "UPDATE window_proof p JOIN harvest_window w ON w.id = p.window_id \
-    LEFT JOIN window_scan s ON s.window_id = w.id \
-    SET w.state = IF(w.state = 'verified', 'recorded', w.state), w.verified_at = NULL, s.was_verified = FALSE, \
-    p.outcome = NULL, p.as_of = NULL, p.proven_at = NULL, p.final_at = NULL, p.source_at = NULL, p.asked_at = NULL, \
-    p.asked = 0, p.accepted = FALSE WHERE p.accepted = TRUE";
+async fn take_back_proofs(transaction: &mut Transaction, doing: Doing) -> Result<(), LedgerError> {
+    transaction
+        .query_drop(format!(
+            "UPDATE window_proof p JOIN harvest_window w ON w.id = p.window_id \
+             LEFT JOIN window_scan s ON s.window_id = w.id SET {NOT_VERIFIED}, p.outcome = NULL, p.as_of = NULL, \
+             p.proven_at = NULL, p.final_at = NULL, p.source_at = NULL, p.asked_at = NULL, p.asked = 0, \
+             p.accepted = FALSE WHERE p.accepted = TRUE"
+        ))
+        .await
+        .during(doing)
+}
 
-/// Whether an operator accepts as much as these say, and goes on to do so until the end of the transaction.
+/// Whether an operator accepts as much as these say. The answer holds until the end of the transaction.
 pub(crate) async fn are_accepted_still(
     transaction: &mut Transaction,
     doing: Doing,

@@ -3,6 +3,8 @@
 //! A row is written once for each subject, whatever happens how often; it is published at least once, with its
 //! number, so that a reader can tell a repetition.
 
+use crate::connect::Doing;
+use crate::connections::Transaction;
 use crate::error::During;
 use crate::row::Columns;
 use crate::shape::List;
@@ -71,7 +73,7 @@ impl Ledger {
         .await
     }
 
-    /// Writes an alert about one subject, once. A subject whose alert is over has a new one.
+    /// Writes an alert about one subject, once. Where that alert is over, the subject has a new one.
     pub async fn raise_alert(
         &self,
         kind: &str,
@@ -82,11 +84,8 @@ impl Ledger {
         self.raise(
             Step::RaiseAlert,
             "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-             VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE \
-             created_at = IF(over_at IS NULL, created_at, VALUES(created_at)), \
-             published_at = IF(over_at IS NULL, published_at, NULL), \
-             cause = IF(over_at IS NULL, cause, VALUES(cause)), text = IF(over_at IS NULL, text, VALUES(text)), \
-             over_at = NULL",
+             VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) \
+             ON DUPLICATE KEY UPDATE kind = alert.kind",
             params! {
                 "kind" => kind, "subject_key" => subject_key, "cause" => cause,
                 "text" => crate::settle::shortened(text),
@@ -116,28 +115,17 @@ impl Ledger {
         self.change(Step::EndCondition, |doing| async move {
             let mut transaction = self.begin(doing).await?;
             let lasting: Option<u64> = transaction
-                .exec_first("SELECT id FROM alert WHERE kind = ? AND over_at IS NULL FOR UPDATE", (kind,))
+                .exec_first(
+                    "SELECT id FROM alert WHERE kind = ? AND over_at IS NULL FOR UPDATE",
+                    (kind,),
+                )
                 .await
                 .during(doing)?;
             let Some(id) = lasting else {
                 transaction.rollback().await.during(doing)?;
                 return Ok(false);
             };
-            transaction
-                .exec_drop(
-                    "UPDATE alert SET over_at = UTC_TIMESTAMP(6), subject_key = CONCAT(subject_key, '.', id) WHERE id = ?",
-                    (id,),
-                )
-                .await
-                .during(doing)?;
-            transaction
-                .exec_drop(
-                    "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) \
-                     VALUES (CONCAT(:kind, '_over'), :id, :kind, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
-                    params! { "kind" => kind, "id" => id.to_string(), "text" => crate::settle::shortened(text) },
-                )
-                .await
-                .during(doing)?;
+            end_alert(&mut transaction, doing, (id, kind, kind), text).await?;
             transaction.commit().await.during(doing)?;
             Ok(true)
         })
@@ -158,22 +146,8 @@ impl Ledger {
                 .during(doing)?;
             let over = open.iter().filter(|(_, subject, _)| !lasting.contains(subject));
             for (id, _, text) in over.take(ENDED_MAX) {
-                transaction
-                    .exec_drop("UPDATE alert SET over_at = UTC_TIMESTAMP(6) WHERE id = ?", (id,))
-                    .await
-                    .during(doing)?;
-                transaction
-                    .exec_drop(
-                        "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) VALUES \
-                         (CONCAT(:kind, '_over'), CONCAT(:id, DATE_FORMAT(UTC_TIMESTAMP(6), '.%Y-%m-%dT%H:%i:%s.%fZ')), \
-                          :kind, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
-                        params! {
-                            "kind" => kind, "id" => id,
-                            "text" => crate::settle::shortened(&format!("no longer the case: {text}")),
-                        },
-                    )
-                    .await
-                    .during(doing)?;
+                let text = format!("no longer the case: {text}");
+                end_alert(&mut transaction, doing, (*id, kind, kind), &text).await?;
             }
             transaction.commit().await.during(doing)
         })
@@ -262,4 +236,36 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// Ends an alert that lasts, with another one that says so. Says whether this call did it. Its subject is free from then on:
+/// what begins anew has an alert of its own.
+pub(crate) async fn end_alert(
+    transaction: &mut Transaction,
+    doing: Doing,
+    (id, kind, cause): (u64, &str, &str),
+    text: &str,
+) -> Result<bool, LedgerError> {
+    transaction
+        .exec_drop(
+            "UPDATE alert SET over_at = UTC_TIMESTAMP(6), subject_key = CONCAT(subject_key, '.', id) \
+             WHERE id = ? AND over_at IS NULL",
+            (id,),
+        )
+        .await
+        .during(doing)?;
+    if transaction.affected_rows() == 0 {
+        return Ok(false);
+    }
+    transaction
+        .exec_drop(
+            "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) \
+             VALUES (CONCAT(:kind, '_over'), :id, :cause, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
+            params! {
+                "kind" => kind, "id" => id.to_string(), "cause" => cause, "text" => crate::settle::shortened(text),
+            },
+        )
+        .await
+        .during(doing)?;
+    Ok(true)
 }

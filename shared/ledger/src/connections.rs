@@ -2,7 +2,7 @@
 //!
 //! A connection is whole where its last statement was answered and no transaction is open on it. Any other one is closed
 //! the moment that it is let go, so that the server rolls back at once what was open: a call that was dropped half-way, a
-//! transaction that nobody ended, a server that fell silent. The driver's own pool cleans such a connection up in a task
+//! transaction without an end, a server that fell silent. The driver's own pool cleans such a connection up in a task
 //! of its own, which waits for an answer, and doesn't run in a frozen function.
 //!
 //! Not here: what is asked, and whether it is asked again (`connect.rs`).

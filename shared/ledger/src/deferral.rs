@@ -8,6 +8,7 @@
 //! Not here: how long to wait (the functions decide), nor whom to tell and when (the reaper's
 //! `deferrals.rs`). When MySQL is away nothing of it is written down: then its leases run out.
 
+use crate::alert::end_alert;
 use crate::connections::Connection;
 use crate::error::During;
 use crate::row::{Columns, at, uuid};
@@ -228,34 +229,12 @@ impl Ledger {
 
     /// Ends such an alert, with another one that says so. Says whether this call did it.
     pub async fn end_deferral(&self, lasting: &LastingDeferral, text: &str) -> Result<bool, LedgerError> {
-        let text = shortened(text);
-        let text = text.as_str();
         self.change(Step::EndCondition, |doing| async move {
             let mut transaction = self.begin(doing).await?;
-            transaction
-                .exec_drop(
-                    "UPDATE alert SET over_at = UTC_TIMESTAMP(6), subject_key = CONCAT(subject_key, '.', id) \
-                     WHERE id = ? AND over_at IS NULL",
-                    (lasting.alert,),
-                )
-                .await
-                .during(doing)?;
-            if transaction.affected_rows() == 0 {
-                transaction.rollback().await.during(doing)?;
-                return Ok(false);
-            }
-            transaction
-                .exec_drop(
-                    "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) \
-                     VALUES (CONCAT(:kind, '_over'), :alert, :cause, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
-                    params! {
-                        "kind" => KIND, "alert" => lasting.alert.to_string(), "cause" => &lasting.cause, "text" => text,
-                    },
-                )
-                .await
-                .during(doing)?;
+            let alert = (lasting.alert, KIND, lasting.cause.as_str());
+            let is_ended = end_alert(&mut transaction, doing, alert, text).await?;
             transaction.commit().await.during(doing)?;
-            Ok(true)
+            Ok(is_ended)
         })
         .await
     }

@@ -52,6 +52,10 @@ impl FromStr for Difference {
     }
 }
 
+/// Takes from a window `w`, with its row `s` of `window_scan` if it has one, that it is verified.
+pub(crate) const NOT_VERIFIED: &str = "w.state = IF(w.state = 'verified', 'recorded', w.state), w.verified_at = NULL, \
+     s.was_verified = FALSE";
+
 impl Ledger {
     /// Writes down that an hour differs, as found by a full verification that began at `as_of`. An hour that isn't complete is
     /// verified no more, and so isn't purged.
@@ -80,8 +84,7 @@ impl Ledger {
                     .exec_drop(
                         format!(
                             "UPDATE harvest_window w LEFT JOIN window_scan s ON s.window_id = w.id \
-                             SET w.state = IF(w.state = 'verified', 'recorded', w.state), w.verified_at = NULL, \
-                             s.was_verified = FALSE WHERE {} AND w.verified_at <= :as_of",
+                             SET {NOT_VERIFIED} WHERE {} AND w.verified_at <= :as_of",
                             is_over()
                         ),
                         range_and(hour.range(), [("as_of", at(as_of))]),

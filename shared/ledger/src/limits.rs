@@ -89,7 +89,7 @@ const NO_STATEMENT_LIMIT: &str =
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(240);
 /// An idle connection is asked whether it still answers before it is lent.
 pub(crate) const IDLE_TRUSTED: Duration = Duration::from_secs(5);
-/// After a failover an old connection may lead to a server that nobody asks any more.
+/// After a failover an old connection may lead to a server that is no longer in use.
 pub(crate) const AGE_MAX: Duration = Duration::from_secs(900);
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 /// Prepared statements that a connection keeps. What one costs the server grows with its parameters; those with

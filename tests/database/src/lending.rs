@@ -27,7 +27,7 @@ static SCHEMA: LazyLock<String> = LazyLock::new(|| {
     format!("{PREFIX}{:016x}_", hasher.finish())
 });
 
-/// A database that nobody else has, and the connection that holds its lock.
+/// A database that no other test has, and the connection that holds its lock.
 pub(crate) async fn lend(server: &str) -> (String, Conn) {
     let mut conn = connection(&format!("{server}/")).await;
     keep_books(&mut conn).await;
@@ -200,7 +200,7 @@ pub(crate) async fn give_back(server: &str, name: &str) {
     conn.disconnect().await.expect("the connection ends");
 }
 
-/// Drops a database, whoever is connected to it.
+/// Drops a database, and ends the connections to it.
 pub(crate) async fn drop_database(server: &str, name: &str) {
     let mut conn = connection(&format!("{server}/")).await;
     end_connections(&mut conn, name).await;

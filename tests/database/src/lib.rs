@@ -90,9 +90,10 @@ pub fn server_of(url: &str) -> &str {
 
 /// Where the server lists its connections. MySQL's other list fails over statements that hold bytes.
 pub fn processlist() -> &'static str {
-    match std::env::var("LEDGER_SERVER").as_deref() {
-        Ok("mysql") => "performance_schema.processlist",
-        Ok(_) | Err(_) => "information_schema.processlist",
+    let server = std::env::var("LEDGER_SERVER").expect("LEDGER_SERVER is set: `. .local/env`");
+    match server.as_str() {
+        "mysql" => "performance_schema.processlist",
+        _ => "information_schema.processlist",
     }
 }
 

@@ -18,6 +18,8 @@ struct Doors {
     nginx: Nginx,
     of_ledger: Secret,
     of_source: Secret,
+    /// Where the ledger is, and by what name.
+    ledger: url::Url,
     /// The certificate of nginx belongs to it.
     authority: Authority,
 }
@@ -33,12 +35,14 @@ impl Doors {
         server.administer(&created).await;
         let granted = format!("GRANT ALL PRIVILEGES ON `granary%`.* TO {USER}");
         server.administer(&granted).await;
-        let of_ledger = Secret::new(&of_ledger(stage, password)).await;
+        let ledger = stage.setting("GRANARY_LEDGER_URL").parse().unwrap();
+        let of_ledger = Secret::new(&of_ledger(&ledger, password)).await;
         Self {
             server,
             nginx,
             of_ledger,
             of_source: Secret::new(&of_source(password)).await,
+            ledger,
             authority,
         }
     }
@@ -53,7 +57,7 @@ impl Doors {
         ]);
     }
 
-    /// The server takes this password from now on, and whoever came in by another one is thrown out.
+    /// The server takes this password from now on, and connections by another one are closed.
     async fn change_password_of_ledger(&self, password: &str) {
         let changed = format!("ALTER USER {USER} IDENTIFIED BY '{password}'");
         self.server.administer(&changed).await;
@@ -66,9 +70,18 @@ impl Doors {
     }
 }
 
+/// A stage whose functions come in by the secrets alone.
+async fn behind_doors(name: &str, settings: &[(&str, &str)]) -> (Stage, Doors) {
+    let server = LedgerServer::start().await;
+    let addresses = Addresses::from_environment().with_ledger_server(&server);
+    let mut stage = Stage::at(addresses, name, settings).await;
+    let doors = Doors::of(&stage, server, "first").await;
+    doors.open_for(&mut stage);
+    (stage, doors)
+}
+
 /// As the console of RDS makes it.
-fn of_ledger(stage: &Stage, password: &str) -> Value {
-    let url: url::Url = stage.setting("GRANARY_LEDGER_URL").parse().unwrap();
+fn of_ledger(url: &url::Url, password: &str) -> Value {
     json!({
         "username": USER, "password": password, "engine": "mariadb", "host": url.host_str().unwrap(),
         "port": url.port().unwrap(), "dbname": url.path().trim_start_matches('/'), "dbInstanceIdentifier": "granary",
@@ -85,13 +98,8 @@ fn pids(functions: [&Function; 4]) -> [Option<u32>; 4] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_both_secrets_are_rotated_in_mid_run_and_warm_functions_find_the_new_ones() {
-    let server = LedgerServer::start().await;
-    let settings = [("GRANARY_BATCH_SIZE", "20")];
-    let addresses = Addresses::from_environment().with_ledger_server(&server);
-    let mut stage = Stage::at(addresses, "rotated", &settings).await;
-    let url = of_ledger(&stage, "second");
-    let doors = Doors::of(&stage, server, "first").await;
-    doors.open_for(&mut stage);
+    let (stage, doors) = behind_doors("rotated", &[("GRANARY_BATCH_SIZE", "20")]).await;
+    let second = of_ledger(&doors.ledger, "second");
     let messages = indexed(&stage).await;
     stage.backfill(FROM, NOON).await;
     stage.harvest().await;
@@ -112,7 +120,7 @@ async fn d4_both_secrets_are_rotated_in_mid_run_and_warm_functions_find_the_new_
 
     let (exports, ()) = tokio::join!(stage.export_all(), async {
         stage.until("SELECT COUNT(*) >= 4 FROM attempt").await;
-        doors.of_ledger.rotate(&url).await;
+        doors.of_ledger.rotate(&second).await;
         doors.of_source.rotate(&of_source("second")).await;
         doors.change_password_of_ledger("second").await;
         doors.nginx.let_in("reader", "second");
@@ -122,7 +130,7 @@ async fn d4_both_secrets_are_rotated_in_mid_run_and_warm_functions_find_the_new_
     assert_eq!(
         pids([&stage.harvester, &stage.reaper, both[0], both[1]]),
         warm,
-        "nobody was started again"
+        "no process was started again"
     );
     stage.finish().await;
     doors.forget().await;
@@ -130,11 +138,7 @@ async fn d4_both_secrets_are_rotated_in_mid_run_and_warm_functions_find_the_new_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_a_credential_that_stays_wrong_uses_no_attempt_up_and_raises_one_alert_that_names_it() {
-    let server = LedgerServer::start().await;
-    let addresses = Addresses::from_environment().with_ledger_server(&server);
-    let mut stage = Stage::at(addresses, "wrong-credential", &[]).await;
-    let doors = Doors::of(&stage, server, "first").await;
-    doors.open_for(&mut stage);
+    let (mut stage, doors) = behind_doors("wrong-credential", &[]).await;
     let messages = harvested(&stage).await;
     doors.nginx.let_in("reader", "second");
     for _ in 0..2 {
@@ -185,11 +189,7 @@ async fn d4_a_credential_that_stays_wrong_uses_no_attempt_up_and_raises_one_aler
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_a_ledger_that_refuses_the_login_is_told_directly_once_and_when_it_is_over() {
-    let server = LedgerServer::start().await;
-    let addresses = Addresses::from_environment().with_ledger_server(&server);
-    let mut stage = Stage::at(addresses, "wrong-password", &[]).await;
-    let doors = Doors::of(&stage, server, "first").await;
-    doors.open_for(&mut stage);
+    let (stage, doors) = behind_doors("wrong-password", &[]).await;
     let messages = harvested(&stage).await;
     stage.reap().await;
     let pid = stage.reaper.pid();
@@ -244,13 +244,8 @@ const READINGS_MAX: usize = 200;
 #[cfg(feature = "full")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_eight_exporters_with_a_wrong_secret_for_ten_minutes_read_it_seldom_and_use_no_attempt_up() {
-    let server = LedgerServer::start().await;
-    let settings = [("GRANARY_BATCH_SIZE", "20")];
-    let addresses = Addresses::from_environment().with_ledger_server(&server);
-    let mut stage = Stage::at(addresses, "wrong-for-long", &settings).await;
-    let doors = Doors::of(&stage, server, "first").await;
+    let (mut stage, doors) = behind_doors("wrong-for-long", &[("GRANARY_BATCH_SIZE", "20")]).await;
     let aws = HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
-    doors.open_for(&mut stage);
     stage.tell(&[("AWS_ENDPOINT_URL_SECRETS_MANAGER", &aws.url)]);
     stage.have_exporters(8);
     let messages = indexed(&stage).await;

@@ -1,5 +1,5 @@
 //! Everything over TLS with a private authority: Elasticsearch behind a real nginx, the ledger on a MariaDB with a
-//! certificate. And what is told where the authority is another one.
+//! certificate. And the error where the authority is another one.
 
 use super::{assert_recovered, harvested};
 use crate::stage::{

@@ -1,6 +1,6 @@
 //! Who may do what: bearer tokens and two roles.
 //!
-//! A viewer may look, an operator may change things besides. Where no token is configured, nobody gets in. Tokens are read
+//! A viewer may look, an operator may change things besides. Where no token is configured, every request is refused. Tokens are read
 //! again every minute: one that was replaced opens nothing a minute later.
 
 use crate::services::Services;
@@ -77,7 +77,7 @@ impl Tokens {
         if is_configured && operator.is_none() && viewer.is_none() {
             return Err(Problem::new(
                 Kind::Unavailable,
-                "The tokens could not be read from Secrets Manager for ten minutes, so nobody gets in.",
+                "The tokens could not be read from Secrets Manager for ten minutes, so requests are refused.",
             )
             .remedy("The operator's log says why; look at its network, and at its role's secretsmanager:GetSecretValue."));
         }

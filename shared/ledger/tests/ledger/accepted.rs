@@ -81,13 +81,7 @@ async fn h18_accepting_less_takes_back_the_proofs_that_rely_on_it_and_no_others(
     for range in ranges {
         stage.backfill(range, 10).await;
     }
-    stage
-        .database
-        .sql(
-            "UPDATE harvest_window SET state = 'recorded', found = 10, recorded = 10, \
-             recorded_at = UTC_TIMESTAMP(6) - INTERVAL 2 HOUR",
-        )
-        .await;
+    stage.let_windows_be_recorded().await;
     let prove = async || {
         let accepted = stage.ledger.accepted_exceptions().await.unwrap();
         let mut relying = verification(ranges[0], stage.ledger.now().await.unwrap());

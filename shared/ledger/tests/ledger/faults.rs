@@ -1,9 +1,9 @@
 //! Faults of the platform: what they break off is repeated as a whole, and nothing is doubled (D1).
 
-use crate::server::ServerKind;
 use crate::stage::{Stage, many, record_page, seen};
 use granary_domain::Tally;
 use granary_ledger::{Claim, Fenced, Recorded};
+use granary_test_database::processlist;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use secrecy::ExposeSecret;
@@ -140,7 +140,7 @@ async fn d1_a_pool_whose_idle_connections_were_killed_goes_on() {
     let batch = stage.claimed().await;
     let query = format!(
         "SELECT id FROM {} WHERE db = '{}' AND id <> CONNECTION_ID()",
-        ServerKind::of_stack().processlist(),
+        processlist(),
         stage.database.name()
     );
     let connections: Vec<u64> = stage.database.rows(&query).await;

@@ -37,15 +37,7 @@ async fn recorded(stage: &Stage, hours: &[i64]) {
             .await;
         assert!(stage.ledger.open_window(migration, range).await.unwrap());
     }
-    stage
-        .database
-        .sql(
-            "UPDATE harvest_window SET state = 'recorded', found = 10, recorded = 10, \
-             recorded_at = UTC_TIMESTAMP(6) - INTERVAL 2 HOUR",
-        )
-        .await;
-    let waiting = "INSERT IGNORE INTO window_proof (window_id) SELECT id FROM harvest_window";
-    stage.database.sql(waiting).await;
+    stage.let_windows_be_recorded().await;
 }
 
 async fn due(stage: &Stage) -> Option<(ProofPass, TimeRange)> {

@@ -1,6 +1,5 @@
 //! A ledger for one test, and verbs: what harvesters, exporters and time do to it.
 
-use crate::server::ServerKind;
 use granary_domain::{
     Backoff, BatchId, Cause, ExceptionKind, Failure, Generation, Hour, Layout, MigrationId, MigrationKind,
     NumberMark, ObjectKey, Priority, Tally, TimeRange,
@@ -9,7 +8,7 @@ use granary_ledger::{
     Acceptance, Claim, ClaimedBatch, LeasedWindow, Ledger, LedgerSettings, NewMigration, PageOfMessages,
     Recorded, SeenMessage, Settlement, Verification,
 };
-use granary_test_database::server_of;
+use granary_test_database::{processlist, server_of};
 use jiff::Timestamp;
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Params};
@@ -107,7 +106,7 @@ impl Database {
         outcome.map(|()| affected)
     }
 
-    /// Statements of somebody whom no constraint holds back, from here on.
+    /// Statements that no constraint holds back, from here on.
     pub(crate) async fn tamper(&self, statements: &[&str]) {
         self.database.spoil();
         let mut conn = self.database.connection().await;
@@ -152,7 +151,7 @@ impl Database {
     pub(crate) async fn until_a_connection_waits(&self) -> u64 {
         let query = format!(
             "SELECT id, info FROM {} WHERE db = '{}' AND id <> CONNECTION_ID() AND info IS NOT NULL",
-            ServerKind::of_stack().processlist(),
+            processlist(),
             self.database.name()
         );
         let mut before: Vec<(u64, Vec<u8>)> = Vec::new();
@@ -195,6 +194,16 @@ impl Stage {
         let database = Database::new().await;
         let ledger = database.ledger().await;
         Self { database, ledger }
+    }
+
+    /// Every window was recorded two hours ago, with ten messages, and waits for its proof.
+    pub(crate) async fn let_windows_be_recorded(&self) {
+        let recorded = "UPDATE harvest_window SET state = 'recorded', found = 10, recorded = 10, \
+             recorded_at = UTC_TIMESTAMP(6) - INTERVAL 2 HOUR";
+        let waiting = "INSERT IGNORE INTO window_proof (window_id) SELECT id FROM harvest_window";
+        for statement in [recorded, waiting] {
+            self.database.sql(statement).await;
+        }
     }
 
     /// An operator accepts exceptions of a kind in an index.

@@ -15,18 +15,17 @@ mod pages;
 mod batches;
 
 use granary_domain::{
-    Backoff, BatchId, Hour, IdDigest, MigrationKind, MigrationState, NumberMark, ObjectKey, Part, Priority,
-    TimeRange,
+    Backoff, BatchId, Hour, IdDigest, MigrationKind, MigrationState, NumberMark, ObjectKey, Part, TimeRange,
 };
 use granary_ledger::{
-    Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages,
-    ProofRules, QueueLane, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
+    Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, PageOfMessages, ProofRules,
+    QueueLane, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
 };
 use jiff::SignedDuration;
 use measure::{Measures, WARM_UPS};
 use server::Server;
 use std::time::{Duration, Instant};
-use synthetic::Synthetic;
+use synthetic::{Synthetic, window_of};
 
 const LEASE: Duration = Duration::from_secs(90);
 const ATTEMPTS_MAX: u32 = 5;
@@ -381,7 +380,7 @@ async fn reaping(measures: &mut Measures, ledger: &Ledger, server: &Server) {
 /// every re-scan meets them.
 async fn recording(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
     let hour = synthetic.hour(synthetic.hours + 1);
-    let mut window = window_of(ledger, hour.range(), "late").await;
+    let mut window = window_of(ledger, hour.range(), "late", LEASE).await;
     let seen = |number: u64, id: String| SeenMessage {
         message_id: id.try_into().unwrap(),
         doc_id: None,
@@ -482,23 +481,6 @@ fn whole(batch: &ClaimedBatch) -> Settlement {
         quarantined: 0,
         timings: "{\"read\":1}".into(),
     }
-}
-
-/// A window over a range, held, of a backfill of its own.
-async fn window_of(ledger: &Ledger, range: TimeRange, holder: &str) -> LeasedWindow {
-    let migration = NewMigration {
-        id: granary_domain::MigrationId::new(),
-        kind: MigrationKind::Backfill,
-        priority: Priority::NORMAL,
-        batch_size: 1_000,
-        filter: None,
-        from: range.from(),
-        to: Some(range.to()),
-        requested_by: "test".into(),
-    };
-    ledger.make_migration(&migration).await.unwrap();
-    assert!(ledger.open_window(migration.id, range).await.unwrap());
-    ledger.claim_window(holder, LEASE).await.unwrap().unwrap()
 }
 
 async fn record(ledger: &Ledger, window: &mut LeasedWindow, messages: &[SeenMessage]) {

@@ -32,15 +32,6 @@ impl ServerKind {
         }
     }
 
-    /// Where it lists its connections. MySQL's other list fails over statements that hold bytes.
-    #[allow(dead_code, reason = "the scale suite has the server to itself")]
-    pub(crate) fn processlist(self) -> &'static str {
-        match self {
-            Self::MariaDb => "information_schema.processlist",
-            Self::MySql => "performance_schema.processlist",
-        }
-    }
-
     /// What each of them calls things that both have, and what only counts in one.
     fn options(self, redo_log: &str) -> Vec<String> {
         match self {

@@ -4,10 +4,12 @@
 //! for the youngest, ids that tell nothing about their messages' time (neighbours in the primary key are hours apart,
 //! as with real ids). Every row agrees with every other: an hour of it can be verified, sealed and purged.
 
-use granary_domain::{Hour, MigrationId, TimeRange};
+use granary_domain::{Hour, MigrationId, MigrationKind, Priority, TimeRange};
+use granary_ledger::{LeasedWindow, Ledger, NewMigration};
 use jiff::{SignedDuration, Timestamp};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A multiplier that no size used here has a divisor in common with.
@@ -288,4 +290,26 @@ async fn sql(conn: &mut Conn, statement: &str) {
     conn.query_drop(statement)
         .await
         .unwrap_or_else(|error| panic!("{error}: {statement}"));
+}
+
+/// A window over a range, held, of a backfill of its own.
+pub(crate) async fn window_of(
+    ledger: &Ledger,
+    range: TimeRange,
+    holder: &str,
+    lease: Duration,
+) -> LeasedWindow {
+    let migration = NewMigration {
+        id: MigrationId::new(),
+        kind: MigrationKind::Backfill,
+        priority: Priority::NORMAL,
+        batch_size: 1_000,
+        filter: None,
+        from: range.from(),
+        to: Some(range.to()),
+        requested_by: "test".into(),
+    };
+    ledger.make_migration(&migration).await.unwrap();
+    assert!(ledger.open_window(migration.id, range).await.unwrap());
+    ledger.claim_window(holder, lease).await.unwrap().unwrap()
 }

@@ -12,5 +12,6 @@ mod identity;
 mod metadata;
 mod check;
 mod survey;
+mod odd_fields;
 mod reach;
 mod write;

@@ -4,13 +4,12 @@ use super::asking::{Asking, ask};
 use super::{LOGGED, SYNTHETIC};
 use crate::server::{Server, ServerKind};
 use crate::stage::{LEASE, a_day, seen_at};
-use crate::synthetic::Synthetic;
-use granary_domain::{BatchId, MessageId, MigrationId, MigrationKind, Outcome, Priority};
+use crate::synthetic::{Synthetic, window_of};
+use granary_domain::{BatchId, MessageId, Outcome};
 use granary_ledger::{
-    Claim, ClaimedBatch, Exception, LeasedWindow, Ledger, NewMigration, PageOfMessages, Recorded, SeenMessage,
+    Claim, ClaimedBatch, Exception, LeasedWindow, Ledger, PageOfMessages, Recorded, SeenMessage,
 };
 use mysql_async::prelude::Queryable;
-use uuid::Uuid;
 
 const PAGE: u64 = 10_000;
 /// A prime: places far apart, and in no order.
@@ -28,24 +27,6 @@ fn known(rest: u64, parts: u64) -> Vec<MessageId> {
 fn page(ids: &[MessageId]) -> Vec<SeenMessage> {
     let seen = |id: &MessageId| seen_at(id.as_str(), "2026-01-01T12:00:00Z");
     ids.iter().map(seen).collect()
-}
-
-async fn window(ledger: &Ledger, name: &[u8; 16]) -> LeasedWindow {
-    let range = a_day();
-    let migration = NewMigration {
-        id: MigrationId(Uuid::from_bytes(*name)),
-        kind: MigrationKind::Backfill,
-        priority: Priority::NORMAL,
-        batch_size: 1_000,
-        filter: None,
-        from: range.from(),
-        to: Some(range.to()),
-        requested_by: "test".into(),
-    };
-    ledger.make_migration(&migration).await.unwrap();
-    assert!(ledger.open_window(migration.id, range).await.unwrap());
-    let holder = String::from_utf8_lossy(name).into_owned();
-    ledger.claim_window(&holder, LEASE).await.unwrap().unwrap()
 }
 
 fn first_page<'a>(window: &LeasedWindow, messages: &'a [SeenMessage]) -> PageOfMessages<'a> {
@@ -85,7 +66,7 @@ async fn a_look_up_of_10_000_known_ids_reads_at_most_two_rows_an_id() {
     ask!(asking, ledger.completed_owners_of(&ids));
     ask!(asking, ledger.forget_unowned(&ids));
 
-    let window = window(&ledger, b"granary-look-ups").await;
+    let window = window_of(&ledger, a_day(), "look-ups", LEASE).await;
     let messages = page(&ids);
     let recorded = ask!(
         asking,
@@ -137,8 +118,8 @@ async fn batch_of(server: &Server, ledger: &Ledger, ids: &[MessageId]) -> Claime
 async fn d1_two_harvesters_whose_pages_have_no_id_in_common_never_deadlock() {
     let (server, ledger) = server_with_messages().await;
     let mut windows = [
-        window(&ledger, b"granary-lookup-1").await,
-        window(&ledger, b"granary-lookup-2").await,
+        window_of(&ledger, a_day(), "one", LEASE).await,
+        window_of(&ledger, a_day(), "another", LEASE).await,
     ];
     for round in 0..ROUNDS {
         let pages = [0, 1].map(|rest| {
