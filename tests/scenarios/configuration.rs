@@ -29,7 +29,7 @@ const REQUIRED: [(&str, &[&str]); 9] = [
 ];
 
 /// Settings that are wrong, each in its own way, and who reads them. An empty one is missing.
-const WRONG: [(&str, &str, &[&str]); 34] = [
+const WRONG: [(&str, &str, &[&str]); 35] = [
     ("GRANARY_LEDGER_URL", "postgres://granary:hunter2@db/granary", ALL),
     ("GRANARY_ES_URL", "ftp://granary:hunter2@es:9200", ALL),
     ("GRANARY_SOURCE_INDEX", "messages/2026", ALL),
@@ -65,6 +65,7 @@ const WRONG: [(&str, &str, &[&str]); 34] = [
     ("GRANARY_VERIFY_LINES", "all", &["reaper", "operator"]),
     ("GRANARY_ALERT_TOPIC_ARN", "", &["reaper"]),
     ("GRANARY_FAILURE_RATE_THRESHOLD", "10%", &["reaper"]),
+    ("GRANARY_HISTORY_DAYS", "a year", &["reaper"]),
     (
         "GRANARY_SEED_ES_URL",
         "ssh://granary:hunter2@es",
