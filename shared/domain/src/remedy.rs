@@ -4,7 +4,7 @@
 //! Not here: whom to tell and when (the reaper decides), nor how things stand. A name that this version doesn't know has a
 //! text as well: it was written by a newer one.
 
-use crate::{Cause, Outcome};
+use crate::{Cause, Outcome, Stall};
 
 const LOOK: &str = "look at the reason above, and into the log of the harvester and the exporter.";
 
@@ -104,6 +104,8 @@ pub fn alert_headline(kind: &str) -> &str {
         "failure_rate_over" => "attempts succeed again",
         "deferred" => "work is waiting",
         "deferred_over" => "nothing waits any more",
+        "export_stalled" => "the export is stalled",
+        "export_stalled_over" => "the export is no longer stalled",
         "documents_late" => "many documents come late",
         "documents_late_over" => "few documents come late again",
         "documents_without_time" => "the source has documents without an event time",
@@ -150,6 +152,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             "look at the causes in the exporter's log or at GET /failures; failed batches are retried by themselves."
         }
         "deferred" => Cause::remedy_of(cause),
+        "export_stalled" => cause.parse().map_or(LOOK, Stall::remedy),
         "documents_late" => {
             "set GRANARY_HARVEST_LAG_SECONDS (or harvestLagSeconds of POST /tune) to what is named above, if that is worth \
              waiting for; nothing is lost meanwhile."

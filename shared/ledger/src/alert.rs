@@ -3,6 +3,8 @@
 //! A row is written once for each subject, whatever happens how often; it is published at least once, with its
 //! number, so that a reader can tell a repetition.
 
+use crate::connect::Doing;
+use crate::connections::Connection;
 use crate::error::During;
 use crate::row::Columns;
 use crate::shape::List;
@@ -54,23 +56,6 @@ impl FailureRate {
 }
 
 impl Ledger {
-    /// Writes an alert for every parked batch that has none: exactly one for each time it was parked.
-    pub async fn raise_parked(&self) -> Result<u64, LedgerError> {
-        self.raise(
-            Step::RaiseParked,
-            "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-             SELECT 'parked', CONCAT(b.id, '.', b.generation, '.', b.retry_count), b.error_code, \
-             LEFT(CONCAT('batch ', b.id, ' (', b.message_count, ' messages) is parked after ', b.attempts, \
-             ' attempts: ', COALESCE(b.error_text, '')), 1000), UTC_TIMESTAMP(6) \
-             FROM batch b WHERE b.status = 'failed' AND b.parked_at IS NOT NULL AND NOT EXISTS \
-             (SELECT 1 FROM alert a WHERE a.kind = 'parked' \
-              AND a.subject_key = CONCAT(b.id, '.', b.generation, '.', b.retry_count)) \
-             ON DUPLICATE KEY UPDATE kind = alert.kind",
-            Params::Empty,
-        )
-        .await
-    }
-
     /// Writes an alert about one subject, once. A subject whose alert is over has a new one.
     pub async fn raise_alert(
         &self,
@@ -79,62 +64,22 @@ impl Ledger {
         cause: &str,
         text: &str,
     ) -> Result<u64, LedgerError> {
-        self.raise(
-            Step::RaiseAlert,
-            "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-             VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE \
-             created_at = IF(over_at IS NULL, created_at, VALUES(created_at)), \
-             published_at = IF(over_at IS NULL, published_at, NULL), \
-             cause = IF(over_at IS NULL, cause, VALUES(cause)), text = IF(over_at IS NULL, text, VALUES(text)), \
-             over_at = NULL",
-            params! {
-                "kind" => kind, "subject_key" => subject_key, "cause" => cause,
-                "text" => crate::settle::shortened(text),
-            },
-        )
-        .await
-    }
-
-    /// Writes down that a condition of this kind has begun, unless it lasts already. Says whether it is new.
-    pub async fn begin_condition(&self, kind: &str, text: &str) -> Result<bool, LedgerError> {
-        let begun = self
-            .raise(
-                Step::BeginCondition,
+        let text = crate::settle::shortened(text);
+        let text = text.as_str();
+        self.change(Step::RaiseAlert, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(
                 "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-                 SELECT :kind, DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ'), :kind, :text, UTC_TIMESTAMP(6) \
-                 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM alert WHERE kind = :kind AND over_at IS NULL)",
-                params! { "kind" => kind, "text" => crate::settle::shortened(text) },
+                 VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE \
+                 created_at = IF(over_at IS NULL, created_at, VALUES(created_at)), \
+                 published_at = IF(over_at IS NULL, published_at, NULL), \
+                 cause = IF(over_at IS NULL, cause, VALUES(cause)), text = IF(over_at IS NULL, text, VALUES(text)), \
+                 over_at = NULL",
+                params! { "kind" => kind, "subject_key" => subject_key, "cause" => cause, "text" => text },
             )
-            .await?;
-        Ok(begun > 0)
-    }
-
-    /// Writes down that a condition of this kind is over, if one lasted, with an alert that says so.
-    pub async fn end_condition(&self, kind: &str, text: &str) -> Result<bool, LedgerError> {
-        self.change(Step::EndCondition, |doing| async move {
-            let mut transaction = self.begin(doing).await?;
-            let lasting: Option<u64> = transaction
-                .exec_first("SELECT id FROM alert WHERE kind = ? AND over_at IS NULL FOR UPDATE", (kind,))
-                .await
-                .during(doing)?;
-            let Some(id) = lasting else {
-                transaction.rollback().await.during(doing)?;
-                return Ok(false);
-            };
-            transaction
-                .exec_drop("UPDATE alert SET over_at = UTC_TIMESTAMP(6) WHERE id = ?", (id,))
-                .await
-                .during(doing)?;
-            transaction
-                .exec_drop(
-                    "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) \
-                     VALUES (CONCAT(:kind, '_over'), :id, :kind, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
-                    params! { "kind" => kind, "id" => id.to_string(), "text" => crate::settle::shortened(text) },
-                )
-                .await
-                .during(doing)?;
-            transaction.commit().await.during(doing)?;
-            Ok(true)
+            .await
+            .during(doing)?;
+            Ok(conn.affected_rows())
         })
         .await
     }
@@ -247,14 +192,21 @@ impl Ledger {
         })
         .await
     }
+}
 
-    async fn raise(&self, step: Step, statement: &'static str, params: Params) -> Result<u64, LedgerError> {
-        let params = &params;
-        self.change(step, |doing| async move {
-            let mut conn = self.conn(doing).await?;
-            conn.exec_drop(statement, params.clone()).await.during(doing)?;
-            Ok(conn.affected_rows())
-        })
-        .await
-    }
+/// Writes an alert for each of these batches that is parked, in the transaction that parked it. One for each time.
+pub(crate) async fn raise_parked(
+    conn: &mut Connection,
+    doing: Doing,
+    batches: &[u64],
+) -> Result<(), LedgerError> {
+    let list = List::of(batches.iter().copied());
+    let statement = format!(
+        "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
+         SELECT 'parked', CONCAT(b.id, '.', b.generation, '.', b.retry_count), b.error_code, \
+         LEFT(CONCAT('batch ', b.id, ' (', b.message_count, ' messages) is parked after ', b.attempts, \
+         ' attempts: ', COALESCE(b.error_text, '')), 1000), UTC_TIMESTAMP(6) \
+         FROM batch b WHERE b.id IN ({list}) AND b.parked_at IS NOT NULL ON DUPLICATE KEY UPDATE kind = alert.kind"
+    );
+    conn.exec_drop(statement, list.params()).await.during(doing)
 }
