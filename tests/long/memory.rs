@@ -74,7 +74,8 @@ async fn e7_memory_is_bounded_whatever_documents_weigh_and_a_small_node_survives
     let node = Node::with_heap(NODE_HEAP).await;
     let noise = Noise::new(25 * MB);
     for case in &CASES {
-        let stage = Stage::on_with(&node, "weights", &[("GRANARY_BATCH_SIZE", "1000")]).await;
+        let mut stage = Stage::on_with(&node, "weights", &[("GRANARY_BATCH_SIZE", "1000")]).await;
+        stage.have_metadata().await;
         index(&stage, &noise, case).await;
         stage.backfill(FROM, TO).await;
         stage.harvest().await;

@@ -147,7 +147,8 @@ async fn send_parked_again(stage: &Stage) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e8_a_document_that_kills_its_worker_is_named_and_the_rest_of_its_batch_ships() {
-    let (stage, messages) = harvested("killer").await;
+    let (mut stage, messages) = harvested("killer").await;
+    stage.have_metadata().await;
     let (network, exporter) = watched(&stage).await;
     let_it_die_over(&network, &exporter, "_mget", &["m-0017"]);
     let ended = attempts(&stage, &exporter).await;
@@ -198,7 +199,8 @@ async fn e8_a2_a_third_killer_parks_its_batch_and_sending_it_again_ships_the_res
 /// E5, E8: the document does no harm, what is known about it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e8_a_document_whose_history_kills_its_worker_is_set_aside_as_well() {
-    let (stage, messages) = harvested("killer-history").await;
+    let (mut stage, messages) = harvested("killer-history").await;
+    stage.have_metadata().await;
     let (network, exporter) = watched(&stage).await;
     let_it_die_over(&network, &exporter, &stage.indices.history, &["m-0000"]);
     let ended = attempts(&stage, &exporter).await;

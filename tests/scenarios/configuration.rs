@@ -29,7 +29,7 @@ const REQUIRED: [(&str, &[&str]); 9] = [
 ];
 
 /// Settings that are wrong, each in its own way, and who reads them. An empty one is missing.
-const WRONG: [(&str, &str, &[&str]); 37] = [
+const WRONG: [(&str, &str, &[&str]); 38] = [
     ("GRANARY_ALLOW_PLAINTEXT", "mysql", ALL),
     ("GRANARY_LEDGER_CA", "/etc/ca.pem", ALL),
     ("GRANARY_ES_CA", "/etc/ca.pem", ALL),
@@ -68,6 +68,7 @@ const WRONG: [(&str, &str, &[&str]); 37] = [
     ("GRANARY_VERIFY_LINES", "all", &["reaper", "operator"]),
     ("GRANARY_ALERT_TOPIC_ARN", "", &["reaper"]),
     ("GRANARY_FAILURE_RATE_THRESHOLD", "10%", &["reaper"]),
+    ("GRANARY_HISTORY_DAYS", "a year", &["reaper"]),
     (
         "GRANARY_SEED_ES_URL",
         "ssh://granary:hunter2@es",

@@ -79,7 +79,8 @@ async fn assert_all_kept(stage: &Stage, index: &str, documents: &[Document], exp
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e6_messages_and_their_metadata_are_what_elasticsearch_keeps_byte_for_byte() {
-    let stage = Stage::new("bytes").await;
+    let mut stage = Stage::new("bytes").await;
+    stage.have_metadata().await;
     let deep = format!("{}1{}", r#"{"a":["#.repeat(400), "]}".repeat(400));
     let odd: Vec<&str> = ODD.into_iter().chain([deep.as_str()]).collect();
     let nth = |number: usize| odd[number % odd.len()];
@@ -132,7 +133,8 @@ async fn e6_messages_and_their_metadata_are_what_elasticsearch_keeps_byte_for_by
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e6_line_breaks_between_tokens_become_spaces_and_nothing_else_changes() {
-    let stage = Stage::new("pretty").await;
+    let mut stage = Stage::new("pretty").await;
+    stage.have_metadata().await;
     let pretty = |document: Document| Document {
         body: document
             .body
@@ -165,7 +167,8 @@ async fn e6_line_breaks_between_tokens_become_spaces_and_nothing_else_changes() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e5_an_index_that_is_missing_and_one_that_has_nothing_are_told_apart() {
-    let stage = Stage::new("nothing").await;
+    let mut stage = Stage::new("nothing").await;
+    stage.have_metadata().await;
     let first = Document::message("first", "2026-03-01T10:30:00Z");
     let second = Document::message("second", "2026-03-01T11:30:00Z");
     let messages = [first, second];
@@ -271,7 +274,8 @@ fn ids() -> Vec<String> {
 /// Sends every id through, as the field or as the `_id`.
 async fn send_all_ids(name: &str, settings: &[(&str, &str)], doc_id: impl Fn(usize, &str) -> String) {
     let ids = ids();
-    let stage = Stage::with(name, settings).await;
+    let mut stage = Stage::with(name, settings).await;
+    stage.have_metadata().await;
     let with_body = |(number, id): (usize, &String)| {
         let body = json!({"created_at": "2026-03-01T10:30:00Z", "message_id": id, "number": number});
         Document::raw(&doc_id(number, id), body.to_string())

@@ -175,7 +175,8 @@ async fn e7_a_document_of_30_mb_is_exported_and_is_in_memory_once() {
 /// Messages of 2 KB with a status and a history of two, 1,000 to a batch; a warm process exports one after the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e7_batches_of_1_000_normal_messages_need_little_memory() {
-    let stage = Stage::with("memory", &[("GRANARY_BATCH_SIZE", "1000")]).await;
+    let mut stage = Stage::with("memory", &[("GRANARY_BATCH_SIZE", "1000")]).await;
+    stage.have_metadata().await;
     let messages = messages(3_000, 2_000);
     let entries = |suffix: &str| {
         let entry = |message: &Document| {

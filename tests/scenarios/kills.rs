@@ -239,7 +239,8 @@ async fn e9_twenty_thousand_messages_are_archived_once_each_while_workers_are_ki
         ("GRANARY_LEASE_SECONDS", "3"),
         ("GRANARY_MAX_ATTEMPTS", attempts_max.as_str()),
     ];
-    let stage = Stage::with("kills", &settings).await;
+    let mut stage = Stage::with("kills", &settings).await;
+    stage.have_metadata().await;
     let messages = index(&stage).await;
     stage.backfill(FROM, TO).await;
     let (toll, started) = (Toll::new(), Instant::now());

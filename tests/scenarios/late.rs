@@ -106,6 +106,40 @@ async fn h8_a_document_that_came_after_its_window_was_recorded_is_found_by_the_o
     stage.finish().await;
 }
 
+/// A backfill that doesn't fit into the tick: what was recorded before doesn't wait until it is through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h8_re_scans_have_a_share_of_a_tick_beside_a_backfill() {
+    let (stage, mut messages) = archived("share", 120).await;
+    let network = Proxy::before(stage.setting("GRANARY_ES_URL")).await;
+    let slow = stage.another("harvester", &[("GRANARY_ES_URL", &network.url())]);
+    tick(&slow).await.unwrap();
+    messages.push(late("late"));
+    stage.index_messages(&messages[120..]).await;
+    let of_backfill = |number: u32| {
+        let time = format!("2026-03-{:02}T{:02}:30:00Z", 2 + number / 24, number % 24);
+        Document::message(&format!("new-{number:02}"), &time)
+    };
+    let new: Vec<Document> = (0..96).map(of_backfill).collect();
+    stage.index_messages(&new).await;
+    stage.let_windows_age(16).await;
+    let to = "2026-03-06T00:00:00Z";
+    stage.backfill("2026-03-02T00:00:00Z", to).await;
+    network.slow(Duration::from_millis(100));
+    let report = slow.invoke(json!({}), Duration::from_secs(15)).await.unwrap();
+    network.restore();
+    let read = report["windows_recorded"].as_u64().unwrap();
+    assert!(
+        read > 0 && read < 96 && report["windows_rescanned"].as_u64() > Some(0),
+        "{report}"
+    );
+    slow.kill().await;
+    stage.let_windows_age(16).await;
+    stage.run_until_quiet().await;
+    messages.extend(new);
+    stage.assert_archived(&messages, FROM, to).await;
+    stage.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h8_what_hides_behind_a_deletion_is_found_at_night() {
     let (stage, mut messages) = archived("deep", 120).await;

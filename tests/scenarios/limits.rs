@@ -19,7 +19,8 @@ async fn set(stage: &Stage, index: &str, settings: Value) {
 /// search names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e7_an_index_with_small_limits_is_harvested_exported_and_verified() {
-    let stage = Stage::new("limits").await;
+    let mut stage = Stage::new("limits").await;
+    stage.have_metadata().await;
     let messages = Document::many(250, 10..11);
     stage.index_messages(&messages).await;
     let of_messages = |entry: usize| {

@@ -16,6 +16,7 @@ mod command_line;
 mod overlap;
 mod outage;
 mod deferral;
+mod stalled;
 mod splitting;
 mod a_killed_worker;
 mod reaping;

@@ -73,7 +73,8 @@ fn without(messages: &[Document], id: &str) -> Vec<Document> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e8_a_document_that_is_no_json_is_quarantined_and_the_rest_of_its_batch_ships() {
-    let stage = Stage::new("nojson").await;
+    let mut stage = Stage::new("nojson").await;
+    stage.have_metadata().await;
     let messages = messages(40);
     stage.index_messages(&messages).await;
     let poison: Vec<String> = (0..4).map(|number| format!("m-1{number}-poison")).collect();

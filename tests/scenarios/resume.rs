@@ -349,3 +349,38 @@ async fn h10_a_range_that_reaches_into_the_future_is_harvested_as_far_as_time_ha
     stage.assert_each_once(&messages[..1]).await;
     stage.finish().await;
 }
+
+/// H11: Elasticsearch takes longer to answer than a lease lasts. The window stays its harvester's, and no other reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h11_a_window_whose_source_is_slower_than_a_lease_is_read_by_one_harvester() {
+    let stage = Stage::with("slow-window", &[("GRANARY_LEASE_SECONDS", "3")]).await;
+    let network = Proxy::before(stage.setting("GRANARY_ES_URL")).await;
+    let slow = stage.another("harvester", &[("GRANARY_ES_URL", &network.url())]);
+    slow.invoke(json!({}), HARVESTER_TIMEOUT).await.unwrap();
+    let messages = Document::many(50, 10..11);
+    stage.index_messages(&messages).await;
+    let migration = stage.backfill(FROM, TO).await;
+    let range = granary_domain::TimeRange::new(FROM.parse().unwrap(), TO.parse().unwrap()).unwrap();
+    assert!(stage.ledger.open_window(migration, range).await.unwrap());
+    network.slow(Duration::from_millis(300));
+    let (read, ()) = tokio::join!(slow.invoke(json!({}), HARVESTER_TIMEOUT), async {
+        stage
+            .until("SELECT COUNT(*) FROM harvest_window WHERE state = 'harvesting'")
+            .await;
+        network.stall();
+        // Two leases after its claim it is still held.
+        stage
+            .until("SELECT COUNT(*) FROM harvest_window WHERE lease_until > created_at + INTERVAL 9 SECOND")
+            .await;
+        let other = stage.harvest().await;
+        assert_eq!(other["tally"]["found"], 0, "{other}");
+        network.restore();
+    });
+    assert_eq!(read.unwrap()["tally"]["recorded"], 50);
+    let (fence, pages): (u32, u32) = stage.row("SELECT fence, pages FROM harvest_window").await;
+    assert_eq!((fence, pages), (1, 1), "it was claimed once");
+    slow.kill().await;
+    stage.run_until_quiet().await;
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}

@@ -94,7 +94,8 @@ async fn e8_a_document_whose_answers_broke_off_for_a_while_is_exported_after_all
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e8_what_elasticsearch_gave_of_a_document_that_is_no_json_is_kept_byte_for_byte() {
-    let stage = Stage::new("kept").await;
+    let mut stage = Stage::new("kept").await;
+    stage.have_metadata().await;
     let mut messages = Document::many(20, 10..11);
     messages.push(Document::raw(
         "m-0010 \u{1F33E}/poison",

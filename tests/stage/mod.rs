@@ -211,6 +211,14 @@ impl Stage {
             .resize_with(count, || Function::new("exporter", environment));
     }
 
+    /// Has an index for each kind of metadata, and the functions started anew that read them. Most of what a stage costs
+    /// Elasticsearch is its indices, so one that isn't about metadata has none.
+    pub(crate) async fn have_metadata(&mut self) {
+        self.indices.create_metadata().await;
+        let sources = self.indices.metadata_sources();
+        self.tell(&[("GRANARY_METADATA_SOURCES", &sources)]);
+    }
+
     /// Ends the functions, looks at everything that always holds, and removes what the stage made.
     pub(crate) async fn finish(self) {
         self.end_functions().await;
@@ -284,7 +292,7 @@ fn of_granary(
     indices: &Indices,
     queues: &Queues,
     bucket: &Bucket,
-) -> [(&'static str, String); 22] {
+) -> [(&'static str, String); 21] {
     [
         ("GRANARY_ENVIRONMENT", "local".into()),
         ("GRANARY_LOG", "debug".into()),
@@ -292,7 +300,6 @@ fn of_granary(
         ("GRANARY_SOURCE_INDEX", indices.messages.clone()),
         ("GRANARY_SOURCE_ID_FIELD", source::ID_FIELD.into()),
         ("GRANARY_SOURCE_TIME_FIELD", source::TIME_FIELD.into()),
-        ("GRANARY_METADATA_SOURCES", indices.metadata_sources()),
         ("GRANARY_ES_URL", addresses.elasticsearch.to_string()),
         ("GRANARY_LEDGER_URL", database.url.clone()),
         ("GRANARY_BUCKET", bucket.name.clone()),

@@ -124,6 +124,23 @@ impl Queues {
         self.sqs.purge_queue().queue_url(&queue.url).send().await.unwrap();
     }
 
+    /// As somebody does who deletes the wrong queue.
+    pub(crate) async fn delete_queue(&self, queue: &Queue) {
+        self.sqs
+            .delete_queue()
+            .queue_url(&queue.url)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// Makes a queue of the hand-off once more, under its name.
+    pub(crate) async fn make_again(&self, queue: &Queue) {
+        let name = queue.url.rsplit('/').next().unwrap_or_default();
+        let made = create(&self.sqs, name, Some(&self.dead_letters)).await;
+        assert_eq!(made.url, queue.url);
+    }
+
     /// How many messages a queue holds, whether they are visible or not.
     pub(crate) async fn depth(&self, queue: &Queue) -> u64 {
         let names = [

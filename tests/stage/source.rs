@@ -93,13 +93,15 @@ impl Indices {
             http: Client::new(),
         };
         indices.create(&indices.messages, indices.mapping()).await;
-        // Shards are most of what a stage costs Elasticsearch, and one is enough here.
-        let mut mapping = indices.mapping();
-        mapping["settings"]["number_of_shards"] = 1.into();
-        for index in [&indices.status, &indices.history, &indices.processing] {
-            indices.create(index, mapping.clone()).await;
-        }
         indices
+    }
+
+    pub(crate) async fn create_metadata(&self) {
+        let mut mapping = self.mapping();
+        mapping["settings"]["number_of_shards"] = 1.into();
+        for index in [&self.status, &self.history, &self.processing] {
+            self.create(index, mapping.clone()).await;
+        }
     }
 
     /// The same indices, over connections of the runtime at hand.
@@ -205,12 +207,17 @@ impl Indices {
     }
 
     pub(crate) async fn remove(&self) {
-        let usual = [&self.messages, &self.status, &self.history, &self.processing];
-        for index in usual.into_iter().chain([&self.more_messages]) {
-            let url = self.address(&[index]);
-            // A scenario may have deleted it, or never made it.
-            self.http.delete(url).send().await.unwrap();
-        }
+        let all = [
+            &self.messages,
+            &self.more_messages,
+            &self.status,
+            &self.history,
+            &self.processing,
+        ];
+        let mut url = self.address(&[&all.map(String::as_str).join(",")]);
+        // A scenario may have deleted it, or never made it.
+        url.set_query(Some("ignore_unavailable=true"));
+        self.ask_at(Method::DELETE, url, "").await;
     }
 
     /// Any request at all; the answer must be a success.

@@ -116,6 +116,16 @@ impl Switches {
         asking.send().await.unwrap().state.unwrap_or_default()
     }
 
+    /// Reserves no concurrency at all for the exporter, as an operator does who wants to stop it.
+    pub(crate) async fn let_no_exporter_run(&self) {
+        let reserving = self
+            .lambda
+            .put_function_concurrency()
+            .function_name(&self.function)
+            .reserved_concurrent_executions(0);
+        reserving.send().await.unwrap();
+    }
+
     /// A schedule as the emulator has it: 0 the harvester's, 1 the reaper's.
     pub(crate) async fn schedule(&self, number: usize) -> GetScheduleOutput {
         let asking = self

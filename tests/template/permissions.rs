@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Statements about everything, each because AWS has no resource to name for its action.
-const ABOUT_EVERYTHING: [(&str, &str); 1] = [("Operator", "lambda:ListEventSourceMappings")];
+const ABOUT_EVERYTHING: [(&str, &str); 2] = [
+    ("Operator", "lambda:ListEventSourceMappings"),
+    ("Reaper", "lambda:ListEventSourceMappings"),
+];
 const QUEUES: [&str; 2] = ["Batches", "BatchesPriority"];
 const DEAD_LETTER_QUEUES: [&str; 2] = ["BatchesDeadLetters", "BatchesPriorityDeadLetters"];
 
@@ -97,7 +100,11 @@ fn every_function_may_do_what_its_code_asks_of_aws() {
         }
     }
     needed.push(("Operator", "iam:PassRole", attribute("ClockRole", "Arn")));
-    needed.push(("Operator", "lambda:ListEventSourceMappings", json!("*")));
+    for function in ["Operator", "Reaper"] {
+        needed.push((function, "lambda:ListEventSourceMappings", json!("*")));
+    }
+    let exporter = attribute("Exporter", "Arn");
+    needed.push(("Reaper", "lambda:GetFunctionConcurrency", exporter));
     for action in ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"] {
         needed.push(("Exporter", action, objects.clone()));
     }

@@ -9,14 +9,16 @@
 
 use crate::config::Config;
 use crate::page_size::PageSize;
-use crate::rescan::Rescans;
+use crate::rescan::{Rescan, Rescans};
 use crate::survey::Told;
 use crate::window::WindowEnd;
 use granary_archive::Archive;
 use granary_domain::{Failure, MigrationId, MigrationKind, Priority, Tally, TimeRange};
 use granary_environment::{Deadline, HarvestSection, LeaseSection, RescanSection, aws};
-use granary_handoff::{Handoff, QueueUrls};
-use granary_ledger::{Lateness, Ledger, LedgerSettings, Migration, NewMigration, OutsideCounts};
+use granary_handoff::{Handoff, QueueUrls, Sending};
+use granary_ledger::{
+    Lateness, LeasedWindow, Ledger, LedgerSettings, Migration, NewMigration, OutsideCounts,
+};
 use granary_numbering::Numbering;
 use granary_source::{Source, SourceError};
 use jiff::{SignedDuration, Timestamp};
@@ -48,6 +50,9 @@ pub(crate) struct Tick {
     pub(crate) tally: Tally,
     /// Batches that were sent.
     pub(crate) batches_sent: u64,
+    /// How that went so far.
+    #[serde(skip)]
+    pub(crate) sending: Sending,
     /// Windows that were recorded before and were looked at again.
     pub(crate) windows_rescanned: u32,
     /// Messages that were found then, and that no reading before has seen.
@@ -58,6 +63,15 @@ pub(crate) struct Tick {
     pub(crate) recommended_lag_seconds: Option<u64>,
     /// Documents that are in no window, where they were counted.
     pub(crate) outside: Option<OutsideCounts>,
+}
+
+/// What is to be read next.
+enum Next {
+    New(LeasedWindow),
+    Again(Rescan),
+    /// A window was opened: there may be one to claim now.
+    Opened,
+    Nothing,
 }
 
 impl Harvester {
@@ -96,12 +110,11 @@ impl Harvester {
     pub(crate) async fn tick(&self, request_id: &str, deadline: Deadline) -> anyhow::Result<Tick> {
         let started = std::time::Instant::now();
         self.source.look_anew().await;
-        let mut tick = Tick {
-            batches_sent: self.send_unsent(deadline).await?,
-            ..Tick::default()
-        };
+        let mut tick = Tick::default();
+        self.send_unsent(deadline, &mut tick.sending).await?;
         let worked = self.harvest_windows(request_id, deadline, &mut tick).await;
-        tick.batches_sent += self.send_unsent(deadline).await?;
+        self.send_unsent(deadline, &mut tick.sending).await?;
+        tick.batches_sent = tick.sending.sent;
         let watched = self.watch_source(deadline, &mut tick).await;
         let drained = self.ledger.drain_harvested_migrations().await?;
         tracing::info!(
@@ -138,21 +151,20 @@ impl Harvester {
     ) -> anyhow::Result<()> {
         let mut first_error = None;
         let mut rescans = Rescans::until(deadline);
+        let of_new = rescans.deadline_of_new();
         for number in 0u32.. {
             if deadline.is_near() {
                 break;
             }
             let holder = format!("{request_id}.{number}");
-            let (id, range, end) = match self.ledger.claim_window(&holder, self.lease.lease).await? {
-                Some(window) => {
+            let (id, range, end) = match self.next(&holder, of_new, &mut rescans, &mut first_error).await? {
+                Next::New(window) => {
                     let (id, range) = (window.id, window.range);
-                    (id, range, self.harvest_window(window, deadline, tick).await)
+                    (id, range, self.harvest_window(window, of_new, tick).await)
                 }
-                None if self.open_due_window(&mut first_error).await? => continue,
-                None => match self.next_rescan(&holder, &mut rescans).await? {
-                    Some(rescan) => (rescan.id(), rescan.range(), self.read_again(rescan, tick).await),
-                    None => break,
-                },
+                Next::Again(rescan) => (rescan.id(), rescan.range(), self.read_again(rescan, tick).await),
+                Next::Opened => continue,
+                Next::Nothing => break,
             };
             match end {
                 Ok(WindowEnd::Recorded) => {}
@@ -170,6 +182,26 @@ impl Harvester {
             }
         }
         first_error.map_or(Ok(()), Err)
+    }
+
+    /// What is new comes first, but for the end of a tick, which is for what was recorded before.
+    async fn next(
+        &self,
+        holder: &str,
+        of_new: Deadline,
+        rescans: &mut Rescans,
+        first_error: &mut Option<anyhow::Error>,
+    ) -> anyhow::Result<Next> {
+        if !of_new.is_near() {
+            if let Some(window) = self.ledger.claim_window(holder, self.lease.lease).await? {
+                return Ok(Next::New(window));
+            }
+            if self.open_due_window(first_error).await? {
+                return Ok(Next::Opened);
+            }
+        }
+        let rescan = self.next_rescan(holder, rescans).await?;
+        Ok(rescan.map_or(Next::Nothing, Next::Again))
     }
 
     /// Opens the next window of the most urgent migration that has one due. Says whether there may be one to read now.
@@ -248,9 +280,12 @@ impl Harvester {
         Ok(self.ledger.make_migration(&continuous).await?)
     }
 
-    /// Sends what is recorded but not sent. SQS being down costs nothing: the next tick sends.
-    pub(crate) async fn send_unsent(&self, deadline: Deadline) -> anyhow::Result<u64> {
-        Ok(granary_handoff::send_unsent(&self.ledger, &self.handoff, deadline.stop()).await?)
+    /// Sends what is recorded but not sent. SQS being down costs one try: the next tick sends.
+    pub(crate) async fn send_unsent(&self, deadline: Deadline, sending: &mut Sending) -> anyhow::Result<()> {
+        if !sending.is_hopeless() {
+            *sending += granary_handoff::send_unsent(&self.ledger, &self.handoff, deadline.stop()).await?;
+        }
+        Ok(())
     }
 }
 

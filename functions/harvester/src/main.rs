@@ -5,6 +5,7 @@ mod config;
 mod harvest;
 mod survey;
 mod window;
+mod heartbeat;
 mod page_size;
 mod bookmark;
 mod rescan;

@@ -1,9 +1,9 @@
 //! Reading recorded windows again, for documents that became visible late: soon after their first reading, and at night.
 //!
-//! Which windows are due is the ledger's to say, and how one is read is `window.rs`. Here it is decided that nothing new
-//! waits for it: a tick takes a window to read again only where nothing is left to read for the first time, looks
-//! for that again after each, and spends at most 45 seconds on all of them. What is left goes on from its
-//! bookmark in the next tick, a minute later, behind whatever has become due by then.
+//! Which windows are due is the ledger's to say, and how one is read is `window.rs`. Here it is decided how much time they
+//! have: up to 45 seconds where nothing is left to read for the first time, and otherwise the last part of the tick, which
+//! nothing new may use. So new windows come first, and a backfill of weeks doesn't keep late documents from being found. What is
+//! left goes on from its bookmark in the next tick, before whatever has become due by then.
 //!
 //! An error of one window is the caller's to report; the window is due again a while later.
 
@@ -14,16 +14,21 @@ use granary_environment::Deadline;
 use granary_ledger::{DueRescan, Fenced, LeasedWindow, RescanRules, Scan};
 use granary_source::SourceError;
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const WINDOWS_PER_TICK_MAX: u32 = 200;
 const SECS_PER_TICK_MAX: u64 = 45;
+/// Of a tick's working time, where something new would use all of it.
+const SHARE: u32 = 5;
+const SHARE_SECS_MAX: u64 = 20;
 
 /// What a tick reads again.
 pub(crate) struct Rescans {
     /// `None`: the ledger wasn't asked yet.
     due: Option<VecDeque<DueRescan>>,
-    deadline: Deadline,
+    tick: Deadline,
+    /// From the first one on.
+    deadline: Option<Deadline>,
 }
 
 /// A window in hand, to be read again.
@@ -55,11 +60,24 @@ impl Rescan {
 
 impl Rescans {
     /// None so far.
-    pub(crate) fn until(deadline: Deadline) -> Self {
+    pub(crate) fn until(tick: Deadline) -> Self {
         Self {
             due: None,
-            deadline: deadline.within(Duration::from_secs(SECS_PER_TICK_MAX)),
+            tick,
+            deadline: None,
         }
+    }
+
+    /// When to begin nothing new any more: the rest of the tick is theirs.
+    pub(crate) fn deadline_of_new(&self) -> Deadline {
+        let left = self.tick.stop().saturating_duration_since(Instant::now());
+        let share = (left / SHARE).min(Duration::from_secs(SHARE_SECS_MAX));
+        self.tick.within(left.saturating_sub(share))
+    }
+
+    fn deadline(&mut self) -> Deadline {
+        let most = Duration::from_secs(SECS_PER_TICK_MAX);
+        *self.deadline.get_or_insert_with(|| self.tick.within(most))
     }
 }
 
@@ -70,6 +88,10 @@ impl Harvester {
         holder: &str,
         rescans: &mut Rescans,
     ) -> anyhow::Result<Option<Rescan>> {
+        let deadline = rescans.deadline();
+        if deadline.is_near() {
+            return Ok(None);
+        }
         let due = match &mut rescans.due {
             Some(due) => due,
             None => {
@@ -83,12 +105,12 @@ impl Harvester {
                 rescans.due.insert(due.into())
             }
         };
-        while !rescans.deadline.is_near() {
+        while !deadline.is_near() {
             let Some(next) = due.pop_front() else { break };
             if let Some(window) = self.ledger.claim_rescan(&next, holder, self.lease.lease).await? {
                 return Ok(Some(Rescan {
                     window,
-                    deadline: rescans.deadline,
+                    deadline,
                     late_before: next.late_before(),
                 }));
             }

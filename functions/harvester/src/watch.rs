@@ -53,9 +53,9 @@ impl Harvester {
                  (or harvestLagSeconds of POST /tune)",
                 recommended.as_secs()
             );
-            self.ledger.begin_condition(LATE, &text).await?;
+            self.ledger.begin_condition(LATE, LATE, &text).await?;
         } else {
-            self.ledger.end_condition(LATE, &figures).await?;
+            self.ledger.end_condition(LATE, LATE, &figures).await?;
         }
         Ok(())
     }
@@ -112,9 +112,9 @@ impl Harvester {
     /// A condition lasts as long as any document is counted for it.
     async fn tell_of(&self, (kind, documents): (&str, u64), begun: String, over: &str) -> anyhow::Result<()> {
         if documents > 0 {
-            self.ledger.begin_condition(kind, &begun).await?;
+            self.ledger.begin_condition(kind, kind, &begun).await?;
         } else {
-            self.ledger.end_condition(kind, over).await?;
+            self.ledger.end_condition(kind, kind, over).await?;
         }
         Ok(())
     }

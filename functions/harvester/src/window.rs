@@ -10,9 +10,11 @@
 
 use crate::bookmark::Bookmark;
 use crate::harvest::{Harvester, Tick};
+use crate::heartbeat::Heartbeat;
 use crate::rescan::Look;
 use granary_domain::{Backoff, Cause, Failure, Tally};
 use granary_environment::Deadline;
+use granary_handoff::Sending;
 use granary_ledger::{Fenced, LeasedWindow, LedgerError, PageOfMessages, Recorded, SeenMessage};
 use granary_numbering::NumberingError;
 use granary_source::{Hit, IdPage, PageRequest, PointInTime, Position, SourceError};
@@ -56,6 +58,7 @@ impl Harvester {
         deadline: Deadline,
         tick: &mut Tick,
     ) -> anyhow::Result<WindowEnd> {
+        let _heartbeat = Heartbeat::start(self.ledger.clone(), &window, self.lease);
         let before = window.tally;
         let end = self.read_window(&mut window, deadline, tick).await;
         if !window.scan.is_again() {
@@ -165,13 +168,12 @@ impl Harvester {
                 position: position.clone(),
             })?;
             let (recorded, fetched) = tokio::join!(
-                self.record_and_send(window, page.hits, &bookmark, deadline),
+                self.record_and_send(window, page.hits, &bookmark, (deadline, &mut tick.sending)),
                 self.fetch(window, &pit, &position)
             );
-            let (Recorded::Done { tally, .. }, batches_sent) = recorded? else {
+            let Recorded::Done { tally, .. } = recorded? else {
                 return Ok(Reading::Lost);
             };
-            tick.batches_sent += batches_sent;
             window.tally = tally;
             window.pages += 1;
             window.bookmark = Some(bookmark);
@@ -237,8 +239,8 @@ impl Harvester {
         window: &LeasedWindow,
         hits: Vec<Hit>,
         bookmark: &str,
-        deadline: Deadline,
-    ) -> anyhow::Result<(Recorded, u64)> {
+        (deadline, sending): (Deadline, &mut Sending),
+    ) -> anyhow::Result<Recorded> {
         let found = hits.len();
         let messages: Vec<SeenMessage> = hits.into_iter().filter_map(seen_message).collect();
         let page = PageOfMessages {
@@ -253,11 +255,10 @@ impl Harvester {
                 break recorded;
             }
         };
-        let sent = match recorded {
-            Recorded::Done { batches: 1.., .. } => self.send_unsent(deadline).await?,
-            Recorded::Done { .. } | Recorded::Refused => 0,
-        };
-        Ok((recorded, sent))
+        if let Recorded::Done { batches: 1.., .. } = recorded {
+            self.send_unsent(deadline, sending).await?;
+        }
+        Ok(recorded)
     }
 }
 

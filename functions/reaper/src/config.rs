@@ -7,6 +7,7 @@ use granary_environment::{
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
 use granary_verify::VerifySection;
+use std::time::Duration;
 
 const ALERT_TOPIC_ARN: Variable = Variable {
     name: "GRANARY_ALERT_TOPIC_ARN",
@@ -18,6 +19,17 @@ const FAILURE_RATE_THRESHOLD: Variable = Variable {
 };
 const FAILURE_RATE_THRESHOLD_DEFAULT: f64 = 0.1;
 
+const EXPORTER_FUNCTION: Variable = Variable {
+    name: "GRANARY_EXPORTER_FUNCTION",
+    holds: "the name of the exporter, whose triggers are looked at where nothing is exported",
+};
+const HISTORY_DAYS: Variable = Variable {
+    name: "GRANARY_HISTORY_DAYS",
+    holds: "the days after which alerts, audit entries and finished operations are forgotten; 0 means never",
+};
+const HISTORY_DAYS_DEFAULT: u64 = 400;
+const SECONDS_PER_DAY: u64 = 86_400;
+
 /// The reaper's settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -28,6 +40,10 @@ pub(crate) struct Config {
     pub(crate) operations: OperationsConfig,
     pub(crate) alert_topic_arn: String,
     pub(crate) failure_rate_threshold: f64,
+    /// `None`: its triggers can't be looked at.
+    pub(crate) exporter_function: Option<String>,
+    /// How long alerts, audit entries and finished operations are kept. `None`: for ever.
+    pub(crate) history: Option<Duration>,
 }
 
 /// What the work on operations needs.
@@ -61,7 +77,10 @@ impl Config {
         let seeding = SeedingSection::read(&mut env, aws).await;
         let alert_topic_arn = env.required(ALERT_TOPIC_ARN);
         let failure_rate_threshold = read_threshold(&mut env);
+        let exporter_function = env.optional(EXPORTER_FUNCTION);
+        let history_days = env.number(HISTORY_DAYS, HISTORY_DAYS_DEFAULT, 0..=36_500);
         env.finish(|| {
+            let history_days = history_days?;
             Ok(Self {
                 ledger: ledger?,
                 queues: queues?,
@@ -79,6 +98,8 @@ impl Config {
                 },
                 alert_topic_arn: alert_topic_arn?,
                 failure_rate_threshold: failure_rate_threshold?,
+                exporter_function,
+                history: (history_days > 0).then(|| Duration::from_secs(history_days * SECONDS_PER_DAY)),
             })
         })
     }

@@ -11,6 +11,7 @@ use granary_domain::{Cause, Fault};
 use granary_ledger::Deferral;
 use std::time::Duration;
 
+const KIND: &str = "deferred";
 const DEFERRED_FOR_MAX: Duration = Duration::from_secs(30 * 60);
 /// A rotation takes some seconds, and a process finds the new secret within two minutes.
 const LOGIN_REFUSED_FOR_MAX: Duration = Duration::from_secs(5 * 60);
@@ -21,26 +22,17 @@ impl Reaper {
         let deferrals = self.ledger.deferrals().await?;
         tick.deferred_causes = deferrals.len() as u64;
         for deferral in &deferrals {
-            let begins = deferral.waited >= silence(deferral.cause);
-            if begins
-                && self
-                    .ledger
-                    .begin_deferral(deferral.cause, &told(deferral))
-                    .await?
+            let (cause, text) = (deferral.cause.as_str(), told(deferral));
+            if deferral.waited >= silence(deferral.cause)
+                && self.ledger.begin_condition(KIND, cause, &text).await?
             {
-                tracing::warn!(cause = %deferral.cause, batches = deferral.batches, "deferred for too long");
+                tracing::warn!(cause, batches = deferral.batches, "deferred for too long");
             }
         }
-        for lasting in self.ledger.lasting_deferrals().await? {
-            let lasts = deferrals
-                .iter()
-                .any(|deferral| deferral.cause.as_str() == lasting.cause);
-            if !lasts {
-                let text = format!(
-                    "{}: nothing waits for this any more (see alert {})",
-                    lasting.cause, lasting.alert
-                );
-                self.ledger.end_deferral(&lasting, &text).await?;
+        for (cause, alert) in self.ledger.lasting_conditions(KIND).await? {
+            if deferrals.iter().all(|deferral| deferral.cause.as_str() != cause) {
+                let text = format!("{cause}: nothing waits for this any more (see alert {alert})");
+                self.ledger.end_condition(KIND, &cause, &text).await?;
             }
         }
         Ok(())

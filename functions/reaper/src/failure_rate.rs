@@ -19,11 +19,13 @@ impl Reaper {
             rate.failed, rate.attempts
         );
         if is_storm(rate, self.failure_rate_threshold) {
-            self.ledger.begin_condition(CONDITION, &figures).await?;
+            self.ledger
+                .begin_condition(CONDITION, CONDITION, &figures)
+                .await?;
         } else {
             let end = end_of_storm(rate);
             self.ledger
-                .end_condition(CONDITION, &format!("{end}: {figures}"))
+                .end_condition(CONDITION, CONDITION, &format!("{end}: {figures}"))
                 .await?;
         }
         Ok(rate.ratio())

@@ -20,7 +20,7 @@ const RECENT_BATCHES_PER_TICK_MAX: u32 = 12;
 const ROUND_BATCHES_PER_TICK_MAX: u32 = 12;
 /// A tick, and what it may come late.
 const RECENT: Duration = Duration::from_secs(90);
-/// Batches are parked between two ticks; each tick tells of them.
+/// The alert is raised with the parking; this is for rows that were changed by hand.
 const UNTOLD_MAX: Duration = Duration::from_secs(300);
 const ALERTS_PER_TICK_MAX: usize = 100;
 /// A bucket that doesn't answer must not keep people from being told what else there is.

@@ -90,10 +90,12 @@ impl Reaper {
         let failing = self.ledger.failing_windows().await?;
         if failing.is_empty() {
             self.ledger
-                .end_condition(CONDITION, "no window is failing any more")
+                .end_condition(CONDITION, CONDITION, "no window is failing any more")
                 .await?;
         } else {
-            self.ledger.begin_condition(CONDITION, &named(&failing)).await?;
+            self.ledger
+                .begin_condition(CONDITION, CONDITION, &named(&failing))
+                .await?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use granary_alert::Alert;
 use granary_domain::{alert_headline, alert_remedy};
 use granary_ledger::AlertRow;
+use std::time::{Duration, Instant};
 
 const ALERTS_PER_TICK_MAX: u32 = 1_000;
 /// Beyond these, of one cause: they are counted in its message. A fault that parks whatever it meets is one to people.
@@ -16,25 +17,46 @@ const MORE_OF_A_CAUSE_MAX: u32 = 100_000;
 const MARKED_AT_ONCE_MAX: usize = 1_000;
 /// Of one message; the rest are in the ledger.
 const TEXTS_MAX: usize = 20;
+/// Where SNS answers slowly or not at all, the rest is for the next tick.
+const PUBLISHING_TIME_MAX: Duration = Duration::from_secs(20);
 
 impl Reaper {
-    /// Publishes what nobody was told yet.
+    /// Publishes what nobody was told yet. A message that SNS refuses stays unpublished, and holds up no other; the first
+    /// error is the step's in the end.
     pub(crate) async fn publish_alerts(&self, tick: &mut Tick) -> anyhow::Result<()> {
+        let until = Instant::now() + PUBLISHING_TIME_MAX;
         let rows = self.ledger.unpublished_alerts(ALERTS_PER_TICK_MAX).await?;
+        let mut first_error = None;
         for alike in rows.chunk_by(|left, right| (&left.kind, &left.cause) == (&right.kind, &right.cause)) {
-            let more = self.more_like(alike, &rows).await?;
-            let Some(alert) = message_of(alike, more.len()) else {
-                continue;
-            };
-            self.publisher
-                .publish(&alert)
-                .await
-                .with_context(|| format!("alert {}", alert.number))?;
-            let ids: Vec<u64> = alike.iter().map(|row| row.id).chain(more).collect();
-            for some in ids.chunks(MARKED_AT_ONCE_MAX) {
-                self.ledger.mark_published(some).await?;
-                tick.published += some.len() as u64;
+            if let Err(error) = self.publish_alike(alike, &rows, tick).await {
+                first_error.get_or_insert(error);
             }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// Publishes alerts of one kind and cause, in one message.
+    async fn publish_alike(
+        &self,
+        alike: &[AlertRow],
+        rows: &[AlertRow],
+        tick: &mut Tick,
+    ) -> anyhow::Result<()> {
+        let more = self.more_like(alike, rows).await?;
+        let Some(alert) = message_of(alike, more.len()) else {
+            return Ok(());
+        };
+        self.publisher
+            .publish(&alert)
+            .await
+            .with_context(|| format!("alert {}", alert.number))?;
+        let ids: Vec<u64> = alike.iter().map(|row| row.id).chain(more).collect();
+        for some in ids.chunks(MARKED_AT_ONCE_MAX) {
+            self.ledger.mark_published(some).await?;
+            tick.published += some.len() as u64;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! One tick of the reaper: pending → in progress → failed, then people, then operations.
+//! One tick of the reaper: in progress → failed → pending, then people, then the queues, then operations.
 //!
 //! A batch is taken back if and only if its lease is over by the database's clock. It is sent if and only if it is
 //! pending, due, not paused, and either unsent or lost on its way. Each step stands alone: one that fails doesn't
@@ -15,13 +15,14 @@ use granary_alert::Publisher;
 use granary_archive::Archive;
 use granary_domain::Tuning;
 use granary_environment::{Deadline, RetrySection};
-use granary_handoff::{Handoff, QueueUrls, send_unsent};
+use granary_handoff::{Handoff, HandoffError, QueueUrls, send_unsent};
 use granary_invariants::Inspector;
 use granary_ledger::{Cancelled, Ledger, LedgerSettings};
 use granary_numbering::Numbering;
 use granary_operations::Desk;
+use granary_switchboard::Consumers;
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const CONNECTIONS_MAX: usize = 3;
 const MIGRATIONS_PER_TICK_MAX: u32 = 500;
@@ -37,6 +38,9 @@ pub(crate) struct Reaper {
     pub(crate) numbering: Numbering,
     pub(crate) retry: RetrySection,
     pub(crate) schedule: Schedule,
+    /// `None`: there is no telling whether the queues start exporters.
+    pub(crate) consumers: Option<Consumers>,
+    pub(crate) history: Option<Duration>,
 }
 
 /// What a tick came to.
@@ -45,6 +49,9 @@ pub(crate) struct Tick {
     /// What operators tuned, as this tick found it.
     #[serde(skip)]
     pub(crate) tuning: Tuning,
+    /// Why SQS didn't take or count batches.
+    #[serde(skip)]
+    pub(crate) queue_error: Option<HandoffError>,
     /// Pending batches that were sent for the first time, or after they became pending again.
     pub(crate) sent: u64,
     /// Pending batches whose message is lost or hidden, resent.
@@ -55,8 +62,6 @@ pub(crate) struct Tick {
     pub(crate) reaped: u64,
     /// Failed batches that are given another attempt.
     pub(crate) retried: u64,
-    /// Batches that newly are without an attempt left.
-    pub(crate) parked: u64,
     /// Batches of cancelled migrations that ended.
     pub(crate) cancelled: u64,
     /// Migrations that have nothing open any more.
@@ -73,6 +78,10 @@ pub(crate) struct Tick {
     pub(crate) superseded_removed: u64,
     /// Probes of long ago that were forgotten.
     pub(crate) probes_forgotten: u64,
+    /// Alerts, audit entries and operations of long ago that were forgotten.
+    pub(crate) records_forgotten: u64,
+    /// Causes for which batches wait without being exported, or something stays paused.
+    pub(crate) stalls: u64,
     /// Sweeps that the schedule asked for.
     pub(crate) sweeps_asked: u64,
     /// Purges that the schedule asked for.
@@ -81,6 +90,29 @@ pub(crate) struct Tick {
     pub(crate) verifications_asked: u64,
     /// Slices of operations that were worked on.
     pub(crate) operation_slices: u64,
+}
+
+impl Tick {
+    fn log(&self, started: Instant) {
+        tracing::info!(
+            sent = self.sent,
+            resent = self.resent,
+            put_back = self.put_back,
+            reaped = self.reaped,
+            retried = self.retried,
+            cancelled = self.cancelled,
+            completed_migrations = self.completed_migrations,
+            failure_rate = self.failure_rate,
+            deferred_causes = self.deferred_causes,
+            stalls = self.stalls,
+            violations = self.violations,
+            published = self.published,
+            superseded_removed = self.superseded_removed,
+            operation_slices = self.operation_slices,
+            millis = started.elapsed().as_millis() as u64,
+            "reaped"
+        );
+    }
 }
 
 impl Reaper {
@@ -111,6 +143,10 @@ impl Reaper {
             failure_rate_threshold: config.failure_rate_threshold,
             retry: config.retry,
             schedule,
+            consumers: config
+                .exporter_function
+                .map(|function| Consumers::new(aws, function)),
+            history: config.history,
         })
     }
 
@@ -126,12 +162,8 @@ impl Reaper {
                 self.make_purges_good(deadline, &mut tick),
             )
             .await;
-        steps.take("compare batch numbers", self.compare_numbers()).await;
         steps
             .take("read live settings", self.read_tuning(&mut tick))
-            .await;
-        steps
-            .take("send what is pending", self.send_pending(deadline, &mut tick))
             .await;
         steps
             .take("take back from dead workers", self.reap_all(deadline, &mut tick))
@@ -145,35 +177,50 @@ impl Reaper {
                 self.release_all(deadline, &mut tick),
             )
             .await;
-        self.take_the_other_steps(deadline, started, (&mut steps, &mut tick))
-            .await;
-        log_tick(&tick, started);
+        self.watch(deadline, (&mut steps, &mut tick)).await;
+        self.tidy_up(deadline, started, (&mut steps, &mut tick)).await;
+        tick.log(started);
         steps.first_error.map_or(Ok(tick), Err)
     }
 
-    /// What follows the batches: migrations, people, operations.
-    async fn take_the_other_steps(
-        &self,
-        deadline: Deadline,
-        started: Instant,
-        (steps, tick): (&mut Steps<'_>, &mut Tick),
-    ) {
+    /// Migrations and alerts; alerts are published before anything that a silent SQS or S3 could hold up.
+    async fn watch(&self, deadline: Deadline, (steps, tick): (&mut Steps<'_>, &mut Tick)) {
         steps
             .take("complete migrations", self.complete_migrations(tick))
             .await;
-        steps.take("raise alerts", self.raise_alerts(tick)).await;
+        steps
+            .take("measure the failure rate", self.measure_failures(tick))
+            .await;
         steps
             .take("watch what is deferred", self.watch_deferrals(tick))
             .await;
         steps
             .take("watch restarts of consumers", self.watch_restarts())
             .await;
+        steps.take("publish alerts", self.publish_alerts(tick)).await;
+        steps
+            .take("send what is pending", self.send_pending(deadline, tick))
+            .await;
+        steps.take("watch what waits", self.watch_stalls(tick)).await;
+        steps.take("compare batch numbers", self.compare_numbers()).await;
         steps.take("check invariants", self.inspect(tick)).await;
         steps.take("publish alerts", self.publish_alerts(tick)).await;
+    }
+
+    /// What is left of the time goes to the past, to the schedule, and to operations.
+    async fn tidy_up(
+        &self,
+        deadline: Deadline,
+        started: Instant,
+        (steps, tick): (&mut Steps<'_>, &mut Tick),
+    ) {
         steps
             .take("remove what was replaced", self.remove_superseded(deadline, tick))
             .await;
         steps.take("forget old probes", self.forget_probes(tick)).await;
+        steps
+            .take("forget old records", self.forget_history(deadline, tick))
+            .await;
         steps.take("ask for a sweep", self.ask_for_sweep(tick)).await;
         steps.take("ask for a verification", self.prove(tick)).await;
         steps.take("ask for a purge", self.ask_for_purge(tick)).await;
@@ -197,9 +244,20 @@ impl Reaper {
     }
 
     async fn send_pending(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
-        tick.sent += send_unsent(&self.ledger, &self.handoff, deadline.stop()).await?;
-        tick.resent += self.resend_lost().await?;
-        Ok(())
+        let sending = send_unsent(&self.ledger, &self.handoff, deadline.stop()).await?;
+        tick.sent += sending.sent;
+        let is_hopeless = sending.is_hopeless();
+        tick.queue_error = sending.error;
+        if is_hopeless {
+            return Ok(());
+        }
+        let resent = self.resend_lost(tick).await;
+        if let Err(error) = &resent
+            && let Some(of_queue) = error.downcast_ref::<HandoffError>()
+        {
+            tick.queue_error.get_or_insert_with(|| of_queue.clone());
+        }
+        resent
     }
 
     /// Takes back what dead workers held.
@@ -216,7 +274,7 @@ impl Reaper {
         Ok(())
     }
 
-    /// Gives failed batches that are due another attempt, and sends them at once.
+    /// Gives failed batches that are due another attempt. They are sent by this tick.
     async fn retry_all(&self, deadline: Deadline, tick: &mut Tick) -> anyhow::Result<()> {
         while !deadline.is_near() {
             let retried = self.ledger.retry_failed().await?;
@@ -225,7 +283,6 @@ impl Reaper {
             }
             tick.retried += retried;
         }
-        tick.sent += send_unsent(&self.ledger, &self.handoff, deadline.stop()).await?;
         Ok(())
     }
 
@@ -250,8 +307,7 @@ impl Reaper {
         Ok(())
     }
 
-    async fn raise_alerts(&self, tick: &mut Tick) -> anyhow::Result<()> {
-        tick.parked += self.ledger.raise_parked().await?;
+    async fn measure_failures(&self, tick: &mut Tick) -> anyhow::Result<()> {
         tick.failure_rate = self.watch_failure_rate().await?;
         Ok(())
     }
@@ -288,25 +344,4 @@ impl<'a> Steps<'a> {
             self.is_ledger_away = true;
         }
     }
-}
-
-fn log_tick(tick: &Tick, started: Instant) {
-    tracing::info!(
-        sent = tick.sent,
-        resent = tick.resent,
-        put_back = tick.put_back,
-        reaped = tick.reaped,
-        retried = tick.retried,
-        parked = tick.parked,
-        cancelled = tick.cancelled,
-        completed_migrations = tick.completed_migrations,
-        failure_rate = tick.failure_rate,
-        deferred_causes = tick.deferred_causes,
-        violations = tick.violations,
-        published = tick.published,
-        superseded_removed = tick.superseded_removed,
-        operation_slices = tick.operation_slices,
-        millis = started.elapsed().as_millis() as u64,
-        "reaped"
-    );
 }

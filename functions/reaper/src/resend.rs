@@ -12,7 +12,7 @@
 //!
 //! When a queue or the ledger doesn't answer, nothing is resent; the next tick asks again.
 
-use crate::reap::Reaper;
+use crate::reap::{Reaper, Tick};
 use granary_handoff::{Lane, QueueDepth, send};
 use granary_ledger::Unsent;
 use std::time::Duration;
@@ -23,34 +23,36 @@ const BATCHES_PER_QUEUE_MAX: u32 = 1_000;
 const DIFFERENCE_MIN: u64 = 1;
 
 impl Reaper {
-    /// Resends what is lost or hidden. Says how many.
-    pub(crate) async fn resend_lost(&self) -> anyhow::Result<u64> {
+    /// Resends what is lost or hidden. A queue that can't be asked doesn't keep the other from it.
+    pub(crate) async fn resend_lost(&self, tick: &mut Tick) -> anyhow::Result<()> {
         let lost = self.ledger.surely_lost(BATCHES_PER_QUEUE_MAX).await?;
         if !lost.is_empty() {
-            return self.resend(&lost, "their messages are lost").await;
+            return self.resend(&lost, "their messages are lost", tick).await;
         }
-        let mut resent = 0;
+        let mut first_error = None;
         for lane in Lane::ALL {
-            resent += self.resend_to(lane).await?;
+            if let Err(error) = self.resend_to(lane, tick).await {
+                first_error.get_or_insert(error);
+            }
         }
-        Ok(resent)
+        first_error.map_or(Ok(()), Err)
     }
 
     /// Resends batches of one queue. It is observed even where nothing waits in it by the ledger's account, so that two
     /// idle minutes may be over when something does; then its silence is no error.
-    async fn resend_to(&self, lane: Lane) -> anyhow::Result<u64> {
+    async fn resend_to(&self, lane: Lane, tick: &mut Tick) -> anyhow::Result<()> {
         let believed = self.ledger.believed_in(lane.into()).await?;
         let depth = match self.handoff.depth_of(lane).await {
             Ok(depth) => depth,
             Err(error) if believed == 0 => {
                 tracing::debug!(%error, "an idle queue is not observed");
-                return Ok(0);
+                return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
         self.ledger.observe_queue(lane.into(), depth.visible).await?;
         if believed == 0 {
-            return Ok(0);
+            return Ok(());
         }
         if clearly_fewer(depth.held(), believed) {
             let lost = self
@@ -58,11 +60,11 @@ impl Reaper {
                 .perhaps_lost(lane.into(), RESEND_AFTER, BATCHES_PER_QUEUE_MAX)
                 .await?;
             if !lost.is_empty() {
-                return self.resend(&lost, "their messages are lost").await;
+                return self.resend(&lost, "their messages are lost", tick).await;
             }
         }
         let hidden = self.hidden_in(lane, depth).await?;
-        self.resend(&hidden, "the queue hides their messages").await
+        self.resend(&hidden, "the queue hides their messages", tick).await
     }
 
     /// The oldest batches of an idle queue, as many as it hides beyond those in progress.
@@ -81,13 +83,15 @@ impl Reaper {
         Ok(self.ledger.perhaps_hidden(lane.into(), most).await?)
     }
 
-    async fn resend(&self, batches: &[Unsent], why: &'static str) -> anyhow::Result<u64> {
+    async fn resend(&self, batches: &[Unsent], why: &'static str, tick: &mut Tick) -> anyhow::Result<()> {
         if batches.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
-        let sent = send(&self.ledger, &self.handoff, batches).await?;
-        tracing::warn!(batches = sent, why, "batches resent");
-        Ok(sent)
+        let sending = send(&self.ledger, &self.handoff, batches).await?;
+        tracing::warn!(batches = sending.sent, why, "batches resent");
+        tick.resent += sending.sent;
+        tick.queue_error = tick.queue_error.take().or(sending.error);
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::Builder;
 use aws_sdk_sns::types::MessageAttributeValue;
-use granary_environment::aws::RetryClockAndToken;
+use granary_environment::aws::{RetryClockAndToken, small_request_timeouts};
 use granary_steps::{Step, perform};
 
 /// SNS's limit, and what a mail program shows of a subject.
@@ -36,7 +36,10 @@ pub struct Publisher {
 impl Publisher {
     /// `topic_arn` is `GRANARY_ALERT_TOPIC_ARN`. Connects to nothing yet; [`Publisher::check`] does.
     pub fn new(aws: &SdkConfig, topic_arn: impl Into<String>) -> Self {
-        let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
+        let signing_again = Builder::from(aws)
+            .retry_classifier(RetryClockAndToken)
+            .timeout_config(small_request_timeouts())
+            .build();
         Self {
             sns: Client::from_conf(signing_again),
             topic_arn: topic_arn.into(),

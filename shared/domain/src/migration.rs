@@ -84,7 +84,8 @@ impl Priority {
     pub const NORMAL: Self = Self(0);
     /// The least number that is urgent.
     pub const URGENT_FROM: u8 = 5;
-    const MAX: u8 = 9;
+    /// The greatest number.
+    pub const MAX: u8 = 9;
 
     /// Whether its batches take the priority queue.
     pub fn is_urgent(self) -> bool {

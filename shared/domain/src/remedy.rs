@@ -4,7 +4,7 @@
 //! Not here: whom to tell and when (the reaper decides), nor how things stand. A name that this version doesn't know has a
 //! text as well: it was written by a newer one.
 
-use crate::{Cause, Outcome};
+use crate::{Cause, Outcome, Stall};
 
 const LOOK: &str = "look at the reason above, and into the log of the harvester and the exporter.";
 
@@ -104,6 +104,8 @@ pub fn alert_headline(kind: &str) -> &str {
         "failure_rate_over" => "attempts succeed again",
         "deferred" => "work is waiting",
         "deferred_over" => "nothing waits any more",
+        "export_stalled" => "the export is stalled",
+        "export_stalled_over" => "the export is no longer stalled",
         "documents_late" => "many documents come late",
         "documents_late_over" => "few documents come late again",
         "documents_without_time" => "the source has documents without an event time",
@@ -136,6 +138,9 @@ const LEDGER_LOGIN: &str = "see whether user and password in the secret of GRANA
      are those that the server takes. Nothing is harvested, exported or reaped meanwhile, and nothing is lost. The secret is read \
      again by itself, after 10 minutes at the latest.";
 
+const CONSUMERS_OFF: &str = "look at GET /queue/consumers/status: each call continues the restart, and says what it waits for. \
+     POST /queue/consumers/start ends it and switches the consumers on. Nothing is lost, and nothing is exported meanwhile.";
+
 /// What people can do about an alert of a kind, for a cause.
 pub fn alert_remedy(kind: &str, cause: &str) -> String {
     let text = match kind {
@@ -150,6 +155,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             "look at the causes in the exporter's log or at GET /failures; failed batches are retried by themselves."
         }
         "deferred" => Cause::remedy_of(cause),
+        "export_stalled" => cause.parse().map_or(LOOK, Stall::remedy),
         "documents_late" => {
             "set GRANARY_HARVEST_LAG_SECONDS (or harvestLagSeconds of POST /tune) to what is named above, if that is worth \
              waiting for; nothing is lost meanwhile."
@@ -201,10 +207,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
              in S3; queries see both meanwhile."
         }
         "ledger_login" => LEDGER_LOGIN,
-        "consumers_off" => {
-            "look at GET /queue/consumers/status: each look goes on with the restart, and says what it waits for. \
-             POST /queue/consumers/start ends it and switches the consumers on. Nothing is lost, and nothing is exported meanwhile."
-        }
+        "consumers_off" => CONSUMERS_OFF,
         _ => "look into the ledger's alert table and the functions' logs.",
     };
     text.to_owned()

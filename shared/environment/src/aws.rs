@@ -15,6 +15,8 @@ use std::time::Duration;
 const CONNECT_SECS_MAX: u64 = 3;
 const OPERATION_ATTEMPT_SECS_MAX: u64 = 30;
 const OPERATION_ATTEMPTS_MAX: u32 = 4;
+const SMALL_ATTEMPT_SECS_MAX: u64 = 10;
+const SMALL_OPERATION_SECS_MAX: u64 = 20;
 
 /// Made once at cold start and shared: each call makes a connection pool of its own.
 ///
@@ -35,6 +37,16 @@ pub async fn sdk_config() -> SdkConfig {
         .retry_config(RetryConfig::standard().with_max_attempts(OPERATION_ATTEMPTS_MAX))
         .load()
         .await
+}
+
+/// For requests that carry little and are answered within milliseconds, all tries together: to queues, topics and switches. A
+/// service that takes connections and says nothing must not use up an invocation.
+pub fn small_request_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(CONNECT_SECS_MAX))
+        .operation_attempt_timeout(Duration::from_secs(SMALL_ATTEMPT_SECS_MAX))
+        .operation_timeout(Duration::from_secs(SMALL_OPERATION_SECS_MAX))
+        .build()
 }
 
 /// What AWS says of a signature that is too old or too new, and of a token that has run out. A function that was frozen sends

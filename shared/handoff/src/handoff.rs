@@ -5,12 +5,14 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Builder;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
-use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{BatchResultErrorEntry, QueueAttributeName, SendMessageBatchRequestEntry};
 use futures::{StreamExt, stream};
 use granary_domain::{BatchId, MigrationId, Priority};
-use granary_environment::aws::RetryClockAndToken;
+use granary_environment::aws::{RetryClockAndToken, small_request_timeouts};
 use granary_ledger::QueueLane;
 use granary_steps::{Step, perform};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// SQS takes no more in one request.
@@ -91,13 +93,14 @@ pub struct Outgoing {
     pub lane: Lane,
 }
 
-/// What became of the batches that were to be sent. Each is in one of the two lists.
+/// What became of the batches that were to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// In their queue, for certain. In no particular order.
+    /// In their queue, for certain. In no particular order. The others are to be sent again by the next tick; a second
+    /// message is harmless.
     pub sent: Vec<BatchId>,
-    /// Not known to be in their queue, and why. To be sent again by the next tick; a second message is harmless.
-    pub failed: Vec<(BatchId, String)>,
+    /// Why the others are not known to be in their queue: the first reason of several.
+    pub error: Option<HandoffError>,
 }
 
 /// A message that was received, as the event names it.
@@ -153,7 +156,10 @@ pub struct Handoff {
 impl Handoff {
     /// Connects to nothing yet; [`Handoff::check`] does.
     pub fn new(aws: &SdkConfig, urls: QueueUrls) -> Self {
-        let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
+        let signing_again = Builder::from(aws)
+            .retry_classifier(RetryClockAndToken)
+            .timeout_config(small_request_timeouts())
+            .build();
         Self {
             sqs: Client::from_conf(signing_again),
             urls,
@@ -162,48 +168,42 @@ impl Handoff {
 
     /// Sends batches, ten a request, some requests at a time.
     ///
-    /// SQS may take some and not others (edge case Q4): both are told by batch, and nothing is tried again here,
-    /// since the next tick sends whatever the ledger doesn't hold for sent. An error means that nothing at all
-    /// was sent, and names the first cause.
-    pub async fn send(&self, batches: &[Outgoing]) -> Result<Sent, HandoffError> {
-        let requests = Lane::ALL.into_iter().flat_map(|lane| {
+    /// SQS may take some and not others (edge case Q4). Nothing is tried again here, since the next tick sends whatever the
+    /// ledger doesn't hold for sent. After a request that failed no other is begun to the same queue: one that refuses or
+    /// doesn't answer costs a few requests, however many batches wait for it.
+    pub async fn send(&self, batches: &[Outgoing]) -> Sent {
+        let mut requests = Vec::new();
+        for lane in Lane::ALL {
             let of_lane: Vec<Outgoing> = batches
                 .iter()
                 .filter(|batch| batch.lane == lane)
                 .copied()
                 .collect();
-            let chunks: Vec<_> = of_lane
-                .chunks(MESSAGES_PER_REQUEST_MAX)
-                .map(<[Outgoing]>::to_vec)
-                .collect();
-            chunks.into_iter().map(move |chunk| (lane, chunk))
-        });
-        let answers: Vec<_> = stream::iter(requests)
-            .map(|(lane, chunk)| async move { (self.send_chunk(lane, &chunk).await, chunk) })
-            .buffer_unordered(REQUESTS_IN_FLIGHT_MAX)
-            .collect()
-            .await;
-
-        let mut total = Sent::default();
-        let mut first_error = None;
-        for (answer, chunk) in answers {
-            match answer {
-                Ok(part) => {
-                    total.sent.extend(part.sent);
-                    total.failed.extend(part.failed);
-                }
-                Err(error) => {
-                    total
-                        .failed
-                        .extend(chunk.iter().map(|batch| (batch.batch_id, error.to_string())));
-                    first_error.get_or_insert(error);
-                }
+            let has_failed = Arc::new(AtomicBool::new(false));
+            for chunk in of_lane.chunks(MESSAGES_PER_REQUEST_MAX) {
+                requests.push((lane, Arc::clone(&has_failed), chunk.to_vec()));
             }
         }
-        match first_error {
-            Some(error) if total.sent.is_empty() => Err(error),
-            Some(_) | None => Ok(total),
+        let mut answers = stream::iter(requests)
+            .map(|(lane, has_failed, chunk)| async move {
+                if has_failed.load(Ordering::Relaxed) {
+                    return Ok(Sent::default());
+                }
+                let answer = self.send_chunk(lane, &chunk).await;
+                has_failed.fetch_or(answer.is_err(), Ordering::Relaxed);
+                answer
+            })
+            .buffer_unordered(REQUESTS_IN_FLIGHT_MAX);
+        let mut total = Sent::default();
+        while let Some(answer) = answers.next().await {
+            let part = answer.unwrap_or_else(|error| Sent {
+                sent: Vec::new(),
+                error: Some(error),
+            });
+            total.sent.extend(part.sent);
+            total.error = total.error.or(part.error);
         }
+        total
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where the step is taken")]
@@ -236,7 +236,7 @@ impl Handoff {
         let answer = perform(Step::SendMessages, || request.clone().send()).await;
         let answer =
             answer.map_err(|error| HandoffError::new("SendMessage", self.urls.name(lane), &error))?;
-        Ok(sorted_out(chunk, &answer))
+        Ok(sorted_out(self.urls.name(lane), chunk, &answer))
     }
 
     /// Makes a message that was received come back after `delay`, in whole seconds, instead of after the queue's
@@ -315,8 +315,8 @@ impl Handoff {
     }
 }
 
-/// Which batches of a request SQS took. One that it names in neither list counts as failed.
-fn sorted_out(chunk: &[Outgoing], answer: &SendMessageBatchOutput) -> Sent {
+/// Which batches of a request SQS took. One that it names in neither list counts as not taken.
+fn sorted_out(queue: &str, chunk: &[Outgoing], answer: &SendMessageBatchOutput) -> Sent {
     let mut outcome = Sent::default();
     for (place, batch) in chunk.iter().enumerate() {
         let id = place.to_string();
@@ -324,22 +324,44 @@ fn sorted_out(chunk: &[Outgoing], answer: &SendMessageBatchOutput) -> Sent {
             outcome.sent.push(batch.batch_id);
             continue;
         }
-        let reason = match answer.failed().iter().find(|failed| failed.id() == id) {
-            Some(failed) => format!("{}: {}", failed.code(), failed.message().unwrap_or("no message")),
-            None => "SQS said nothing about it".to_owned(),
-        };
-        outcome.failed.push((batch.batch_id, reason));
+        let failed = answer.failed().iter().find(|failed| failed.id() == id);
+        outcome.error.get_or_insert_with(|| not_taken(queue, failed));
     }
     outcome
+}
+
+fn not_taken(queue: &str, failed: Option<&BatchResultErrorEntry>) -> HandoffError {
+    const OPERATION: &str = "SendMessage";
+    let queue = queue.to_owned();
+    let Some(failed) = failed else {
+        return HandoffError::Unavailable {
+            operation: OPERATION,
+            queue,
+            reason: "SQS said nothing about it".to_owned(),
+        };
+    };
+    let reason = format!("{}: {}", failed.code(), failed.message().unwrap_or("no message"));
+    if failed.sender_fault() {
+        return HandoffError::Refused {
+            operation: OPERATION,
+            queue,
+            reason,
+        };
+    }
+    HandoffError::Unavailable {
+        operation: OPERATION,
+        queue,
+        reason,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchResultEntry};
+    use aws_sdk_sqs::types::SendMessageBatchResultEntry;
 
     #[test]
-    fn q4_a_partial_failure_is_told_by_batch_and_silence_counts_as_failure() {
+    fn q4_what_sqs_took_is_told_by_batch_and_silence_counts_as_failure() {
         let outgoing = |number| Outgoing {
             batch_id: BatchId(number),
             migration_id: MigrationId::new(),
@@ -358,15 +380,29 @@ mod tests {
             .failed(refused.build().unwrap())
             .build()
             .unwrap();
-        let outcome = sorted_out(&[outgoing(70), outgoing(71), outgoing(72)], &answer);
+        let outcome = |numbers: &[u64]| {
+            let chunk: Vec<Outgoing> = numbers.iter().copied().map(outgoing).collect();
+            sorted_out("batches", &chunk, &answer)
+        };
+        assert_eq!(outcome(&[70]).error, None);
+        let outcome = outcome(&[70, 71, 72]);
         assert_eq!(outcome.sent, [BatchId(70)]);
         assert_eq!(
-            outcome.failed,
-            [
-                (BatchId(71), "SQS said nothing about it".to_owned()),
-                (BatchId(72), "InternalError: no message".to_owned()),
-            ]
+            outcome.error.map(|error| error.to_string()).as_deref(),
+            Some("SQS is unavailable: SendMessage on the queue batches: SQS said nothing about it")
         );
+    }
+
+    #[test]
+    fn q4_a_batch_that_sqs_blames_on_the_sender_was_refused() {
+        let failed = |is_senders| {
+            let entry = BatchResultErrorEntry::builder()
+                .id("0")
+                .sender_fault(is_senders)
+                .code("InvalidMessageContents");
+            not_taken("batches", Some(&entry.build().unwrap())).is_platforms()
+        };
+        assert_eq!([failed(true), failed(false)], [false, true]);
     }
 
     #[test]

@@ -18,6 +18,6 @@ mod error;
 pub use error::HandoffError;
 pub use handoff::{Depth, Handoff, Lane, Outgoing, QueueDepth, QueueUrls, Receipt, Sent};
 pub use message::{HandOffMessage, Message, UnreadableMessage};
-pub use outbox::{send, send_some, send_unsent};
+pub use outbox::{Sending, send, send_some, send_unsent};
 pub use probe::ProbesSent;
 pub use redrive::{MoveStart, MoveTask, Moved};

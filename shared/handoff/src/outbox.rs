@@ -1,18 +1,42 @@
 //! Emptying the outbox: what the ledger holds for unsent goes to its queue.
 
-use crate::{Handoff, Lane, Outgoing};
+use crate::{Handoff, HandoffError, Lane, Outgoing};
 use granary_domain::BatchId;
 use granary_ledger::{Ledger, LedgerError, Unsent};
 use std::collections::HashSet;
+use std::ops::AddAssign;
 use std::time::Instant;
 
 const BATCHES_PER_ROUND_MAX: u32 = 1_000;
 
-/// Sends what is recorded, due and not sent, until nothing is left or `stop` has come. Says how many were sent.
+/// How sending went.
+#[derive(Debug, Clone, Default)]
+pub struct Sending {
+    /// Batches that were sent.
+    pub sent: u64,
+    /// Why others were not. They stay unsent for the next tick.
+    pub error: Option<HandoffError>,
+}
+
+impl Sending {
+    /// Whether SQS is out of reach or doesn't answer: nothing else is worth sending before the next tick.
+    pub fn is_hopeless(&self) -> bool {
+        self.error.as_ref().is_some_and(HandoffError::is_platforms)
+    }
+}
+
+impl AddAssign for Sending {
+    fn add_assign(&mut self, more: Self) {
+        self.sent += more.sent;
+        self.error = self.error.take().or(more.error);
+    }
+}
+
+/// Sends what is recorded, due and not sent, until nothing is left that SQS takes, SQS doesn't answer, or `stop` has come.
 ///
 /// Sent first, marked afterwards: dying between the two sends twice, which is harmless. What SQS doesn't take stays
-/// unsent for the next tick, so its errors end here, in the log.
-pub async fn send_unsent(ledger: &Ledger, handoff: &Handoff, stop: Instant) -> Result<u64, LedgerError> {
+/// unsent for the next tick, so its errors are none of this call's.
+pub async fn send_unsent(ledger: &Ledger, handoff: &Handoff, stop: Instant) -> Result<Sending, LedgerError> {
     send_some(ledger, handoff, stop, u32::MAX).await
 }
 
@@ -22,26 +46,28 @@ pub async fn send_some(
     handoff: &Handoff,
     stop: Instant,
     batches_max: u32,
-) -> Result<u64, LedgerError> {
-    let mut total = 0;
+) -> Result<Sending, LedgerError> {
+    let mut total = Sending::default();
     let mut left = batches_max;
     while left > 0 && Instant::now() < stop {
         let asked = left.min(BATCHES_PER_ROUND_MAX);
         let unsent = ledger.unsent(asked).await?;
-        let sent = send(ledger, handoff, &unsent).await?;
-        total += sent;
-        if sent < u64::from(asked) {
+        let sending = send(ledger, handoff, &unsent).await?;
+        let is_all = unsent.len() < asked as usize;
+        let is_last = is_all || sending.sent == 0 || sending.is_hopeless();
+        left = left.saturating_sub(u32::try_from(sending.sent).unwrap_or(u32::MAX));
+        total += sending;
+        if is_last {
             break;
         }
-        left -= asked;
     }
     Ok(total)
 }
 
 /// Sends these batches and marks those that SQS took, unless their messages were at work before the mark.
-pub async fn send(ledger: &Ledger, handoff: &Handoff, batches: &[Unsent]) -> Result<u64, LedgerError> {
+pub async fn send(ledger: &Ledger, handoff: &Handoff, batches: &[Unsent]) -> Result<Sending, LedgerError> {
     if batches.is_empty() {
-        return Ok(0);
+        return Ok(Sending::default());
     }
     let outgoing: Vec<Outgoing> = batches
         .iter()
@@ -51,31 +77,24 @@ pub async fn send(ledger: &Ledger, handoff: &Handoff, batches: &[Unsent]) -> Res
             lane: Lane::from(batch.priority),
         })
         .collect();
-    let sent = match handoff.send(&outgoing).await {
-        Ok(sent) => sent,
-        Err(error) => {
-            tracing::warn!(
-                batches = batches.len(),
-                "nothing was sent: {error}. {}",
-                error.remedy()
-            );
-            return Ok(0);
-        }
-    };
-    if let Some((batch, reason)) = sent.failed.first() {
+    let outcome = handoff.send(&outgoing).await;
+    if let Some(error) = &outcome.error {
+        let (sent, remedy) = (outcome.sent.len(), error.remedy());
         tracing::warn!(
-            failed = sent.failed.len(),
-            batch = batch.0,
-            reason,
-            "some batches were not sent"
+            batches = batches.len(),
+            sent,
+            "not all was sent: {error}. {remedy}"
         );
     }
-    let taken: HashSet<BatchId> = sent.sent.into_iter().collect();
+    let taken: HashSet<BatchId> = outcome.sent.into_iter().collect();
     let taken: Vec<Unsent> = batches
         .iter()
         .filter(|batch| taken.contains(&batch.batch_id))
         .copied()
         .collect();
     ledger.mark_sent(&taken).await?;
-    Ok(taken.len() as u64)
+    Ok(Sending {
+        sent: taken.len() as u64,
+        error: outcome.error,
+    })
 }

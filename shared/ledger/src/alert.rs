@@ -4,19 +4,15 @@
 //! number, so that a reader can tell a repetition.
 
 use crate::connect::Doing;
-use crate::connections::Transaction;
+use crate::connections::Connection;
 use crate::error::During;
 use crate::row::Columns;
 use crate::shape::List;
 use crate::{Ledger, LedgerError};
 use granary_steps::Step;
 use jiff::Timestamp;
-use mysql_async::{Params, Row, params};
+use mysql_async::{Row, params};
 use std::time::Duration;
-
-/// Alerts of a kind without a lasting cause that are ended at once, and open ones that are looked at.
-const ENDED_MAX: usize = 100;
-const OPEN_MAX: u32 = 10_000;
 
 /// An alert that nobody was told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,24 +52,7 @@ impl FailureRate {
 }
 
 impl Ledger {
-    /// Writes an alert for every parked batch that has none: exactly one for each time it was parked.
-    pub async fn raise_parked(&self) -> Result<u64, LedgerError> {
-        self.raise(
-            Step::RaiseParked,
-            "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-             SELECT 'parked', CONCAT(b.id, '.', b.generation, '.', b.retry_count), b.error_code, \
-             LEFT(CONCAT('batch ', b.id, ' (', b.message_count, ' messages) is parked after ', b.attempts, \
-             ' attempts: ', COALESCE(b.error_text, '')), 1000), UTC_TIMESTAMP(6) \
-             FROM batch b WHERE b.status = 'failed' AND b.parked_at IS NOT NULL AND NOT EXISTS \
-             (SELECT 1 FROM alert a WHERE a.kind = 'parked' \
-              AND a.subject_key = CONCAT(b.id, '.', b.generation, '.', b.retry_count)) \
-             ON DUPLICATE KEY UPDATE kind = alert.kind",
-            Params::Empty,
-        )
-        .await
-    }
-
-    /// Writes an alert about one subject, once. Where that alert is over, the subject has a new one.
+    /// Writes an alert about one subject, once. A subject whose alert is over has a new one.
     pub async fn raise_alert(
         &self,
         kind: &str,
@@ -81,75 +60,19 @@ impl Ledger {
         cause: &str,
         text: &str,
     ) -> Result<u64, LedgerError> {
-        self.raise(
-            Step::RaiseAlert,
-            "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-             VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) \
-             ON DUPLICATE KEY UPDATE kind = alert.kind",
-            params! {
-                "kind" => kind, "subject_key" => subject_key, "cause" => cause,
-                "text" => crate::settle::shortened(text),
-            },
-        )
-        .await
-    }
-
-    /// Writes down that a condition of this kind has begun, unless it lasts already. Says whether it is new. While it lasts
-    /// its subject is the same, and so unique: of two reapers at once one begins it.
-    pub async fn begin_condition(&self, kind: &str, text: &str) -> Result<bool, LedgerError> {
-        let begun = self
-            .raise(
-                Step::BeginCondition,
+        let text = crate::settle::shortened(text);
+        let text = text.as_str();
+        self.change(Step::RaiseAlert, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(
                 "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-                 SELECT :kind, 'lasting', :kind, :text, UTC_TIMESTAMP(6) FROM DUAL \
-                 WHERE NOT EXISTS (SELECT 1 FROM alert WHERE kind = :kind AND over_at IS NULL) \
+                 VALUES (:kind, :subject_key, :cause, :text, UTC_TIMESTAMP(6)) \
                  ON DUPLICATE KEY UPDATE kind = alert.kind",
-                params! { "kind" => kind, "text" => crate::settle::shortened(text) },
+                params! { "kind" => kind, "subject_key" => subject_key, "cause" => cause, "text" => text },
             )
-            .await?;
-        Ok(begun > 0)
-    }
-
-    /// Writes down that a condition of this kind is over, if one lasted, with an alert that says so.
-    pub async fn end_condition(&self, kind: &str, text: &str) -> Result<bool, LedgerError> {
-        self.change(Step::EndCondition, |doing| async move {
-            let mut transaction = self.begin(doing).await?;
-            let lasting: Option<u64> = transaction
-                .exec_first(
-                    "SELECT id FROM alert WHERE kind = ? AND over_at IS NULL FOR UPDATE",
-                    (kind,),
-                )
-                .await
-                .during(doing)?;
-            let Some(id) = lasting else {
-                transaction.rollback().await.during(doing)?;
-                return Ok(false);
-            };
-            end_alert(&mut transaction, doing, (id, kind, kind), text).await?;
-            transaction.commit().await.during(doing)?;
-            Ok(true)
-        })
-        .await
-    }
-
-    /// Ends the alerts of this kind that are about none of these subjects, each with an alert that says so: up to 100.
-    pub async fn end_alerts_but(&self, kind: &str, lasting: &[String]) -> Result<(), LedgerError> {
-        self.change(Step::EndCondition, |doing| async move {
-            let mut transaction = self.begin(doing).await?;
-            let open: Vec<(u64, String, String)> = transaction
-                .exec(
-                    "SELECT id, CONVERT(subject_key USING utf8mb4), text FROM alert \
-                     WHERE kind = ? AND over_at IS NULL ORDER BY id LIMIT ? FOR UPDATE",
-                    (kind, OPEN_MAX),
-                )
-                .await
-                .during(doing)?;
-            let over = open.iter().filter(|(_, subject, _)| !lasting.contains(subject));
-            for (id, _, text) in over.take(ENDED_MAX) {
-                let text = format!("no longer the case: {text}");
-                end_alert(&mut transaction, doing, (*id, kind, kind), &text).await?;
-            }
-            transaction.commit().await.during(doing)
+            .await
+            .during(doing)?;
+            Ok(conn.affected_rows())
         })
         .await
     }
@@ -226,46 +149,21 @@ impl Ledger {
         })
         .await
     }
-
-    async fn raise(&self, step: Step, statement: &'static str, params: Params) -> Result<u64, LedgerError> {
-        let params = &params;
-        self.change(step, |doing| async move {
-            let mut conn = self.conn(doing).await?;
-            conn.exec_drop(statement, params.clone()).await.during(doing)?;
-            Ok(conn.affected_rows())
-        })
-        .await
-    }
 }
 
-/// Ends an alert that lasts, with another one that says so. Says whether this call did it. Its subject is free from then on:
-/// what begins anew has an alert of its own.
-pub(crate) async fn end_alert(
-    transaction: &mut Transaction,
+/// Writes an alert for each of these batches that is parked, in the transaction that parked it. One for each time.
+pub(crate) async fn raise_parked(
+    conn: &mut Connection,
     doing: Doing,
-    (id, kind, cause): (u64, &str, &str),
-    text: &str,
-) -> Result<bool, LedgerError> {
-    transaction
-        .exec_drop(
-            "UPDATE alert SET over_at = UTC_TIMESTAMP(6), subject_key = CONCAT(subject_key, '.', id) \
-             WHERE id = ? AND over_at IS NULL",
-            (id,),
-        )
-        .await
-        .during(doing)?;
-    if transaction.affected_rows() == 0 {
-        return Ok(false);
-    }
-    transaction
-        .exec_drop(
-            "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) \
-             VALUES (CONCAT(:kind, '_over'), :id, :cause, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
-            params! {
-                "kind" => kind, "id" => id.to_string(), "cause" => cause, "text" => crate::settle::shortened(text),
-            },
-        )
-        .await
-        .during(doing)?;
-    Ok(true)
+    batches: &[u64],
+) -> Result<(), LedgerError> {
+    let list = List::of(batches.iter().copied());
+    let statement = format!(
+        "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
+         SELECT 'parked', CONCAT(b.id, '.', b.generation, '.', b.retry_count), b.error_code, \
+         LEFT(CONCAT('batch ', b.id, ' (', b.message_count, ' messages) is parked after ', b.attempts, \
+         ' attempts: ', COALESCE(b.error_text, '')), 1000), UTC_TIMESTAMP(6) \
+         FROM batch b WHERE b.id IN ({list}) AND b.parked_at IS NOT NULL ON DUPLICATE KEY UPDATE kind = alert.kind"
+    );
+    conn.exec_drop(statement, list.params()).await.during(doing)
 }

@@ -51,10 +51,11 @@ pub struct AlertFilter {
 /// So many parked batches are looked at when open alerts are counted: a page waits for the number.
 pub const PARKED_ALERTS_MAX: u32 = 5_000;
 /// The kinds of alerts about conditions: those that somebody ends with an alert of its own.
-const CONDITIONS: &str = "('failure_rate', 'deferred', 'documents_late', 'documents_without_time', 'documents_in_future', \
-     'documents_too_early', 'unproven', 'source_problem')";
+pub(crate) const CONDITIONS: &str = "('failure_rate', 'deferred', 'documents_late', 'documents_without_time', 'documents_in_future', \
+     'documents_too_early', 'unproven', 'source_problem', \
+     'export_stalled')";
 /// Of an alert `a` that isn't about a condition: its batch `b` is still parked as it was then.
-const STILL_PARKED: &str = "a.kind = 'parked' AND b.parked_at IS NOT NULL \
+pub(crate) const STILL_PARKED: &str = "a.kind = 'parked' AND b.parked_at IS NOT NULL \
      AND a.subject_key = CONVERT(CONCAT(b.id, '.', b.generation, '.', b.retry_count) USING ascii)";
 
 impl Ledger {

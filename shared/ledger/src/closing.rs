@@ -7,59 +7,57 @@
 //! **When it fails**, what was closed before stays closed, and the next call finds the rest. Done twice is done once:
 //! each change names the state that it leaves.
 
-use crate::connect::Doing;
+use crate::connect::{Doing, Reader};
 use crate::error::During;
 use crate::migration::HAS_NOTHING_LEFT_TO_READ;
-use crate::row::{Columns, uuid};
+use crate::row::{Columns, Utc, at, uuid};
 use crate::shape::List;
-use crate::{Ledger, LedgerError, Migration, MigrationFilter};
-use granary_domain::{MigrationId, MigrationState, TimeRange, WindowId};
+use crate::window::range_of;
+use crate::{Ledger, LedgerError};
+use granary_domain::{Hour, MigrationId, TimeRange, WindowId};
 use granary_steps::Step;
-use mysql_async::Row;
+use mysql_async::{Row, params};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 const MIGRATIONS_MAX: u32 = 1_000;
+/// For the hours that ranges cut in two, of one call.
+const CUT_HOURS_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl Ledger {
-    /// Completes draining migrations none of whose messages are open, whoever owns them. It looks at `limit` of them at
-    /// most, and says which ones it completed.
+    /// Completes up to `limit` draining migrations none of whose messages are open, whoever owns them, the oldest first. Says
+    /// which ones.
     pub async fn complete_drained(&self, limit: u32) -> Result<Vec<MigrationId>, LedgerError> {
         let mut completed = Vec::new();
-        for migration in self.draining(limit).await? {
-            if self.has_nothing_open(&migration).await? && self.complete_migration(migration.id).await? {
-                completed.push(migration.id);
+        for migration in self.drained(limit).await? {
+            if self.complete_migration(migration).await? {
+                completed.push(migration);
             }
         }
         Ok(completed)
     }
 
-    /// Which draining migrations could be completed, of `limit` that are looked at.
+    /// Up to `limit` draining migrations that could be completed, the oldest first.
     pub async fn drained(&self, limit: u32) -> Result<Vec<MigrationId>, LedgerError> {
-        let mut drained = Vec::new();
-        for migration in self.draining(limit).await? {
-            if self.has_nothing_open(&migration).await? {
-                drained.push(migration.id);
+        self.read("list migrations that are exported", |mut reader| async move {
+            let until = Instant::now() + CUT_HOURS_TIME_MAX;
+            let draining = draining(&mut reader).await?;
+            let mut drained = Vec::new();
+            if draining.is_empty() {
+                return Ok(drained);
             }
-        }
-        Ok(drained)
-    }
-
-    async fn draining(&self, limit: u32) -> Result<Vec<Migration>, LedgerError> {
-        let draining = MigrationFilter {
-            state: Some(MigrationState::Draining),
-            limit,
-            ..MigrationFilter::default()
-        };
-        self.migrations(draining).await
-    }
-
-    async fn has_nothing_open(&self, migration: &Migration) -> Result<bool, LedgerError> {
-        let range = migration
-            .to
-            .and_then(|to| TimeRange::new(migration.from, to).ok());
-        match range {
-            Some(range) => Ok(self.progress_of(range).await?.open() == 0),
-            None => Ok(false),
-        }
+            let open = open_hours(&mut reader).await?;
+            for (id, range) in draining {
+                if drained.len() >= limit as usize {
+                    break;
+                }
+                if !is_open(&mut reader, range, &open, until).await? {
+                    drained.push(id);
+                }
+            }
+            Ok(drained)
+        })
+        .await
     }
 
     /// Open migrations whose whole range is in windows, all of them recorded: they could be draining. At most 1,000.
@@ -142,4 +140,71 @@ impl Ledger {
         conn.exec_drop(statement, list.params()).await.during(doing)?;
         Ok(conn.affected_rows())
     }
+}
+
+/// All of them: one that waits for people must not keep the ones behind it from being looked at.
+async fn draining(reader: &mut Reader) -> Result<Vec<(MigrationId, TimeRange)>, LedgerError> {
+    let rows: Vec<Row> = reader
+        .rows(
+            "SELECT id, range_from, range_to FROM migration WHERE state = 'draining' AND range_to IS NOT NULL \
+             ORDER BY created_at, id",
+            (),
+        )
+        .await?;
+    rows.into_iter()
+        .map(|mut row| Ok((row.migration_id("id")?, range_of(&mut row)?)))
+        .collect()
+}
+
+/// The hours that have a batch which isn't done with.
+async fn open_hours(reader: &mut Reader) -> Result<BTreeSet<Hour>, LedgerError> {
+    let hours: Vec<Utc> = reader
+        .rows(
+            "SELECT DISTINCT hour_start FROM batch FORCE INDEX (batch_open_hour) \
+             WHERE status IN ('pending', 'in_progress', 'failed')",
+            (),
+        )
+        .await?;
+    Ok(hours.into_iter().map(|Utc(start)| Hour::of(start)).collect())
+}
+
+/// Whether a message of a range is open. A batch of an hour that lies in it as a whole is; one of an hour that it cuts in two
+/// is asked for its messages. What there is no time to ask counts as open.
+async fn is_open(
+    reader: &mut Reader,
+    range: TimeRange,
+    open: &BTreeSet<Hour>,
+    until: Instant,
+) -> Result<bool, LedgerError> {
+    let touched = open
+        .range(Hour::of(range.from())..)
+        .take_while(|hour| hour.start() < range.to());
+    let mut cut = Vec::new();
+    for hour in touched {
+        match hour.range().intersection(&range) {
+            Some(part) if part != hour.range() => cut.push((*hour, part)),
+            Some(_) => return Ok(true),
+            None => {}
+        }
+    }
+    for (hour, part) in cut {
+        if Instant::now() >= until || has_open_message(reader, hour, part).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// From the open batches to their messages, since an hour may have a million that are done with.
+async fn has_open_message(reader: &mut Reader, hour: Hour, part: TimeRange) -> Result<bool, LedgerError> {
+    let found: Option<u8> = reader
+        .first(
+            "SELECT STRAIGHT_JOIN 1 FROM batch b FORCE INDEX (batch_open_hour) \
+             JOIN message m FORCE INDEX (message_batch) ON m.batch_id = b.id \
+             WHERE b.status IN ('pending', 'in_progress', 'failed') AND b.hour_start = :hour \
+             AND m.event_time >= :from AND m.event_time < :to LIMIT 1",
+            params! { "hour" => at(hour.start()), "from" => at(part.from()), "to" => at(part.to()) },
+        )
+        .await?;
+    Ok(found.is_some())
 }

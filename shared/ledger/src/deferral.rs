@@ -8,7 +8,6 @@
 //! Not here: how long to wait (the functions decide), nor whom to tell and when (the reaper's
 //! `deferrals.rs`). When MySQL is away nothing of it is written down: then its leases run out.
 
-use crate::alert::end_alert;
 use crate::connections::Connection;
 use crate::error::During;
 use crate::row::{Columns, at, uuid};
@@ -45,17 +44,6 @@ pub struct Deferral {
     pub reason: String,
 }
 
-/// An alert about deferrals that lasts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastingDeferral {
-    /// The alert's number.
-    pub alert: u64,
-    /// What it is about.
-    pub cause: String,
-}
-
-/// The kind of the alerts about deferrals; that of their ends has `_over` behind it.
-const KIND: &str = "deferred";
 /// There are as many as [`Cause`] has; a bound all the same.
 const CAUSES_MAX: usize = 32;
 
@@ -181,60 +169,6 @@ impl Ledger {
                 .await
                 .during(doing)?;
             transaction.commit().await.during(doing)
-        })
-        .await
-    }
-
-    /// Writes an alert that what waits for a cause has waited for too long, unless one lasts already. Says whether it is
-    /// new.
-    pub async fn begin_deferral(&self, cause: Cause, text: &str) -> Result<bool, LedgerError> {
-        let text = shortened(text);
-        let text = text.as_str();
-        self.change(Step::BeginCondition, |doing| async move {
-            let mut conn = self.conn(doing).await?;
-            conn.exec_drop(
-                "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-                 SELECT :kind, :cause, :cause, :text, UTC_TIMESTAMP(6) FROM DUAL WHERE NOT EXISTS \
-                 (SELECT 1 FROM alert WHERE kind = :kind AND cause = :cause AND over_at IS NULL) \
-                 ON DUPLICATE KEY UPDATE kind = alert.kind",
-                params! { "kind" => KIND, "cause" => cause.as_str(), "text" => text },
-            )
-            .await
-            .during(doing)?;
-            Ok(conn.affected_rows() > 0)
-        })
-        .await
-    }
-
-    /// The alerts about deferrals whose end nobody was told yet.
-    pub async fn lasting_deferrals(&self) -> Result<Vec<LastingDeferral>, LedgerError> {
-        self.read("list lasting deferrals", |mut reader| async move {
-            let rows: Vec<Row> = reader
-                .rows(
-                    "SELECT id, cause FROM alert WHERE kind = ? AND over_at IS NULL ORDER BY id LIMIT ?",
-                    (KIND, CAUSES_MAX as u64),
-                )
-                .await?;
-            rows.into_iter()
-                .map(|mut row| {
-                    Ok(LastingDeferral {
-                        alert: row.column("id")?,
-                        cause: row.column("cause")?,
-                    })
-                })
-                .collect()
-        })
-        .await
-    }
-
-    /// Ends such an alert, with another one that says so. Says whether this call did it.
-    pub async fn end_deferral(&self, lasting: &LastingDeferral, text: &str) -> Result<bool, LedgerError> {
-        self.change(Step::EndCondition, |doing| async move {
-            let mut transaction = self.begin(doing).await?;
-            let alert = (lasting.alert, KIND, lasting.cause.as_str());
-            let is_ended = end_alert(&mut transaction, doing, alert, text).await?;
-            transaction.commit().await.during(doing)?;
-            Ok(is_ended)
         })
         .await
     }

@@ -1,5 +1,6 @@
 //! Taking back what dead workers held, and giving failed batches another attempt.
 
+use crate::alert::raise_parked;
 use crate::connect::Doing;
 use crate::error::During;
 use crate::shape::List;
@@ -84,9 +85,10 @@ impl Ledger {
             transaction.rollback().await.during(doing)?;
             return Ok(Reaped::default());
         }
+        // Where somebody took the attempt's row away, the batch is taken back all the same.
         let list = List::of(dead.iter().copied());
         let statement = format!(
-            "UPDATE batch b JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
+            "UPDATE batch b LEFT JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
              SET a.outcome = 'reaped', a.ended_at = UTC_TIMESTAMP(6), a.error_code = ?, a.error_text = ?, \
              b.status = 'failed', b.fence = b.fence + 1, b.error_code = ?, b.error_text = ?, b.holder = NULL, \
              b.lease_until = NULL, b.deferrals = 0, b.deferred_since = NULL, \
@@ -108,6 +110,7 @@ impl Ledger {
             micros(backoff.first).into(),
         ]);
         transaction.exec_drop(statement, params).await.during(doing)?;
+        raise_parked(&mut transaction, doing, &dead).await?;
         transaction.commit().await.during(doing)?;
         Ok(Reaped {
             batches: dead.into_iter().map(BatchId).collect(),

@@ -181,11 +181,13 @@ impl Ledger {
         let mut transaction = self.begin(doing).await?;
         transaction
             .exec_drop(
-                "UPDATE harvest_window SET state = 'harvesting', fence = :fence, attempts = attempts + 1, \
-                 holder = :holder, lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND, not_before = NULL \
-                 WHERE id = :id AND fence = :fence - 1 AND recorded_at IS NOT NULL \
-                 AND (state <> 'harvesting' OR lease_until < UTC_TIMESTAMP(6)) AND EXISTS \
-                 (SELECT 1 FROM migration m WHERE m.id = harvest_window.migration_id AND m.state <> 'cancelled')",
+                "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id SET w.state = 'harvesting', \
+                 w.fence = :fence, w.attempts = w.attempts + 1, w.holder = :holder, \
+                 w.lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND, w.not_before = NULL \
+                 WHERE w.id = :id AND w.fence = :fence - 1 AND w.recorded_at IS NOT NULL \
+                 AND (w.state <> 'harvesting' OR w.lease_until < UTC_TIMESTAMP(6)) \
+                 AND m.state <> 'cancelled' AND m.paused_at IS NULL \
+                 AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused')",
                 params! {
                     "fence" => window.fence.0, "holder" => holder, "lease" => micros(lease), "id" => window.id.0,
                 },

@@ -24,7 +24,7 @@ use crate::row::{Columns, at, unreadable};
 use crate::sealed::{Gate, come_to_the_gate};
 use crate::superseded::IS_SUPERSEDED;
 use crate::unowned::UNOWNED;
-use crate::window::micros;
+use crate::window::{micros, range_of};
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Hour, IdDigest, TimeRange};
 use granary_steps::Step;
@@ -67,7 +67,8 @@ pub enum Seal {
     },
 }
 
-const WINDOWS_MAX: u32 = 10_000;
+/// Their numbers are kept with the seal, in a column of 64 KiB.
+const WINDOWS_MAX: u32 = 3_000;
 
 impl Ledger {
     /// Seals an hour that ended longer than `horizon` ago, or says why not. Done twice, it finds it sealed.
@@ -115,9 +116,13 @@ async fn seal_in(
     let Some(last_batch) = batches.last else {
         return Ok(Seal::Already);
     };
-    let windows = windows_over(transaction, doing, hour, horizon).await?;
+    let windows = windows_over(transaction, doing, hour).await?;
     let mut reasons = batches.reasons();
-    reasons.extend(reasons_of_windows(hour, &windows, batches.settled_last));
+    reasons.extend(reasons_of_unread(transaction, doing, hour, horizon).await?);
+    if !covers(hour, &windows, batches.settled_last) {
+        reasons
+            .push("no full verification that was COMPLETE covers all of it since it was settled".to_owned());
+    }
     reasons.extend(reasons_of_rest(transaction, doing, hour, horizon).await?);
     if !reasons.is_empty() {
         return Ok(Seal::Refused { reasons });
@@ -223,84 +228,87 @@ async fn batches_of(transaction: &mut Transaction, doing: Doing, hour: Hour) -> 
     })
 }
 
-/// A window that overlaps the hour, of a migration that isn't cancelled.
+/// A final window over the hour, of a migration without a filter.
 struct WindowOver {
     id: u64,
     range: TimeRange,
-    /// It was read, and is read no more.
-    is_read: bool,
-    /// It was read without an index, and no operator accepts that.
-    lacks_index: bool,
-    /// When a full verification of it began that was COMPLETE; only where it is final and its migration has no filter.
-    verified_at: Option<Timestamp>,
+    /// When a full verification of it began that was COMPLETE.
+    verified_at: Timestamp,
 }
 
+/// In order of their beginning. Where there are more than the list holds, the hour counts as not covered.
 async fn windows_over(
     transaction: &mut Transaction,
     doing: Doing,
     hour: Hour,
-    horizon: Duration,
 ) -> Result<Vec<WindowOver>, LedgerError> {
     let query = format!(
-        "SELECT w.id, w.range_from, w.range_to, w.state IN ('recorded', 'verified') AND {SETTLED} AS is_read, m.kind <> 'selection' AND {LACKS_INDEX} AS lacks_index, \
-         IF(w.state = 'verified' AND m.source_filter IS NULL AND p.final_at IS NOT NULL, w.verified_at, NULL) \
-         AS verified_at FROM {JOINED} \
-         WHERE {} AND m.state <> 'cancelled' ORDER BY w.range_from LIMIT :most",
+        "SELECT w.id, w.range_from, w.range_to, w.verified_at FROM {JOINED} WHERE {} \
+         AND m.state <> 'cancelled' AND w.state = 'verified' AND w.verified_at IS NOT NULL AND m.source_filter IS NULL AND p.final_at IS NOT NULL \
+         ORDER BY w.range_from LIMIT :most",
         is_over()
     );
     let rows: Vec<Row> = transaction
-        .exec(
-            query,
-            range_and(
-                hour.range(),
-                [("most", WINDOWS_MAX.into()), ("horizon", micros(horizon).into())],
-            ),
-        )
+        .exec(query, range_and(hour.range(), [("most", WINDOWS_MAX.into())]))
         .await
         .during(doing)?;
     rows.into_iter()
         .map(|mut row| {
-            let range = TimeRange::new(row.instant("range_from")?, row.instant("range_to")?);
             Ok(WindowOver {
                 id: row.column("id")?,
-                range: range.map_err(|error| unreadable("range_from", &error))?,
-                is_read: row.column("is_read")?,
-                lacks_index: row.column("lacks_index")?,
-                verified_at: row.instant_or_null("verified_at")?,
+                range: range_of(&mut row)?,
+                verified_at: row.instant("verified_at")?,
             })
         })
         .collect()
 }
 
-/// Windows come in order of their beginning.
-fn reasons_of_windows(hour: Hour, windows: &[WindowOver], settled_last: Option<Timestamp>) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if windows.iter().any(|window| !window.is_read) {
-        reasons.push("a window over it is still to be read".to_owned());
-    }
-    if windows.iter().any(|window| window.lacks_index) {
-        reasons.push(
-            "a window over it was read without an index: repair the index, or accept that it is left out"
-                .to_owned(),
-        );
-    }
+/// Whether a window over the hour is still to be read, or was read without an index that isn't accepted. However many
+/// windows there are: none may be left out of this.
+async fn reasons_of_unread(
+    transaction: &mut Transaction,
+    doing: Doing,
+    hour: Hour,
+    horizon: Duration,
+) -> Result<Vec<String>, LedgerError> {
+    let over_the_hour = format!("{} AND m.state <> 'cancelled'", is_over());
+    let row: Option<(bool, bool)> = transaction
+        .exec_first(
+            format!(
+                "SELECT EXISTS (SELECT 1 FROM {JOINED} WHERE {over_the_hour} \
+                  AND NOT (w.state IN ('recorded', 'verified') AND {SETTLED})), \
+                 EXISTS (SELECT 1 FROM {JOINED} WHERE {over_the_hour} AND m.kind <> 'selection' AND {LACKS_INDEX})"
+            ),
+            range_and(hour.range(), [("horizon", micros(horizon).into())]),
+        )
+        .await
+        .during(doing)?;
+    let (is_unread, lacks_index) = row.ok_or_else(|| LedgerError::inconsistent(doing, "no answer"))?;
+    let reasons = [
+        (is_unread, "a window over it is still to be read"),
+        (
+            lacks_index,
+            "a window over it was read without an index: repair the index, or accept that it is left out",
+        ),
+    ];
+    Ok(those_that_hold(&reasons))
+}
+
+fn those_that_hold(reasons: &[(bool, &str)]) -> Vec<String> {
+    let hold = reasons.iter().filter(|(holds, _)| *holds);
+    hold.map(|(_, reason)| (*reason).to_owned()).collect()
+}
+
+/// Whether verified windows cover an hour without a gap. They come in order of their beginning.
+fn covers(hour: Hour, windows: &[WindowOver], settled_last: Option<Timestamp>) -> bool {
     let mut covered_to = hour.start();
-    for window in windows.iter().filter(|window| counts(window, settled_last)) {
-        if window.range.from() <= covered_to {
+    for window in windows {
+        let counts = settled_last.is_none_or(|settled| settled <= window.verified_at);
+        if counts && window.range.from() <= covered_to {
             covered_to = covered_to.max(window.range.to());
         }
     }
-    if covered_to < hour.next().start() {
-        reasons
-            .push("no full verification that was COMPLETE covers all of it since it was settled".to_owned());
-    }
-    reasons
-}
-
-fn counts(window: &WindowOver, settled_last: Option<Timestamp>) -> bool {
-    window
-        .verified_at
-        .is_some_and(|verified| settled_last.is_none_or(|settled| settled <= verified))
+    covered_to >= hour.next().start()
 }
 
 async fn reasons_of_rest(
@@ -333,11 +341,7 @@ async fn reasons_of_rest(
         (has_unowned, "it has messages that nobody owns"),
         (has_replaced, "an object that was replaced isn't removed"),
     ];
-    Ok(reasons
-        .into_iter()
-        .filter(|(holds, _)| *holds)
-        .map(|(_, reason)| reason.to_owned())
-        .collect())
+    Ok(those_that_hold(&reasons))
 }
 
 /// The messages of completed batches, counted and digested from their rows.
@@ -398,10 +402,7 @@ async fn write_seal(
     batches: &Batches,
     digest: &IdDigest,
 ) -> Result<(), LedgerError> {
-    let covering = windows
-        .iter()
-        .filter(|window| window.verified_at.is_some())
-        .map(|window| window.id.to_string());
+    let covering = windows.iter().map(|window| window.id.to_string());
     let covering = format!("[{}]", covering.collect::<Vec<_>>().join(","));
     let (high, low) = digest.sums();
     transaction
@@ -429,58 +430,32 @@ mod tests {
         format!("2026-01-01T{text}Z").parse().unwrap()
     }
 
-    fn window(from: &str, to: &str, verified_at: Option<&str>) -> WindowOver {
+    fn window(from: &str, to: &str) -> WindowOver {
         WindowOver {
             id: 1,
             range: TimeRange::new(instant(from), instant(to)).unwrap(),
-            is_read: true,
-            lacks_index: false,
-            verified_at: verified_at.map(instant),
+            verified_at: instant("20:00:00"),
         }
     }
 
     fn is_covered(windows: &[WindowOver], settled_last: Option<&str>) -> bool {
-        let hour = Hour::of(instant("10:00:00"));
-        reasons_of_windows(hour, windows, settled_last.map(instant)).is_empty()
+        covers(Hour::of(instant("10:00:00")), windows, settled_last.map(instant))
     }
 
     #[test]
     fn verified_windows_must_cover_an_hour_without_a_gap() {
-        let late = Some("20:00:00");
         assert!(!is_covered(&[], None));
-        assert!(is_covered(&[window("10:00:00", "11:00:00", late)], None));
-        let halves = [
-            window("09:30:00", "10:30:00", late),
-            window("10:30:00", "11:30:00", late),
-        ];
-        assert!(is_covered(&halves, None));
-        let gap = [
-            window("09:30:00", "10:29:59", late),
-            window("10:30:00", "11:30:00", late),
-        ];
-        assert!(!is_covered(&gap, None));
-        let unverified = [
-            window("09:30:00", "10:30:00", late),
-            window("10:30:00", "11:30:00", None),
-        ];
-        assert!(!is_covered(&unverified, None));
+        assert!(is_covered(&[window("10:00:00", "11:00:00")], None));
+        let second = || window("10:30:00", "11:30:00");
+        assert!(is_covered(&[window("09:30:00", "10:30:00"), second()], None));
+        assert!(!is_covered(&[window("09:30:00", "10:29:59"), second()], None));
+        assert!(!is_covered(&[second()], None));
     }
 
     #[test]
     fn what_was_settled_since_the_verification_began_is_not_verified() {
-        let windows = [window("10:00:00", "11:00:00", Some("20:00:00"))];
+        let windows = [window("10:00:00", "11:00:00")];
         assert!(is_covered(&windows, Some("20:00:00")));
         assert!(!is_covered(&windows, Some("20:00:01")));
-    }
-
-    #[test]
-    fn a_window_that_is_still_to_be_read_keeps_its_hours_open() {
-        let mut windows = [
-            window("10:00:00", "11:00:00", Some("20:00:00")),
-            window("10:59:00", "11:30:00", None),
-        ];
-        assert!(is_covered(&windows, None));
-        windows[1].is_read = false;
-        assert!(!is_covered(&windows, None));
     }
 }

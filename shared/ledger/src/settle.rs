@@ -1,6 +1,7 @@
 //! Ending an attempt: settled, failed, deferred or handed back. Each is one conditional UPDATE of the batch and its
 //! attempt together, and is refused where the fence is not the newest one.
 
+use crate::alert::raise_parked;
 use crate::connect::Doing;
 use crate::error::During;
 use crate::excepted::raise_exceptions;
@@ -269,7 +270,7 @@ impl Ledger {
         .await
     }
 
-    /// Ends the attempt whose fence is given. Where a repetition after a lost answer finds it ended already, with the
+    /// Ends the attempt whose fence is given, also where somebody took its row away. Where a repetition after a lost answer finds it ended already, with the
     /// same outcome, that is as good as having ended it.
     async fn end_attempt(
         &self,
@@ -280,7 +281,7 @@ impl Ledger {
         params: Params,
     ) -> Result<Fenced, LedgerError> {
         let statement = &format!(
-            "UPDATE batch b JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
+            "UPDATE batch b LEFT JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
              SET {changes}, a.outcome = '{outcome}', b.holder = NULL, b.lease_until = NULL, a.ended_at = UTC_TIMESTAMP(6) \
              WHERE b.id = {} AND b.fence = {} AND b.status = 'in_progress'",
             batch.id, batch.fence
@@ -295,6 +296,9 @@ impl Ledger {
             if transaction.affected_rows() > 0 {
                 if step == Step::SettleBatch {
                     raise_exceptions(&mut transaction, doing, batch.id).await?;
+                }
+                if step == Step::FailBatch {
+                    raise_parked(&mut transaction, doing, &[batch.id.0]).await?;
                 }
                 transaction.commit().await.during(doing)?;
                 return Ok(Fenced::Done);

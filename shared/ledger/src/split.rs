@@ -212,7 +212,7 @@ async fn defer(
 ) -> Result<(), LedgerError> {
     transaction
         .exec_drop(
-            "UPDATE batch b JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
+            "UPDATE batch b LEFT JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \
              SET b.status = 'pending', b.attempts = b.attempts - 1, b.holder = NULL, b.lease_until = NULL, \
              b.enqueued_at = NULL, b.not_before = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND, b.deferrals = b.deferrals + 1, \
              b.deferred_since = COALESCE(b.deferred_since, UTC_TIMESTAMP(6)), \

@@ -95,6 +95,12 @@ pub(crate) const LEASED: &str = "w.id, w.migration_id, w.range_from, w.range_to,
     COALESCE((SELECT CAST(NULLIF(c.setting, '') AS UNSIGNED) FROM control c \
     WHERE c.name = 'tune.batchSize' AND m.kind = 'continuous'), m.batch_size) AS batch_size, m.priority";
 
+/// A window `w` of a migration `m` that was never recorded and that a harvester may take.
+const CLAIMABLE: &str = "m.state = 'open' AND m.paused_at IS NULL \
+     AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused') AND w.recorded_at IS NULL \
+     AND ((w.state = 'open' AND (w.not_before IS NULL OR w.not_before <= UTC_TIMESTAMP(6))) \
+       OR (w.state = 'harvesting' AND w.lease_until < UTC_TIMESTAMP(6)))";
+
 const CLAIM_TRIES_MAX: u32 = 16;
 
 impl Ledger {
@@ -162,11 +168,7 @@ impl Ledger {
     async fn window_to_claim(&self) -> Result<Option<LeasedWindow>, LedgerError> {
         let query = &format!(
             "SELECT {LEASED} FROM harvest_window w JOIN migration m ON m.id = w.migration_id \
-             WHERE m.state = 'open' AND m.paused_at IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused') AND w.recorded_at IS NULL \
-             AND ((w.state = 'open' AND (w.not_before IS NULL OR w.not_before <= UTC_TIMESTAMP(6))) \
-               OR (w.state = 'harvesting' AND w.lease_until < UTC_TIMESTAMP(6))) \
-             ORDER BY m.priority DESC, w.range_from LIMIT 1"
+             WHERE {CLAIMABLE} ORDER BY m.priority DESC, w.range_from LIMIT 1"
         );
         let row: Option<Row> = self
             .read("look for a window", |mut reader| async move {
@@ -188,11 +190,16 @@ impl Ledger {
         holder: &str,
         lease: Duration,
     ) -> Result<bool, LedgerError> {
+        // What was seen may not hold any more: another harvester has renewed its lease, an operator has paused or cancelled.
+        let statement = format!(
+            "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id SET w.state = 'harvesting', \
+             w.fence = :fence, w.attempts = w.attempts + 1, w.holder = :holder, \
+             w.lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND, w.not_before = NULL \
+             WHERE w.id = :id AND w.fence = :fence - 1 AND {CLAIMABLE}"
+        );
         let mut conn = self.conn(doing).await?;
         conn.exec_drop(
-            "UPDATE harvest_window SET state = 'harvesting', fence = :fence, attempts = attempts + 1, \
-             holder = :holder, lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND, not_before = NULL \
-             WHERE id = :id AND fence = :fence - 1 AND state IN ('open', 'harvesting')",
+            statement,
             params! {
                 "fence" => window.fence.0, "holder" => holder, "lease" => micros(lease), "id" => window.id.0,
             },
@@ -210,6 +217,27 @@ impl Ledger {
             .await
             .during(doing)?;
         Ok(mine.is_some())
+    }
+
+    /// Renews a harvester's lease of its window: the heartbeat. Refused: the window is another harvester's now.
+    pub async fn renew_window(
+        &self,
+        window: WindowId,
+        fence: Fence,
+        lease: Duration,
+    ) -> Result<Fenced, LedgerError> {
+        self.change(Step::RenewWindow, |doing| async move {
+            let mut conn = self.conn(doing).await?;
+            conn.exec_drop(
+                "UPDATE harvest_window SET lease_until = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
+                 WHERE id = ? AND fence = ? AND state = 'harvesting'",
+                (micros(lease), window.0, fence.0),
+            )
+            .await
+            .during(doing)?;
+            Ok(Fenced::by(conn.affected_rows()))
+        })
+        .await
     }
 
     /// Ends the harvest of a window: every hit is accounted for. Where messages were released behind the bookmark
@@ -430,7 +458,7 @@ fn window_of(mut row: Row) -> Result<Window, LedgerError> {
     })
 }
 
-fn range_of(row: &mut Row) -> Result<TimeRange, LedgerError> {
+pub(crate) fn range_of(row: &mut Row) -> Result<TimeRange, LedgerError> {
     TimeRange::new(row.instant("range_from")?, row.instant("range_to")?)
         .map_err(|error| unreadable("range_from", &error))
 }

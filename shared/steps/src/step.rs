@@ -28,6 +28,8 @@ macro_rules! for_each_step {
             OpenNumbers open_numbers "open a block of batch numbers",
             /// A ledger that is behind the archive's mark says so.
             CompareNumbers compare_numbers "compare its batch numbers with the archive's mark",
+            /// A harvester's lease of its window begins anew.
+            RenewWindow renew_window "renew a window's lease",
             /// A page's messages are accounted for, their batches wait to be sent, the bookmark stands behind the page.
             RecordPage record_page "record a page",
             /// A window's account is empty, and its reading begins anew.
@@ -49,6 +51,8 @@ macro_rules! for_each_step {
             MarkUnsent mark_unsent "mark a batch as unsent",
             /// It is on record since when a queue has shown no visible message.
             ObserveQueue observe_queue "observe a queue",
+            /// It is on record since when batches of a queue have waited without a claim.
+            ObserveWaiting observe_waiting "observe what waits in a queue",
             /// A message that is returned as failed comes back soon.
             PostponeMessage postpone_message "postpone a message",
 
@@ -102,8 +106,6 @@ macro_rules! for_each_step {
             /// A migration is completed.
             CompleteMigration complete_migration "complete a migration",
 
-            /// Each parked batch has an alert in the ledger, to be published.
-            RaiseParked raise_parked "raise alerts for parked batches",
             /// An alert stands in the ledger, to be published.
             RaiseAlert raise_alert "raise an alert",
             /// A condition lasts, and an alert says so.
@@ -205,6 +207,8 @@ macro_rules! for_each_step {
             ForgetBatch forget_batch "forget a seeded batch",
             /// Seeded messages that nobody owned are gone from the ledger.
             ForgetUnowned forget_unowned "forget seeded messages",
+            /// Alerts, audit entries and operations of long ago are gone from the ledger.
+            ForgetOldRecords forget_old_records "forget old alerts, audit entries and operations",
             /// Synthetic jobs stand in the ledger, finished.
             MakeHistory make_history "make synthetic jobs",
             /// Synthetic jobs are gone from the ledger.

@@ -10,7 +10,7 @@ use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::Builder;
 use aws_sdk_lambda::types::EventSourceMappingConfiguration;
-use granary_environment::aws::RetryClockAndToken;
+use granary_environment::aws::{RetryClockAndToken, small_request_timeouts};
 use granary_steps::{Step, perform};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -96,7 +96,10 @@ pub struct Consumers {
 impl Consumers {
     /// Connects to nothing yet.
     pub fn new(aws: &SdkConfig, function: String) -> Self {
-        let signing_again = Builder::from(aws).retry_classifier(RetryClockAndToken).build();
+        let signing_again = Builder::from(aws)
+            .retry_classifier(RetryClockAndToken)
+            .timeout_config(small_request_timeouts())
+            .build();
         Self {
             lambda: Client::from_conf(signing_again),
             function,
@@ -129,6 +132,23 @@ impl Consumers {
             }
         }
         Ok(consumers)
+    }
+
+    /// How many exporters may run at once, where that is reserved for them; 0: none. `None`: as many as the account has left.
+    pub async fn reserved_concurrency(&self) -> Result<Option<i32>, SwitchError> {
+        let request = self
+            .lambda
+            .get_function_concurrency()
+            .function_name(&self.function);
+        let answer = request.send().await.map_err(|error| {
+            let asked = Request {
+                service: SERVICE,
+                operation: "GetFunctionConcurrency",
+                subject: &self.function,
+            };
+            SwitchError::new(asked, &error)
+        })?;
+        Ok(answer.reserved_concurrent_executions)
     }
 
     /// Sets a consumer's switch. One that is set already, or is on its way there, isn't touched.

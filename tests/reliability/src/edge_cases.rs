@@ -168,7 +168,7 @@ const EXPORT: [(&str, &str); 16] = [
     ),
 ];
 
-const QUEUE_LEDGER_PEOPLE: [(&str, &str); 14] = [
+const QUEUE_LEDGER_PEOPLE: [(&str, &str); 15] = [
     (
         "Q1",
         "malformed, foreign, oversized, or future-version message bodies: to the dead-letter queue, an alert, nothing else disturbed",
@@ -205,6 +205,10 @@ const QUEUE_LEDGER_PEOPLE: [(&str, &str); 14] = [
     (
         "A2",
         "5 attempts, then parked: exactly one alert row, published at least once with its number; many parked at once are one message per cause",
+    ),
+    (
+        "A3",
+        "nothing comes out of the pipe: a queue that refuses, is gone or silent, a trigger that is off or gone, a throttled exporter, a forgotten pause: one alert for each cause and one at its end; a backfill of 100,000 batches raises none",
     ),
     (
         "S1",

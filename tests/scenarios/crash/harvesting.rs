@@ -1,9 +1,11 @@
 //! Where the harvester is interrupted.
 
+use super::network::Network;
 use super::scene::{FROM, Prepared, TO};
 use crate::stage::{Document, FunctionError, HARVESTER_TIMEOUT, Stage, instant};
 use granary_domain::TimeRange;
 use serde_json::json;
+use std::time::Duration;
 
 /// Messages of both hours.
 pub(super) async fn indexed(stage: &Stage, count: u32) -> Vec<Document> {
@@ -66,6 +68,13 @@ async fn refuse_every_query(stage: &Stage) {
     stage
         .sql("UPDATE migration SET source_filter = '{\"no_such_query\": {}}' WHERE kind = 'backfill'")
         .await;
+}
+
+/// A window takes five requests, and its lease is renewed after two thirds of a second.
+pub(super) async fn slow_source(stage: &Stage) -> Prepared {
+    let network = Network::slow(stage, Duration::from_millis(400)).await;
+    let prepared = due(stage).await.told("GRANARY_LEASE_SECONDS", "3");
+    prepared.behind(network, "GRANARY_ES_URL")
 }
 
 pub(super) async fn late_message(stage: &Stage) -> Prepared {

@@ -79,6 +79,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::ReleaseWindow => harvester(Scene::RefusedWindow),
         Step::DeferHarvest => harvester(Scene::RefusedMigration),
         Step::ClaimRescan => harvester(Scene::LateMessage),
+        Step::RenewWindow => harvester(Scene::SlowSource),
         Step::SendMessages | Step::MarkSent => {
             return vec![
                 harvester(Scene::Due),
@@ -89,6 +90,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         }
         Step::MarkUnsent => exporter(Scene::TooEarly),
         Step::ObserveQueue => reaper(Scene::HiddenMessage),
+        Step::ObserveWaiting => reaper(Scene::HandedOff),
         Step::PostponeMessage => exporter(Scene::UnreadableMessage),
         Step::RaiseAlert => {
             return vec![exporter(Scene::UnreadableMessage), exporter(Scene::ForeignObject)];
@@ -110,7 +112,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::RetryFailed => return vec![reaper(Scene::FailedBatch), operator(Scene::EverythingAskedFor)],
         Step::ReleaseCancelled => reaper(Scene::CancelledMigration),
         Step::CompleteMigration => reaper(Scene::Archived),
-        Step::RaiseParked | Step::PublishAlert | Step::MarkPublished => reaper(Scene::ParkedBatch),
+        Step::PublishAlert | Step::MarkPublished => reaper(Scene::ParkedBatch),
         Step::BeginCondition => reaper(Scene::Storm),
         Step::EndCondition => reaper(Scene::StormIsOver),
         Step::ClaimOperation | Step::SaveProgress | Step::FinishOperation | Step::RecordVerdict => {
@@ -176,6 +178,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::ExpectProbes | Step::SendProbes => operator(Scene::ProbeAskedFor),
         Step::ReceiveProbe => exporter(Scene::ProbeHandedOff),
         Step::ForgetProbes => reaper(Scene::OldProbe),
+        Step::ForgetOldRecords => reaper(Scene::Archived),
         Step::ResetCounter => operator(Scene::CounterResetAskedFor),
     };
     vec![plot]

@@ -24,6 +24,8 @@ pub(super) enum Scene {
     RefusedWindow,
     /// No window can be opened, since Elasticsearch refuses to look for the first message.
     RefusedMigration,
+    /// Elasticsearch takes longer to answer than a harvester's lease is renewed.
+    SlowSource,
     /// A message became visible after its hour was archived, and a night has passed.
     LateMessage,
     /// A batch is recorded, and nobody sent it.
@@ -248,6 +250,7 @@ impl Scene {
             Self::LostView => harvesting::lost_view(stage).await,
             Self::RefusedWindow => harvesting::refused_window(stage).await,
             Self::RefusedMigration => harvesting::refused_migration(stage).await,
+            Self::SlowSource => harvesting::slow_source(stage).await,
             Self::LateMessage => harvesting::late_message(stage).await,
             Self::HandedOff => exporting::handed_off(stage).await,
             Self::TooEarly => exporting::too_early(stage).await,

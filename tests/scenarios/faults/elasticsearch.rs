@@ -208,7 +208,8 @@ fn pages_of_a_proxy() -> Vec<Fault> {
 /// H7: each kind of trouble once, at each kind of request. It is over before the next try.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h7_trouble_that_passes_at_once_is_tried_again_within_the_request() {
-    let (stage, proxy) = behind_a_proxy("passing").await;
+    let (mut stage, proxy) = behind_a_proxy("passing").await;
+    stage.have_metadata().await;
     let messages = indexed(&stage).await;
     let faults = busy();
     for fault in &faults {
@@ -227,7 +228,8 @@ async fn h7_trouble_that_passes_at_once_is_tried_again_within_the_request() {
 /// H7: each kind of trouble, for longer than a request waits: windows wait, batches are deferred.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h7_trouble_that_lasts_defers_and_costs_no_attempt_whatever_it_is() {
-    let (stage, proxy) = behind_a_proxy("lasting").await;
+    let (mut stage, proxy) = behind_a_proxy("lasting").await;
+    stage.have_metadata().await;
     let messages = harvested(&stage).await;
     let mut kinds = 0;
     for fault in busy().into_iter().chain(pages_of_a_proxy()) {

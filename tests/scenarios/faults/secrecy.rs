@@ -45,7 +45,9 @@ async fn stage_of_canaries(server: &LedgerServer) -> Stage {
         ("GRANARY_VIEWER_TOKEN", SECRET),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
     ];
-    Stage::at(addresses, "secrecy", &settings).await
+    let mut stage = Stage::at(addresses, "secrecy", &settings).await;
+    stage.have_metadata().await;
+    stage
 }
 
 /// Services that quote what they are asked for, and say where they are.

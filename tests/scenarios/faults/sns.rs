@@ -68,3 +68,43 @@ async fn a1_alerts_outlast_an_sns_that_refuses_and_one_that_publishes_without_sa
     stage.assert_archived(&messages, FROM, TO).await;
     stage.finish().await;
 }
+
+fn refused() -> Said {
+    Said {
+        status: 400,
+        body: "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidParameter</Code><Message>said by the proxy</Message>\
+               </Error></ErrorResponse>"
+            .into(),
+        ..throttled()
+    }
+}
+
+/// A1: the message that SNS refuses waits, the others don't, and the tick says which one it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a1_one_alert_that_sns_refuses_holds_up_no_other() {
+    let mut stage = Stage::new("sns-one").await;
+    let proxy = HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
+    stage.tell(&[("AWS_ENDPOINT_URL_SNS", &proxy.url)]);
+    for kind in ["archive_conflict", "invariant", "unreadable_message"] {
+        stage.ledger.raise_alert(kind, "1.1", kind, "text").await.unwrap();
+    }
+    proxy.inject(Fault::Refuse(refused()), FOR_EVER, |asked| {
+        is_publish(asked) && asked.body.contains("archive_conflict")
+    });
+    let outcome = stage.try_reap().await;
+    let Err(FunctionError::Returned { message, .. }) = &outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(
+        message.contains("publish alerts") && message.contains("InvalidParameter"),
+        "{message}"
+    );
+    let unpublished = "SELECT kind FROM alert WHERE published_at IS NULL";
+    assert_eq!(stage.rows::<String>(unpublished).await, ["archive_conflict"]);
+    assert_eq!(stage.queues.told().await.len(), 2);
+    proxy.restore();
+    stage.reap().await;
+    assert_eq!(stage.rows::<String>(unpublished).await, [""; 0]);
+    assert_eq!(stage.queues.told().await.len(), 1);
+    stage.finish().await;
+}

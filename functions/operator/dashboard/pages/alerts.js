@@ -18,6 +18,8 @@ const KINDS = [
   'failure_rate_over',
   'deferred',
   'deferred_over',
+  'export_stalled',
+  'export_stalled_over',
   'documents_late',
   'documents_late_over',
   'documents_without_time',

@@ -31,7 +31,7 @@ const NOTHING_LEFT: &str = "Nothing is left to do.";
 const REAPER_GOES_ON: &str =
     "The reaper goes on with what is left at its next tick. Why something can't be sent is in its log.";
 const WINDOWS_PER_REQUEST_MAX: u32 = 1_000;
-/// Each takes some milliseconds to be looked at.
+/// Each takes some milliseconds to be completed.
 const MIGRATIONS_PER_REQUEST_MAX: u32 = 50;
 
 /// What became of batches in dead workers' hands.
@@ -120,7 +120,7 @@ pub(crate) struct ShownStuck {
     windows: Vec<u64>,
     /// Open migrations that have nothing left to read, at most 1,000.
     to_drain: Vec<Uuid>,
-    /// Draining migrations that have nothing left to export, of 50 that are looked at.
+    /// Draining migrations that have nothing left to export, at most 50.
     to_complete: Vec<Uuid>,
     /// Batches of cancelled migrations that are to be released.
     batches_to_release: u64,

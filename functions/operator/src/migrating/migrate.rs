@@ -213,7 +213,8 @@ async fn nothing(
 /// The next tick sends what isn't sent here.
 async fn send_pending(services: &Services) -> Result<u64, Problem> {
     let until = Instant::now() + Duration::from_secs(SEND_SECS_MAX);
-    Ok(send_unsent(services.ledger().await?, &services.handoff, until).await?)
+    let sending = send_unsent(services.ledger().await?, &services.handoff, until).await?;
+    Ok(sending.sent)
 }
 
 /// The size that the path names and the one that the body names, if they don't contradict each other.

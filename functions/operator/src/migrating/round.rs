@@ -86,7 +86,8 @@ pub(crate) fn batch_size(fields: &Fields) -> Result<Option<u32>, Problem> {
 /// Sends what is pending, due and not sent. Says how many batches.
 pub(crate) async fn send(services: &Services, round: Round) -> Result<u64, Problem> {
     let ledger = services.ledger().await?;
-    Ok(send_some(ledger, &services.handoff, round.until, round.batches_max).await?)
+    let sending = send_some(ledger, &services.handoff, round.until, round.batches_max).await?;
+    Ok(sending.sent)
 }
 
 /// Takes back what dead workers hold. Says which batches.

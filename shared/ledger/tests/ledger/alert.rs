@@ -58,27 +58,42 @@ async fn a1_a_storm_alerts_once_and_says_when_it_is_over() {
     let ledger = &stage.ledger;
     assert!(
         !ledger
-            .end_condition("failure_rate", "nothing lasted")
+            .end_condition("failure_rate", "failure_rate", "nothing lasted")
             .await
             .unwrap()
     );
     for storm in 1..=2 {
-        assert!(ledger.begin_condition("failure_rate", "too many").await.unwrap());
+        assert!(
+            ledger
+                .begin_condition("failure_rate", "failure_rate", "too many")
+                .await
+                .unwrap()
+        );
         assert!(
             !ledger
-                .begin_condition("failure_rate", "still too many")
+                .begin_condition("failure_rate", "failure_rate", "still too many")
                 .await
                 .unwrap()
         );
         assert!(
             ledger
-                .begin_condition("source_unavailable", "another")
+                .begin_condition("source_unavailable", "source_unavailable", "another")
                 .await
                 .unwrap()
                 || storm > 1
         );
-        assert!(ledger.end_condition("failure_rate", "all is well").await.unwrap());
-        assert!(!ledger.end_condition("failure_rate", "all is well").await.unwrap());
+        assert!(
+            ledger
+                .end_condition("failure_rate", "failure_rate", "all is well")
+                .await
+                .unwrap()
+        );
+        assert!(
+            !ledger
+                .end_condition("failure_rate", "failure_rate", "all is well")
+                .await
+                .unwrap()
+        );
     }
     let alerts = ledger.unpublished_alerts(10).await.unwrap();
     let kinds: Vec<_> = alerts.iter().map(|alert| alert.kind.as_str()).collect();
@@ -99,8 +114,8 @@ async fn a1_two_reapers_at_once_begin_one_storm() {
     for round in 0..5 {
         let kind = format!("condition_{round}");
         let (one, another) = tokio::join!(
-            stage.ledger.begin_condition(&kind, "one"),
-            other.begin_condition(&kind, "another")
+            stage.ledger.begin_condition(&kind, "cause", "one"),
+            other.begin_condition(&kind, "cause", "another")
         );
         assert!(one.unwrap() ^ another.unwrap(), "round {round}");
     }

@@ -1,8 +1,8 @@
 //! Closing what has come to its end, counting what is due, and describing the database.
 
 use crate::re_export::{completed, parked};
-use crate::stage::{ATTEMPTS_MAX, LEASE, Stage, a_day, failure, many, seen, whole};
-use granary_domain::{MigrationState, TimeRange};
+use crate::stage::{ATTEMPTS_MAX, LEASE, Stage, a_day, failure, instant, many, seen, seen_at, whole};
+use granary_domain::{BatchId, MigrationId, MigrationState, TimeRange};
 use granary_ledger::{DueWork, Fenced, Progress};
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -64,6 +64,67 @@ async fn a_migration_is_closed_when_nothing_of_it_is_left_to_read_or_to_export()
     assert_eq!(stage.ledger.complete_drained(10).await.unwrap(), []);
     let migration = stage.ledger.migration(id).await.unwrap().unwrap();
     assert_eq!(migration.state, MigrationState::Completed);
+}
+
+/// A migration over a part of the day, all of whose messages are recorded; its batch, and itself.
+async fn recorded(stage: &Stage, (from, to): (&str, &str), id: &str, time: &str) -> (BatchId, MigrationId) {
+    let range = TimeRange::new(instant(from), instant(to)).unwrap();
+    let migration = stage.backfill(range, 10).await;
+    let mut window = stage.take_window().await;
+    stage.record(&mut window, &[seen_at(id, time)]).await;
+    stage.ledger.finish_window(&window).await.unwrap();
+    let query = format!("SELECT id FROM batch WHERE window_id = {}", window.id);
+    let batch = BatchId(stage.database.row(&query).await);
+    stage.ledger.drain_harvested_migrations().await.unwrap();
+    (batch, migration)
+}
+
+async fn export(stage: &Stage, batch: BatchId) {
+    let claimed = stage.claim(batch, "worker").await;
+    stage.ledger.settle(&claimed, &whole(&claimed)).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_migration_that_waits_for_people_keeps_none_behind_it_from_being_completed() {
+    let stage = Stage::new().await;
+    let day = |hour: u32| format!("2026-01-01T{hour:02}:00:00Z");
+    let mut migrations = Vec::new();
+    for hour in 10..13 {
+        let (from, to, id) = (day(hour), day(hour + 1), format!("m{hour}"));
+        migrations.push(recorded(&stage, (&from, &to), &id, &from).await);
+    }
+    let [stuck, first, second] = migrations.try_into().unwrap();
+    export(&stage, first.0).await;
+    export(&stage, second.0).await;
+    assert_eq!(
+        stage.ledger.drained(1).await.unwrap(),
+        [first.1],
+        "the oldest first"
+    );
+    assert_eq!(
+        stage.ledger.complete_drained(10).await.unwrap(),
+        [first.1, second.1]
+    );
+    export(&stage, stuck.0).await;
+    assert_eq!(stage.ledger.drained(10).await.unwrap(), [stuck.1]);
+}
+
+#[tokio::test]
+async fn an_hour_that_a_range_cuts_in_two_is_looked_at_by_message() {
+    let stage = Stage::new().await;
+    let noon = "2026-01-01T12:00:00Z";
+    let (half, end) = ("2026-01-01T12:30:00Z", "2026-01-01T13:00:00Z");
+    let (early, before) = recorded(&stage, (noon, half), "early", "2026-01-01T12:10:00Z").await;
+    let (late, after) = recorded(&stage, (half, end), "late", "2026-01-01T12:45:00Z").await;
+    assert_eq!(stage.ledger.drained(10).await.unwrap(), []);
+    export(&stage, early).await;
+    assert_eq!(
+        stage.ledger.complete_drained(10).await.unwrap(),
+        [before],
+        "the hour's open batch has none of its messages"
+    );
+    export(&stage, late).await;
+    assert_eq!(stage.ledger.complete_drained(10).await.unwrap(), [after]);
 }
 
 #[tokio::test]

@@ -300,29 +300,30 @@ async fn a2_a_cause_is_told_once_and_its_end_once_and_every_cause_for_itself() {
     let (ledger, other) = (&stage.ledger, stage.database.ledger().await);
     for round in 0..3 {
         let (one, another) = tokio::join!(
-            ledger.begin_deferral(Cause::SourceUnavailable, "it waits"),
-            other.begin_deferral(Cause::SourceUnavailable, "it waits")
+            ledger.begin_condition("deferred", "source_unavailable", "it waits"),
+            other.begin_condition("deferred", "source_unavailable", "it waits")
         );
         assert!(one.unwrap() ^ another.unwrap(), "round {round}");
         assert!(
             !ledger
-                .begin_deferral(Cause::SourceUnavailable, "still")
+                .begin_condition("deferred", "source_unavailable", "still")
                 .await
                 .unwrap()
         );
         assert_eq!(
-            ledger.begin_deferral(Cause::Deadline, "too large").await.unwrap(),
+            ledger
+                .begin_condition("deferred", "deadline", "too large")
+                .await
+                .unwrap(),
             round == 0
         );
-        let lasting = ledger.lasting_deferrals().await.unwrap();
-        assert_eq!(lasting.len(), 2);
-        let source = lasting
-            .iter()
-            .find(|lasting| lasting.cause == "source_unavailable");
-        let source = source.expect("it lasts");
+        let lasting = ledger.lasting_conditions("deferred").await.unwrap();
+        let mut causes: Vec<&str> = lasting.iter().map(|(cause, _)| cause.as_str()).collect();
+        causes.sort_unstable();
+        assert_eq!(causes, ["deadline", "source_unavailable"]);
         let (one, another) = tokio::join!(
-            ledger.end_deferral(source, "it is over"),
-            other.end_deferral(source, "it is over")
+            ledger.end_condition("deferred", "source_unavailable", "it is over"),
+            other.end_condition("deferred", "source_unavailable", "it is over")
         );
         assert!(one.unwrap() ^ another.unwrap(), "round {round}");
     }

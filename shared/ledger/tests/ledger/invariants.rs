@@ -40,7 +40,6 @@ impl Everything {
         complete_without(&stage, &completed, "d3").await;
         let parked = stage.batch(&["p1"]).await;
         park(&stage, parked).await;
-        stage.ledger.raise_parked().await.unwrap();
         let held = stage.batch(&["h1", "h2"]).await;
         stage.claim(held, "dies").await;
         stage.reap(held).await;

@@ -22,10 +22,9 @@ async fn an_alert_is_open_as_long_as_what_it_is_about_lasts() {
         .fail(&claimed, &failure(), Duration::ZERO, 1)
         .await
         .unwrap();
-    stage.ledger.raise_parked().await.unwrap();
     stage
         .ledger
-        .begin_condition("failure_rate", "too many")
+        .begin_condition("failure_rate", "failure_rate", "too many")
         .await
         .unwrap();
     stage
@@ -46,7 +45,11 @@ async fn an_alert_is_open_as_long_as_what_it_is_about_lasts() {
     assert_eq!(open(true).await, ["failure_rate", "parked"]);
     assert_eq!(open(false).await, ["archive_conflict"]);
     stage.ledger.unpark(&[claimed.id]).await.unwrap();
-    stage.ledger.end_condition("failure_rate", "over").await.unwrap();
+    stage
+        .ledger
+        .end_condition("failure_rate", "failure_rate", "over")
+        .await
+        .unwrap();
     assert_eq!(stage.ledger.open_alerts().await.unwrap(), 0);
     assert!(open(true).await.is_empty());
 }

@@ -1,8 +1,9 @@
 //! Reaping and retrying: nothing stays in dead hands, and nothing is tried for ever.
 
-use crate::stage::{ATTEMPTS_MAX, BACKOFF, Stage, failure};
+use crate::stage::{ATTEMPTS_MAX, BACKOFF, Stage, failure, object_of, whole};
 use granary_domain::BatchId;
-use granary_ledger::{AtMost, Retryable};
+use granary_ledger::{AtMost, Fenced, Retryable};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[tokio::test]
@@ -148,8 +149,6 @@ async fn a2_a_batch_without_an_attempt_left_is_parked_and_alerted_once() {
             .await;
         assert_eq!(row, ("failed".into(), true, ATTEMPTS_MAX));
         assert!(stage.ledger.unsent(10).await.unwrap().is_empty());
-        assert_eq!(stage.ledger.raise_parked().await.unwrap(), 1);
-        assert_eq!(stage.ledger.raise_parked().await.unwrap(), 0);
         let alerts = stage.ledger.unpublished_alerts(10).await.unwrap();
         assert_eq!(alerts.len(), 1);
         assert_eq!(alerts[0].kind, "parked");
@@ -161,15 +160,49 @@ async fn a2_a_batch_without_an_attempt_left_is_parked_and_alerted_once() {
     }
 }
 
+/// Many at once: the alert of each is written with its parking.
 #[tokio::test]
-async fn a2_two_reapers_at_once_write_one_alert_for_each_parked_batch() {
+async fn a2_two_reapers_at_once_write_one_alert_for_each_batch_that_they_park() {
     let stage = Stage::new().await;
     for number in 0..5 {
         let batch = stage.batch(&[&format!("m{number}")]).await;
-        use_up_attempts(&stage, batch, Ends::Failing).await;
+        stage.claim(batch, "dies").await;
+        stage.let_lease_end(batch).await;
     }
     let other = stage.database.ledger().await;
-    let (one, another) = tokio::join!(stage.ledger.raise_parked(), other.raise_parked());
-    assert_eq!(one.unwrap() + another.unwrap(), 5);
-    assert_eq!(stage.ledger.unpublished_alerts(10).await.unwrap().len(), 5);
+    let (one, another) = tokio::join!(stage.ledger.reap_dead(BACKOFF, 1), other.reap_dead(BACKOFF, 1));
+    assert_eq!(one.unwrap().batches.len() + another.unwrap().batches.len(), 5);
+    let alerts = stage.ledger.unpublished_alerts(10).await.unwrap();
+    let subjects: BTreeSet<&str> = alerts.iter().map(|alert| alert.subject_key.as_str()).collect();
+    assert_eq!((alerts.len(), subjects.len()), (5, 5));
+}
+
+/// Somebody took the row of an attempt away: its batch goes on all the same.
+#[tokio::test]
+async fn h14_a_batch_whose_attempt_has_no_row_is_settled_failed_deferred_and_taken_back() {
+    let stage = Stage::new().await;
+    let ledger = &stage.ledger;
+    let ids = ["settled", "failed", "deferred", "split", "dead"];
+    let mut claimed = Vec::new();
+    for id in ids {
+        let batch = stage.batch(&[id]).await;
+        claimed.push(stage.claim(batch, "worker").await);
+    }
+    stage.let_lease_end(claimed[4].id).await;
+    stage.database.sql("DELETE FROM attempt").await;
+
+    let (failure, delay) = (failure(), Duration::ZERO);
+    let settled = ledger.settle(&claimed[0], &whole(&claimed[0])).await.unwrap();
+    let failed = ledger.fail(&claimed[1], &failure, delay, 1).await.unwrap();
+    let deferred = ledger.defer(&claimed[2], &failure, delay).await.unwrap();
+    let object = object_of(&claimed[3]);
+    let too_large = ledger
+        .defer_too_large(&claimed[3], &failure, delay, &object)
+        .await;
+    assert_eq!([settled, failed, deferred, too_large.unwrap()], [Fenced::Done; 4]);
+    let reaped = ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap();
+    assert_eq!(reaped.batches, [claimed[4].id]);
+    assert_eq!(ledger.reap_dead(BACKOFF, ATTEMPTS_MAX).await.unwrap().batches, []);
+    let statuses: Vec<String> = stage.database.rows("SELECT status FROM batch ORDER BY id").await;
+    assert_eq!(statuses, ["completed", "failed", "pending", "pending", "failed"]);
 }

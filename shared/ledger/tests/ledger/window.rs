@@ -2,7 +2,8 @@
 
 use crate::stage::{LEASE, Stage, a_day, many, record_page, seen_at};
 use granary_domain::{MigrationState, Tally, TimeRange, WindowState};
-use granary_ledger::{Fenced, Recorded};
+use granary_ledger::{Fenced, LeasedWindow, Recorded};
+use mysql_async::prelude::Queryable;
 use std::time::Duration;
 
 #[tokio::test]
@@ -192,4 +193,60 @@ async fn an_urgent_window_lifts_the_batches_that_own_its_messages() {
     stage.ledger.finish_window(&urgent).await.unwrap();
     let unsent = stage.ledger.unsent(10).await.unwrap();
     assert_eq!((unsent[0].batch_id, u8::from(unsent[0].priority)), (batch, 7));
+}
+
+/// Between a harvester's look at a window and its claim, somebody changes a row that the look has read.
+async fn claim_meanwhile(stage: &Stage, change: &str) -> Option<LeasedWindow> {
+    let mut somebody = stage.database.held(change).await;
+    let ledger = stage.ledger.clone();
+    let claiming = tokio::spawn(async move { ledger.claim_window("late", LEASE).await });
+    stage.database.until_a_connection_waits().await;
+    somebody.query_drop("COMMIT").await.unwrap();
+    somebody.disconnect().await.unwrap();
+    claiming.await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h11_a_window_whose_harvester_renews_between_look_and_claim_stays_its() {
+    let stage = Stage::new().await;
+    let window = stage.window(1_000).await;
+    stage
+        .database
+        .sql("UPDATE harvest_window SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND")
+        .await;
+    let renewal = "UPDATE harvest_window SET lease_until = UTC_TIMESTAMP(6) + INTERVAL 90 SECOND";
+    assert!(claim_meanwhile(&stage, renewal).await.is_none());
+    assert_eq!(stage.ledger.finish_window(&window).await.unwrap(), Fenced::Done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h11_a_window_that_is_paused_or_cancelled_between_look_and_claim_is_left_alone() {
+    for change in [
+        "UPDATE migration SET paused_at = UTC_TIMESTAMP(6)",
+        "UPDATE migration SET state = 'cancelled', finished_at = UTC_TIMESTAMP(6)",
+    ] {
+        let stage = Stage::new().await;
+        stage.backfill(a_day(), 1_000).await;
+        assert!(claim_meanwhile(&stage, change).await.is_none(), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn h11_a_heartbeat_keeps_a_window_and_is_refused_when_another_has_it() {
+    let stage = Stage::new().await;
+    let window = stage.window(1_000).await;
+    let renew = async || {
+        stage
+            .ledger
+            .renew_window(window.id, window.fence, LEASE)
+            .await
+            .unwrap()
+    };
+    let lapse = "UPDATE harvest_window SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND";
+    stage.database.sql(lapse).await;
+    assert_eq!(renew().await, Fenced::Done);
+    assert!(stage.ledger.claim_window("next", LEASE).await.unwrap().is_none());
+    stage.database.sql(lapse).await;
+    stage.take_window().await;
+    assert_eq!(renew().await, Fenced::Refused);
 }

@@ -18,8 +18,8 @@ use granary_domain::{
     Backoff, BatchId, Hour, IdDigest, MigrationKind, MigrationState, NumberMark, ObjectKey, Part, TimeRange,
 };
 use granary_ledger::{
-    Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, PageOfMessages, ProofRules,
-    QueueLane, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
+    Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages,
+    ProofRules, QueueLane, QueueState, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
 };
 use jiff::SignedDuration;
 use measure::{Measures, WARM_UPS};
@@ -151,7 +151,17 @@ async fn queues(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic)
         })
         .await;
     measures
-        .of("raise_parked", || async { ledger.raise_parked().await.unwrap() })
+        .of("observe_waiting", || async {
+            ledger
+                .observe_waiting(QueueLane::Normal, QueueState::Works)
+                .await
+                .unwrap()
+        })
+        .await;
+    measures
+        .of("continuous_waits", || async {
+            ledger.continuous_waits(Duration::from_secs(1_800)).await.unwrap()
+        })
         .await;
     let filter = MigrationFilter {
         limit: 50,

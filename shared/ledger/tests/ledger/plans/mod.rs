@@ -116,7 +116,7 @@ async fn no_statement_reads_more_than_it_is_about() {
     server.sql("SET GLOBAL general_log = 1").await;
     let mut asking = Asking::new(&server).await;
     reading::everything(&mut asking, &ledger).await;
-    batches::everything(&mut asking, &ledger).await;
+    batches::everything(&mut asking, &ledger, &server).await;
     writing::everything(&mut asking, &ledger, &server).await;
     asking.about_to(ON_PURPOSE).await;
     server

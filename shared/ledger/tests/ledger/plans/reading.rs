@@ -84,7 +84,8 @@ async fn queues(asking: &mut Asking<'_>, ledger: &Ledger) {
         asking,
         ledger.deferrals_of(SYNTHETIC.migration(), Some(SYNTHETIC.range()))
     );
-    ask!(asking, ledger.lasting_deferrals());
+    ask!(asking, ledger.lasting_conditions("deferred"));
+    ask!(asking, ledger.continuous_waits(HOUR));
     ask!(asking, ledger.superseded((BatchId(0), Fence(0)), 100));
 }
 

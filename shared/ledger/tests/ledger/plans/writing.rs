@@ -8,14 +8,14 @@ use crate::stage::{
 };
 use crate::synthetic::Synthetic;
 use granary_domain::{
-    BatchId, Cause, ExceptionKind, Hour, MessageId, MigrationId, MigrationKind, NumberMark, ObjectKey,
-    Outcome, Priority, Setting,
+    BatchId, ExceptionKind, Hour, MessageId, MigrationId, MigrationKind, NumberMark, ObjectKey, Outcome,
+    Priority, Setting,
 };
 use granary_ledger::{
     Acceptance, AtMost, Audit, Claim, ClaimedBatch, CountedExceptions, Difference, Exception,
     ExceptionFilter, LeasedWindow, Ledger, NewMigration, NewOperation, OutsideCounts, PageOfMessages,
-    ProofOutcome, QueueLane, ReExport, Recall, Recorded, RepairMigration, RescanRules, Retryable, Seal,
-    SealIntent, SeenMessage, SettingChange, Stage, WhichExceptions,
+    ProofOutcome, QueueLane, QueueState, ReExport, Recall, Recorded, RepairMigration, RescanRules, Retryable,
+    Seal, SealIntent, SeenMessage, SettingChange, Stage, WhichExceptions,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -86,6 +86,7 @@ async fn harvest(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.make_migration(&new));
     assert!(ask!(asking, ledger.open_window(new.id, a_day())));
     let window = ask!(asking, ledger.claim_window("holder-1", LEASE)).unwrap();
+    ask!(asking, ledger.renew_window(window.id, window.fence, LEASE));
     ask!(asking, ledger.release_window(&window, Duration::ZERO, None));
     let window = ask!(asking, ledger.claim_window("holder-2", LEASE)).unwrap();
     ask!(asking, ledger.defer_window(&window, &failure(), Duration::ZERO));
@@ -145,6 +146,11 @@ async fn send(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.mark_sent(&unsent));
     ask!(asking, ledger.mark_unsent(batches[0]));
     ask!(asking, ledger.observe_queue(QueueLane::Normal, 0));
+    for queue in QueueLane::ALL {
+        // The second look asks for claims since the first.
+        ask!(asking, ledger.observe_waiting(queue, QueueState::Works));
+        ask!(asking, ledger.observe_waiting(queue, QueueState::Works));
+    }
     ask!(asking, ledger.put_back_batches(&batches));
     ask!(asking, ledger.note_purge(QueueLane::Priority, "test"));
     let note = ledger.noted_purges().await.unwrap()[0];
@@ -290,17 +296,19 @@ async fn cancel(asking: &mut Asking<'_>, ledger: &Ledger) {
 }
 
 async fn alerts(asking: &mut Asking<'_>, ledger: &Ledger) {
-    assert!(ask!(asking, ledger.raise_parked()) > 0);
     ask!(
         asking,
         ledger.raise_alert("archive_conflict", "7.2", "conflict", "text")
     );
-    ask!(asking, ledger.begin_condition("failure_rate", "text"));
-    ask!(asking, ledger.end_condition("failure_rate", "text"));
+    ask!(
+        asking,
+        ledger.begin_condition("failure_rate", "failure_rate", "text")
+    );
+    ask!(
+        asking,
+        ledger.end_condition("failure_rate", "failure_rate", "text")
+    );
     ask!(asking, ledger.end_alerts_but("source_problem", &[]));
-    ask!(asking, ledger.begin_deferral(Cause::SourceUnavailable, "text"));
-    let lasting = ledger.lasting_deferrals().await.unwrap();
-    ask!(asking, ledger.end_deferral(&lasting[0], "text"));
     let alerts = ledger.unpublished_alerts(10).await.unwrap();
     ask!(asking, ledger.unpublished_like(&alerts[0], 100));
     let alerts: Vec<u64> = alerts.iter().map(|alert| alert.id).collect();
@@ -370,6 +378,7 @@ async fn operations(asking: &mut Asking<'_>, ledger: &Ledger) {
 }
 
 async fn clear(asking: &mut Asking<'_>, ledger: &Ledger) {
+    ask!(asking, ledger.forget_old_records(Duration::ZERO, 100));
     ask!(asking, ledger.make_history(3));
     ask!(asking, ledger.forget_history());
     ask!(asking, ledger.forget_batch(BatchId(1_000)));
