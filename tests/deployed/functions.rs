@@ -29,7 +29,6 @@ async fn the_harvester_and_the_reaper_say_what_they_did() {
                 "/resent",
                 "/reaped",
                 "/retried",
-                "/parked",
                 "/published",
                 "/failure_rate",
             ],

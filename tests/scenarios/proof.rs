@@ -379,3 +379,70 @@ async fn a2_e12_a_bucket_that_refuses_everything_costs_no_attempt_and_is_told_at
     assert_heals(&stage, &messages).await;
     stage.finish().await;
 }
+
+/// Unlisted: the block is of a metadata index, so that Elasticsearch refuses the search and not single documents.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e5_a2_a_blocked_metadata_index_costs_no_attempt_and_is_told_at_once() {
+    let (stage, messages) = harvested("blocked-metadata").await;
+    let metadata = stage.indices.more_messages.clone();
+    let mapping = json!({"mappings": {"properties": {"message_id": {"type": "keyword"}}}});
+    stage.indices.create(&metadata, mapping).await;
+    let entry = json!({"message_id": messages[0].doc_id, "state": "sent"}).to_string();
+    stage.indices.write(&metadata, &[Document::raw("s", entry)]).await;
+    let settings = [metadata.as_str(), "_settings"];
+    let block = |value| json!({"index.blocks.read": value}).to_string();
+    stage
+        .indices
+        .ask(Method::PUT, &settings, block(json!(true)))
+        .await;
+    let sources = json!([{"name": "state", "index": metadata, "key": "message_id"}]).to_string();
+    let exporter = stage.another(
+        "exporter",
+        &[
+            ("GRANARY_METADATA_SOURCES", &sources),
+            ("GRANARY_MAX_ATTEMPTS", "1"),
+        ],
+    );
+    attempt(&stage, &exporter).await;
+    assert_eq!(state(&stage).await, waiting("source_refused"));
+    assert_told_at_once(&stage, &["index read (api)", &metadata]).await;
+
+    stage
+        .indices
+        .ask(Method::PUT, &settings, block(json!(null)))
+        .await;
+    attempt(&stage, &exporter).await;
+    assert_eq!(stage.batches(BatchStatus::Completed).await, 1);
+    let lines = stage.bucket.lines().await;
+    let with_state = lines.iter().filter(|line| line.raw("state").is_some());
+    assert_eq!(with_state.count(), 1);
+    stage.finish().await;
+}
+
+/// Unlisted, from the error codes of the S3 API: a disabled key, a disabled account, another region, a deleted access key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a2_e12_what_s3_refuses_to_everybody_costs_no_attempt() {
+    let mut stage = Stage::new("s3-codes").await;
+    let proxy = HttpProxy::before(stage.setting("AWS_ENDPOINT_URL")).await;
+    let messages = Document::many(30, 10..11);
+    harvest(&stage, &messages).await;
+    stage.tell(&[("AWS_ENDPOINT_URL_S3", &proxy.url), ("GRANARY_MAX_ATTEMPTS", "1")]);
+    let refusals = [
+        (400, "KMS.DisabledException"),
+        (403, "AllAccessDisabled"),
+        (400, "AuthorizationHeaderMalformed"),
+        (403, "InvalidAccessKeyId"),
+    ];
+    for (status, code) in refusals {
+        let refusal = Fault::Refuse(Said::by_s3(status, code));
+        proxy.inject(refusal, FOR_EVER, is_put_of_object);
+        attempt(&stage, stage.exporter(0)).await;
+        assert_eq!(state(&stage).await, waiting("archive_refused"), "{code}");
+        proxy.restore();
+    }
+    attempt(&stage, stage.exporter(0)).await;
+    assert_eq!(stage.batches(BatchStatus::Completed).await, 1);
+    stage.run_until_quiet().await;
+    stage.assert_archived(&messages, FROM, TO).await;
+    stage.finish().await;
+}

@@ -23,6 +23,16 @@ const OF_THE_PARTITIONS: [&str; 3] = ["source", "dt", "hour"];
 const NAME_BYTES_MAX: usize = 64;
 
 impl MetadataName {
+    /// What has this name already in a table over the archive; `None`: nothing that every archive has.
+    pub fn taken(name: &str) -> Option<String> {
+        let whose = [
+            (&OF_THE_LINE[..], "a line's own fields"),
+            (&OF_THE_PARTITIONS, "the archive's partitions"),
+        ];
+        let (taken, whose) = whose.into_iter().find(|(taken, _)| taken.contains(&name))?;
+        Some(format!("{whose} ({})", taken.join(", ")))
+    }
+
     /// The name as it stands in a line.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -38,16 +48,8 @@ impl TryFrom<String> for MetadataName {
                 "the name {name:?} must be 1 to {NAME_BYTES_MAX} of a-z, 0-9 and _"
             ));
         }
-        for (taken, whose) in [
-            (&OF_THE_LINE[..], "a line's own fields"),
-            (&OF_THE_PARTITIONS, "the archive's partitions"),
-        ] {
-            if taken.contains(&name.as_str()) {
-                return Err(format!(
-                    "the name {name:?} is one of {whose} ({}): choose another",
-                    taken.join(", ")
-                ));
-            }
+        if let Some(whose) = Self::taken(&name) {
+            return Err(format!("the name {name:?} is one of {whose}: choose another"));
         }
         Ok(Self(name))
     }

@@ -1,13 +1,14 @@
 //! Where the archive lies, and in which form.
 
 use crate::environment::{Environment, Reading, Variable};
-use granary_domain::{Compression, Format, Layout};
+use granary_domain::{Compression, Format, Layout, MetadataName};
+use std::collections::BTreeSet;
 
 const BUCKET: Variable = Variable {
     name: "GRANARY_BUCKET",
     holds: "the name of the S3 bucket that the archive lies in",
 };
-const PREFIX: Variable = Variable {
+pub(crate) const PREFIX: Variable = Variable {
     name: "GRANARY_PREFIX",
     holds: "what every key begins with, such as archive/messages, or leave it out for the bucket's root",
 };
@@ -83,7 +84,25 @@ fn parse_prefix(text: &str) -> Result<String, String> {
     if text.contains("//") || text.chars().any(|char| char.is_control() || char.is_whitespace()) {
         return Err("a prefix can't have // or blanks".to_owned());
     }
+    let mut names = BTreeSet::new();
+    for name in partitions_of(text) {
+        if let Some(whose) = MetadataName::taken(&name) {
+            return Err(format!(
+                "a table over the archive takes {name}=… for a column, and that is one of {whose}"
+            ));
+        }
+        if let Some(name) = names.replace(name) {
+            return Err(format!("a table over the archive has the column {name} twice"));
+        }
+    }
     Ok(text.to_owned())
+}
+
+/// The names of a prefix's parts of the form `name=value`. Spark, Hive and Glue take them for columns, as they do with the
+/// partitions below, in lower case; where a line has a field of that name, they show the folder's value and say nothing.
+pub(crate) fn partitions_of(prefix: &str) -> impl Iterator<Item = String> {
+    let parts = prefix.split('/');
+    parts.filter_map(|part| Some(part.split_once('=')?.0.to_ascii_lowercase()))
 }
 
 fn parse_source_name(text: &str) -> Result<String, &'static str> {

@@ -1,5 +1,6 @@
 //! Which related documents travel with each message.
 
+use crate::archive::{self, partitions_of};
 use crate::environment::{Environment, Reading, Variable};
 use granary_domain::MetadataSource;
 use std::collections::BTreeSet;
@@ -22,13 +23,15 @@ pub struct MetadataSection {
 impl MetadataSection {
     /// Reads `GRANARY_METADATA_SOURCES`.
     pub fn read(env: &mut Environment) -> Reading<Self> {
-        let sources = env.optional_parsed(SOURCES, parse_sources)?.unwrap_or_default();
+        let prefix = env.optional(archive::PREFIX).unwrap_or_default();
+        let parse = |text: &str| parse_sources(text, &prefix);
+        let sources = env.optional_parsed(SOURCES, parse)?.unwrap_or_default();
         Ok(Self { sources })
     }
 }
 
 /// What isn't JSON or isn't a source is named with its line and column.
-fn parse_sources(text: &str) -> Result<Vec<MetadataSource>, String> {
+fn parse_sources(text: &str, prefix: &str) -> Result<Vec<MetadataSource>, String> {
     let sources: Vec<MetadataSource> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if sources.len() > SOURCES_MAX {
         return Err(format!(
@@ -41,6 +44,13 @@ fn parse_sources(text: &str) -> Result<Vec<MetadataSource>, String> {
         let name = source.name.as_str();
         if !names.insert(name) {
             return Err(format!("two of them have the name {name:?}"));
+        }
+        if partitions_of(prefix).any(|partition| partition == name) {
+            return Err(format!(
+                "the name {name:?} is a folder of {} ({name}=…), and a table over the archive has both as columns: choose \
+                 another",
+                archive::PREFIX.name
+            ));
         }
         if source.index.is_empty() || source.key.is_empty() {
             return Err(format!("the index and the key of {name:?} may not be empty"));

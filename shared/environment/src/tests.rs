@@ -197,6 +197,29 @@ async fn metadata_sources_that_cannot_be_read_are_named_by_position() {
     assert!(text.contains("two of them have the name \"a\""), "{text}");
 }
 
+/// Unlisted: a table over the archive takes `name=value` in a prefix for a column as well.
+#[tokio::test]
+async fn a_prefix_whose_folders_would_be_columns_twice_is_refused() {
+    for (prefix, part) in [
+        ("archive/version=2", "is one of a line's own fields"),
+        ("archive/dt=2020-01-01", "is one of the archive's partitions"),
+        ("Hour=1/archive", "is one of the archive's partitions"),
+        ("env=a/ENV=b", "has the column env twice"),
+    ] {
+        let text = problems_with(&[("GRANARY_PREFIX", prefix)]).await;
+        assert!(text.contains("GRANARY_PREFIX") && text.contains(part), "{text}");
+    }
+    let sources = r#"[{"name":"status","index":"s","key":"k"}]"#;
+    let with_prefix =
+        |prefix: &'static str| [("GRANARY_PREFIX", prefix), ("GRANARY_METADATA_SOURCES", sources)];
+    let text = problems_with(&with_prefix("archive/status=live")).await;
+    assert!(
+        text.contains("is a folder of GRANARY_PREFIX (status=…)"),
+        "{text}"
+    );
+    read(least_with(&with_prefix("archive/env=live"))).await.unwrap();
+}
+
 #[tokio::test]
 async fn gz_is_another_word_for_gzip() {
     let config = read(least_with(&[

@@ -8,6 +8,7 @@ use crate::alert_list::{CONDITIONS, STILL_PARKED};
 use crate::connect::Doing;
 use crate::connections::Connection;
 use crate::error::During;
+use crate::history::SYNTHETIC_OPERATION;
 use crate::shape::List;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
@@ -67,10 +68,11 @@ impl Ledger {
         .await
         .during(doing)?;
         forgotten.audit = conn.affected_rows();
+        // Synthetic ones are of 1970, and stay until they are cleared.
         conn.exec_drop(
-            "DELETE FROM operation WHERE finished_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND \
+            "DELETE FROM operation WHERE finished_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AND kind <> ? \
              ORDER BY finished_at LIMIT ?",
-            (kept, limit),
+            (kept, SYNTHETIC_OPERATION, limit),
         )
         .await
         .during(doing)?;

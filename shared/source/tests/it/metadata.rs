@@ -288,3 +288,21 @@ async fn e5_a_small_result_window_makes_pages_smaller() {
     assert_eq!(found, Metadata::Found(vec![expected]));
     stage.finish(&["small"]).await;
 }
+
+/// Unlisted: `date_detection` is on by default and takes ids that look like days for dates, which come back in another form.
+#[tokio::test]
+async fn e5_h15_a_key_whose_ids_were_taken_for_dates_is_refused_and_no_entry_is_dropped() {
+    let stage = Stage::new();
+    let index = stage.index("dates", json!({})).await;
+    stage
+        .put(&index, "1", json!({"message_id": "2026-03-01", "at": 1}))
+        .await;
+    let mut from = from(&index, true);
+    from.sort = None;
+    let error = refused(&source(&index), &from, &[&id("2026-03-01")]).await;
+    assert!(
+        error.contains("must be a keyword or a whole number, but is date") && error.contains(&index),
+        "{error}"
+    );
+    stage.finish(&["dates"]).await;
+}

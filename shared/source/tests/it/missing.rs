@@ -2,7 +2,7 @@
 
 use crate::documents::{enough, reference, text};
 use crate::stage::{Stage, plain_mapping, settings, source};
-use granary_source::{Absence, Document, Role, Source, SourceProblem, SourceSettings};
+use granary_source::{Absence, Document, DocumentRef, Role, Source, SourceProblem, SourceSettings};
 use reqwest::Method;
 use serde_json::json;
 
@@ -308,5 +308,31 @@ async fn e1_e3_a_message_whose_routing_has_changed_is_found_by_its_new_one() {
         let path = format!("{index}/_doc/m?routing={after}&refresh=true");
         stage.ask(Method::DELETE, &path, json!(null)).await;
     }
+    stage.finish(&["a"]).await;
+}
+
+/// Unlisted: who indexed the messages again gave their documents other ids.
+#[tokio::test]
+async fn e1_a_message_that_was_indexed_again_under_another_doc_id_is_read_there() {
+    let stage = Stage::new();
+    let index = stage.index("a", plain_mapping()).await;
+    stage.put(&index, "after", json!({"id": "m", "at": AT})).await;
+    let source = Source::new(SourceSettings {
+        id_field: "id".to_owned(),
+        ..settings(&index)
+    })
+    .unwrap();
+    let wanted = |message_id| DocumentRef {
+        message_id,
+        index: &index,
+        doc_id: "before",
+        routing: None,
+    };
+    let found = source
+        .documents(&[wanted("m"), wanted("n")], &enough())
+        .await
+        .unwrap();
+    assert!(text(&found[0]).contains("\"m\""), "{found:?}");
+    assert_eq!(found[1], Document::Missing(Absence::Deleted));
     stage.finish(&["a"]).await;
 }
