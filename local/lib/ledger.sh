@@ -25,11 +25,12 @@ ledger_up() {
     make_data "$home"
     write_users "$home"
     mapfile -t options < <("${LEDGER_SERVER}_options")
+    # A commit survives the death of the server (2), and need not survive that of the machine: each would wait for the disk.
     start_service "$LEDGER_SERVER" "$spec" "$(ledger_program)" --no-defaults "--user=$(id -un)" \
         "--datadir=$home/data" "--tmpdir=$home/tmp" "--socket=$(ledger_socket)" "--pid-file=$home/server.pid" \
         --bind-address=127.0.0.1 "--port=$MYSQL_PORT" --skip-name-resolve "--init-file=$home/users.sql" \
         --character-set-server=utf8mb4 --max-connections=400 --max-allowed-packet=64M \
-        --innodb-flush-log-at-trx-commit=1 --innodb-file-per-table=0 --innodb-buffer-pool-size=512M "${options[@]}"
+        --innodb-flush-log-at-trx-commit=2 --innodb-file-per-table=0 --innodb-buffer-pool-size=512M "${options[@]}"
 }
 
 ledger_ready() { wait_ready "$LEDGER_SERVER" 60 ledger_is_ready; }

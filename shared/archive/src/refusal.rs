@@ -156,7 +156,7 @@ pub(crate) fn remedy_for(status: Option<u16>, code: &str) -> &'static str {
             "the object is in cold storage: restore it (s3:RestoreObject) or move it to a class that can be read at once"
         }
         (code, _) if code.starts_with("KMS.") => {
-            "enable the KMS key that encrypts the object, or allow the role kms:Decrypt on it"
+            "enable the KMS key that encrypts the object, or allow the role kms:GenerateDataKey and kms:Decrypt on it"
         }
         (_, Some(401 | 403)) => {
             "allow the role s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on the prefix, \
