@@ -18,8 +18,8 @@ use granary_domain::{
     Backoff, BatchId, Hour, IdDigest, MigrationKind, MigrationState, NumberMark, ObjectKey, Part, TimeRange,
 };
 use granary_ledger::{
-    Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, NewMigration, PageOfMessages,
-    ProofRules, QueueLane, QueueState, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
+    Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, PageOfMessages, ProofRules,
+    QueueLane, QueueState, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
 };
 use jiff::SignedDuration;
 use measure::{Measures, WARM_UPS};
