@@ -29,7 +29,8 @@ pub(super) struct IndexNames {
 
 impl IndexNames {
     pub(super) async fn make(elasticsearch: &Node, ledger_server: &LedgerServer) -> Self {
-        let owner = Stage::at(addresses(elasticsearch, ledger_server), "library", &[]).await;
+        let mut owner = Stage::at(addresses(elasticsearch, ledger_server), "library", &[]).await;
+        owner.have_metadata().await;
         let variables = ["GRANARY_SOURCE_INDEX", "GRANARY_METADATA_SOURCES"];
         let variables = variables.map(|name| (name, owner.setting(name).to_owned()));
         Self { owner, variables }

@@ -10,13 +10,12 @@ use granary_domain::{alert_headline, alert_remedy};
 use granary_ledger::AlertRow;
 use std::time::{Duration, Instant};
 
-const ALERTS_PER_TICK_MAX: u32 = 1_000;
 /// Beyond these, of one cause: they are counted in its message. A fault that parks whatever it meets is one to people.
 const MORE_OF_A_CAUSE_MAX: u32 = 100_000;
 /// Numbers in one statement.
 const MARKED_AT_ONCE_MAX: usize = 1_000;
 /// Of one message; the rest are in the ledger.
-const TEXTS_MAX: usize = 20;
+const TEXTS_MAX: u32 = 20;
 /// Where SNS answers slowly or not at all, the rest is for the next tick.
 const PUBLISHING_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -25,10 +24,10 @@ impl Reaper {
     /// error is the step's in the end.
     pub(crate) async fn publish_alerts(&self, tick: &mut Tick) -> anyhow::Result<()> {
         let until = Instant::now() + PUBLISHING_TIME_MAX;
-        let rows = self.ledger.unpublished_alerts(ALERTS_PER_TICK_MAX).await?;
+        let rows = self.ledger.unpublished_alerts(TEXTS_MAX).await?;
         let mut first_error = None;
         for alike in rows.chunk_by(|left, right| (&left.kind, &left.cause) == (&right.kind, &right.cause)) {
-            if let Err(error) = self.publish_alike(alike, &rows, tick).await {
+            if let Err(error) = self.publish_alike(alike, tick).await {
                 first_error.get_or_insert(error);
             }
             if Instant::now() >= until {
@@ -39,13 +38,8 @@ impl Reaper {
     }
 
     /// Publishes alerts of one kind and cause, in one message.
-    async fn publish_alike(
-        &self,
-        alike: &[AlertRow],
-        rows: &[AlertRow],
-        tick: &mut Tick,
-    ) -> anyhow::Result<()> {
-        let more = self.more_like(alike, rows).await?;
+    async fn publish_alike(&self, alike: &[AlertRow], tick: &mut Tick) -> anyhow::Result<()> {
+        let more = self.more_like(alike).await?;
         let Some(alert) = message_of(alike, more.len()) else {
             return Ok(());
         };
@@ -61,11 +55,10 @@ impl Reaper {
         Ok(())
     }
 
-    /// The numbers of those that didn't fit among `rows`: of the last cause there, where the rows are as many as may be.
-    async fn more_like(&self, alike: &[AlertRow], rows: &[AlertRow]) -> anyhow::Result<Vec<u64>> {
-        let is_full = rows.len() >= ALERTS_PER_TICK_MAX as usize;
+    /// The numbers of those whose texts are not in the message.
+    async fn more_like(&self, alike: &[AlertRow]) -> anyhow::Result<Vec<u64>> {
         match alike.last() {
-            Some(last) if is_full && Some(last) == rows.last() => {
+            Some(last) if alike.len() >= TEXTS_MAX as usize => {
                 Ok(self.ledger.unpublished_like(last, MORE_OF_A_CAUSE_MAX).await?)
             }
             Some(_) | None => Ok(Vec::new()),
@@ -83,7 +76,7 @@ fn message_of(alike: &[AlertRow], more: usize) -> Option<Alert> {
     };
     let mut text: Vec<String> = alike
         .iter()
-        .take(TEXTS_MAX)
+        .take(TEXTS_MAX as usize)
         .map(|row| format!("- [{}] {}", row.id, row.text))
         .collect();
     let untold = count.saturating_sub(text.len());

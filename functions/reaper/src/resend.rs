@@ -26,9 +26,7 @@ impl Reaper {
     /// Resends what is lost or hidden. A queue that can't be asked doesn't keep the other from it.
     pub(crate) async fn resend_lost(&self, tick: &mut Tick) -> anyhow::Result<()> {
         let lost = self.ledger.surely_lost(BATCHES_PER_QUEUE_MAX).await?;
-        if !lost.is_empty() {
-            return self.resend(&lost, "their messages are lost", tick).await;
-        }
+        self.resend(&lost, "their messages are lost", tick).await?;
         let mut first_error = None;
         for lane in Lane::ALL {
             if let Err(error) = self.resend_to(lane, tick).await {

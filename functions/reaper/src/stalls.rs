@@ -10,7 +10,7 @@
 
 use crate::reap::{Reaper, Tick};
 use granary_domain::Stall;
-use granary_handoff::Lane;
+use granary_handoff::{HandoffError, Lane};
 use granary_ledger::{QueueLane, QueueState, Stage};
 use granary_switchboard::{Consumer, Switch};
 use std::time::Duration;
@@ -27,8 +27,20 @@ struct Stalled {
     waited: Duration,
 }
 
-/// What a cause is told with.
+/// A cause, and the text of its alert.
 type Told = (Stall, String);
+
+/// Causes that only Lambda tells apart.
+const OF_LAMBDA: [Stall; 3] = [Stall::TriggerOff, Stall::ExporterThrottled, Stall::Unclaimed];
+
+/// What a tick found out.
+#[derive(Debug, Default)]
+struct Found {
+    /// Causes that hold.
+    told: Vec<Told>,
+    /// Causes that this tick can't tell: an alert about one of them lasts as it is.
+    unknown: Vec<Stall>,
+}
 
 impl Reaper {
     /// Looks at what waits and what is paused, and writes down what is to be told.
@@ -43,51 +55,83 @@ impl Reaper {
             stalled.extend(waited.map(|waited| Stalled { lane, waited }));
         }
         stalled.retain(|queue| queue.waited >= UNCLAIMED_MAX);
-        let mut told = Vec::new();
+        let mut found = Found::default();
+        let is_silent = tick.queue_error.as_ref().is_some_and(HandoffError::is_platforms);
         match &tick.queue_error {
-            Some(error) if !stalled.is_empty() || !error.is_platforms() => {
-                told.push((Stall::QueueFails, format!("{}{error}", waits_in(&stalled))));
+            Some(error) if !stalled.is_empty() || !is_silent => {
+                found
+                    .told
+                    .push((Stall::QueueFails, format!("{}{error}", waits_in(&stalled))));
             }
-            Some(_) | None if !stalled.is_empty() => told.push(self.why_unclaimed(&stalled).await),
-            Some(_) | None => told.extend(self.backlog().await?),
+            Some(_) | None => {}
         }
-        told.extend(self.long_pause().await?);
-        tick.stalls = told.len() as u64;
-        self.tell_stalls(&told).await
+        if is_silent {
+            found.unknown.extend(OF_LAMBDA);
+        } else if !stalled.is_empty() {
+            self.find_why_unclaimed(&stalled, &mut found).await;
+        }
+        if stalled.is_empty() && tick.queue_error.is_none() {
+            found.told.extend(self.backlog().await?);
+        } else {
+            found.unknown.push(Stall::Backlog);
+        }
+        found.told.extend(self.long_pauses().await?);
+        tick.stalls = found.told.len() as u64;
+        self.tell_stalls(found).await
     }
 
-    async fn tell_stalls(&self, told: &[Told]) -> anyhow::Result<()> {
-        for (cause, text) in told {
+    /// Begins what holds and doesn't last yet, and ends what lasted and holds no more.
+    async fn tell_stalls(&self, found: Found) -> anyhow::Result<()> {
+        let lasting = self.ledger.lasting_conditions(KIND).await?;
+        let lasts = |stall: Stall| lasting.iter().any(|(cause, _)| cause == stall.as_str());
+        let is_known_of_lambda =
+            OF_LAMBDA.into_iter().any(lasts) && found.unknown.contains(&Stall::TriggerOff);
+        for (cause, text) in &found.told {
+            // Why isn't known at this tick, and was at an earlier one.
+            if *cause == Stall::Unclaimed && is_known_of_lambda {
+                continue;
+            }
             let text = format!("{cause}: {text}");
             if self.ledger.begin_condition(KIND, cause.as_str(), &text).await? {
                 tracing::warn!("the export is stalled: {text}");
             }
         }
-        for (cause, alert) in self.ledger.lasting_conditions(KIND).await? {
-            if told.iter().all(|(lasting, _)| lasting.as_str() != cause) {
-                let text = format!("{cause}: this is no longer so (see alert {alert})");
-                self.ledger.end_condition(KIND, &cause, &text).await?;
+        let holding: Vec<Stall> = found
+            .told
+            .iter()
+            .map(|(cause, _)| *cause)
+            .chain(found.unknown)
+            .collect();
+        for (cause, alert) in &lasting {
+            if holding.iter().all(|holds| holds.as_str() != cause) {
+                let text = format!("{cause}: resolved (see alert {alert})");
+                self.ledger.end_condition(KIND, cause, &text).await?;
             }
         }
         Ok(())
     }
 
-    /// What Lambda says of the triggers of these queues and of the exporter. Where it says nothing, people look themselves.
-    async fn why_unclaimed(&self, stalled: &[Stalled]) -> Told {
+    /// What Lambda says of the triggers of these queues and of the exporter.
+    async fn find_why_unclaimed(&self, stalled: &[Stalled], found: &mut Found) {
         let waits = waits_in(stalled);
-        let Some(consumers) = &self.consumers else {
-            let text = format!("{waits}why isn't known, since GRANARY_EXPORTER_FUNCTION is not set");
-            return (Stall::Unclaimed, text);
-        };
-        let triggers = match consumers.look().await {
-            Ok(triggers) => triggers,
-            Err(error) => {
-                return (
-                    Stall::Unclaimed,
-                    format!("{waits}the triggers can't be read: {error}"),
-                );
+        match self.why_unclaimed(stalled).await {
+            Ok((cause, text)) => found.told.push((cause, format!("{waits}{text}"))),
+            Err(reason) => {
+                found.told.push((Stall::Unclaimed, format!("{waits}{reason}")));
+                found.unknown.extend(OF_LAMBDA);
             }
+        }
+    }
+
+    /// `Err`: why Lambda doesn't tell.
+    async fn why_unclaimed(&self, stalled: &[Stalled]) -> Result<Told, String> {
+        let Some(consumers) = &self.consumers else {
+            return Err("the cause is unknown, since GRANARY_EXPORTER_FUNCTION is not set".to_owned());
         };
+        let triggers = consumers
+            .look()
+            .await
+            .map_err(|error| format!("the triggers can't be read: {error}"))?;
         let of_queue = |queue: &Stalled| {
             let mut triggers = triggers.iter();
             triggers.find(|trigger| self.handoff.lane_of(&trigger.source_arn) == Some(queue.lane))
@@ -97,18 +141,17 @@ impl Reaper {
             .filter_map(|queue| state_if_off(queue, of_queue(queue)))
             .collect();
         if !off.is_empty() {
-            return (Stall::TriggerOff, format!("{waits}{}", off.join("; ")));
+            return Ok((Stall::TriggerOff, off.join("; ")));
         }
         match consumers.reserved_concurrency().await {
-            Ok(Some(0)) => (
+            Ok(Some(0)) => Ok((
                 Stall::ExporterThrottled,
-                format!("{waits}the exporter's reserved concurrency is 0"),
-            ),
-            Ok(_) => (Stall::Unclaimed, format!("{waits}the triggers are on")),
-            Err(error) => (
-                Stall::Unclaimed,
-                format!("{waits}the triggers are on; the exporter's concurrency can't be read: {error}"),
-            ),
+                "the exporter's reserved concurrency is 0".to_owned(),
+            )),
+            Ok(_) => Ok((Stall::Unclaimed, "the triggers are enabled".to_owned())),
+            Err(error) => Err(format!(
+                "the triggers are enabled; the exporter's concurrency can't be read: {error}"
+            )),
         }
     }
 
@@ -126,9 +169,12 @@ impl Reaper {
         }))
     }
 
-    async fn long_pause(&self) -> anyhow::Result<Option<Told>> {
+    async fn long_pauses(&self) -> anyhow::Result<Vec<Told>> {
         let mut pauses = Vec::new();
-        for (stage, name) in [(Stage::Harvest, "harvest"), (Stage::Export, "export")] {
+        for (stage, name, cause) in [
+            (Stage::Harvest, "harvest", Stall::HarvestPaused),
+            (Stage::Export, "export", Stall::ExportPaused),
+        ] {
             let Some(pause) = self.ledger.pause_of(stage).await? else {
                 continue;
             };
@@ -136,27 +182,25 @@ impl Reaper {
             if lasts.unsigned_abs() >= PAUSED_MAX {
                 let (since, by) = (pause.since, pause.by);
                 let reason = pause.reason.unwrap_or_else(|| "no reason given".to_owned());
-                pauses.push(format!("the {name} is paused since {since:.0} by {by}: {reason}"));
+                let text = format!("the {name} has been paused since {since:.0} by {by}: {reason}");
+                pauses.push((cause, text));
             }
         }
-        Ok((!pauses.is_empty()).then(|| (Stall::Paused, pauses.join("; "))))
+        Ok(pauses)
     }
 }
 
-/// `batches wait in batches (12 minutes) and none of them is claimed: `.
+/// `no batch was claimed from batches for 12 minutes: `.
 fn waits_in(stalled: &[Stalled]) -> String {
     if stalled.is_empty() {
         return String::new();
     }
     let queues = stalled.iter().map(|queue| {
         let (name, minutes) = (name_of(queue.lane), queue.waited.as_secs() / 60);
-        format!("{name} ({minutes} minutes)")
+        format!("{name} for {minutes} minutes")
     });
     let queues: Vec<String> = queues.collect();
-    format!(
-        "batches wait in {} and none of them is claimed: ",
-        queues.join(" and ")
-    )
+    format!("no batch was claimed from {}: ", queues.join(", "))
 }
 
 fn name_of(lane: Lane) -> &'static str {
@@ -185,7 +229,7 @@ mod tests {
         });
         assert_eq!(
             waits_in(&stalled),
-            "batches wait in batches (12 minutes) and batches-priority (12 minutes) and none of them is claimed: "
+            "no batch was claimed from batches for 12 minutes, batches-priority for 12 minutes: "
         );
         assert_eq!(waits_in(&[]), "");
     }

@@ -13,10 +13,12 @@ named! {
         ExporterThrottled = "exporter_throttled",
         /// Exporters are started, or so it looks, and claim nothing.
         Unclaimed = "unclaimed",
-        /// Others are exported, and what is new waits behind them.
+        /// Others are exported, and new batches wait behind them.
         Backlog = "backlog",
-        /// An operator paused it long ago.
-        Paused = "paused",
+        /// An operator paused the harvest long ago.
+        HarvestPaused = "harvest_paused",
+        /// An operator paused the export long ago.
+        ExportPaused = "export_paused",
     }
 }
 
@@ -27,7 +29,7 @@ impl Stall {
             Self::QueueFails => {
                 "the reason above has SQS's own code. AccessDenied or a KMS code: let the functions' roles send to the queue and \
                  use its key (policy of the queue, of the key, of a VPC endpoint). NonExistentQueue: deploy the stack again. \
-                 No answer: check the network's way to SQS. Batches stay unsent meanwhile, and are sent by themselves."
+                 No answer: check that the network reaches SQS. Batches stay unsent meanwhile, and are sent by themselves."
             }
             Self::TriggerOff => {
                 "switch it on: granary queue consumers start. If it is gone, deploy the stack again. Batches wait in their \
@@ -38,17 +40,20 @@ impl Stall {
                  twice ExporterConcurrency. Its triggers limit it already."
             }
             Self::Unclaimed => {
-                "look into the exporter's log: does it start, and does it reach the ledger? Then at Lambda's throttles (the \
-                 account's concurrency) and at the dead-letter queues (granary queue monitoring). granary doctor checks the \
-                 settings; granary queue probe shows whether a message arrives."
+                "check the exporter's log (does it start, does it reach the ledger?), then Lambda's throttles (the account's \
+                 concurrency) and the dead-letter queues (granary queue monitoring). granary doctor checks the settings; granary \
+                 queue probe shows whether a message arrives."
             }
             Self::Backlog => {
-                "what is new waits behind a backfill: run more exporters (ExporterConcurrency), or wait. Start the next backfill \
+                "new batches wait behind a backfill: run more exporters (ExporterConcurrency), or wait. Start the next backfill \
                  with a priority of 5 or more: its batches take the other queue. Nothing is lost as long as the source keeps \
                  its documents."
             }
-            Self::Paused => {
-                "resume it if it was forgotten: granary resume. Nothing is lost as long as the source keeps its documents."
+            Self::HarvestPaused => {
+                "resume it if it was forgotten: granary resume harvest. Nothing is lost as long as the source keeps its documents."
+            }
+            Self::ExportPaused => {
+                "resume it if it was forgotten: granary resume export. Nothing is lost as long as the source keeps its documents."
             }
         }
     }
@@ -67,7 +72,8 @@ mod tests {
             Stall::ExporterThrottled,
             Stall::Unclaimed,
             Stall::Backlog,
-            Stall::Paused,
+            Stall::HarvestPaused,
+            Stall::ExportPaused,
         ];
         let remedies: BTreeSet<&str> = causes.map(Stall::remedy).into();
         assert_eq!(remedies.len(), causes.len());

@@ -88,11 +88,14 @@ fn parse_prefix(text: &str) -> Result<String, String> {
     for name in partitions_of(text) {
         if let Some(whose) = MetadataName::taken(&name) {
             return Err(format!(
-                "a table over the archive takes {name}=… for a column, and that is one of {whose}"
+                "query engines read the folder {name}=… as a column, and {name} is one of {whose}: rename the folder, for example \
+                 {name}-… with a hyphen"
             ));
         }
         if let Some(name) = names.replace(name) {
-            return Err(format!("a table over the archive has the column {name} twice"));
+            return Err(format!(
+                "query engines read the folders {name}=… as a column, which would be there twice: rename one of them"
+            ));
         }
     }
     Ok(text.to_owned())

@@ -47,8 +47,7 @@ fn parse_sources(text: &str, prefix: &str) -> Result<Vec<MetadataSource>, String
         }
         if partitions_of(prefix).any(|partition| partition == name) {
             return Err(format!(
-                "the name {name:?} is a folder of {} ({name}=…), and a table over the archive has both as columns: choose \
-                 another",
+                "the name {name:?} is also a folder of {} ({name}=…), which query engines read as a column: choose another name",
                 archive::PREFIX.name
             ));
         }

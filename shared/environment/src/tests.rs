@@ -204,7 +204,10 @@ async fn a_prefix_whose_folders_would_be_columns_twice_is_refused() {
         ("archive/version=2", "is one of a line's own fields"),
         ("archive/dt=2020-01-01", "is one of the archive's partitions"),
         ("Hour=1/archive", "is one of the archive's partitions"),
-        ("env=a/ENV=b", "has the column env twice"),
+        (
+            "env=a/ENV=b",
+            "the folders env=… as a column, which would be there twice",
+        ),
     ] {
         let text = problems_with(&[("GRANARY_PREFIX", prefix)]).await;
         assert!(text.contains("GRANARY_PREFIX") && text.contains(part), "{text}");
@@ -214,7 +217,7 @@ async fn a_prefix_whose_folders_would_be_columns_twice_is_refused() {
         |prefix: &'static str| [("GRANARY_PREFIX", prefix), ("GRANARY_METADATA_SOURCES", sources)];
     let text = problems_with(&with_prefix("archive/status=live")).await;
     assert!(
-        text.contains("is a folder of GRANARY_PREFIX (status=…)"),
+        text.contains("is also a folder of GRANARY_PREFIX (status=…)"),
         "{text}"
     );
     read(least_with(&with_prefix("archive/env=live"))).await.unwrap();

@@ -14,6 +14,9 @@ use jiff::Timestamp;
 use mysql_async::{Row, params};
 use std::time::Duration;
 
+/// Of all kinds and causes, of which there are a few dozen.
+const UNPUBLISHED_MAX: u32 = 10_000;
+
 /// An alert that nobody was told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertRow {
@@ -77,14 +80,17 @@ impl Ledger {
         .await
     }
 
-    /// Alerts that nobody was told of, alike ones side by side.
+    /// Unpublished alerts, up to `limit` of each kind and cause, alike ones side by side. However many there are of one cause, they
+    /// hide no other.
     pub async fn unpublished_alerts(&self, limit: u32) -> Result<Vec<AlertRow>, LedgerError> {
         self.read("list unpublished alerts", |mut reader| async move {
             let rows: Vec<Row> = reader
                 .rows(
-                    "SELECT id, kind, subject_key, cause, text, created_at FROM alert \
-                     WHERE published_at IS NULL ORDER BY kind, cause, id LIMIT ?",
-                    (limit,),
+                    "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at FROM \
+                     (SELECT id, ROW_NUMBER() OVER (PARTITION BY kind, cause ORDER BY id) AS place FROM alert \
+                      WHERE published_at IS NULL) unpublished JOIN alert a ON a.id = unpublished.id \
+                     WHERE unpublished.place <= ? ORDER BY a.kind, a.cause, a.id LIMIT ?",
+                    (limit, UNPUBLISHED_MAX),
                 )
                 .await?;
             rows.into_iter()

@@ -84,7 +84,7 @@ impl Ledger {
                     .exec_drop(
                         format!(
                             "UPDATE harvest_window w LEFT JOIN window_scan s ON s.window_id = w.id \
-                             SET {NOT_VERIFIED} WHERE {} AND w.verified_at <= :as_of",
+                             SET {NOT_VERIFIED} WHERE {} AND (w.verified_at IS NULL OR w.verified_at <= :as_of)",
                             is_over()
                         ),
                         range_and(hour.range(), [("as_of", at(as_of))]),

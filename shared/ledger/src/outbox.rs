@@ -42,11 +42,13 @@ const QUEUE_RETENTION: Duration = Duration::from_secs(14 * 24 * 3_600);
 pub(crate) const RESEND_AFTER_MAX: Duration = Duration::from_secs(12 * 3_600);
 
 impl Ledger {
-    /// Batches that are due and not sent, the most urgent first, then the oldest.
-    pub async fn unsent(&self, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
+    /// Batches of this queue that are due and not sent, the most urgent first, then the oldest. `None`: of both queues.
+    pub async fn unsent(&self, queue: Option<QueueLane>, limit: u32) -> Result<Vec<Unsent>, LedgerError> {
+        let (least, below) = queue.map_or((0, u8::MAX), QueueLane::priorities);
         let query = &format!(
             "SELECT {BATCH_TO_SEND} FROM batch b JOIN migration m ON m.id = b.migration_id \
-             WHERE {SENDABLE} AND b.enqueued_at IS NULL ORDER BY b.priority DESC, b.id LIMIT {limit}"
+             WHERE {SENDABLE} AND b.enqueued_at IS NULL AND b.priority >= {least} AND b.priority < {below} \
+             ORDER BY b.priority DESC, b.id LIMIT {limit}"
         );
         self.batches_to_send(query, Params::Empty).await
     }

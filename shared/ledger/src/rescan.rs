@@ -79,7 +79,6 @@ pub struct DueRescan {
     window: LeasedWindow,
     /// Whether it goes on with a re-scan that somebody began.
     is_under_way: bool,
-    is_verified: bool,
     late_before: u64,
 }
 
@@ -179,6 +178,14 @@ impl Ledger {
     ) -> Result<bool, LedgerError> {
         let window = &due.window;
         let mut transaction = self.begin(doing).await?;
+        // A verification may have found a difference since the look: what the window is now decides.
+        let is_verified: Option<bool> = transaction
+            .exec_first(
+                "SELECT state = 'verified' FROM harvest_window WHERE id = ? FOR UPDATE",
+                (window.id.0,),
+            )
+            .await
+            .during(doing)?;
         transaction
             .exec_drop(
                 "UPDATE harvest_window w JOIN migration m ON m.id = w.migration_id SET w.state = 'harvesting', \
@@ -186,6 +193,7 @@ impl Ledger {
                  w.lease_until = UTC_TIMESTAMP(6) + INTERVAL :lease MICROSECOND, w.not_before = NULL \
                  WHERE w.id = :id AND w.fence = :fence - 1 AND w.recorded_at IS NOT NULL \
                  AND (w.state <> 'harvesting' OR w.lease_until < UTC_TIMESTAMP(6)) \
+                 AND (w.not_before IS NULL OR w.not_before <= UTC_TIMESTAMP(6)) \
                  AND m.state <> 'cancelled' AND m.paused_at IS NULL \
                  AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused')",
                 params! {
@@ -206,7 +214,7 @@ impl Ledger {
             return Ok(mine.is_some());
         }
         if !due.is_under_way {
-            begin_scan(&mut transaction, doing, due).await?;
+            begin_scan(&mut transaction, doing, window, is_verified == Some(true)).await?;
         }
         transaction.commit().await.during(doing)?;
         Ok(true)
@@ -230,7 +238,7 @@ fn due_query(limit: u32) -> String {
     );
     format!(
         "SELECT {LEASED}, {kind} AS scan, w.state IN ('open', 'harvesting') AS is_under_way, \
-         w.state = 'verified' AS is_verified, COALESCE(s.late_count, 0) AS late_before \
+         COALESCE(s.late_count, 0) AS late_before \
          FROM {CANDIDATES} c STRAIGHT_JOIN harvest_window w ON w.id = c.id JOIN migration m ON m.id = w.migration_id \
          LEFT JOIN window_scan s ON s.window_id = w.id WHERE w.recorded_at IS NOT NULL AND m.kind <> 'selection' AND m.state <> 'cancelled' AND m.paused_at IS NULL \
          AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'harvest.paused') \
@@ -243,7 +251,7 @@ fn due_query(limit: u32) -> String {
 
 fn due_of(mut row: Row) -> Result<DueRescan, LedgerError> {
     let scan: String = row.column("scan")?;
-    let (is_under_way, is_verified) = (row.column("is_under_way")?, row.column("is_verified")?);
+    let is_under_way = row.column("is_under_way")?;
     let late_before = row.column("late_before")?;
     let mut window = leased_of(row)?;
     window.scan = Scan::named(&scan);
@@ -252,12 +260,16 @@ fn due_of(mut row: Row) -> Result<DueRescan, LedgerError> {
     Ok(DueRescan {
         window,
         is_under_way,
-        is_verified,
         late_before,
     })
 }
 
-async fn begin_scan(transaction: &mut Transaction, doing: Doing, due: &DueRescan) -> Result<(), LedgerError> {
+async fn begin_scan(
+    transaction: &mut Transaction,
+    doing: Doing,
+    window: &LeasedWindow,
+    was_verified: bool,
+) -> Result<(), LedgerError> {
     transaction
         .exec_drop(
             "INSERT INTO window_scan (window_id, kind, started_at, first_page, first_ordinal, was_verified) \
@@ -266,7 +278,7 @@ async fn begin_scan(transaction: &mut Transaction, doing: Doing, due: &DueRescan
              first_page = VALUES(first_page), first_ordinal = VALUES(first_ordinal), \
              was_verified = VALUES(was_verified)",
             params! {
-                "kind" => due.window.scan.name(), "was_verified" => due.is_verified, "id" => due.window.id.0,
+                "kind" => window.scan.name(), "was_verified" => was_verified, "id" => window.id.0,
             },
         )
         .await

@@ -21,7 +21,9 @@ use jiff::Timestamp;
 use mysql_async::{Row, Value, params};
 use std::time::Duration;
 
-const OBSERVATION: &str = "waits.";
+const OBSERVATION: &str = "waiting.";
+/// Of so many observations in a row in which SQS failed: nothing could be claimed. One that failed by the way says nothing.
+const FAILURES_MIN: u32 = 5;
 
 /// Whether SQS takes what it is asked, as a tick found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +32,6 @@ pub enum QueueState {
     Works,
     /// It refuses, or doesn't answer.
     Fails,
-}
-
-impl QueueState {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Works => "works",
-            Self::Fails => "fails",
-        }
-    }
 }
 
 /// A batch that was sent and waits.
@@ -54,8 +47,8 @@ pub struct LongWait {
 
 impl Ledger {
     /// Records whether a batch waits in this queue, sent or not: one that is due and not paused. Says for how long one has
-    /// waited at each observation while no batch of the queue was claimed; `None`: nothing waits. When SQS works again, all of
-    /// them begin to wait anew: nothing could be claimed before.
+    /// waited at each observation while no batch of the queue was claimed; `None`: nothing waits. When SQS works again after five
+    /// observations in which it failed, all of them begin to wait anew: nothing could be claimed before.
     pub async fn observe_waiting(
         &self,
         queue: QueueLane,
@@ -107,13 +100,17 @@ impl Ledger {
             )
             .await
             .during(doing)?;
-        // Assignments are made from left to right: the state before is read, then replaced.
+        // The setting counts the observations in a row in which SQS failed. Assignments are made from left to right: the number
+        // before is read, then replaced.
         conn.exec_drop(
             "INSERT INTO control (name, setting, changed_at, changed_by) \
-             VALUES (:name, :state, UTC_TIMESTAMP(6), 'reaper') ON DUPLICATE KEY UPDATE \
-             changed_at = IF(:claimed OR (setting = 'fails' AND VALUES(setting) = 'works'), \
-             VALUES(changed_at), changed_at), setting = VALUES(setting)",
-            params! { "name" => &name, "state" => state.as_str(), "claimed" => claimed.is_some() },
+             VALUES (:name, :fails, UTC_TIMESTAMP(6), 'reaper') ON DUPLICATE KEY UPDATE \
+             changed_at = IF(:claimed OR (NOT :fails AND setting >= :least), VALUES(changed_at), changed_at), \
+             setting = IF(:fails, setting + 1, 0)",
+            params! {
+                "name" => &name, "fails" => u8::from(state == QueueState::Fails), "claimed" => claimed.is_some(),
+                "least" => FAILURES_MIN,
+            },
         )
         .await
         .during(doing)?;
@@ -131,7 +128,7 @@ impl Ledger {
     pub async fn continuous_waits(&self, least: Duration) -> Result<Option<LongWait>, LedgerError> {
         let query = &format!(
             "SELECT b.id, b.enqueued_at, TIMESTAMPDIFF(MICROSECOND, b.enqueued_at, UTC_TIMESTAMP(6)) AS waited \
-             FROM migration m JOIN batch b ON b.migration_id = m.id WHERE m.only_one = 'continuous' AND {SENDABLE} \
+             FROM migration m JOIN batch b FORCE INDEX (batch_migration) ON b.migration_id = m.id WHERE m.only_one = 'continuous' AND {SENDABLE} \
              AND b.enqueued_at <= UTC_TIMESTAMP(6) - INTERVAL :least MICROSECOND ORDER BY b.enqueued_at LIMIT 1"
         );
         self.read("look for a batch that waits long", |mut reader| async move {

@@ -38,6 +38,9 @@ async fn alerts_that_did_not_fit_are_found_by_their_cause() {
     let alerts = stage.ledger.unpublished_alerts(10).await.unwrap();
     let subjects: Vec<&str> = alerts.iter().map(|alert| alert.subject_key.as_str()).collect();
     assert_eq!(subjects, ["3", "1", "2", "4"]);
+    let firsts = stage.ledger.unpublished_alerts(1).await.unwrap();
+    let subjects: Vec<&str> = firsts.iter().map(|alert| alert.subject_key.as_str()).collect();
+    assert_eq!(subjects, ["3", "1"], "however many there are of one cause");
     let like = async |place: usize, limit| {
         stage
             .ledger

@@ -17,7 +17,7 @@ async fn a_cancelled_migration_releases_its_messages_and_keeps_what_is_completed
     let stage = Stage::new().await;
     let mut window = stage.window(2).await;
     stage.record(&mut window, &many("m", 100)).await;
-    let first = stage.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let first = stage.ledger.unsent(None, 1).await.unwrap()[0].batch_id;
     let claimed = stage.claim(first, "worker").await;
     stage.ledger.settle(&claimed, &whole(&claimed)).await.unwrap();
 

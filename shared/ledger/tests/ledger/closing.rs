@@ -56,7 +56,7 @@ async fn a_migration_is_closed_when_nothing_of_it_is_left_to_read_or_to_export()
     assert_eq!(stage.ledger.drain_harvested_migrations().await.unwrap(), 1);
     assert_eq!(stage.ledger.drained(10).await.unwrap(), [], "a batch is open");
     assert_eq!(stage.ledger.complete_drained(10).await.unwrap(), []);
-    let batch = stage.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let batch = stage.ledger.unsent(None, 1).await.unwrap()[0].batch_id;
     let claimed = stage.claim(batch, "worker").await;
     stage.ledger.settle(&claimed, &whole(&claimed)).await.unwrap();
     assert_eq!(stage.ledger.drained(10).await.unwrap(), [id]);

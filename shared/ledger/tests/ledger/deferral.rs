@@ -179,7 +179,7 @@ async fn e9_running_out_of_time_counts_as_a_deferral_and_a_shutdown_does_not() {
         .row("SELECT status, attempts, deferrals FROM batch")
         .await;
     assert_eq!((status.as_str(), attempts, deferrals), ("pending", 0, 20));
-    let unsent = stage.ledger.unsent(10).await.unwrap();
+    let unsent = stage.ledger.unsent(None, 10).await.unwrap();
     assert_eq!(unsent.len(), 1, "it is sent again");
 
     let fresh = stage.batch(&["another"]).await;

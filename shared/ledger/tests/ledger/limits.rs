@@ -111,7 +111,7 @@ async fn a_connection_costs_the_server_16_mb_at_most_whatever_it_was_asked() {
         assert_eq!(ledger.places_of_ids(&ids).await.unwrap().len(), length);
     }
     ledger
-        .mark_sent(&ledger.unsent(1_000).await.unwrap())
+        .mark_sent(&ledger.unsent(None, 1_000).await.unwrap())
         .await
         .unwrap();
     let batch: u64 = stage

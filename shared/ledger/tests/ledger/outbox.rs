@@ -41,14 +41,20 @@ async fn sent_minutes_ago(stage: &Stage, minutes: u32, sends: u32) {
 async fn what_is_recorded_is_unsent_until_it_is_marked() {
     let stage = Stage::new().await;
     let (first, second) = (stage.batch(&["m1"]).await, stage.batch(&["m2"]).await);
-    assert_eq!(numbers(&stage.ledger.unsent(10).await.unwrap()), [first, second]);
-    assert_eq!(numbers(&stage.ledger.unsent(1).await.unwrap()), [first]);
+    assert_eq!(
+        numbers(&stage.ledger.unsent(None, 10).await.unwrap()),
+        [first, second]
+    );
+    assert_eq!(numbers(&stage.ledger.unsent(None, 1).await.unwrap()), [first]);
     stage.mark_sent(&[first]).await;
     stage.mark_sent(&[]).await;
-    assert_eq!(numbers(&stage.ledger.unsent(10).await.unwrap()), [second]);
+    assert_eq!(numbers(&stage.ledger.unsent(None, 10).await.unwrap()), [second]);
     assert_eq!(stage.ledger.believed_in(QueueLane::Normal).await.unwrap(), 1);
     stage.ledger.mark_unsent(first).await.unwrap();
-    assert_eq!(numbers(&stage.ledger.unsent(10).await.unwrap()), [first, second]);
+    assert_eq!(
+        numbers(&stage.ledger.unsent(None, 10).await.unwrap()),
+        [first, second]
+    );
 }
 
 #[tokio::test]
@@ -59,7 +65,16 @@ async fn the_most_urgent_batch_is_sent_first() {
         .database
         .sql(&format!("UPDATE batch SET priority = 9 WHERE id = {urgent}"))
         .await;
-    assert_eq!(numbers(&stage.ledger.unsent(10).await.unwrap()), [urgent, calm]);
+    assert_eq!(
+        numbers(&stage.ledger.unsent(None, 10).await.unwrap()),
+        [urgent, calm]
+    );
+    for (queue, batch) in [(QueueLane::Normal, calm), (QueueLane::Priority, urgent)] {
+        assert_eq!(
+            numbers(&stage.ledger.unsent(Some(queue), 10).await.unwrap()),
+            [batch]
+        );
+    }
 }
 
 #[tokio::test]
@@ -76,14 +91,14 @@ async fn a_batch_that_was_claimed_before_it_was_marked_stays_claimed() {
 async fn a_batch_that_was_handed_back_before_it_was_marked_stays_unsent() {
     let stage = Stage::new().await;
     let (quick, calm) = (stage.batch(&["m1"]).await, stage.batch(&["m2"]).await);
-    let read = stage.ledger.unsent(10).await.unwrap();
+    let read = stage.ledger.unsent(None, 10).await.unwrap();
     let claimed = stage.claim(quick, "shuts down").await;
     stage.ledger.hand_back(&claimed, &failure()).await.unwrap();
     stage.ledger.mark_sent(&read).await.unwrap();
-    let unsent = stage.ledger.unsent(10).await.unwrap();
+    let unsent = stage.ledger.unsent(None, 10).await.unwrap();
     assert_eq!(numbers(&unsent), [quick], "the other one, {calm}, is sent");
     stage.ledger.mark_sent(&unsent).await.unwrap();
-    assert!(stage.ledger.unsent(10).await.unwrap().is_empty());
+    assert!(stage.ledger.unsent(None, 10).await.unwrap().is_empty());
     assert_eq!(stage.ledger.believed_in(QueueLane::Normal).await.unwrap(), 2);
 }
 
@@ -91,14 +106,14 @@ async fn a_batch_that_was_handed_back_before_it_was_marked_stays_unsent() {
 async fn a_batch_whose_message_came_too_early_before_it_was_marked_stays_unsent() {
     let stage = Stage::new().await;
     let batch = stage.batch(&["m"]).await;
-    let read = stage.ledger.unsent(10).await.unwrap();
+    let read = stage.ledger.unsent(None, 10).await.unwrap();
     stage.ledger.mark_unsent(batch).await.unwrap();
     stage.ledger.mark_sent(&read).await.unwrap();
-    let unsent = stage.ledger.unsent(10).await.unwrap();
+    let unsent = stage.ledger.unsent(None, 10).await.unwrap();
     assert_eq!((numbers(&unsent), unsent[0].sends), (vec![batch], 1));
     stage.ledger.mark_sent(&unsent).await.unwrap();
     stage.ledger.mark_unsent(batch).await.unwrap();
-    let unsent = stage.ledger.unsent(10).await.unwrap();
+    let unsent = stage.ledger.unsent(None, 10).await.unwrap();
     assert_eq!(unsent[0].sends, 2, "marked in time, it was counted already");
 }
 
@@ -106,7 +121,7 @@ async fn a_batch_whose_message_came_too_early_before_it_was_marked_stays_unsent(
 async fn a_batch_is_marked_once_though_two_sent_it() {
     let stage = Stage::new().await;
     stage.batch(&["m"]).await;
-    let read = stage.ledger.unsent(10).await.unwrap();
+    let read = stage.ledger.unsent(None, 10).await.unwrap();
     stage.ledger.mark_sent(&read).await.unwrap();
     stage.ledger.mark_sent(&read).await.unwrap();
     assert_eq!(stage.database.row::<u32>("SELECT sends FROM batch").await, 1);
@@ -118,7 +133,7 @@ async fn q3_nothing_is_sent_while_it_is_paused() {
     let batch = stage.batch(&["m"]).await;
     let sendable = async || {
         let ledger = &stage.ledger;
-        let unsent = ledger.unsent(10).await.unwrap().len();
+        let unsent = ledger.unsent(None, 10).await.unwrap().len();
         let perhaps = ledger
             .perhaps_lost(QueueLane::Normal, RESEND_AFTER, 10)
             .await

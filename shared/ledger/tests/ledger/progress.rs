@@ -9,7 +9,7 @@ async fn a_range_is_counted_by_what_became_of_its_messages() {
     let stage = Stage::new().await;
     let mut window = stage.window(10).await;
     stage.record(&mut window, &many("m", 40)).await;
-    let unsent = stage.ledger.unsent(10).await.unwrap();
+    let unsent = stage.ledger.unsent(None, 10).await.unwrap();
     let exported = stage.claim(unsent[0].batch_id, "worker").await;
     let settlement = Settlement {
         exported: 7,

@@ -16,7 +16,7 @@ async fn two_sent_batches(stage: &Stage) -> (BatchId, BatchId) {
 }
 
 async fn unsent(stage: &Stage) -> Vec<BatchId> {
-    let unsent = stage.ledger.unsent(10).await.unwrap();
+    let unsent = stage.ledger.unsent(None, 10).await.unwrap();
     unsent.iter().map(|unsent| unsent.batch_id).collect()
 }
 

@@ -276,7 +276,7 @@ async fn h17_a_batch_that_is_exported_again_survives_its_migrations_cancellation
     assert_eq!(stage.ledger.release_cancelled().await.unwrap(), None);
     let owned: u64 = stage.database.row("SELECT COUNT(batch_id) FROM message").await;
     assert_eq!(owned, 3, "its messages are on record");
-    let unsent = stage.ledger.unsent(10).await.unwrap();
+    let unsent = stage.ledger.unsent(None, 10).await.unwrap();
     assert_eq!(
         unsent.iter().map(|unsent| unsent.batch_id).collect::<Vec<_>>(),
         [batch.id]

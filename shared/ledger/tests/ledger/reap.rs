@@ -85,7 +85,7 @@ async fn a_failed_batch_is_retried_when_it_is_due_and_not_before() {
     assert_eq!(stage.ledger.retry_failed().await.unwrap(), 0);
     stage.let_delays_end().await;
     assert_eq!(stage.ledger.retry_failed().await.unwrap(), 1);
-    assert_eq!(stage.ledger.unsent(10).await.unwrap()[0].batch_id, batch.id);
+    assert_eq!(stage.ledger.unsent(None, 10).await.unwrap()[0].batch_id, batch.id);
     assert_eq!(stage.claim(batch.id, "the next").await.attempts, 2);
 }
 
@@ -109,7 +109,7 @@ async fn a_smaller_number_is_taken_back_and_retried_and_a_delay_may_be_cut_short
     let retry = async |which| stage.ledger.retry_some(which, AtMost(2)).await.unwrap();
     assert_eq!(retry(Retryable::Due).await, 0, "none is due");
     assert_eq!((retry(Retryable::All).await, retry(Retryable::All).await), (2, 1));
-    assert_eq!(stage.ledger.unsent(10).await.unwrap().len(), 3);
+    assert_eq!(stage.ledger.unsent(None, 10).await.unwrap().len(), 3);
 }
 
 /// Claims and loses a batch until no attempt is left; `dies`: by dying, else by failing.
@@ -148,7 +148,7 @@ async fn a2_a_batch_without_an_attempt_left_is_parked_and_alerted_once() {
             .row("SELECT status, parked_at IS NOT NULL, attempts FROM batch")
             .await;
         assert_eq!(row, ("failed".into(), true, ATTEMPTS_MAX));
-        assert!(stage.ledger.unsent(10).await.unwrap().is_empty());
+        assert!(stage.ledger.unsent(None, 10).await.unwrap().is_empty());
         let alerts = stage.ledger.unpublished_alerts(10).await.unwrap();
         assert_eq!(alerts.len(), 1);
         assert_eq!(alerts[0].kind, "parked");

@@ -51,7 +51,7 @@ async fn h14_messages_that_were_left_out_are_recorded_once_however_often_it_is_t
         .await;
     assert_eq!(batches, [2, 2, 1]);
     assert_eq!(
-        stage.ledger.unsent(10).await.unwrap().len(),
+        stage.ledger.unsent(None, 10).await.unwrap().len(),
         3,
         "they wait to be sent"
     );

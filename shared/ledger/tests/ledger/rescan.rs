@@ -1,8 +1,10 @@
 //! Re-scans: what came late is found once, in the windows' own order, and how late it was stands in the ledger.
 
 use crate::stage::{LEASE, Stage, a_day, many, seen, seen_at};
-use granary_domain::{Tally, TimeRange, WindowState};
-use granary_ledger::{Fenced, LeasedWindow, OutsideCounts, RescanRules, Scan, SeenMessage, Window};
+use granary_domain::{Hour, Tally, TimeRange, WindowState};
+use granary_ledger::{
+    Difference, Fenced, LeasedWindow, OutsideCounts, RescanRules, Scan, SeenMessage, Window,
+};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -272,6 +274,39 @@ async fn h8_a_verified_window_stays_so_unless_something_new_is_found() {
         .await;
     let mut again = begun(&stage).await;
     stage.record(&mut again, &many("m", 4)).await;
+    stage.ledger.finish_window(&again).await.unwrap();
+    assert_eq!(state_of(&stage, &window).await.state, WindowState::Recorded);
+}
+
+/// The window was verified when it was listed, and isn't any more when it is claimed.
+#[tokio::test]
+async fn h8_a_window_that_was_found_incomplete_before_its_claim_is_not_verified_by_its_re_scan() {
+    let stage = Stage::new().await;
+    let window = recorded(&stage, &many("m", 3)).await;
+    verify(&stage, &window).await;
+    let_it_be(&stage, MINUTE, 20 * MINUTE).await;
+    let due = stage
+        .ledger
+        .due_rescans(rules(&stage).await, &[], 10)
+        .await
+        .unwrap();
+    stage
+        .ledger
+        .record_difference(
+            Hour::of(window.range.from()),
+            Difference::Incomplete,
+            stage.ledger.now().await.unwrap(),
+        )
+        .await
+        .unwrap();
+    let mut again = stage
+        .ledger
+        .claim_rescan(&due[0], "a harvester", LEASE)
+        .await
+        .unwrap()
+        .unwrap();
+    stage.ledger.restart_window(&mut again).await.unwrap();
+    stage.record(&mut again, &many("m", 3)).await;
     stage.ledger.finish_window(&again).await.unwrap();
     assert_eq!(state_of(&stage, &window).await.state, WindowState::Recorded);
 }

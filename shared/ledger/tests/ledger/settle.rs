@@ -141,9 +141,12 @@ async fn a_deferred_batch_burns_no_attempt_and_waits() {
     let batch = stage.claimed().await;
     stage.mark_sent(&[batch.id]).await;
     stage.ledger.defer(&batch, &failure(), DELAY).await.unwrap();
-    assert!(stage.ledger.unsent(10).await.unwrap().is_empty(), "it isn't due");
+    assert!(
+        stage.ledger.unsent(None, 10).await.unwrap().is_empty(),
+        "it isn't due"
+    );
     stage.let_delays_end().await;
-    assert_eq!(stage.ledger.unsent(10).await.unwrap()[0].batch_id, batch.id);
+    assert_eq!(stage.ledger.unsent(None, 10).await.unwrap()[0].batch_id, batch.id);
     let again = stage.claim(batch.id, "the next").await;
     assert_eq!((again.attempts, again.deferrals), (1, 1));
     stage.ledger.settle(&again, &whole(&again)).await.unwrap();
@@ -159,7 +162,7 @@ async fn e9_a_batch_that_was_handed_back_is_sent_again_at_once() {
     let stage = Stage::new().await;
     let batch = stage.claimed().await;
     stage.ledger.hand_back(&batch, &failure()).await.unwrap();
-    assert_eq!(stage.ledger.unsent(10).await.unwrap()[0].batch_id, batch.id);
+    assert_eq!(stage.ledger.unsent(None, 10).await.unwrap()[0].batch_id, batch.id);
     assert_eq!(stage.claim(batch.id, "the next").await.attempts, 1);
 }
 

@@ -77,7 +77,7 @@ async fn e14_a_batch_that_is_too_large_twice_is_split_in_two_and_no_attempt_coun
         assert_eq!(ids_of(&stage, batch.0).await, ["a", "b", "c"]);
         assert_eq!(ids_of(&stage, other).await, ["d", "e"]);
         assert_eq!(
-            stage.ledger.unsent(10).await.unwrap().len(),
+            stage.ledger.unsent(None, 10).await.unwrap().len(),
             2,
             "both are sent at once"
         );

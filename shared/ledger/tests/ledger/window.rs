@@ -191,7 +191,7 @@ async fn an_urgent_window_lifts_the_batches_that_own_its_messages() {
         .await;
     assert_eq!(tally.owned_elsewhere, 1);
     stage.ledger.finish_window(&urgent).await.unwrap();
-    let unsent = stage.ledger.unsent(10).await.unwrap();
+    let unsent = stage.ledger.unsent(None, 10).await.unwrap();
     assert_eq!((unsent[0].batch_id, u8::from(unsent[0].priority)), (batch, 7));
 }
 

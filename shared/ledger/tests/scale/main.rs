@@ -309,12 +309,12 @@ async fn journey(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic
     };
     measures
         .of("unsent, 1,000", || async {
-            assert!(!ledger.unsent(1_000).await.unwrap().is_empty());
+            assert!(!ledger.unsent(None, 1_000).await.unwrap().is_empty());
         })
         .await;
     measures
         .of("mark_sent, 10", || async {
-            let unsent = ledger.unsent(10).await.unwrap();
+            let unsent = ledger.unsent(None, 10).await.unwrap();
             ledger.mark_sent(&unsent).await.unwrap();
         })
         .await;
@@ -355,7 +355,7 @@ async fn reaping(measures: &mut Measures, ledger: &Ledger, server: &Server) {
         server
             .sql("UPDATE batch SET enqueued_at = NULL, not_before = NULL WHERE status = 'pending'")
             .await;
-        for batch in ledger.unsent(40).await.unwrap() {
+        for batch in ledger.unsent(None, 40).await.unwrap() {
             claim(ledger, batch.batch_id).await;
         }
         let leases_end = "UPDATE batch SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE status = 'in_progress'";

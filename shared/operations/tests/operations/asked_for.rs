@@ -74,7 +74,7 @@ fn hours() -> ReExportSelection {
 }
 
 async fn waiting(stand: &Stand) -> Vec<BatchId> {
-    let unsent = stand.ledger.unsent(1_000).await.unwrap();
+    let unsent = stand.ledger.unsent(None, 1_000).await.unwrap();
     unsent.into_iter().map(|unsent| unsent.batch_id).collect()
 }
 
@@ -115,7 +115,7 @@ async fn named_messages_are_recorded_once_and_what_is_on_record_is_left_alone() 
         (&seeded_id(1), "on_record")
     );
     assert_eq!(report.re_export, None);
-    let unsent = stand.ledger.unsent(10).await.unwrap();
+    let unsent = stand.ledger.unsent(None, 10).await.unwrap();
     assert_eq!(unsent.len(), 2, "one for each hour");
     assert!(unsent.iter().all(|unsent| u8::from(unsent.priority) == 7));
 

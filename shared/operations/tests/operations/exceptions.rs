@@ -157,7 +157,7 @@ async fn h18_a_quarantined_message_is_complete_once_an_operator_accepts_it() {
     let stand = Stand::new().await;
     stand.seed(&arguments(10, 1)).await;
     stand.harvest(None).await;
-    let batch = stand.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let batch = stand.ledger.unsent(None, 1).await.unwrap()[0].batch_id;
     let message_id = stand.ledger.messages_of(batch).await.unwrap()[0]
         .message_id
         .clone();

@@ -100,7 +100,7 @@ async fn a_batch_that_is_not_completed_is_not_yet_exported_and_its_object_no_orp
     let stand = Stand::new().await;
     stand.seed(&arguments(20, 1)).await;
     stand.harvest(None).await;
-    let batch = stand.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let batch = stand.ledger.unsent(None, 1).await.unwrap()[0].batch_id;
     let claimed = stand.claim(batch).await;
     stand.put_object(&claimed, &[]).await;
     stand.export_all().await;
@@ -119,7 +119,7 @@ async fn batches_that_wait_in_any_way_are_pending_and_never_hide_a_missing_messa
     let stand = Stand::new().await;
     stand.seed(&arguments(40, 1)).await;
     stand.harvest(None).await;
-    let batches: Vec<_> = stand.ledger.unsent(4).await.unwrap();
+    let batches: Vec<_> = stand.ledger.unsent(None, 4).await.unwrap();
     let [done, failed, parked, _] = [0, 1, 2, 3].map(|number: usize| batches[number].batch_id);
     stand.export(done, &[]).await;
     let failure = Failure {
@@ -166,7 +166,7 @@ async fn a_batch_whose_messages_are_gone_at_the_source_is_pending_until_it_is_co
     let stand = Stand::new().await;
     stand.seed(&arguments(20, 1)).await;
     stand.harvest(None).await;
-    let waiting = stand.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let waiting = stand.ledger.unsent(None, 1).await.unwrap()[0].batch_id;
     let claimed = stand.claim(waiting).await;
     stand.export_all().await;
     for message in stand.ledger.messages_of(claimed.id).await.unwrap() {

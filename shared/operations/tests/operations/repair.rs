@@ -60,7 +60,7 @@ async fn a_repair_asks_once_and_the_next_verification_is_complete() {
         (rehearsed.verdict, rehearsed.account.repairs),
         (Verdict::Incomplete, once)
     );
-    assert!(stand.ledger.unsent(10).await.unwrap().is_empty());
+    assert!(stand.ledger.unsent(None, 10).await.unwrap().is_empty());
     let report = stand.verify(&REPAIR).await;
     assert_eq!(
         (report.verdict, report.account.repairs),
@@ -88,7 +88,7 @@ async fn a_repair_asks_once_and_the_next_verification_is_complete() {
         ..Repairs::default()
     };
     assert_eq!(again.account.repairs, under_way, "{again:#?}");
-    assert_eq!(stand.ledger.unsent(10).await.unwrap().len(), 2);
+    assert_eq!(stand.ledger.unsent(None, 10).await.unwrap().len(), 2);
     stand.export_all().await;
     let report = stand.verify_all().await;
     assert_eq!(
@@ -137,7 +137,7 @@ async fn what_is_drifted_or_foreign_is_named_and_left_to_people_and_what_is_quar
     let stand = Stand::new().await;
     stand.seed(&arguments(20, 1)).await;
     stand.harvest(None).await;
-    let batch = stand.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let batch = stand.ledger.unsent(None, 1).await.unwrap()[0].batch_id;
     let poison = stand.ledger.messages_of(batch).await.unwrap()[0]
         .message_id
         .clone();
@@ -184,7 +184,7 @@ async fn what_is_drifted_or_foreign_is_named_and_left_to_people_and_what_is_quar
             .all(|finding| finding.remedy.is_none())
     );
     // The message has a batch of its own, and its neighbours' object stays what it is.
-    let unsent = stand.ledger.unsent(10).await.unwrap();
+    let unsent = stand.ledger.unsent(None, 10).await.unwrap();
     assert_eq!(unsent.len(), 1);
     let recalled = stand.ledger.messages_of(unsent[0].batch_id).await.unwrap();
     assert_eq!(recalled[0].message_id, poison);

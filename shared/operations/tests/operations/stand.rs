@@ -217,7 +217,7 @@ impl Stand {
     }
 
     pub(crate) async fn export_all(&self) {
-        for batch in self.ledger.unsent(1_000).await.unwrap() {
+        for batch in self.ledger.unsent(None, 1_000).await.unwrap() {
             self.export(batch.batch_id, &[]).await;
         }
     }

@@ -129,7 +129,7 @@ async fn e1_a_tombstone_is_complete_as_long_as_the_source_does_not_show_it() {
     let stand = Stand::new().await;
     stand.seed(&arguments(10, 1)).await;
     stand.harvest(None).await;
-    let batch = stand.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let batch = stand.ledger.unsent(None, 1).await.unwrap()[0].batch_id;
     let message_id = stand.ledger.messages_of(batch).await.unwrap()[0]
         .message_id
         .clone();
@@ -162,7 +162,7 @@ async fn e8_a_quarantined_message_is_named_and_incomplete() {
     let stand = Stand::new().await;
     stand.seed(&arguments(10, 1)).await;
     stand.harvest(None).await;
-    let batch = stand.ledger.unsent(1).await.unwrap()[0].batch_id;
+    let batch = stand.ledger.unsent(None, 1).await.unwrap()[0].batch_id;
     let message_id = stand.ledger.messages_of(batch).await.unwrap()[0]
         .message_id
         .clone();

@@ -141,7 +141,7 @@ async fn rescan(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
 }
 
 async fn send(asking: &mut Asking<'_>, ledger: &Ledger) {
-    let unsent = ledger.unsent(10).await.unwrap();
+    let unsent = ledger.unsent(None, 10).await.unwrap();
     let batches: Vec<BatchId> = unsent.iter().map(|unsent| unsent.batch_id).collect();
     ask!(asking, ledger.mark_sent(&unsent));
     ask!(asking, ledger.mark_unsent(batches[0]));
