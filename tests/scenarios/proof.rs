@@ -2,7 +2,7 @@
 
 use super::careful::{FROM, TO, attempt, harvest, harvested, quarantined, watched};
 use super::faithful::exported;
-use crate::stage::{Asked, Document, Fault, HttpProxy, Said, Stage};
+use crate::stage::{Asked, Document, Fault, Function, HttpProxy, Said, Stage};
 use granary_domain::BatchStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -281,33 +281,44 @@ async fn e5_h15_a_metadata_key_that_is_a_text_makes_batches_wait_and_is_told_wit
     stage.finish().await;
 }
 
-/// A metadata index that is closed for maintenance: the batches wait for it, and their messages keep their metadata.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e5_a2_a_closed_metadata_index_costs_no_attempt_and_is_told_at_once() {
-    let (stage, messages) = harvested("closed-metadata").await;
+/// A metadata index that has an entry for the first of these messages, and an exporter that reads it and has one attempt.
+async fn with_metadata_of_one(stage: &Stage, messages: &[Document]) -> (String, Function) {
     let metadata = stage.indices.more_messages.clone();
     let mapping = json!({"mappings": {"properties": {"message_id": {"type": "keyword"}}}});
     stage.indices.create(&metadata, mapping).await;
     let entry = json!({"message_id": messages[0].doc_id, "state": "sent"}).to_string();
     stage.indices.write(&metadata, &[Document::raw("s", entry)]).await;
-    stage.indices.ask(Method::POST, &[&metadata, "_close"], "").await;
     let sources = json!([{"name": "state", "index": metadata, "key": "message_id"}]).to_string();
     let settings = [
         ("GRANARY_METADATA_SOURCES", sources.as_str()),
         ("GRANARY_MAX_ATTEMPTS", "1"),
     ];
     let exporter = stage.another("exporter", &settings);
-    attempt(&stage, &exporter).await;
-    assert_eq!(state(&stage).await, waiting("source_refused"));
-    assert_told_at_once(&stage, &[&metadata, "closed"]).await;
+    (metadata, exporter)
+}
 
-    stage.indices.ask(Method::POST, &[&metadata, "_open"], "").await;
-    attempt(&stage, &exporter).await;
+/// The batch waited for its metadata: it is exported by the next attempt, and its one entry is there.
+async fn assert_exported_with_metadata(stage: Stage, exporter: &Function) {
+    attempt(&stage, exporter).await;
     assert_eq!(stage.batches(BatchStatus::Completed).await, 1);
     let lines = stage.bucket.lines().await;
     let with_state = lines.iter().filter(|line| line.raw("state").is_some());
     assert_eq!(with_state.count(), 1);
     stage.finish().await;
+}
+
+/// A metadata index that is closed for maintenance: the batches wait for it, and their messages keep their metadata.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e5_a2_a_closed_metadata_index_costs_no_attempt_and_is_told_at_once() {
+    let (stage, messages) = harvested("closed-metadata").await;
+    let (metadata, exporter) = with_metadata_of_one(&stage, &messages).await;
+    stage.indices.ask(Method::POST, &[&metadata, "_close"], "").await;
+    attempt(&stage, &exporter).await;
+    assert_eq!(state(&stage).await, waiting("source_refused"));
+    assert_told_at_once(&stage, &[&metadata, "closed"]).await;
+
+    stage.indices.ask(Method::POST, &[&metadata, "_open"], "").await;
+    assert_exported_with_metadata(stage, &exporter).await;
 }
 
 /// Field case 27: S3 says that a signature is too old, once after a thaw and for as long as the clock is wrong.
@@ -380,29 +391,17 @@ async fn a2_e12_a_bucket_that_refuses_everything_costs_no_attempt_and_is_told_at
     stage.finish().await;
 }
 
-/// Unlisted: the block is of a metadata index, so that Elasticsearch refuses the search and not single documents.
+/// The block is of a metadata index, so that Elasticsearch refuses the search and not single documents.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e5_a2_a_blocked_metadata_index_costs_no_attempt_and_is_told_at_once() {
     let (stage, messages) = harvested("blocked-metadata").await;
-    let metadata = stage.indices.more_messages.clone();
-    let mapping = json!({"mappings": {"properties": {"message_id": {"type": "keyword"}}}});
-    stage.indices.create(&metadata, mapping).await;
-    let entry = json!({"message_id": messages[0].doc_id, "state": "sent"}).to_string();
-    stage.indices.write(&metadata, &[Document::raw("s", entry)]).await;
+    let (metadata, exporter) = with_metadata_of_one(&stage, &messages).await;
     let settings = [metadata.as_str(), "_settings"];
     let block = |value| json!({"index.blocks.read": value}).to_string();
     stage
         .indices
         .ask(Method::PUT, &settings, block(json!(true)))
         .await;
-    let sources = json!([{"name": "state", "index": metadata, "key": "message_id"}]).to_string();
-    let exporter = stage.another(
-        "exporter",
-        &[
-            ("GRANARY_METADATA_SOURCES", &sources),
-            ("GRANARY_MAX_ATTEMPTS", "1"),
-        ],
-    );
     attempt(&stage, &exporter).await;
     assert_eq!(state(&stage).await, waiting("source_refused"));
     assert_told_at_once(&stage, &["index read (api)", &metadata]).await;
@@ -411,15 +410,10 @@ async fn e5_a2_a_blocked_metadata_index_costs_no_attempt_and_is_told_at_once() {
         .indices
         .ask(Method::PUT, &settings, block(json!(null)))
         .await;
-    attempt(&stage, &exporter).await;
-    assert_eq!(stage.batches(BatchStatus::Completed).await, 1);
-    let lines = stage.bucket.lines().await;
-    let with_state = lines.iter().filter(|line| line.raw("state").is_some());
-    assert_eq!(with_state.count(), 1);
-    stage.finish().await;
+    assert_exported_with_metadata(stage, &exporter).await;
 }
 
-/// Unlisted, from the error codes of the S3 API: a disabled key, a disabled account, another region, a deleted access key.
+/// From the error codes of the S3 API: a disabled key, a disabled account, another region, a deleted access key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a2_e12_what_s3_refuses_to_everybody_costs_no_attempt() {
     let mut stage = Stage::new("s3-codes").await;

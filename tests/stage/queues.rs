@@ -185,12 +185,7 @@ impl Queues {
 
     pub(crate) async fn remove(&self) {
         for queue in [&self.normal, &self.priority, &self.dead_letters, &self.told] {
-            self.sqs
-                .delete_queue()
-                .queue_url(&queue.url)
-                .send()
-                .await
-                .unwrap();
+            self.delete_queue(queue).await;
         }
         self.sns
             .delete_topic()

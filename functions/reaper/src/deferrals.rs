@@ -29,13 +29,10 @@ impl Reaper {
                 tracing::warn!(cause, batches = deferral.batches, "deferred for too long");
             }
         }
-        for (cause, alert) in self.ledger.lasting_conditions(KIND).await? {
-            if deferrals.iter().all(|deferral| deferral.cause.as_str() != cause) {
-                let text = format!("{cause}: nothing waits for this any more (see alert {alert})");
-                self.ledger.end_condition(KIND, &cause, &text).await?;
-            }
-        }
-        Ok(())
+        let holding: Vec<&str> = deferrals.iter().map(|deferral| deferral.cause.as_str()).collect();
+        let lasting = self.ledger.lasting_conditions(KIND).await?;
+        self.end_all_but(&holding, (KIND, &lasting), "nothing waits for this any more")
+            .await
     }
 }
 

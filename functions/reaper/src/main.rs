@@ -7,6 +7,7 @@ mod reap;
 mod resend;
 mod purged_queues;
 mod failure_rate;
+mod conditions;
 mod deferrals;
 mod stalls;
 mod inspect;

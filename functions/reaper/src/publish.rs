@@ -20,7 +20,7 @@ const TEXTS_MAX: u32 = 20;
 const PUBLISHING_TIME_MAX: Duration = Duration::from_secs(20);
 
 impl Reaper {
-    /// Publishes what nobody was told yet. A message that SNS refuses stays unpublished, and holds up no other; the first
+    /// Publishes what is unpublished. A message that SNS refuses stays unpublished, and holds up no other; the first
     /// error is the step's in the end.
     pub(crate) async fn publish_alerts(&self, tick: &mut Tick) -> anyhow::Result<()> {
         let until = Instant::now() + PUBLISHING_TIME_MAX;

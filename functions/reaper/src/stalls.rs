@@ -57,13 +57,11 @@ impl Reaper {
         stalled.retain(|queue| queue.waited >= UNCLAIMED_MAX);
         let mut found = Found::default();
         let is_silent = tick.queue_error.as_ref().is_some_and(HandoffError::is_platforms);
-        match &tick.queue_error {
-            Some(error) if !stalled.is_empty() || !is_silent => {
-                found
-                    .told
-                    .push((Stall::QueueFails, format!("{}{error}", waits_in(&stalled))));
-            }
-            Some(_) | None => {}
+        if let Some(error) = &tick.queue_error
+            && (!stalled.is_empty() || !is_silent)
+        {
+            let text = format!("{}{error}", waits_in(&stalled));
+            found.told.push((Stall::QueueFails, text));
         }
         if is_silent {
             found.unknown.extend(OF_LAMBDA);
@@ -96,19 +94,9 @@ impl Reaper {
                 tracing::warn!("the export is stalled: {text}");
             }
         }
-        let holding: Vec<Stall> = found
-            .told
-            .iter()
-            .map(|(cause, _)| *cause)
-            .chain(found.unknown)
-            .collect();
-        for (cause, alert) in &lasting {
-            if holding.iter().all(|holds| holds.as_str() != cause) {
-                let text = format!("{cause}: resolved (see alert {alert})");
-                self.ledger.end_condition(KIND, cause, &text).await?;
-            }
-        }
-        Ok(())
+        let told = found.told.iter().map(|(cause, _)| *cause);
+        let holding: Vec<&str> = told.chain(found.unknown).map(Stall::as_str).collect();
+        self.end_all_but(&holding, (KIND, &lasting), "resolved").await
     }
 
     /// What Lambda says of the triggers of these queues and of the exporter.

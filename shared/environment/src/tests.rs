@@ -197,7 +197,7 @@ async fn metadata_sources_that_cannot_be_read_are_named_by_position() {
     assert!(text.contains("two of them have the name \"a\""), "{text}");
 }
 
-/// Unlisted: a table over the archive takes `name=value` in a prefix for a column as well.
+/// A table over the archive takes `name=value` in a prefix for a column as well.
 #[tokio::test]
 async fn a_prefix_whose_folders_would_be_columns_twice_is_refused() {
     for (prefix, part) in [

@@ -331,27 +331,23 @@ fn sorted_out(queue: &str, chunk: &[Outgoing], answer: &SendMessageBatchOutput) 
 }
 
 fn not_taken(queue: &str, failed: Option<&BatchResultErrorEntry>) -> HandoffError {
-    const OPERATION: &str = "SendMessage";
-    let queue = queue.to_owned();
-    let Some(failed) = failed else {
-        return HandoffError::Unavailable {
-            operation: OPERATION,
-            queue,
-            reason: "SQS said nothing about it".to_owned(),
-        };
-    };
-    let reason = format!("{}: {}", failed.code(), failed.message().unwrap_or("no message"));
-    if failed.sender_fault() {
-        return HandoffError::Refused {
-            operation: OPERATION,
+    let (operation, queue) = ("SendMessage", queue.to_owned());
+    let reason = failed.map_or_else(
+        || "SQS said nothing about it".to_owned(),
+        |failed| format!("{}: {}", failed.code(), failed.message().unwrap_or("no message")),
+    );
+    if failed.is_some_and(BatchResultErrorEntry::sender_fault) {
+        HandoffError::Refused {
+            operation,
             queue,
             reason,
-        };
-    }
-    HandoffError::Unavailable {
-        operation: OPERATION,
-        queue,
-        reason,
+        }
+    } else {
+        HandoffError::Unavailable {
+            operation,
+            queue,
+            reason,
+        }
     }
 }
 

@@ -50,33 +50,19 @@ pub async fn send_some(
     let mut total = Sending::default();
     // The urgent ones first, and each queue by itself: one that SQS refuses doesn't keep the other from being served.
     for lane in [Lane::Priority, Lane::Normal] {
-        let left = batches_max.saturating_sub(u32::try_from(total.sent).unwrap_or(u32::MAX));
-        total += send_some_of(lane, (ledger, handoff), stop, left).await?;
-        if total.is_hopeless() {
-            break;
-        }
-    }
-    Ok(total)
-}
-
-async fn send_some_of(
-    lane: Lane,
-    (ledger, handoff): (&Ledger, &Handoff),
-    stop: Instant,
-    batches_max: u32,
-) -> Result<Sending, LedgerError> {
-    let mut total = Sending::default();
-    let mut left = batches_max;
-    while left > 0 && Instant::now() < stop {
-        let asked = left.min(BATCHES_PER_ROUND_MAX);
-        let unsent = ledger.unsent(Some(lane.into()), asked).await?;
-        let sending = send(ledger, handoff, &unsent).await?;
-        let is_all = unsent.len() < asked as usize;
-        let is_last = is_all || sending.sent == 0 || sending.is_hopeless();
-        left = left.saturating_sub(u32::try_from(sending.sent).unwrap_or(u32::MAX));
-        total += sending;
-        if is_last {
-            break;
+        while !total.is_hopeless() && Instant::now() < stop {
+            let sent = u32::try_from(total.sent).unwrap_or(u32::MAX);
+            let asked = batches_max.saturating_sub(sent).min(BATCHES_PER_ROUND_MAX);
+            if asked == 0 {
+                break;
+            }
+            let unsent = ledger.unsent(Some(lane.into()), asked).await?;
+            let sending = send(ledger, handoff, &unsent).await?;
+            let is_last = unsent.len() < asked as usize || sending.sent == 0 || sending.is_hopeless();
+            total += sending;
+            if is_last {
+                break;
+            }
         }
     }
     Ok(total)

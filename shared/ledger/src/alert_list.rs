@@ -52,8 +52,7 @@ pub struct AlertFilter {
 pub const PARKED_ALERTS_MAX: u32 = 5_000;
 /// The kinds of alerts about conditions: those that somebody ends with an alert of its own.
 pub(crate) const CONDITIONS: &str = "('failure_rate', 'deferred', 'documents_late', 'documents_without_time', 'documents_in_future', \
-     'documents_too_early', 'unproven', 'source_problem', \
-     'export_stalled')";
+     'documents_too_early', 'unproven', 'source_problem', 'export_stalled')";
 /// Of an alert `a` that isn't about a condition: its batch `b` is still parked as it was then.
 pub(crate) const STILL_PARKED: &str = "a.kind = 'parked' AND b.parked_at IS NOT NULL \
      AND a.subject_key = CONVERT(CONCAT(b.id, '.', b.generation, '.', b.retry_count) USING ascii)";

@@ -85,7 +85,7 @@ impl Ledger {
             transaction.rollback().await.during(doing)?;
             return Ok(Reaped::default());
         }
-        // Where somebody took the attempt's row away, the batch is taken back all the same.
+        // Where the attempt's row was deleted by hand, the batch is taken back all the same.
         let list = List::of(dead.iter().copied());
         let statement = format!(
             "UPDATE batch b LEFT JOIN attempt a ON a.batch_id = b.id AND a.number = b.fence \

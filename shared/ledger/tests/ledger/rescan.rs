@@ -3,7 +3,7 @@
 use crate::stage::{LEASE, Stage, a_day, many, seen, seen_at};
 use granary_domain::{Hour, Tally, TimeRange, WindowState};
 use granary_ledger::{
-    Difference, Fenced, LeasedWindow, OutsideCounts, RescanRules, Scan, SeenMessage, Window,
+    Difference, DueRescan, Fenced, LeasedWindow, OutsideCounts, RescanRules, Scan, SeenMessage, Window,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -41,12 +41,14 @@ pub(crate) async fn let_it_be(stage: &Stage, opened_after: Duration, recorded_ag
     stage.database.sql(&statement).await;
 }
 
+/// The windows that are to be read again.
+pub(crate) async fn due(stage: &Stage) -> Vec<DueRescan> {
+    let due = stage.ledger.due_rescans(rules(stage).await, &[], 10);
+    due.await.unwrap()
+}
+
 pub(crate) async fn take(stage: &Stage) -> Option<LeasedWindow> {
-    let due = stage
-        .ledger
-        .due_rescans(rules(stage).await, &[], 10)
-        .await
-        .unwrap();
+    let due = due(stage).await;
     let holder = Uuid::now_v7().to_string();
     let first = due.first()?;
     stage.ledger.claim_rescan(first, &holder, LEASE).await.unwrap()
@@ -285,11 +287,7 @@ async fn h8_a_window_that_was_found_incomplete_before_its_claim_is_not_verified_
     let window = recorded(&stage, &many("m", 3)).await;
     verify(&stage, &window).await;
     let_it_be(&stage, MINUTE, 20 * MINUTE).await;
-    let due = stage
-        .ledger
-        .due_rescans(rules(&stage).await, &[], 10)
-        .await
-        .unwrap();
+    let due = due(&stage).await;
     stage
         .ledger
         .record_difference(
@@ -357,11 +355,7 @@ async fn h11_of_two_harvesters_one_takes_the_window_to_read_it_again() {
     let stage = Stage::new().await;
     recorded(&stage, &many("m", 3)).await;
     let_it_be(&stage, MINUTE, 20 * MINUTE).await;
-    let due = stage
-        .ledger
-        .due_rescans(rules(&stage).await, &[], 10)
-        .await
-        .unwrap();
+    let due = due(&stage).await;
     let other = stage.database.ledger().await;
     let (one, another) = tokio::join!(
         stage.ledger.claim_rescan(&due[0], "one", LEASE),

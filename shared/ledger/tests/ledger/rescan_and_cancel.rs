@@ -1,6 +1,6 @@
 //! Re-scans beside cancellations: what is released is adopted by whoever met it, and a cancelled migration reads nothing again.
 
-use crate::rescan::{MINUTE, begun, let_it_be, recorded, rules, state_of, take};
+use crate::rescan::{MINUTE, begun, due, let_it_be, recorded, state_of, take};
 use crate::stage::{LEASE, Stage, many};
 use granary_domain::{MigrationState, WindowState};
 use granary_ledger::{Fenced, Scan, SeenMessage};
@@ -96,11 +96,7 @@ async fn h17_a_cancelled_migrations_windows_are_not_read_again() {
     let stage = Stage::new().await;
     let window = recorded(&stage, &many("m", 3)).await;
     let_it_be(&stage, MINUTE, 20 * MINUTE).await;
-    let due = stage
-        .ledger
-        .due_rescans(rules(&stage).await, &[], 10)
-        .await
-        .unwrap();
+    let due = due(&stage).await;
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].id(), window.id);
     stage.ledger.cancel_migration(window.migration_id).await.unwrap();

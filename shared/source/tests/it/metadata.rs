@@ -289,7 +289,7 @@ async fn e5_a_small_result_window_makes_pages_smaller() {
     stage.finish(&["small"]).await;
 }
 
-/// Unlisted: `date_detection` is on by default and takes ids that look like days for dates, which come back in another form.
+/// `date_detection` is on by default and takes ids that look like days for dates, which come back in another form.
 #[tokio::test]
 async fn e5_h15_a_key_whose_ids_were_taken_for_dates_is_refused_and_no_entry_is_dropped() {
     let stage = Stage::new();

@@ -311,7 +311,7 @@ async fn e1_e3_a_message_whose_routing_has_changed_is_found_by_its_new_one() {
     stage.finish(&["a"]).await;
 }
 
-/// Unlisted: who indexed the messages again gave their documents other ids.
+/// The messages were indexed again, and their documents have other ids.
 #[tokio::test]
 async fn e1_a_message_that_was_indexed_again_under_another_doc_id_is_read_there() {
     let stage = Stage::new();

@@ -63,6 +63,7 @@ async fn counts(asking: &mut Asking<'_>, ledger: &Ledger) {
 async fn queues(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.unsent(None, 100));
     for queue in QueueLane::ALL {
+        ask!(asking, ledger.unsent(Some(queue), 100));
         ask!(asking, ledger.perhaps_lost(queue, HOUR, 100));
         ask!(asking, ledger.perhaps_hidden(queue, 100));
         ask!(asking, ledger.in_progress_from(queue));
