@@ -85,7 +85,7 @@ impl Sweeper {
                 Some(_) | None => stays(&object, fate, report),
             }
         }
-        self.remove_all(arguments, sorted.doomed, report).await?;
+        self.remove_all(arguments, &sorted.doomed, report).await?;
         Ok(sorted.reached)
     }
 

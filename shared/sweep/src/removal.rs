@@ -8,7 +8,7 @@
 use crate::fate::{Fate, Knowledge, fate_of};
 use crate::report::Doubt;
 use crate::{SweepArguments, SweepError, SweepReport, Sweeper};
-use futures::stream::{self, StreamExt};
+use futures::future::join_all;
 use granary_archive::{Removal, StoredObject};
 use granary_domain::{BatchId, Generation, Hour, ObjectKey, Place};
 use granary_proof::{Candidate, Proof};
@@ -75,26 +75,24 @@ impl Doomed {
 }
 
 impl Sweeper {
-    /// Proofs run side by side, deletions one after the other in the order of the keys.
+    /// Proofs run side by side, some at a time, deletions one after the other in the order of the keys. While something is
+    /// deleted no proof is under way: each would hold a connection to the ledger that it can't give back meanwhile.
     pub(crate) async fn remove_all(
         &self,
         arguments: &SweepArguments,
-        doomed: Vec<Doomed>,
+        doomed: &[Doomed],
         report: &mut SweepReport,
     ) -> Result<(), SweepError> {
-        let mut proofs = stream::iter(doomed)
-            .map(|doomed| async move {
-                let proof = self.proof_of(&doomed).await;
-                (doomed, proof)
-            })
-            .buffered(PARALLEL_PROOFS);
-        while let Some((doomed, proof)) = proofs.next().await {
-            let object = &doomed.object;
-            match proof? {
-                Proof::Redundant => self.remove(arguments, &doomed, report).await?,
-                Proof::Gone => report.overtaken += 1,
-                Proof::Waiting => report.waiting.add(&object.key, object.bytes),
-                Proof::Unproven(text) => self.doubt(arguments, object, text, report).await?,
+        for some in doomed.chunks(PARALLEL_PROOFS) {
+            let proofs = join_all(some.iter().map(|doomed| self.proof_of(doomed))).await;
+            for (doomed, proof) in some.iter().zip(proofs) {
+                let object = &doomed.object;
+                match proof? {
+                    Proof::Redundant => self.remove(arguments, doomed, report).await?,
+                    Proof::Gone => report.overtaken += 1,
+                    Proof::Waiting => report.waiting.add(&object.key, object.bytes),
+                    Proof::Unproven(text) => self.doubt(arguments, object, text, report).await?,
+                }
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::look::Look;
 use crate::repair::Replacing;
 use crate::report::Finding;
 use crate::{FindingKind, Scope, Verifier, VerifyError};
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use granary_archive::{ArchiveError, Contents, ObjectFault};
 use granary_domain::{BatchId, Generation, Hour, IdDigest, Manifest, ObjectKey, Place};
 use granary_ledger::ObjectOnRecord;
@@ -49,14 +49,16 @@ impl Verifier {
         let ids: Vec<BatchId> = batches.iter().map(|batch| batch.batch_id).collect();
         let expected = self.ledger.digests_of_batches(&ids).await?;
         let lines = self.lines_of(look.scope);
-        let mut checks = stream::iter(batches)
+        // All of them first: one that is under way may hold a connection to the ledger that a repair would wait for.
+        let checks: Vec<Option<Checked>> = stream::iter(batches)
             .map(|batch| {
                 let digest = expected.get(&batch.batch_id).copied().unwrap_or_default();
                 self.check_batch(batch, digest, lines)
             })
-            .buffered(PARALLEL_READS);
-        while let Some(checked) = checks.next().await {
-            let Some(checked) = checked? else { continue };
+            .buffered(PARALLEL_READS)
+            .try_collect()
+            .await?;
+        for checked in checks.into_iter().flatten() {
             hour.are_sound &= checked.findings.is_empty();
             self.account_for(look, hour, checked).await?;
         }
