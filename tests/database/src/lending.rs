@@ -126,8 +126,6 @@ async fn forget_other_schemas(conn: &mut Conn, server: &str) {
 /// The tables of the schema.
 struct Tables {
     all: Vec<String>,
-    /// Those that number their rows.
-    numbered: Vec<String>,
     /// Those that aren't empty at first.
     kept: Vec<String>,
 }
@@ -137,10 +135,8 @@ static TABLES: OnceCell<Tables> = OnceCell::const_new();
 
 impl Tables {
     async fn of(conn: &mut Conn, name: &str) -> Self {
-        let query = "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND auto_increment IS NOT NULL";
         Self {
             all: tables_of(conn, name).await,
-            numbered: conn.exec(query, (name,)).await.expect("tables are listed"),
             kept: tables_of(conn, BOOKS).await,
         }
     }
@@ -156,15 +152,6 @@ impl Tables {
         }
         statements.push("COMMIT".to_owned());
         statements.join("; ")
-    }
-
-    /// A query for the numbered tables that have rows.
-    fn filled(&self) -> String {
-        let filled = self
-            .numbered
-            .iter()
-            .map(|table| format!("(SELECT '{table}' FROM {table} LIMIT 1)"));
-        filled.collect::<Vec<_>>().join(" UNION ALL ")
     }
 }
 
@@ -187,9 +174,8 @@ pub(crate) async fn give_back(server: &str, name: &str) {
     let tables = TABLES
         .get_or_init(async || Tables::of(&mut conn, name).await)
         .await;
-    let filled: Vec<String> = conn.query(tables.filled()).await.expect("rows are looked for");
     run(&mut conn, &tables.emptying()).await;
-    for table in filled {
+    for table in tables_that_have_numbered(&mut conn, name).await {
         run(&mut conn, &format!("ALTER TABLE {table} AUTO_INCREMENT = 1")).await;
     }
     let statement =
@@ -198,6 +184,19 @@ pub(crate) async fn give_back(server: &str, name: &str) {
         .await
         .expect("the books are kept");
     conn.disconnect().await.expect("the connection ends");
+}
+
+/// Tables whose next row would not have the number 1, whether the rows before it are still there or not. MySQL keeps such
+/// figures for a day, unless it is told not to.
+async fn tables_that_have_numbered(conn: &mut Conn, database: &str) -> Vec<String> {
+    run(
+        conn,
+        "SET @lending = 1 /*!80000 , SESSION information_schema_stats_expiry = 0 */",
+    )
+    .await;
+    let query =
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND auto_increment > 1";
+    conn.exec(query, (database,)).await.expect("tables are listed")
 }
 
 /// Drops a database, and ends the connections to it.

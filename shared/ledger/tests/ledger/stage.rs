@@ -106,14 +106,9 @@ impl Database {
         outcome.map(|()| affected)
     }
 
-    /// No other test gets it.
-    pub(crate) fn spoil(&self) {
-        self.database.spoil();
-    }
-
     /// Statements that no constraint holds back, from here on.
     pub(crate) async fn tamper(&self, statements: &[&str]) {
-        self.spoil();
+        self.database.spoil();
         let mut conn = self.database.connection().await;
         let constraints: Vec<(String, String)> = conn
             .query(
