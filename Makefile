@@ -35,7 +35,7 @@ status: ## Show what runs, and where
 # ---- Checks ------------------------------------------------------------------------------------------------------------
 
 # Tests wait for services more than they compute. There are no tests in documentation: each crate would start a compiler to find none.
-export RUST_TEST_THREADS ?= 10
+export RUST_TEST_THREADS ?= 16
 
 # Cargo is always asked about the whole workspace: a package alone would get other features of the AWS SDK's crates, and
 # compile them all once more.

@@ -56,6 +56,7 @@ environment() {
 ledger_environment() {
     line LEDGER_SERVER "$LEDGER_SERVER"
     line LEDGER_PROGRAM "$(ledger_program)"
+    line LEDGER_EMPTY_DATA "$(ledger_home)/empty"
     line LEDGER_CLIENT "$(ledger_client)"
     line LEDGER_URL "$(ledger_url)"
     line LEDGER_ADMIN_URL "mysql://root:$ROOT_PASSWORD@127.0.0.1:$MYSQL_PORT/"

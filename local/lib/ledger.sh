@@ -1,7 +1,6 @@
 # The ledger's server, MariaDB or MySQL (LEDGER_SERVER), with a data directory, a socket and a port of its own; the machine's other
-# databases and their configuration are not touched. It commits as durably as production does, so that timings mean
-# something. Tables have no file each: tests make thousands of them. How each of the two gets here and what only it
-# understands is in mariadb.sh and mysql.sh.
+# databases and their configuration are not touched. Tables have no file each: tests make thousands of them. How each of the
+# two gets here and what only it understands is in mariadb.sh and mysql.sh.
 
 LEDGER_SERVERS=(mariadb mysql)
 
@@ -19,10 +18,10 @@ ledger_up() {
     for server in "${LEDGER_SERVERS[@]}"; do
         [ "$server" = "$LEDGER_SERVER" ] || stop_service "$server"
     done
-    runs_as "$LEDGER_SERVER" "$spec" && return 0
-    need_port "$MYSQL_PORT" MYSQL_PORT "the ledger's server"
     mkdir -p "$home/tmp" "$LOCAL/log"
     make_data "$home"
+    runs_as "$LEDGER_SERVER" "$spec" && return 0
+    need_port "$MYSQL_PORT" MYSQL_PORT "the ledger's server"
     write_users "$home"
     mapfile -t options < <("${LEDGER_SERVER}_options")
     # A commit survives the death of the server (2), and need not survive that of the machine: each would wait for the disk.
@@ -51,14 +50,18 @@ ledger_socket() {
     echo "$socket"
 }
 
-# make_data HOME: once. What was only half made is made anew.
+# make_data HOME: once. What was only half made is made anew. `empty` stays as it is: a server of a test's own begins with a copy.
 make_data() {
-    [ ! -d "$1/data/mysql" ] || [ -e "$1/unfinished" ] || return 0
-    rm -rf "$1/data"
-    touch "$1/unfinished"
-    "make_${LEDGER_SERVER}_data" "$1/data" >>"$LOCAL/log/install.log" 2>&1 ||
-        die "could not make the data directory of $LEDGER_SERVER, see $LOCAL/log/install.log"
-    rm "$1/unfinished"
+    local new=$1/new
+    rm -rf "$new"
+    if [ ! -d "$1/empty" ]; then
+        "make_${LEDGER_SERVER}_data" "$new" >>"$LOCAL/log/install.log" 2>&1 ||
+            die "could not make the data directory of $LEDGER_SERVER, see $LOCAL/log/install.log"
+        mv "$new" "$1/empty"
+    fi
+    [ ! -d "$1/data" ] || return 0
+    cp -r --reflink=auto "$1/empty" "$new"
+    mv "$new" "$1/data"
 }
 
 # `granary` is who the functions and the tests are: it may do anything in databases whose names begin with granary,

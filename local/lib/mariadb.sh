@@ -9,7 +9,8 @@ mariadb_program() { command -v mariadbd || echo /usr/sbin/mariadbd; }
 mariadb_client() { echo mariadb; }
 
 make_mariadb_data() {
-    mariadb-install-db --no-defaults "--datadir=$1" --auth-root-authentication-method=normal --skip-test-db "--user=$(id -un)"
+    mariadb-install-db --no-defaults "--datadir=$1" --auth-root-authentication-method=normal --skip-test-db "--user=$(id -un)" \
+        --innodb-log-file-size=16M
 }
 
 mariadb_options() { echo --innodb-log-file-size=256M; }

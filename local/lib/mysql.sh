@@ -13,7 +13,8 @@ mysql_program() { echo "$(mysql_directory)/root/usr/sbin/mysqld"; }
 mysql_client() { echo "$(mysql_directory)/root/usr/bin/mysql"; }
 
 make_mysql_data() {
-    "$(mysql_program)" --no-defaults --initialize-insecure "--user=$(id -un)" "--datadir=$1"
+    "$(mysql_program)" --no-defaults --initialize-insecure "--user=$(id -un)" "--datadir=$1" --innodb-redo-log-capacity=16M
+    rm "$1/auto.cnf" # the server's identity: each copy makes its own
 }
 
 # No binary log: nothing replicates it, and it would double the time of a commit.

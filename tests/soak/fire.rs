@@ -53,7 +53,7 @@ impl Play<'_> {
             if restarts.done % 2 == 0 {
                 let _nobody_looks_at_the_ledger = self.looking.write().await;
                 let mut ledger_server = library.ledger_server.lock().await;
-                ledger_server.kill().await;
+                ledger_server.kill();
                 tokio::time::sleep(down).await;
                 ledger_server.restart().await;
                 self.killed.ledger_servers.fetch_add(1, Ordering::Relaxed);

@@ -22,7 +22,6 @@ mod invariants;
     allow(dead_code, reason = "only the full suites start a node")
 )]
 mod node;
-mod ledger_server;
 mod proxy;
 mod http_proxy;
 mod certificates;
@@ -33,10 +32,9 @@ pub(crate) use archive::ExportedLine;
 pub(crate) use certificates::Authority;
 pub(crate) use dice::Dice;
 pub(crate) use function::{Function, FunctionError};
-pub(crate) use granary_test_database::processlist;
+pub(crate) use granary_test_database::{LedgerServer, processlist};
 pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;
-pub(crate) use ledger_server::LedgerServer;
 pub(crate) use listening::{Listening, granary, granary_in_a_shell};
 pub(crate) use nginx::{API_KEY, BEARER_TOKEN, Nginx};
 #[cfg_attr(

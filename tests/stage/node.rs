@@ -1,19 +1,16 @@
 //! An Elasticsearch of a test's own, that may be killed: started the way the local stack's is, with a home and ports
 //! of its own.
 
-use std::net::TcpListener;
+use granary_test_database::free_port;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use uuid::Uuid;
 
 const START_SECS_MAX: u64 = 90;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Below what the system gives to outgoing connections: while the node is down, nobody takes its port.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 pub(crate) struct Node {
     pub(crate) url: String,
@@ -135,12 +132,4 @@ fn stack_directory() -> PathBuf {
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.local"),
         PathBuf::from,
     )
-}
-
-pub(super) fn free_port() -> u16 {
-    let numbers = std::iter::repeat_with(|| (Uuid::now_v7().as_u128() % PORTS.len() as u128) as u16);
-    numbers
-        .map(|number| PORTS.start + number)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a port is free")
 }

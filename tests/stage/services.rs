@@ -54,7 +54,7 @@ impl Addresses {
 
     /// With a ledger server of the test's own.
     pub(crate) fn with_ledger_server(mut self, server: &LedgerServer) -> Self {
-        self.ledger = format!("{}/granary", server.url);
+        self.ledger = server.database_url();
         self
     }
 

@@ -1,15 +1,16 @@
-//! A ledger's database for one test, lent from those that earlier tests gave back.
+//! What a test keeps its ledger in: a database, lent from those that earlier tests gave back, or a [server](LedgerServer) of its own.
 //!
 //! Making the schema takes longer than most tests do. So a database is emptied when its test has passed, and lent to the
 //! next one, of this run or of a later one. A named lock says that it is in use, and a row of the database `granary_tests` that it is empty: a
 //! test whose process dies gives neither back, and the next test makes that database anew. A test that panics, or that
 //! leaves tables behind, has its database dropped.
-//!
-//! Not responsible for servers: an address says which one.
 
 #![allow(clippy::panic, reason = "a test that has no database fails")]
 
 mod lending;
+mod server;
+
+pub use server::{LedgerServer, ServerKind, free_port};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};

@@ -204,7 +204,7 @@ async fn d1_a_server_that_is_killed_and_restarted_in_mid_run_loses_and_doubles_n
             },
             async {
                 stage.until(&begun).await;
-                server.kill().await;
+                server.kill();
                 server.restart().await;
             }
         );

@@ -61,7 +61,7 @@ impl Doors {
     async fn change_password_of_ledger(&self, password: &str) {
         let changed = format!("ALTER USER {USER} IDENTIFIED BY '{password}'");
         self.server.administer(&changed).await;
-        self.server.administer(&format!("KILL USER {USER}")).await;
+        self.server.end_connections_of(USER).await;
     }
 
     async fn forget(self) {

@@ -12,7 +12,8 @@ const ON_THIS_MACHINE: &str = "DNS:localhost,IP:127.0.0.1";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s5_messages_are_archived_over_tls_with_private_authorities() {
     let (of_ledger, of_source) = (Authority::new(), Authority::new());
-    let server = LedgerServer::with_certificate(&of_ledger.sign(ON_THIS_MACHINE)).await;
+    let shown = of_ledger.sign(ON_THIS_MACHINE);
+    let server = LedgerServer::with_certificate(&shown.certificate, &shown.key).await;
     let addresses = Addresses::from_environment().with_ledger_server(&server);
     let mut stage = Stage::at(addresses, "tls", &[]).await;
     let nginx = Nginx::before(stage.setting("GRANARY_ES_URL"), &of_source.sign(ON_THIS_MACHINE)).await;

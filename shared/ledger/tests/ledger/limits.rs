@@ -1,10 +1,10 @@
 //! How long the ledger is waited for, what a connection costs the server, and what a server's answers ask for.
 
 use crate::forwarder::Forwarder;
-use crate::server::{Server, ServerKind};
 use crate::stage::{LEASE, Stage, instant, many, with_numbers};
 use granary_domain::{MigrationId, MigrationKind, Priority};
 use granary_ledger::{Claim, Exception, Ledger, LedgerError, LedgerSettings, NewMigration, Remedy};
+use granary_test_database::{LedgerServer, ServerKind};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use std::time::{Duration, Instant};
@@ -222,12 +222,12 @@ async fn migration(ledger: &Ledger) -> Result<MigrationId, LedgerError> {
 /// stood before must not go on asking the old one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_after_a_failover_the_old_writers_connections_are_closed_and_the_new_one_is_asked() {
-    let (old, new) = tokio::join!(Server::start("16M", &[]), Server::start("16M", &[]));
+    let (old, new) = tokio::join!(LedgerServer::start(), LedgerServer::start());
     for server in [&old, &new] {
         // Without a right that lets it write where the server is read-only.
-        server.sql("CREATE USER 'worker'@'127.0.0.1'").await;
+        server.administer("CREATE USER 'worker'@'127.0.0.1'").await;
         server
-            .sql("GRANT ALL PRIVILEGES ON granary.* TO worker@127.0.0.1")
+            .administer("GRANT ALL PRIVILEGES ON granary.* TO worker@127.0.0.1")
             .await;
     }
     let name = Forwarder::to(old.port).await;
@@ -242,7 +242,7 @@ async fn d1_after_a_failover_the_old_writers_connections_are_closed_and_the_new_
 
     // What was written before doesn't matter here: the new writer has the tables, as a replica has.
     new.ledger().await.disconnect();
-    old.sql("SET GLOBAL read_only = ON").await;
+    old.administer("SET GLOBAL read_only = ON").await;
     name.lead_to(new.port);
     let begun = Instant::now();
     migration(&ledger).await.unwrap();
@@ -291,7 +291,7 @@ async fn d1_a_statement_that_the_server_ended_for_its_length_asks_for_less_and_i
         ServerKind::MariaDb => ("--max-statement-time=0.5", "1969"),
         ServerKind::MySql => ("--max-execution-time=500", "3024"),
     };
-    let server = Server::start("16M", &[limit]).await;
+    let server = LedgerServer::start_with(&[limit]).await;
     let ledger = server.ledger().await;
     let id = migration(&ledger).await.unwrap();
     let mut other = server.connection().await;

@@ -55,8 +55,6 @@ mod retention;
 mod seeded;
 mod history;
 mod purge;
-#[path = "../server/mod.rs"]
-mod server;
 #[path = "../synthetic/mod.rs"]
 mod synthetic;
 mod plans;

@@ -1,27 +1,26 @@
 //! TLS to a server that shows a certificate of a private authority.
 
 use crate::certificates::{Authority, Certificate};
-use crate::server::Server;
 use granary_environment::{Ca, LedgerAddress, Login};
 use granary_ledger::{Ledger, LedgerError, LedgerSettings};
+use granary_test_database::LedgerServer;
 use std::time::{Duration, Instant};
 
 /// A connection that can't be trusted isn't tried for long.
 const REFUSED_WITHIN: Duration = Duration::from_secs(5);
 
-async fn server_with(certificate: &Certificate) -> Server {
-    let option = |name: &str, path: &std::path::Path| format!("--{name}={}", path.display());
-    let options = [
-        option("ssl-cert", &certificate.certificate),
-        option("ssl-key", &certificate.key),
-    ];
-    Server::start("16M", &options.each_ref().map(String::as_str)).await
+async fn server_with(certificate: &Certificate) -> LedgerServer {
+    LedgerServer::with_certificate(&certificate.certificate, &certificate.key).await
 }
 
 /// The ledger on a server, by an address with this after the ?.
-async fn connect(server: &Server, parameters: &str, ca: Option<&Authority>) -> Result<Ledger, LedgerError> {
+async fn connect(
+    server: &LedgerServer,
+    parameters: &str,
+    ca: Option<&Authority>,
+) -> Result<Ledger, LedgerError> {
     let address = LedgerAddress {
-        url: format!("{}{parameters}", server.url()).into(),
+        url: format!("{}{parameters}", server.database_url()).into(),
         ca: ca.map(|authority| Ca::parse(&authority.pem()).unwrap()),
     };
     let settings = LedgerSettings {
@@ -84,7 +83,7 @@ async fn s5_a_certificate_for_another_name_is_not_taken() {
 
 #[tokio::test]
 async fn s5_a_server_without_a_certificate_or_with_one_that_nobody_signed_is_not_taken() {
-    let server = Server::start("16M", &[]).await;
+    let server = LedgerServer::start().await;
     let error = connect(&server, "?require_ssl=true", None).await.unwrap_err();
     assert!(matches!(error, LedgerError::Tls { .. }), "{error}");
 }

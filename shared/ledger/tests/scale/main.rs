@@ -6,8 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "the table is what people run it for")]
 
-#[path = "../server/mod.rs"]
-mod server;
 #[path = "../synthetic/mod.rs"]
 mod synthetic;
 mod measure;
@@ -21,9 +19,9 @@ use granary_ledger::{
     Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, PageOfMessages, ProofRules,
     QueueLane, QueueState, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
 };
+use granary_test_database::{LedgerServer, ServerKind};
 use jiff::SignedDuration;
 use measure::{Measures, WARM_UPS};
-use server::Server;
 use std::time::{Duration, Instant};
 use synthetic::{Synthetic, window_of};
 
@@ -49,19 +47,22 @@ async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms()
         failed: 60,
         leftovers: 10_000,
     };
+    let redo_log = ServerKind::of_stack().redo_log("1G");
     let options = [
         "--innodb-buffer-pool-size=3G",
         "--innodb-flush-log-at-trx-commit=0",
-        "--max-allowed-packet=64M",
+        redo_log.as_str(),
     ];
-    let server = Server::start("1G", &options).await;
+    let server = LedgerServer::start_with(&options).await;
     let ledger = server.ledger().await;
     let began = Instant::now();
     synthetic.fill(&mut server.connection().await).await;
     let block = ledger.intend_block(NumberMark::default(), 1).await.unwrap();
     ledger.open_block(block).await.unwrap();
     println!("{} messages made in {:?}", synthetic.messages(), began.elapsed());
-    server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1").await;
+    server
+        .administer("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+        .await;
 
     let mut measures = Measures::default();
     counts(&mut measures, &ledger, &synthetic).await;
@@ -347,19 +348,19 @@ async fn journey(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic
 }
 
 /// Forty workers die, again and again.
-async fn reaping(measures: &mut Measures, ledger: &Ledger, server: &Server) {
+async fn reaping(measures: &mut Measures, ledger: &Ledger, server: &LedgerServer) {
     let failed_are_due = "UPDATE batch SET not_before = NULL WHERE status = 'failed' AND parked_at IS NULL";
     let workers_die = async || {
-        server.sql(failed_are_due).await;
+        server.administer(failed_are_due).await;
         ledger.retry_failed().await.unwrap();
         server
-            .sql("UPDATE batch SET enqueued_at = NULL, not_before = NULL WHERE status = 'pending'")
+            .administer("UPDATE batch SET enqueued_at = NULL, not_before = NULL WHERE status = 'pending'")
             .await;
         for batch in ledger.unsent(None, 40).await.unwrap() {
             claim(ledger, batch.batch_id).await;
         }
         let leases_end = "UPDATE batch SET lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE status = 'in_progress'";
-        server.sql(leases_end).await;
+        server.administer(leases_end).await;
     };
     let reap = async || {
         ledger
@@ -377,7 +378,7 @@ async fn reaping(measures: &mut Measures, ledger: &Ledger, server: &Server) {
     let batches_failed = async || {
         workers_die().await;
         reap().await;
-        server.sql(failed_are_due).await;
+        server.administer(failed_are_due).await;
     };
     measures
         .of_prepared("retry_failed", &batches_failed, || async {
@@ -442,7 +443,7 @@ async fn releasing(measures: &mut Measures, ledger: &Ledger) {
         .await;
 }
 
-async fn purging(measures: &mut Measures, server: &Server, ledger: &Ledger, synthetic: &Synthetic) {
+async fn purging(measures: &mut Measures, server: &LedgerServer, ledger: &Ledger, synthetic: &Synthetic) {
     let (look, seal) = (SealIntent::Look, SealIntent::Seal { by: "test".into() });
     let horizon = Duration::from_secs(1);
     for number in 0..3 {

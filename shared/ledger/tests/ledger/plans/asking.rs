@@ -3,7 +3,7 @@
 //! Counted are rows, not kinds of access: a range may be everything, and a scan of a small table costs nothing. The server is the
 //! test's own, so that what its counters grow by is what the function made it read.
 
-use crate::server::{Server, ServerKind};
+use granary_test_database::{LedgerServer, ServerKind};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ macro_rules! ask {
 pub(super) use ask;
 
 pub(super) struct Asking<'a> {
-    server: &'a Server,
+    server: &'a LedgerServer,
     conn: Conn,
     pub(super) called: BTreeSet<&'static str>,
     /// What is being asked, and what had been read before.
@@ -37,7 +37,7 @@ const STATEMENT_CHARS_SHOWN: usize = 600;
 const RANGE_WITHOUT_MEMORY: u16 = 3170;
 
 impl<'a> Asking<'a> {
-    pub(super) async fn new(server: &'a Server) -> Self {
+    pub(super) async fn new(server: &'a LedgerServer) -> Self {
         let mut asking = Self {
             server,
             conn: server.connection().await,

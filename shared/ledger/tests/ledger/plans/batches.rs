@@ -2,12 +2,12 @@
 
 use super::SYNTHETIC;
 use super::asking::{Asking, ask};
-use crate::server::Server;
 use crate::synthetic::Synthetic;
 use granary_domain::{BatchId, BatchStatus, Cause, MessageId, MigrationKind, WindowId};
 use granary_ledger::{BatchFilter, Ledger, Parked, ReExportSelection};
+use granary_test_database::LedgerServer;
 
-pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
+pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger, server: &LedgerServer) {
     lists(asking, ledger).await;
     due(asking, ledger, server).await;
     unowned(asking, ledger).await;
@@ -79,13 +79,13 @@ async fn lists(asking: &mut Asking<'_>, ledger: &Ledger) {
     }
 }
 
-async fn due(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
+async fn due(asking: &mut Asking<'_>, ledger: &Ledger, server: &LedgerServer) {
     ask!(asking, ledger.due_work());
     ask!(asking, ledger.dead_batches(1_000));
     ask!(asking, ledger.harvested_migrations());
     // Of an hour that has open batches, a part that is asked for by message.
     server
-        .sql(
+        .administer(
             "INSERT INTO migration (id, kind, state, batch_size, range_from, range_to, harvested_to, requested_by, \
              created_at) VALUES ('granary-draining', 'backfill', 'draining', 1000, '2026-01-02 14:17:00', \
              '2026-01-02 14:40:00', '2026-01-02 14:40:00', 'test', UTC_TIMESTAMP(6))",

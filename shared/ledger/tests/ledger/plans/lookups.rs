@@ -2,13 +2,13 @@
 
 use super::asking::{Asking, ask};
 use super::{LOGGED, SYNTHETIC};
-use crate::server::{Server, ServerKind};
 use crate::stage::{LEASE, a_day, seen_at};
 use crate::synthetic::{Synthetic, window_of};
 use granary_domain::{BatchId, MessageId, Outcome};
 use granary_ledger::{
     Claim, ClaimedBatch, Exception, LeasedWindow, Ledger, PageOfMessages, Recorded, SeenMessage,
 };
+use granary_test_database::{LedgerServer, ServerKind};
 use mysql_async::prelude::Queryable;
 
 const PAGE: u64 = 10_000;
@@ -38,8 +38,8 @@ fn first_page<'a>(window: &LeasedWindow, messages: &'a [SeenMessage]) -> PageOfM
     }
 }
 
-async fn server_with_messages() -> (Server, Ledger) {
-    let server = Server::start("64M", &LOGGED).await;
+async fn server_with_messages() -> (LedgerServer, Ledger) {
+    let server = LedgerServer::start_with(&LOGGED).await;
     let ledger = server.ledger().await;
     crate::stage::with_numbers(&ledger).await;
     SYNTHETIC.fill(&mut server.connection().await).await;
@@ -95,13 +95,13 @@ async fn a_look_up_of_10_000_known_ids_reads_at_most_two_rows_an_id() {
 }
 
 /// A batch of all these messages, in a worker's hands.
-async fn batch_of(server: &Server, ledger: &Ledger, ids: &[MessageId]) -> ClaimedBatch {
+async fn batch_of(server: &LedgerServer, ledger: &Ledger, ids: &[MessageId]) -> ClaimedBatch {
     let id = SYNTHETIC.first_pending() + 30;
     for chunk in ids.chunks(1_000) {
         let list: Vec<String> = chunk.iter().map(|id| format!("'{}'", id.as_str())).collect();
         let list = list.join(",");
         server
-            .sql(&format!(
+            .administer(&format!(
                 "UPDATE message SET batch_id = {id}, outcome = NULL WHERE message_id IN ({list})"
             ))
             .await;
@@ -164,7 +164,7 @@ async fn recorded(ledger: &Ledger, window: &LeasedWindow, messages: &[SeenMessag
 }
 
 /// What the engine says of the last one.
-async fn last_deadlock(server: &Server) -> String {
+async fn last_deadlock(server: &LedgerServer) -> String {
     let mut conn = server.connection().await;
     let status: Option<(String, String, String)> =
         conn.query_first("SHOW ENGINE INNODB STATUS").await.unwrap();
@@ -174,7 +174,7 @@ async fn last_deadlock(server: &Server) -> String {
 }
 
 /// How many the server has broken since it started.
-async fn deadlocks(server: &Server) -> u64 {
+async fn deadlocks(server: &LedgerServer) -> u64 {
     let query = match server.kind {
         ServerKind::MariaDb => {
             "SELECT CAST(variable_value AS UNSIGNED) FROM information_schema.global_status \

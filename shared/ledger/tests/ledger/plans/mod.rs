@@ -11,9 +11,9 @@ mod batches;
 mod writing;
 mod lookups;
 
-use crate::server::Server;
 use crate::synthetic::Synthetic;
 use asking::Asking;
+use granary_test_database::LedgerServer;
 use std::collections::BTreeSet;
 
 /// Small enough to be made in seconds, and large enough that reading too much shows.
@@ -28,12 +28,11 @@ const SYNTHETIC: Synthetic = Synthetic {
 };
 
 /// The options of a server that tells what it was asked.
-const LOGGED: [&str; 5] = [
+const LOGGED: [&str; 4] = [
     "--innodb-buffer-pool-size=256M",
     "--innodb-flush-log-at-trx-commit=0",
     "--log-output=TABLE",
     "--general-log=0",
-    "--max-allowed-packet=64M",
 ];
 
 /// What a call may read: a page of a list, an hour's messages. What it must not read is 5,000 rows or more: of messages that
@@ -109,21 +108,21 @@ const NOT_ASKED: [&str; 6] = ["connect", "ready", "ping", "cipher", "now", "sche
 
 #[tokio::test]
 async fn no_statement_reads_more_than_it_is_about() {
-    let server = Server::start("64M", &LOGGED).await;
+    let server = LedgerServer::start_with(&LOGGED).await;
     let ledger = server.ledger().await;
     crate::stage::with_numbers(&ledger).await;
     SYNTHETIC.fill(&mut server.connection().await).await;
-    server.sql("SET GLOBAL general_log = 1").await;
+    server.administer("SET GLOBAL general_log = 1").await;
     let mut asking = Asking::new(&server).await;
     reading::everything(&mut asking, &ledger).await;
     batches::everything(&mut asking, &ledger, &server).await;
     writing::everything(&mut asking, &ledger, &server).await;
     asking.about_to(ON_PURPOSE).await;
     server
-        .sql("SELECT COUNT(*) FROM message WHERE index_name = 'x'")
+        .administer("SELECT COUNT(*) FROM message WHERE index_name = 'x'")
         .await;
     asking.has_been_done().await;
-    server.sql("SET GLOBAL general_log = 0").await;
+    server.administer("SET GLOBAL general_log = 0").await;
 
     let expected = public_functions();
     let called: BTreeSet<String> = asking.called.iter().map(|name| (*name).to_owned()).collect();

@@ -2,7 +2,6 @@
 
 use super::SYNTHETIC;
 use super::asking::{Asking, ask};
-use crate::server::Server;
 use crate::stage::{
     ATTEMPTS_MAX, BACKOFF, LEASE, a_day, failure, many, object_of, seen_at, verification, whole,
 };
@@ -17,12 +16,13 @@ use granary_ledger::{
     ProofOutcome, QueueLane, QueueState, ReExport, Recall, Recorded, RepairMigration, RescanRules, Retryable,
     Seal, SealIntent, SeenMessage, SettingChange, Stage, WhichExceptions,
 };
+use granary_test_database::LedgerServer;
 use std::time::Duration;
 use uuid::Uuid;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
+pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger, server: &LedgerServer) {
     numbers(asking, ledger).await;
     harvest(asking, ledger).await;
     rescan(asking, ledger, server).await;
@@ -120,9 +120,11 @@ async fn harvest(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.record_outside(OutsideCounts::default()));
 }
 
-async fn rescan(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
+async fn rescan(asking: &mut Asking<'_>, ledger: &Ledger, server: &LedgerServer) {
     server
-        .sql("UPDATE harvest_window SET recorded_at = UTC_TIMESTAMP(6) - INTERVAL 2 HOUR WHERE id = 40")
+        .administer(
+            "UPDATE harvest_window SET recorded_at = UTC_TIMESTAMP(6) - INTERVAL 2 HOUR WHERE id = 40",
+        )
         .await;
     let rules = RescanRules {
         after: HOUR,
@@ -386,9 +388,9 @@ async fn clear(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.forget_unowned(&ids));
 }
 
-async fn purge(asking: &mut Asking<'_>, ledger: &Ledger, server: &Server) {
+async fn purge(asking: &mut Asking<'_>, ledger: &Ledger, server: &LedgerServer) {
     let others = "DELETE FROM harvest_window WHERE migration_id <> 'granarysynthetic'";
-    server.sql(others).await;
+    server.administer(others).await;
     let hour = SYNTHETIC.hour(1);
     let seal = SealIntent::Seal { by: "test".into() };
     let sealed = ask!(asking, ledger.seal_hour(hour, HOUR, &seal));
