@@ -59,7 +59,9 @@ impl Source {
             // After it: the indices that are there now are those of the view, unless one came or went since the survey.
             let time_field = &self.settings().time_field;
             let mappings = self.mappings_of(&reach.name, time_field).await?;
-            if !reach.differs_from(&mappings) {
+            // Where indices are named one by one, one that came to an alias since the survey is not among them.
+            let is_whole = reach.name == self.settings().index || !self.has_changed_since(&survey).await?;
+            if is_whole && !reach.differs_from(&mappings) {
                 return Ok(PointInTime {
                     id,
                     resolution: reach.resolution(time_field, &mappings),

@@ -164,7 +164,7 @@ pub enum SourceProblem {
         /// Where.
         indices: Vec<String>,
     },
-    /// Aliases show only what matches a filter of theirs.
+    /// Aliases show only what matches a filter of theirs, or what lies where a routing leads.
     FilteredAlias {
         /// Their names.
         aliases: Vec<String>,

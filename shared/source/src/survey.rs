@@ -172,7 +172,11 @@ impl Source {
             survey.problems.push(SourceProblem::UnknownIndex { index });
             return Ok(());
         }
-        let Some(name) = survey.indices.searchable(&settings.index) else {
+        let name = match survey.indices.searchable(&settings.index) {
+            None => self.one_by_one(&survey.indices).await?,
+            name => name,
+        };
+        let Some(name) = name else {
             survey.problems.extend(survey.indices.blocked());
             // Without a block a closed index is all there is: what Elasticsearch says of it is the problem.
             if survey.problems.is_empty() {
@@ -181,6 +185,16 @@ impl Source {
             return Ok(());
         };
         self.look_into_messages(survey, &name).await
+    }
+
+    /// The names of the indices that can be searched, where the source's name can't be searched without the others: an alias or a
+    /// data stream. `None`: where these names would find more, as the alias has a filter, or don't fit a request.
+    async fn one_by_one(&self, indices: &Indices) -> Result<Option<String>, SourceError> {
+        let name = &self.settings().index;
+        if name.contains('*') || self.filtered_aliases(name).await?.is_some() {
+            return Ok(None);
+        }
+        Ok(indices.searchable_one_by_one())
     }
 
     /// The indices are there. `name`: without those that Elasticsearch refuses to search.
@@ -236,7 +250,9 @@ impl Source {
         let left_out: Vec<String> = survey.left_out().iter().map(|out| out.index.to_owned()).collect();
         survey.reach = Reach::new(name, mappings.indices, left_out);
         survey.problems.extend(self.filter_problem(name).await?);
-        survey.problems.extend(self.filtered_aliases(name).await?);
+        survey
+            .problems
+            .extend(self.filtered_aliases(&settings.index).await?);
         if survey.refusals().is_empty() {
             let sample = self.sample_problems(&survey.reach).await?;
             survey.problems.extend(sample);

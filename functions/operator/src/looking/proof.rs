@@ -205,8 +205,8 @@ impl Lost {
         }
         if !self.filtered_aliases.is_empty() {
             todo.push(format!(
-                "Name indices in place of the aliases with a filter: {}. What their filters leave out is not archived, and is lost \
-                 with the indices.",
+                "Name indices in place of the aliases with a filter or a routing: {}. What these leave out is not archived, and is \
+                 lost with the indices.",
                 self.filtered_aliases.join(", ")
             ));
         }

@@ -198,8 +198,8 @@ fn of_kept(role: &Role, kept: Kept, indices: &[String]) -> String {
 
 fn of_filtered_alias(aliases: &[String]) -> String {
     format!(
-        "GRANARY_SOURCE_INDEX names aliases with a filter: {}. What their filters leave out is not archived, and is lost with \
-         the indices. Name the indices, or an alias without a filter, where that matters",
+        "GRANARY_SOURCE_INDEX names aliases with a filter or a routing: {}. What these leave out is not archived, and is lost \
+         with the indices. Name the indices, or an alias that shows all of them, where that matters",
         named(aliases)
     )
 }

@@ -1,4 +1,5 @@
-//! Aliases with a filter of their own: what the filter leaves out is in no window, and is lost with the indices.
+//! Aliases that show a part of their indices: by a filter, or by a routing, which leads searches to some of the shards. What they
+//! leave out is in no window, and is lost with the indices.
 //!
 //! One request. An index that the name also stands for by itself is read as a whole; that isn't told apart here.
 
@@ -11,8 +12,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-const OPERATION: &str = "read the filters of aliases";
-const QUERY: [(&str, &str); 1] = [("filter_path", "*.aliases.*.filter")];
+const OPERATION: &str = "read what aliases show";
+const QUERY: [(&str, &str); 1] = [("filter_path", "*.aliases.*.filter,*.aliases.*.search_routing")];
 
 #[derive(Deserialize)]
 struct Index {
@@ -22,16 +23,18 @@ struct Index {
 #[derive(Deserialize)]
 struct Alias {
     filter: Option<Value>,
+    search_routing: Option<String>,
 }
 
 impl Source {
-    /// The aliases with a filter among the names of a list.
+    /// The aliases that show a part of their indices, among the names of a list.
     pub(super) async fn filtered_aliases(&self, name: &str) -> Result<Option<SourceProblem>, SourceError> {
         let path = IndicesGetAliasParts::Index(&[name]).url();
         let indices: BTreeMap<String, Index> = self.wire().read(&Call::get(OPERATION, &path, &QUERY)).await?;
         let aliases = indices.into_values().flat_map(|index| index.aliases);
         let filtered = aliases.filter(|(alias, of_alias)| {
-            of_alias.filter.is_some() && name.split(',').any(|part| part.trim() == alias)
+            (of_alias.filter.is_some() || of_alias.search_routing.is_some())
+                && name.split(',').any(|part| part.trim() == alias)
         });
         let filtered: BTreeSet<String> = filtered.map(|(alias, _)| alias).collect();
         Ok((!filtered.is_empty()).then(|| SourceProblem::FilteredAlias {

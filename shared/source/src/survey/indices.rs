@@ -180,6 +180,13 @@ impl Indices {
         name::without(name, &blocked, &closed)
     }
 
+    /// The names of those that can be searched. `None`: there is none, or their names don't fit a request.
+    pub(crate) fn searchable_one_by_one(&self) -> Option<String> {
+        let is_away =
+            |settings: &Settings| is_true(&settings.blocks.read) || is_true(&settings.verified_before_close);
+        name::list(&self.names_of(|settings| !is_away(settings)))
+    }
+
     /// What the settings show of the indices that are read, and those that aren't.
     pub(crate) fn problems(&self, role: &Role, read: &[String], pattern: &str) -> Vec<SourceProblem> {
         let read: BTreeSet<&String> = read.iter().collect();

@@ -1,18 +1,21 @@
 //! The source's name without some of the indices that it stands for.
 //!
 //! Elasticsearch takes indices away from a pattern (`logs-*,-logs-7`) and from a list, and not from an alias or a data
-//! stream. Nothing here can fail.
+//! stream: there the other indices are named. Nothing here can fail.
 
-/// The name without blocked and closed indices. A pattern leaves closed ones out by itself. `None`: a blocked index is there by
-/// an alias or a data stream, or nothing is left.
+/// The longest list of names, in bytes of a request's first line, which may have 4,096.
+const LIST_BYTES_MAX: usize = 3_000;
+/// A comma takes three of them.
+const COMMA_BYTES: usize = 3;
+
+/// The name without blocked and closed indices. A pattern leaves closed ones out by itself. `None`: one of
+/// them is there by an alias or a data stream, or nothing is left.
 pub(crate) fn without(name: &str, blocked: &[String], closed: &[String]) -> Option<String> {
     let parts = || name.split(',').map(str::trim);
     let patterns: Vec<&str> = parts().filter(|part| part.contains('*')).collect();
     let is_matched = |index: &str| patterns.iter().any(|pattern| matches(pattern, index));
-    if !blocked
-        .iter()
-        .all(|index| is_matched(index) || parts().any(|part| part == index.as_str()))
-    {
+    let is_named = |index: &String| is_matched(index) || parts().any(|part| part == index.as_str());
+    if !blocked.iter().chain(closed).all(is_named) {
         return None;
     }
     let is_away = |part: &str| blocked.iter().chain(closed).any(|index| index.as_str() == part);
@@ -23,6 +26,12 @@ pub(crate) fn without(name: &str, blocked: &[String], closed: &[String]) -> Opti
     left.iter()
         .any(|part| !part.starts_with('-'))
         .then(|| left.join(","))
+}
+
+/// All these names. `None`: there is none, or they are longer than a request may be.
+pub(crate) fn list(names: &[String]) -> Option<String> {
+    let bytes: usize = names.iter().map(|name| name.len() + COMMA_BYTES).sum();
+    (1..=LIST_BYTES_MAX).contains(&bytes).then(|| names.join(","))
 }
 
 /// Whether a pattern, in which `*` is any text, matches a name.
@@ -64,8 +73,15 @@ mod tests {
         let without = |name, closed: &[&str]| without(name, &[], &named(closed));
         assert_eq!(without("a,b", &["b"]).as_deref(), Some("a"));
         assert_eq!(without("q-*", &["q-2"]).as_deref(), Some("q-*"));
-        assert_eq!(without("alias", &["b"]).as_deref(), Some("alias"));
+        assert_eq!(without("alias", &["b"]), None, "behind an alias");
         assert_eq!(without("b", &["b"]), None);
+    }
+
+    #[test]
+    fn names_are_listed_as_long_as_they_fit_a_request() {
+        assert_eq!(list(&named(&["a", "b"])).as_deref(), Some("a,b"));
+        assert_eq!(list(&[]), None);
+        assert_eq!(list(&vec!["x".repeat(200); 20]), None);
     }
 
     #[test]

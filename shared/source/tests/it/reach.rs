@@ -174,6 +174,93 @@ async fn h12_a_blocked_a_closed_and_a_hidden_index_are_left_out_until_they_can_b
         .await;
 }
 
+/// Elasticsearch takes no index away from an alias: the others are named. One that comes to the alias is read from then on.
+#[tokio::test]
+async fn h12_a_blocked_and_a_closed_index_behind_an_alias_are_left_out_and_the_others_are_read() {
+    let stage = Stage::new();
+    let alias = stage.name("alias");
+    let join = async |index: &str| {
+        let add = json!({"actions": [{"add": {"index": index, "alias": alias}}]});
+        stage.ask(Method::POST, "_aliases", add).await;
+    };
+    for name in ["a", "blocked", "closed"] {
+        let index = stage.index(name, plain_mapping()).await;
+        stage.write_messages(&index, &[(name, AT)]).await;
+        join(&index).await;
+    }
+    let blocked = stage.name("blocked");
+    let block = async |value: Value| {
+        let settings = json!({ "index.blocks.read": value });
+        stage
+            .ask(Method::PUT, &format!("{blocked}/_settings"), settings)
+            .await;
+    };
+    block(json!(true)).await;
+    let closed = stage.name("closed");
+    stage
+        .ask(Method::POST, &format!("{closed}/_close"), Value::Null)
+        .await;
+
+    let source = Source::new(by_id_field(&alias)).unwrap();
+    assert_eq!(ids(&read_all(&source, 10).await), ["a"]);
+    assert_eq!(left_out(&source).await, [blocked.clone(), closed.clone()]);
+    assert_eq!(
+        source
+            .bounds(TimeRange::EVER, None)
+            .await
+            .unwrap()
+            .map(|(from, _)| from),
+        Some(AT.parse().unwrap())
+    );
+
+    let late = stage.index("late", plain_mapping()).await;
+    stage.write_messages(&late, &[("late", AT)]).await;
+    join(&late).await;
+    assert_eq!(
+        read_all(&source, 10).await.len(),
+        2,
+        "also before the next look at the indices is due"
+    );
+
+    block(Value::Null).await;
+    source.look_anew().await;
+    let mut read = ids(&read_all(&source, 10).await);
+    read.sort();
+    assert_eq!(read, ["a", "blocked", "late"]);
+    assert_eq!(left_out(&source).await, [closed]);
+    stage.finish(&["a", "blocked", "closed", "late"]).await;
+}
+
+/// What the other names would find is more than what a filtered alias shows.
+#[tokio::test]
+async fn h12_a_blocked_index_behind_an_alias_with_a_filter_refuses_all_of_it() {
+    let stage = Stage::new();
+    let alias = stage.name("alias");
+    let mut actions = Vec::new();
+    for name in ["a", "blocked"] {
+        let index = stage.index(name, plain_mapping()).await;
+        stage.write_messages(&index, &[(name, AT)]).await;
+        actions.push(json!({"add": {"index": index, "alias": alias, "filter": {"term": {"id": "a"}}}}));
+    }
+    stage
+        .ask(Method::POST, "_aliases", json!({ "actions": actions }))
+        .await;
+    let settings = format!("{}/_settings", stage.name("blocked"));
+    stage
+        .ask(Method::PUT, &settings, json!({"index.blocks.read": true}))
+        .await;
+    let source = Source::new(by_id_field(&alias)).unwrap();
+    let survey = source.surveyed().await.unwrap();
+    let Some(SourceError::Refused { reason, .. }) = survey.refusal() else {
+        panic!("{survey:?}")
+    };
+    assert!(
+        reason.contains(&stage.name("blocked")) && reason.contains("Remove the block"),
+        "{reason}"
+    );
+    stage.finish(&["a", "blocked"]).await;
+}
+
 /// Between two looks at the indices one comes and one is closed: the view is of the indices that it says it is of.
 #[tokio::test]
 async fn h12_a_view_never_lacks_an_index_without_saying_so() {

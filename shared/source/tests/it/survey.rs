@@ -271,23 +271,26 @@ async fn h15_h12_closed_and_hidden_indices_are_left_out_and_a_closed_one_that_is
 }
 
 #[tokio::test]
-async fn h15_an_alias_with_a_filter_is_reported_and_one_without_is_not() {
+async fn h15_an_alias_with_a_filter_or_a_routing_is_reported_and_one_without_is_not() {
     let stage = Stage::new();
     let index = stage.index("a", plain_mapping()).await;
-    let (plain, filtered) = (stage.name("plain"), stage.name("filtered"));
+    let [plain, filtered, routed] = ["plain", "filtered", "routed"].map(|name| stage.name(name));
     let some = json!({"term": {"id": "x"}});
     let actions = json!({"actions": [
         {"add": {"index": index, "alias": plain}},
         {"add": {"index": index, "alias": filtered, "filter": some}},
+        {"add": {"index": index, "alias": routed, "search_routing": "1"}},
     ]});
     stage.ask(Method::POST, "_aliases", actions).await;
     for name in [&plain, &index, &stage.name("*")] {
         assert_eq!(problems(settings(name)).await, [], "{name}");
     }
-    let aliases = vec![filtered.clone()];
-    let found = problems(settings(&filtered)).await;
-    assert_eq!(found, [SourceProblem::FilteredAlias { aliases }]);
-    assert_eq!(found[0].severity(), Severity::Reported);
+    for name in [filtered, routed] {
+        let found = problems(settings(&name)).await;
+        let aliases = vec![name];
+        assert_eq!(found, [SourceProblem::FilteredAlias { aliases }]);
+        assert_eq!(found[0].severity(), Severity::Reported);
+    }
     stage.finish(&["a"]).await;
 }
 
