@@ -77,7 +77,7 @@ async fn d1_a_ledger_that_is_read_only_for_a_while_costs_no_attempt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_after_a_failover_warm_functions_ask_the_new_writer_and_leave_the_old_one() {
     let old = LedgerServer::start_as_writer().await;
-    let name = Proxy::before(&old.url).await;
+    let name = Proxy::before(&old.url()).await;
     let addresses = Addresses::from_environment().with_ledger_at(&name.url());
     let stage = Stage::at(addresses, "failover", &[]).await;
     let messages = indexed(&stage).await;
@@ -88,7 +88,7 @@ async fn d1_after_a_failover_warm_functions_ask_the_new_writer_and_leave_the_old
 
     let new = old.replica().await;
     new.take_over_from(&old).await;
-    name.lead_to(&new.url);
+    name.lead_to(&new.url());
     stage.backfill(NOON, TO).await;
     let (harvested, exported, reaped) =
         tokio::join!(stage.try_harvest(), stage.export_one(), stage.try_reap());
