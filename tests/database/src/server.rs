@@ -316,6 +316,21 @@ impl LedgerServer {
         count.expect("a count has a row")
     }
 
+    /// How many deadlocks it has broken since it started.
+    pub async fn deadlocks(&self) -> u64 {
+        self.count(match self.kind {
+            ServerKind::MariaDb => {
+                "SELECT CAST(variable_value AS UNSIGNED) FROM information_schema.global_status \
+                 WHERE variable_name = 'Innodb_deadlocks'"
+            }
+            ServerKind::MySql => {
+                "SELECT CAST(COALESCE(SUM(sum_error_raised), 0) AS UNSIGNED) \
+                 FROM performance_schema.events_errors_summary_global_by_error WHERE error_number = 1213"
+            }
+        })
+        .await
+    }
+
     /// A connection beside the ledger's. It may do anything on this server.
     pub async fn connection(&self) -> Conn {
         self.try_connection().await.expect("the server lets it in")

@@ -99,7 +99,8 @@ async fn d1_after_a_failover_warm_functions_ask_the_new_writer_and_leave_the_old
         "{exported:?}"
     );
     assert_recovered(&stage, &messages).await;
-    assert_eq!(old.connections_of_functions().await, 0);
+    // The test's own, which holds the lock on its database.
+    assert_eq!(old.connections_of_functions().await, 1);
     stage.finish().await;
 }
 
@@ -343,7 +344,7 @@ async fn d1_deadlocks_with_another_client_are_tried_again_until_they_pass() {
     };
     let brawl = async { provoke_deadlocks_until(&is_over, connect(&stage).await).await };
     tokio::join!(run, brawl);
-    let (_, deadlocks): (String, u64) = stage.row("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'").await;
+    let deadlocks = server.deadlocks().await;
     let log = [
         stage.harvester.log(),
         stage.exporter(0).log(),

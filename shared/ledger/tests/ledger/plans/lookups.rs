@@ -8,7 +8,7 @@ use granary_domain::{BatchId, MessageId, Outcome};
 use granary_ledger::{
     Claim, ClaimedBatch, Exception, LeasedWindow, Ledger, PageOfMessages, Recorded, SeenMessage,
 };
-use granary_test_database::{LedgerServer, ServerKind};
+use granary_test_database::LedgerServer;
 use mysql_async::prelude::Queryable;
 
 const PAGE: u64 = 10_000;
@@ -142,7 +142,7 @@ async fn d1_two_harvesters_whose_pages_have_no_id_in_common_never_deadlock() {
             window.pages += 1;
         }
     }
-    let broken = deadlocks(&server).await;
+    let broken = server.deadlocks().await;
     assert!(
         broken == 0,
         "{broken} deadlocks: {}",
@@ -171,23 +171,4 @@ async fn last_deadlock(server: &LedgerServer) -> String {
     let (_, _, text) = status.unwrap();
     let begins = text.find("LATEST DETECTED DEADLOCK").unwrap_or(0);
     text[begins..].chars().take(8_000).collect()
-}
-
-/// How many the server has broken since it started.
-async fn deadlocks(server: &LedgerServer) -> u64 {
-    let query = match server.kind {
-        ServerKind::MariaDb => {
-            "SELECT CAST(variable_value AS UNSIGNED) FROM information_schema.global_status \
-             WHERE variable_name = 'Innodb_deadlocks'"
-        }
-        ServerKind::MySql => {
-            "SELECT CAST(COALESCE(SUM(sum_error_raised), 0) AS UNSIGNED) \
-             FROM performance_schema.events_errors_summary_global_by_error WHERE error_number = 1213"
-        }
-    };
-    let mut conn = server.connection().await;
-    conn.query_first(query)
-        .await
-        .unwrap()
-        .expect("the server counts deadlocks")
 }
