@@ -191,7 +191,7 @@ impl Source {
     /// data stream. `None`: where these names would find more, as the alias has a filter, or don't fit a request.
     async fn one_by_one(&self, indices: &Indices) -> Result<Option<String>, SourceError> {
         let name = &self.settings().index;
-        if name.contains('*') || self.filtered_aliases(name).await?.is_some() {
+        if name::has_pattern(name) || self.filtered_aliases(name).await?.is_some() {
             return Ok(None);
         }
         Ok(indices.searchable_one_by_one())

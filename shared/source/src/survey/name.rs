@@ -8,14 +8,15 @@ const LIST_BYTES_MAX: usize = 3_000;
 /// A comma takes three of them.
 const COMMA_BYTES: usize = 3;
 
-/// The name without blocked and closed indices. A pattern leaves closed ones out by itself. `None`: one of
-/// them is there by an alias or a data stream, or nothing is left.
+/// The name without blocked and closed indices. A pattern leaves closed ones out by itself, also those of the aliases that it
+/// matches. `None`: one of them is there by an alias or a data stream, or nothing is left.
 pub(crate) fn without(name: &str, blocked: &[String], closed: &[String]) -> Option<String> {
     let parts = || name.split(',').map(str::trim);
     let patterns: Vec<&str> = parts().filter(|part| part.contains('*')).collect();
     let is_matched = |index: &str| patterns.iter().any(|pattern| matches(pattern, index));
     let is_named = |index: &String| is_matched(index) || parts().any(|part| part == index.as_str());
-    if !blocked.iter().chain(closed).all(is_named) {
+    let in_the_way = if patterns.is_empty() { closed } else { &[] };
+    if !blocked.iter().chain(in_the_way).all(is_named) {
         return None;
     }
     let is_away = |part: &str| blocked.iter().chain(closed).any(|index| index.as_str() == part);
@@ -26,6 +27,11 @@ pub(crate) fn without(name: &str, blocked: &[String], closed: &[String]) -> Opti
     left.iter()
         .any(|part| !part.starts_with('-'))
         .then(|| left.join(","))
+}
+
+/// Whether it has a pattern, in whatever form.
+pub(crate) fn has_pattern(name: &str) -> bool {
+    name.contains('*') || name.split(',').any(|part| part.trim() == "_all")
 }
 
 /// All these names. `None`: there is none, or they are longer than a request may be.
@@ -74,7 +80,13 @@ mod tests {
         assert_eq!(without("a,b", &["b"]).as_deref(), Some("a"));
         assert_eq!(without("q-*", &["q-2"]).as_deref(), Some("q-*"));
         assert_eq!(without("alias", &["b"]), None, "behind an alias");
+        assert_eq!(without("al*", &["b"]).as_deref(), Some("al*"), "behind an alias");
         assert_eq!(without("b", &["b"]), None);
+    }
+
+    #[test]
+    fn a_star_and_all_are_patterns() {
+        assert!(has_pattern("a,q-*") && has_pattern("_all") && !has_pattern("a,b_all"));
     }
 
     #[test]
