@@ -115,7 +115,7 @@ impl Indices {
     /// The mapping of messages: ids are keywords, times are dates, everything else is only kept.
     pub(crate) fn mapping(&self) -> Value {
         json!({
-            "settings": {"number_of_shards": 1, "number_of_replicas": 0},
+            "settings": {"number_of_shards": 2, "number_of_replicas": 0},
             "mappings": {"dynamic": false, "properties": {
                 ID_FIELD: {"type": "keyword"}, TIME_FIELD: {"type": "date"}, "at": {"type": "date"}
             }}

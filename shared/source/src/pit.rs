@@ -59,9 +59,10 @@ impl Source {
             // After it: the indices that are there now are those of the view, unless one came or went since the survey.
             let time_field = &self.settings().time_field;
             let mappings = self.mappings_of(&reach.name, time_field).await?;
-            // Where indices are named one by one, one that came to an alias since the survey is not among them.
-            let is_whole = reach.name == self.settings().index || !self.has_changed_since(&survey).await?;
-            if is_whole && !reach.differs_from(&mappings) {
+            // One that came to an alias since the survey isn't in a view of the others by name.
+            let is_changed = reach.differs_from(&mappings)
+                || reach.is_by_name(&self.settings().index) && self.has_changed_since(&survey).await?;
+            if !is_changed {
                 return Ok(PointInTime {
                     id,
                     resolution: reach.resolution(time_field, &mappings),

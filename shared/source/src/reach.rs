@@ -11,7 +11,7 @@ use crate::Source;
 use crate::error::SourceError;
 use crate::fields::{Mappings, TimeResolution};
 use crate::query::of_indices;
-use crate::survey::Survey;
+use crate::survey::{Survey, has_pattern};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -94,6 +94,11 @@ impl Reach {
             (false, true) => TimeResolution::Nanos,
             (false, false) => TimeResolution::Mixed,
         }
+    }
+
+    /// Whether indices are named in place of the source's name, so that no other one comes to them.
+    pub(crate) fn is_by_name(&self, source: &str) -> bool {
+        self.name != source && !has_pattern(&self.name)
     }
 
     /// Whether a search reaches other indices than it did.

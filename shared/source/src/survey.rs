@@ -23,6 +23,7 @@ use fields::Field;
 use granary_domain::MetadataSource;
 use indices::Indices;
 use limits::Needed;
+pub(crate) use name::has_pattern;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was found, and of which indices.
@@ -172,11 +173,8 @@ impl Source {
             survey.problems.push(SourceProblem::UnknownIndex { index });
             return Ok(());
         }
-        let name = match survey.indices.searchable(&settings.index) {
-            None => self.one_by_one(&survey.indices).await?,
-            name => name,
-        };
-        let Some(name) = name else {
+        let filtered = self.filtered_aliases(&settings.index).await?;
+        let Some(name) = survey.indices.searchable(&settings.index, filtered.is_some()) else {
             survey.problems.extend(survey.indices.blocked());
             // Without a block a closed index is all there is: what Elasticsearch says of it is the problem.
             if survey.problems.is_empty() {
@@ -184,21 +182,16 @@ impl Source {
             }
             return Ok(());
         };
-        self.look_into_messages(survey, &name).await
-    }
-
-    /// The names of the indices that can be searched, where the source's name can't be searched without the others: an alias or a
-    /// data stream. `None`: where these names would find more, as the alias has a filter, or don't fit a request.
-    async fn one_by_one(&self, indices: &Indices) -> Result<Option<String>, SourceError> {
-        let name = &self.settings().index;
-        if name::has_pattern(name) || self.filtered_aliases(name).await?.is_some() {
-            return Ok(None);
-        }
-        Ok(indices.searchable_one_by_one())
+        self.look_into_messages(survey, &name, filtered).await
     }
 
     /// The indices are there. `name`: without those that Elasticsearch refuses to search.
-    async fn look_into_messages(&self, survey: &mut Survey, name: &str) -> Result<(), SourceError> {
+    async fn look_into_messages(
+        &self,
+        survey: &mut Survey,
+        name: &str,
+        filtered: Option<SourceProblem>,
+    ) -> Result<(), SourceError> {
         let settings = self.settings();
         let indices = &survey.indices;
         let configured: Vec<(FieldRole, &str)> = match settings.id_is_doc_id() {
@@ -250,9 +243,7 @@ impl Source {
         let left_out: Vec<String> = survey.left_out().iter().map(|out| out.index.to_owned()).collect();
         survey.reach = Reach::new(name, mappings.indices, left_out);
         survey.problems.extend(self.filter_problem(name).await?);
-        survey
-            .problems
-            .extend(self.filtered_aliases(&settings.index).await?);
+        survey.problems.extend(filtered);
         if survey.refusals().is_empty() {
             let sample = self.sample_problems(&survey.reach).await?;
             survey.problems.extend(sample);

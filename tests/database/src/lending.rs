@@ -158,7 +158,7 @@ impl Tables {
 /// Empties a database for the next test. Where tables are left behind, it is dropped.
 pub(crate) async fn give_back(server: &str, name: &str) {
     let mut conn = connection(&format!("{server}/{name}")).await;
-    end_connections(&mut conn, name).await;
+    end_connections(&mut conn, &format!("db = '{name}'")).await;
     let found: Vec<String> = conn.query("SHOW TABLES").await.expect("tables are listed");
     let expected: Option<usize> = conn
         .exec_first(
@@ -202,16 +202,16 @@ async fn tables_that_have_numbered(conn: &mut Conn, database: &str) -> Vec<Strin
 /// Drops a database, and ends the connections to it.
 pub(crate) async fn drop_database(server: &str, name: &str) {
     let mut conn = connection(&format!("{server}/")).await;
-    end_connections(&mut conn, name).await;
+    end_connections(&mut conn, &format!("db = '{name}'")).await;
     run(&mut conn, &format!("DROP DATABASE IF EXISTS {name}")).await;
     conn.disconnect().await.expect("the connection ends");
 }
 
-/// Connections that a killed function leaves behind may be in the middle of a transaction: what comes next would wait for
-/// them.
-async fn end_connections(conn: &mut Conn, name: &str) {
+/// Ends the connections of which this is true. Those that a killed function leaves behind may be in the middle of a transaction:
+/// what comes next would wait for them.
+pub(crate) async fn end_connections(conn: &mut Conn, condition: &str) {
     let query = format!(
-        "SELECT id FROM {} WHERE db = '{name}' AND id <> CONNECTION_ID()",
+        "SELECT id FROM {} WHERE {condition} AND id <> CONNECTION_ID()",
         processlist()
     );
     let left: Vec<u64> = conn.query(query).await.expect("connections are listed");

@@ -6,6 +6,8 @@
 //! tests do. What it leaves behind is removed with the value, also where the test panics. Not responsible for the databases
 //! in it: a test makes and drops its own.
 
+use crate::lending::end_connections;
+use crate::processlist;
 use granary_ledger::{Ledger, LedgerSettings};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
@@ -18,7 +20,7 @@ use uuid::Uuid;
 
 const START_SECS_MAX: u64 = 120;
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Below what the system gives to outgoing connections: while the server is down, nobody takes its port.
+/// Below what the system gives to outgoing connections: while the server is down, no other process takes its port.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// Who the functions and the tests are: it may do anything in databases whose names begin with granary, and nothing
@@ -258,10 +260,11 @@ impl LedgerServer {
             .await;
     }
 
-    /// Connections of the functions and of the test.
-    pub async fn connections_of_functions(&self) -> u64 {
+    /// Connections to ledgers. One that holds the lock on a lent database names none.
+    pub async fn connections_to_ledgers(&self) -> u64 {
         self.count(&format!(
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE user = '{USER}'"
+            "SELECT COUNT(*) FROM {} WHERE user = '{USER}' AND db IS NOT NULL",
+            processlist()
         ))
         .await
     }
@@ -269,17 +272,7 @@ impl LedgerServer {
     /// Ends the connections that a user has, as a rotation may.
     pub async fn end_connections_of(&self, user: &str) {
         let mut conn = self.connection().await;
-        let ids: Vec<u64> = conn
-            .exec(
-                "SELECT id FROM information_schema.processlist WHERE user = ?",
-                (user,),
-            )
-            .await
-            .expect("an administrator sees them all");
-        for id in ids {
-            // It may have ended by itself.
-            conn.query_drop(format!("KILL {id}")).await.ok();
-        }
+        end_connections(&mut conn, &format!("user = '{user}'")).await;
         conn.disconnect().await.expect("the connection ends");
     }
 
@@ -293,7 +286,7 @@ impl LedgerServer {
         ] {
             self.administer(&statement).await;
         }
-        format!("mysql://{name}:{PASSWORD}@127.0.0.1:{}", self.port)
+        self.url_of(name)
     }
 
     /// A statement that only an administrator may give.
@@ -350,7 +343,11 @@ impl LedgerServer {
 
     /// `mysql://user:password@host:port`, without a database.
     pub fn url(&self) -> String {
-        format!("mysql://{USER}:{PASSWORD}@127.0.0.1:{}", self.port)
+        self.url_of(USER)
+    }
+
+    fn url_of(&self, user: &str) -> String {
+        format!("mysql://{user}:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
     /// The address of the database that is there from the start.

@@ -99,8 +99,7 @@ async fn d1_after_a_failover_warm_functions_ask_the_new_writer_and_leave_the_old
         "{exported:?}"
     );
     assert_recovered(&stage, &messages).await;
-    // The test's own, which holds the lock on its database.
-    assert_eq!(old.connections_of_functions().await, 1);
+    assert_eq!(old.connections_to_ledgers().await, 0);
     stage.finish().await;
 }
 

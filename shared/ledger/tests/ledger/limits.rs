@@ -242,7 +242,7 @@ async fn d1_after_a_failover_the_old_writers_connections_are_closed_and_the_new_
 
     // What was written before doesn't matter here: the new writer has the tables, as a replica has.
     new.ledger().await.disconnect();
-    old.administer("SET GLOBAL read_only = ON").await;
+    old.be_read_only().await;
     name.lead_to(new.port);
     let begun = Instant::now();
     migration(&ledger).await.unwrap();

@@ -173,18 +173,22 @@ impl Indices {
         })
     }
 
-    /// A name without the indices that Elasticsearch refuses to search. `None`: there is none for what is left.
-    pub(crate) fn searchable(&self, name: &str) -> Option<String> {
+    /// A name without the indices that Elasticsearch refuses to search, or the names of all others where it takes none away.
+    /// `None`: there is none for what is left, as it `shows_a_part` of its indices, which by their own names show all.
+    pub(crate) fn searchable(&self, name: &str, shows_a_part: bool) -> Option<String> {
         let blocked = self.names_of(|settings| is_true(&settings.blocks.read));
         let closed = self.names_of(|settings| is_true(&settings.verified_before_close));
-        name::without(name, &blocked, &closed)
-    }
-
-    /// The names of those that can be searched. `None`: there is none, or their names don't fit a request.
-    pub(crate) fn searchable_one_by_one(&self) -> Option<String> {
-        let is_away =
-            |settings: &Settings| is_true(&settings.blocks.read) || is_true(&settings.verified_before_close);
-        name::list(&self.names_of(|settings| !is_away(settings)))
+        name::without(name, &blocked, &closed).or_else(|| {
+            let is_away = |index: &String| blocked.contains(index) || closed.contains(index);
+            let left: Vec<String> = self
+                .by_name
+                .keys()
+                .filter(|index| !is_away(index))
+                .cloned()
+                .collect();
+            let may_be_named = !shows_a_part && !name::has_pattern(name);
+            may_be_named.then(|| name::list(&left)).flatten()
+        })
     }
 
     /// What the settings show of the indices that are read, and those that aren't.
