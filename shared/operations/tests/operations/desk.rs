@@ -2,7 +2,7 @@
 
 use crate::stand::{LEASE, Stand, VISIBILITY, arguments};
 use granary_ledger::{Fenced, NewOperation, OperationState};
-use granary_operations::{AskError, Budget, Desk, Job, Outcome};
+use granary_operations::{Advanced, AskError, Budget, Desk, Job, Outcome};
 use granary_verify::VerifyArguments;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -161,13 +161,17 @@ async fn a_platforms_fault_is_tried_again_at_the_next_tick_and_blocks_no_other_j
     let desk = Desk::new(stand.ledger.clone(), verifier, Some(stand.seeder.clone()));
     let seed = desk.ask(&Job::Seed(arguments(10, 1)), "anna").await.unwrap();
     let round = desk.work(&some_seconds()).await.unwrap();
-    assert_eq!(round.len(), 2, "not again in the same round: {round:?}");
+    assert_eq!(round[0].id, id);
     assert!(
         matches!(round[0].outcome, Outcome::ToBeTriedAgain { .. }),
         "{round:?}"
     );
-    assert_eq!(round[1].id, seed);
-    assert!(matches!(round[1].outcome, Outcome::Finished { .. }), "{round:?}");
+    let (finished, slices) = round[1..].split_last().unwrap();
+    assert!(matches!(finished.outcome, Outcome::Finished { .. }), "{round:?}");
+    assert_eq!(finished.id, seed, "not again in the same round: {round:?}");
+    // On a busy machine a job takes more than a slice of time.
+    let is_cut = |slice: &Advanced| slice.id == seed && matches!(slice.outcome, Outcome::OutOfTime);
+    assert!(slices.iter().all(is_cut), "{round:?}");
     let operation = stand.ledger.operation(id).await.unwrap().unwrap();
     assert_eq!(operation.state, OperationState::Waiting);
     assert!(operation.error.is_some());
