@@ -313,6 +313,35 @@ async fn a3_a_pause_of_a_day_and_a_continuous_batch_behind_a_backlog_are_told() 
     stage.end_archived(&messages).await;
 }
 
+/// A batch that waited while nothing was claimed has waited for long when the queue moves again: exporters get to it first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a3_what_waited_through_a_standstill_is_no_backlog_until_half_an_hour_after_it() {
+    let stage = Stage::new("stalled-after").await;
+    let messages = sent(&stage, 0).await;
+    stage
+        .assert_stalled_after_ten_minutes(&["batches for 11 minutes", "the cause is unknown"])
+        .await;
+    stage
+        .sql(
+            "UPDATE batch SET migration_id = (SELECT id FROM migration WHERE kind = 'continuous'), \
+             enqueued_at = UTC_TIMESTAMP(6) - INTERVAL 45 MINUTE, claimed_at = UTC_TIMESTAMP(6)",
+        )
+        .await;
+    stage.assert_stall_is_over("unclaimed").await;
+    stage
+        .sql(
+            "UPDATE alert SET created_at = created_at - INTERVAL 31 MINUTE WHERE kind = 'export_stalled_over'",
+        )
+        .await;
+    assert_told(
+        &stage.told_by_a_tick().await,
+        &["of the continuous migration has waited since", "(45 minutes)"],
+    );
+    stage.export_all().await;
+    stage.assert_stall_is_over("backlog").await;
+    stage.end_archived(&messages).await;
+}
+
 impl Stage {
     /// Every batch that waits is in somebody's hands, who is never heard of again.
     async fn ledger_claims_everything(&self) {

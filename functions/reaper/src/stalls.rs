@@ -30,6 +30,13 @@ struct Stalled {
 /// A cause, and the text of its alert.
 type Told = (Stall, String);
 
+/// Causes for which nothing is claimed from a queue.
+const OF_A_QUEUE: [Stall; 4] = [
+    Stall::QueueFails,
+    Stall::TriggerOff,
+    Stall::ExporterThrottled,
+    Stall::Unclaimed,
+];
 /// Causes that only Lambda tells apart.
 const OF_LAMBDA: [Stall; 3] = [Stall::TriggerOff, Stall::ExporterThrottled, Stall::Unclaimed];
 
@@ -68,7 +75,7 @@ impl Reaper {
         } else if !stalled.is_empty() {
             self.find_why_unclaimed(&stalled, &mut found).await;
         }
-        if stalled.is_empty() && tick.queue_error.is_none() {
+        if self.queues_move(&stalled, tick).await? {
             found.told.extend(self.backlog().await?);
         } else {
             found.unknown.push(Stall::Backlog);
@@ -76,6 +83,17 @@ impl Reaper {
         found.told.extend(self.long_pauses().await?);
         tick.stalls = found.told.len() as u64;
         self.tell_stalls(found).await
+    }
+
+    /// Whether the queues work, and have for as long as a batch may wait: after a standstill, one has waited for that long
+    /// because of it, and exporters need time to get to it.
+    async fn queues_move(&self, stalled: &[Stalled], tick: &Tick) -> anyhow::Result<bool> {
+        if !stalled.is_empty() || tick.queue_error.is_some() {
+            return Ok(false);
+        }
+        let recent = self.ledger.recent_causes(KIND, CONTINUOUS_WAITS_MAX).await?;
+        let stood_still = |stall: &Stall| recent.iter().any(|cause| cause == stall.as_str());
+        Ok(!OF_A_QUEUE.iter().any(stood_still))
     }
 
     /// Begins what holds and doesn't last yet, and ends what lasted and holds no more.

@@ -9,9 +9,11 @@ use crate::connect::Doing;
 use crate::connections::Transaction;
 use crate::error::During;
 use crate::row::Columns;
+use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_steps::Step;
 use mysql_async::{Row, params};
+use std::time::Duration;
 
 /// A kind has a handful of causes; a bound all the same.
 const CAUSES_MAX: u32 = 32;
@@ -99,6 +101,20 @@ impl Ledger {
             rows.into_iter()
                 .map(|mut row| Ok((row.column("cause")?, row.column("id")?)))
                 .collect()
+        })
+        .await
+    }
+
+    /// The causes for which a condition of this kind lasts, or lasted within so long a time before now.
+    pub async fn recent_causes(&self, kind: &str, within: Duration) -> Result<Vec<String>, LedgerError> {
+        let query = &format!(
+            "SELECT cause FROM ((SELECT cause FROM alert WHERE kind = :kind AND over_at IS NULL LIMIT {CAUSES_MAX}) \
+             UNION DISTINCT (SELECT cause FROM alert FORCE INDEX (alert_age) WHERE kind = CONCAT(:kind, '_over') \
+             AND created_at >= UTC_TIMESTAMP(6) - INTERVAL :within MICROSECOND LIMIT {OPEN_MAX})) recent"
+        );
+        self.read("list recent conditions", |mut reader| async move {
+            let params = params! { "kind" => kind, "within" => micros(within) };
+            reader.rows(query, params).await
         })
         .await
     }

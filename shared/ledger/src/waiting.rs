@@ -124,12 +124,13 @@ impl Ledger {
         Ok(waited.map(elapsed))
     }
 
-    /// The batch of the continuous migration that was sent longest ago and still waits, if that is `least` ago or more.
+    /// A batch of the continuous migration that was sent `least` ago or more and still waits: the one with the lowest number.
     pub async fn continuous_waits(&self, least: Duration) -> Result<Option<LongWait>, LedgerError> {
         let query = &format!(
             "SELECT b.id, b.enqueued_at, TIMESTAMPDIFF(MICROSECOND, b.enqueued_at, UTC_TIMESTAMP(6)) AS waited \
-             FROM migration m JOIN batch b FORCE INDEX (batch_migration) ON b.migration_id = m.id WHERE m.only_one = 'continuous' AND {SENDABLE} \
-             AND b.enqueued_at <= UTC_TIMESTAMP(6) - INTERVAL :least MICROSECOND ORDER BY b.enqueued_at LIMIT 1"
+             FROM migration m JOIN batch b FORCE INDEX (batch_migration) ON b.migration_id = m.id \
+             WHERE m.only_one = 'continuous' AND {SENDABLE} \
+             AND b.enqueued_at <= UTC_TIMESTAMP(6) - INTERVAL :least MICROSECOND ORDER BY b.id LIMIT 1"
         );
         self.read("look for a batch that waits long", |mut reader| async move {
             let row: Option<Row> = reader.first(query, params! { "least" => micros(least) }).await?;
