@@ -6,42 +6,65 @@ use super::document::{attribute, reference, several};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Statements about everything, each because AWS has no resource to name for its action.
+const FUNCTIONS: [&str; 4] = ["Harvester", "Exporter", "Reaper", "Operator"];
+/// What is allowed about everything, each because AWS has no resource to name for its action.
 const ABOUT_EVERYTHING: [(&str, &str); 2] = [
     ("Operator", "lambda:ListEventSourceMappings"),
     ("Reaper", "lambda:ListEventSourceMappings"),
 ];
+/// What Lambda does in a function's name before there is a resource to name. The function itself may not: the same policy
+/// denies it.
+const BY_LAMBDA_ITSELF: [&str; 6] = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+];
+/// Secrets that not every function reads, and who does.
+const SECRETS_OF_SOME: [(&str, &[&str]); 3] = [
+    ("OperatorTokenSecretArn", &["Operator"]),
+    ("ViewerTokenSecretArn", &["Operator"]),
+    ("SeedEsSecretArn", &["Reaper", "Operator"]),
+];
 const QUEUES: [&str; 2] = ["Batches", "BatchesPriority"];
 const DEAD_LETTER_QUEUES: [&str; 2] = ["BatchesDeadLetters", "BatchesPriorityDeadLetters"];
 
-/// A function's statements, those that it shares with all others too.
-fn statements<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
-    let mut statements = Vec::new();
-    for policy in several(&template.resource(function)["Policies"]) {
-        match policy["Ref"].as_str() {
-            Some(shared) => {
-                statements.extend(several(&template.resource(shared)["PolicyDocument"]["Statement"]))
-            }
-            None => statements.extend(several(&policy["Statement"])),
-        }
-    }
-    // `!If [condition, statement, nothing]`.
-    let meant = |statement: &'a Value| statement.pointer("/Fn::If/1").unwrap_or(statement);
-    statements.into_iter().map(meant).collect()
+/// The policies of a function's role: its own, and those that it shares with others.
+fn policies<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
+    let role = template.resource(&format!("{function}Role"));
+    let own = several(&role["Policies"]).into_iter();
+    let shared = several(&role["ManagedPolicyArns"]).into_iter().map(|policy| {
+        // `!If [condition, !Ref policy, nothing]`. An ARN would be somebody else's policy.
+        let name = policy.pointer("/Fn::If/1/Ref").and_then(Value::as_str);
+        template.resource(name.unwrap_or_else(|| panic!("{function}: {policy} is no policy of ours")))
+    });
+    own.chain(shared).collect()
 }
 
-/// The function's own statements, with the conditions under which it has them.
+/// What the policies of a function's role say, with the conditions under which they say it.
 fn statements_as_written<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
-    let policies = several(&template.resource(function)["Policies"]).into_iter();
+    let policies = policies(template, function).into_iter();
     policies
-        .flat_map(|policy| several(&policy["Statement"]))
+        .flat_map(|policy| several(&policy["PolicyDocument"]["Statement"]))
+        .collect()
+}
+
+/// What a function is allowed, whatever the conditions.
+fn statements<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
+    let statements = statements_as_written(template, function).into_iter();
+    // `!If [condition, statement, nothing]`.
+    let meant = |statement: &'a Value| statement.pointer("/Fn::If/1").unwrap_or(statement);
+    statements
+        .map(meant)
+        .filter(|statement| statement["Effect"] == "Allow")
         .collect()
 }
 
 fn may(template: &Template, function: &str, action: &str, resource: &Value) -> bool {
     statements(template, function).into_iter().any(|statement| {
-        statement["Effect"] == "Allow"
-            && several(&statement["Action"]).contains(&&json!(action))
+        several(&statement["Action"]).contains(&&json!(action))
             && several(&statement["Resource"]).contains(&resource)
     })
 }
@@ -53,6 +76,27 @@ fn actions<'a>(template: &'a Template, function: &str) -> BTreeSet<&'a str> {
         .flat_map(|statement| several(&statement["Action"]))
         .filter_map(Value::as_str)
         .collect()
+}
+
+/// Where a function names a role, SAM adds no policies to it.
+#[test]
+fn every_function_has_a_role_of_its_own_and_no_policy_of_somebody_else() {
+    let template = Template::read();
+    let names: BTreeSet<&str> = template.functions().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, BTreeSet::from(FUNCTIONS));
+    for (function, properties) in template.functions() {
+        assert_eq!(
+            properties["Role"],
+            attribute(&format!("{function}Role"), "Arn"),
+            "{function}"
+        );
+        assert_eq!(properties["Policies"], Value::Null, "{function}");
+        assert!(!policies(&template, function).is_empty(), "{function}");
+        for action in ["logs:CreateLogStream", "logs:PutLogEvents"] {
+            let log = attribute(&format!("{function}Log"), "Arn");
+            assert!(may(&template, function, action, &log), "{function}: {action}");
+        }
+    }
 }
 
 #[test]
@@ -172,11 +216,8 @@ fn only_the_operator_switches_and_only_what_is_ours() {
         "scheduler.amazonaws.com"
     );
     for action in ["lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"] {
-        assert_eq!(
-            statement(action)["Condition"]["ArnLike"]["lambda:FunctionArn"],
-            attribute("Exporter", "Arn"),
-            "{action}"
-        );
+        let triggers: Vec<Value> = QUEUES.map(trigger).into();
+        assert_eq!(statement(action)["Resource"], json!(triggers), "{action}");
     }
 }
 
@@ -184,6 +225,12 @@ fn only_the_operator_switches_and_only_what_is_ours() {
 fn schedule(function: &str) -> Value {
     let group = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Clock}";
     json!({ "Fn::Sub": format!("{group}/${{AWS::StackName}}-{function}") })
+}
+
+/// The ARN of the exporter's trigger at a queue, by the name that SAM gives the resource.
+fn trigger(queue: &str) -> Value {
+    let mapping = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:event-source-mapping:";
+    json!({ "Fn::Sub": format!("{mapping}${{Exporter{queue}}}") })
 }
 
 /// Where the archive has on record how far batch numbers go.
@@ -239,41 +286,71 @@ fn only_the_exporter_writes_objects_and_it_never_sends() {
 }
 
 #[test]
-fn secrets_can_be_read_wherever_they_are_named() {
+fn a_secret_can_be_read_by_whom_it_is_for_and_by_nobody_else() {
     let template = Template::read();
     for (name, _) in template.at("/Parameters").as_object().expect("it has parameters") {
-        if name.ends_with("SecretArn") {
-            for (function, _) in template.functions() {
-                let of_parameter = reference(name);
-                let may_read = may(
+        if !name.ends_with("SecretArn") {
+            continue;
+        }
+        let of_some = SECRETS_OF_SOME.iter().find(|(secret, _)| secret == name);
+        let readers = of_some.map_or(FUNCTIONS.as_slice(), |(_, readers)| readers);
+        for function in FUNCTIONS {
+            assert_eq!(
+                may(
                     &template,
                     function,
                     "secretsmanager:GetSecretValue",
-                    &of_parameter,
-                );
-                assert!(may_read, "{function} may not read {name}");
-            }
+                    &reference(name)
+                ),
+                readers.contains(&function),
+                "{function}, {name}"
+            );
         }
+    }
+}
+
+#[test]
+fn only_the_reaper_publishes() {
+    let template = Template::read();
+    for function in FUNCTIONS {
+        let publishes = actions(&template, function).contains("sns:Publish");
+        assert_eq!(publishes, function == "Reaper", "{function}");
     }
 }
 
 #[test]
 fn no_statement_is_about_everything_but_those_that_can_be_about_nothing_else() {
     let template = Template::read();
-    for (function, _) in template.functions() {
+    for function in FUNCTIONS {
         for statement in statements(&template, function) {
             if several(&statement["Resource"]).contains(&&json!("*")) {
                 for action in several(&statement["Action"]) {
                     let action = action.as_str().unwrap();
                     assert!(
-                        ABOUT_EVERYTHING.contains(&(function, action)),
+                        ABOUT_EVERYTHING.contains(&(function, action)) || BY_LAMBDA_ITSELF.contains(&action),
                         "{function}: {action}"
                     );
                 }
             }
         }
     }
-    for (name, role) in template.resources_of("AWS::IAM::Role") {
-        assert!(!role.to_string().contains("\"Resource\":\"*\""), "{name}");
-    }
+    let clock = template.resource("ClockRole").to_string();
+    assert!(!clock.contains("\"Resource\":\"*\""), "{clock}");
+}
+
+#[test]
+fn the_network_interfaces_are_lambdas_and_out_of_reach_for_the_functions() {
+    let template = Template::read();
+    let statements = &template.resource("JoinVpc")["PolicyDocument"]["Statement"];
+    assert_eq!(statements[0]["Action"], json!(BY_LAMBDA_ITSELF));
+    let denied = &statements[1];
+    assert_eq!(
+        (&denied["Effect"], &denied["Action"], &denied["Resource"]),
+        (&json!("Deny"), &json!("ec2:*"), &json!("*"))
+    );
+    let ours = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}-*";
+    assert_eq!(
+        denied["Condition"]["ArnLike"]["lambda:SourceFunctionArn"],
+        json!({ "Fn::Sub": ours })
+    );
 }
