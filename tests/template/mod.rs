@@ -11,5 +11,7 @@ mod archive;
 mod doors;
 mod permissions;
 mod environment;
+mod parameters;
+mod alarms;
 
 use document::Template;

@@ -1,0 +1,88 @@
+//! The parameters, as somebody meets them who deploys for the first time: described, in groups, and checked before anything
+//! is made.
+
+use super::Template;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What can't be checked by a pattern: names that Elasticsearch allows, JSON, PEM, lists of a VPC.
+const FREE: [&str; 8] = [
+    "EsCa",
+    "LedgerCa",
+    "LogLevel",
+    "MetadataSources",
+    "SecurityGroupIds",
+    "SourceFilter",
+    "SourceIdField",
+    "SubnetIds",
+];
+/// Never seen in a log or a console: a token has no pattern to be named in an error.
+const TOKENS: [&str; 2] = ["OperatorToken", "ViewerToken"];
+
+#[test]
+fn every_parameter_is_described_and_stands_in_one_group() {
+    let template = Template::read();
+    let groups = template.at("/Metadata/AWS::CloudFormation::Interface/ParameterGroups");
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    for group in groups.as_array().expect("there are groups") {
+        assert!(group["Label"]["default"].is_string(), "{group}");
+        for name in group["Parameters"].as_array().expect("it has parameters") {
+            *seen.entry(name.as_str().unwrap()).or_default() += 1;
+        }
+    }
+    let parameters = parameters(&template);
+    for (name, parameter) in &parameters {
+        assert_eq!(seen.remove(name), Some(1), "{name}");
+        let text = parameter["Description"].as_str();
+        let text = text.unwrap_or_else(|| panic!("{name} has no description"));
+        assert!(text.ends_with('.'), "{name}: {text}");
+    }
+    assert!(seen.is_empty(), "{seen:?}");
+}
+
+#[test]
+fn every_parameter_that_can_be_checked_is_and_says_what_it_takes() {
+    let template = Template::read();
+    for (name, parameter) in parameters(&template) {
+        let has = |what: &str| !parameter[what].is_null();
+        let is_checked = ["AllowedValues", "AllowedPattern", "MinLength", "MinValue"]
+            .into_iter()
+            .any(has);
+        let is_free = FREE.contains(&name) || TOKENS.contains(&name);
+        assert_eq!(is_checked, !is_free, "{name}");
+        assert_eq!(has("AllowedPattern"), has("ConstraintDescription"), "{name}");
+        assert_eq!(has("MinValue"), has("MaxValue"), "{name}");
+    }
+}
+
+#[test]
+fn outside_of_the_emulator_secrets_are_named_by_their_arns_and_production_tells_somebody() {
+    let template = Template::read();
+    let secrets = template.at("/Rules/SecretsByArnOutsideOfTheEmulator");
+    assert_eq!(
+        secrets["RuleCondition"].to_string(),
+        r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"Environment"},"local"]}]}"#
+    );
+    let refused = secrets["Assertions"].to_string();
+    for secret in ["LedgerUrl", "OperatorToken", "ViewerToken"] {
+        assert!(
+            refused.contains(&format!(r#"{{"Fn::Equals":[{{"Ref":"{secret}"}},""]}}"#)),
+            "{secret}: {refused}"
+        );
+    }
+    let told = template.at("/Rules/SomebodyIsToldInProduction/Assertions/0/Assert");
+    assert_eq!(
+        told.to_string(),
+        r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"AlertEmail"},""]}]}"#
+    );
+    let ledger = template.at("/Rules/TheLedgerIsNamed/Assertions/0/Assert/Fn::Or");
+    assert_eq!(ledger.as_array().map(Vec::len), Some(2), "{ledger}");
+}
+
+fn parameters(template: &Template) -> Vec<(&str, &Value)> {
+    let parameters = template.at("/Parameters").as_object().expect("it has parameters");
+    parameters
+        .iter()
+        .map(|(name, parameter)| (name.as_str(), parameter))
+        .collect()
+}
