@@ -49,7 +49,7 @@ ON_OTHER_LEDGER = trap '$(OTHER_LEDGER) local/stack down' EXIT; $(OTHER_LEDGER) 
 .PHONY: test
 test: up ## Run all tests on the local stack, and the ledger's on MySQL as well as on MariaDB
 	@. $(LOCAL)/env; cargo test --workspace --lib --bins --tests --no-fail-fast
-	@$(ON_OTHER_LEDGER); cargo test --workspace --no-fail-fast --test ledger
+	@$(ON_OTHER_LEDGER); cargo test --workspace --no-fail-fast --test ledger && cargo test --workspace --lib -- connections::
 	@. $(LOCAL)/env; local/dashboard test
 
 .PHONY: test-dashboard
@@ -62,6 +62,8 @@ OLDEST := GRANARY_LOCAL_DIR=$(LOCAL)/oldest ES_VERSION=7.17.28 ES_PORT=9217 ES_T
 NEWEST := GRANARY_LOCAL_DIR=$(LOCAL)/newest ES_VERSION=9.5.3 ES_PORT=9219 ES_TRANSPORT_PORT=9319 MYSQL_PORT=3319 AWS_PORT=4569
 
 FULL := --features granary-tests/full
+SOAK := --features granary-tests/soak
+SOAK_TEST := cargo test --release --workspace --test scenarios $(SOAK) soak:: -- --nocapture
 
 .PHONY: test-full
 test-full: test ## Run all tests and the long suites
@@ -69,6 +71,9 @@ test-full: test ## Run all tests and the long suites
 	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1 --show-output
 	@$(ON_OTHER_LEDGER); cargo test --workspace --no-fail-fast $(FULL) --test scenarios; \
 		cargo test --workspace --no-fail-fast --test long --test scale -- --test-threads 1 --show-output
+	cargo build --release --workspace --bins $(SOAK)
+	@. $(LOCAL)/env; $(SOAK_TEST)
+	@$(ON_OTHER_LEDGER); $(SOAK_TEST)
 	@. $(LOCAL)/env; $(FUZZ)
 	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \
 		ES_URL=http://127.0.0.1:9217 cargo test --workspace --test it
@@ -92,12 +97,10 @@ docs: ## Write the pages and documents in docs/ that are made of the code: relia
 screenshots: up ## Write docs/screenshots: every page of the dashboard, light and dark
 	@. $(LOCAL)/env; local/dashboard screenshots
 
-SOAK := --features granary-tests/soak
-
 .PHONY: soak
 soak: up ## Archive for half an hour while everything is killed again and again (SOAK_MINUTES, SOAK_MESSAGES, SOAK_SEED, LEDGER_SERVER)
 	cargo build --release --workspace --bins $(SOAK)
-	@. $(LOCAL)/env; cargo test --release --workspace --test scenarios $(SOAK) soak:: -- --nocapture
+	@. $(LOCAL)/env; $(SOAK_TEST)
 
 .PHONY: lint
 lint: tools ## Check format, lints, docs, dependencies, the template and spelling

@@ -405,7 +405,8 @@ mod tests {
         panic!("connection {id} is left");
     }
 
-    /// D1: 4031 from MySQL; MariaDB closes the connection without a word.
+    /// D1: MySQL says 4031 before it closes the connection, which the driver takes for a packet out of order; MariaDB closes it
+    /// without a word.
     #[tokio::test]
     async fn d1_a_connection_that_the_server_closed_after_silence_asks_for_another_one() {
         let connections = connections();
