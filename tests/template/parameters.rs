@@ -64,12 +64,17 @@ fn outside_of_the_emulator_secrets_are_named_by_their_arns_and_production_tells_
         r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"Environment"},"local"]}]}"#
     );
     let refused = secrets["Assertions"].to_string();
-    for secret in ["LedgerUrl", "OperatorToken", "ViewerToken"] {
+    for secret in ["OperatorToken", "ViewerToken"] {
         assert!(
             refused.contains(&format!(r#"{{"Fn::Equals":[{{"Ref":"{secret}"}},""]}}"#)),
             "{secret}: {refused}"
         );
     }
+    // The secret that RDS keeps has user and password alone: the URL says where.
+    assert_eq!(
+        secrets["Assertions"][0]["Assert"].to_string(),
+        r#"{"Fn::Or":[{"Fn::Equals":[{"Ref":"LedgerUrl"},""]},{"Fn::Not":[{"Fn::Equals":[{"Ref":"LedgerSecretArn"},""]}]}]}"#
+    );
     let told = template.at("/Rules/SomebodyIsToldInProduction/Assertions/0/Assert");
     assert_eq!(
         told.to_string(),
