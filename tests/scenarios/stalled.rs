@@ -60,6 +60,15 @@ impl Stage {
         .await;
     }
 
+    /// Makes every batch one of the continuous migration, sent so long ago.
+    async fn let_continuous_batches_wait(&self, minutes: u32) {
+        self.sql(&format!(
+            "UPDATE batch SET migration_id = (SELECT id FROM migration WHERE kind = 'continuous'), \
+             enqueued_at = UTC_TIMESTAMP(6) - INTERVAL {minutes} MINUTE"
+        ))
+        .await;
+    }
+
     /// What one tick of the reaper tells people.
     async fn told_by_a_tick(&self) -> Vec<String> {
         self.reap().await;
@@ -294,12 +303,7 @@ async fn a3_a_pause_of_a_day_and_a_continuous_batch_behind_a_backlog_are_told() 
     stage.ledger.resume(Part::Export).await.unwrap();
     stage.assert_stall_is_over("export_paused").await;
 
-    stage
-        .sql(
-            "UPDATE batch SET migration_id = (SELECT id FROM migration WHERE kind = 'continuous'), \
-             enqueued_at = UTC_TIMESTAMP(6) - INTERVAL 31 MINUTE",
-        )
-        .await;
+    stage.let_continuous_batches_wait(31).await;
     assert_told(
         &stage.told_by_a_tick().await,
         &[
@@ -313,7 +317,7 @@ async fn a3_a_pause_of_a_day_and_a_continuous_batch_behind_a_backlog_are_told() 
     stage.end_archived(&messages).await;
 }
 
-/// A batch that waited while nothing was claimed has waited for long when the queue moves again: exporters get to it first.
+/// After a standstill, a batch has waited for long before exporters can reach it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a3_what_waited_through_a_standstill_is_no_backlog_until_half_an_hour_after_it() {
     let stage = Stage::new("stalled-after").await;
@@ -321,12 +325,8 @@ async fn a3_what_waited_through_a_standstill_is_no_backlog_until_half_an_hour_af
     stage
         .assert_stalled_after_ten_minutes(&["batches for 11 minutes", "the cause is unknown"])
         .await;
-    stage
-        .sql(
-            "UPDATE batch SET migration_id = (SELECT id FROM migration WHERE kind = 'continuous'), \
-             enqueued_at = UTC_TIMESTAMP(6) - INTERVAL 45 MINUTE, claimed_at = UTC_TIMESTAMP(6)",
-        )
-        .await;
+    stage.let_continuous_batches_wait(45).await;
+    stage.sql("UPDATE batch SET claimed_at = UTC_TIMESTAMP(6)").await;
     stage.assert_stall_is_over("unclaimed").await;
     stage
         .sql(

@@ -30,6 +30,9 @@ struct Stalled {
 /// A cause, and the text of its alert.
 type Told = (Stall, String);
 
+/// A cause whose alert is open, and the alert's number.
+type Lasting = (String, u64);
+
 /// Causes for which nothing is claimed from a queue.
 const OF_A_QUEUE: [Stall; 4] = [
     Stall::QueueFails,
@@ -62,6 +65,7 @@ impl Reaper {
             stalled.extend(waited.map(|waited| Stalled { lane, waited }));
         }
         stalled.retain(|queue| queue.waited >= UNCLAIMED_MAX);
+        let lasting = self.ledger.lasting_conditions(KIND).await?;
         let mut found = Found::default();
         let is_silent = tick.queue_error.as_ref().is_some_and(HandoffError::is_platforms);
         if let Some(error) = &tick.queue_error
@@ -75,30 +79,30 @@ impl Reaper {
         } else if !stalled.is_empty() {
             self.find_why_unclaimed(&stalled, &mut found).await;
         }
-        if self.queues_move(&stalled, tick).await? {
+        let stand_still = !stalled.is_empty() || tick.queue_error.is_some();
+        if !stand_still && !self.stood_still_lately(&lasting).await? {
             found.told.extend(self.backlog().await?);
         } else {
             found.unknown.push(Stall::Backlog);
         }
         found.told.extend(self.long_pauses().await?);
         tick.stalls = found.told.len() as u64;
-        self.tell_stalls(found).await
+        self.tell_stalls(found, &lasting).await
     }
 
-    /// Whether the queues work, and have for as long as a batch may wait: after a standstill, one has waited for that long
-    /// because of it, and exporters need time to get to it.
-    async fn queues_move(&self, stalled: &[Stalled], tick: &Tick) -> anyhow::Result<bool> {
-        if !stalled.is_empty() || tick.queue_error.is_some() {
-            return Ok(false);
-        }
-        let recent = self.ledger.recent_causes(KIND, CONTINUOUS_WAITS_MAX).await?;
-        let stood_still = |stall: &Stall| recent.iter().any(|cause| cause == stall.as_str());
-        Ok(!OF_A_QUEUE.iter().any(stood_still))
+    /// Whether a queue stood still within the time that a batch may wait. Batches have waited for that long because of it, and
+    /// exporters need time to reach them.
+    async fn stood_still_lately(&self, lasting: &[Lasting]) -> anyhow::Result<bool> {
+        let ended = self
+            .ledger
+            .causes_ended_within(KIND, CONTINUOUS_WAITS_MAX)
+            .await?;
+        let mut causes = lasting.iter().map(|(cause, _)| cause).chain(&ended);
+        Ok(causes.any(|cause| OF_A_QUEUE.iter().any(|stall| stall.as_str() == cause)))
     }
 
     /// Begins what holds and doesn't last yet, and ends what lasted and holds no more.
-    async fn tell_stalls(&self, found: Found) -> anyhow::Result<()> {
-        let lasting = self.ledger.lasting_conditions(KIND).await?;
+    async fn tell_stalls(&self, found: Found, lasting: &[Lasting]) -> anyhow::Result<()> {
         let lasts = |stall: Stall| lasting.iter().any(|(cause, _)| cause == stall.as_str());
         let is_known_of_lambda =
             OF_LAMBDA.into_iter().any(lasts) && found.unknown.contains(&Stall::TriggerOff);
@@ -114,7 +118,7 @@ impl Reaper {
         }
         let told = found.told.iter().map(|(cause, _)| *cause);
         let holding: Vec<&str> = told.chain(found.unknown).map(Stall::as_str).collect();
-        self.end_all_but(&holding, (KIND, &lasting), "resolved").await
+        self.end_all_but(&holding, (KIND, lasting), "resolved").await
     }
 
     /// What Lambda says of the triggers of these queues and of the exporter.

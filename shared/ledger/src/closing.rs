@@ -197,8 +197,8 @@ async fn is_open(
     Ok(false)
 }
 
-/// From the open batches to their messages, since an hour may have a million that are done with. A message whose batch is
-/// open has no outcome, or the one that it had before it is exported again.
+/// Starts at the open batches, since an hour may have a million messages that are settled. The query names every outcome, so
+/// that the index leads to the event times of each batch.
 async fn has_open_message(
     reader: &mut Reader,
     hour: Hour,

@@ -105,15 +105,14 @@ impl Ledger {
         .await
     }
 
-    /// The causes for which a condition of this kind lasts, or lasted within so long a time before now.
-    pub async fn recent_causes(&self, kind: &str, within: Duration) -> Result<Vec<String>, LedgerError> {
+    /// The causes of this kind's conditions that ended within so long a time before now.
+    pub async fn causes_ended_within(&self, kind: &str, time: Duration) -> Result<Vec<String>, LedgerError> {
         let query = &format!(
-            "SELECT cause FROM ((SELECT cause FROM alert WHERE kind = :kind AND over_at IS NULL LIMIT {CAUSES_MAX}) \
-             UNION DISTINCT (SELECT cause FROM alert FORCE INDEX (alert_age) WHERE kind = CONCAT(:kind, '_over') \
-             AND created_at >= UTC_TIMESTAMP(6) - INTERVAL :within MICROSECOND LIMIT {OPEN_MAX})) recent"
+            "SELECT DISTINCT cause FROM alert FORCE INDEX (alert_age) WHERE kind = CONCAT(:kind, '_over') \
+             AND created_at >= UTC_TIMESTAMP(6) - INTERVAL :time MICROSECOND LIMIT {CAUSES_MAX}"
         );
-        self.read("list recent conditions", |mut reader| async move {
-            let params = params! { "kind" => kind, "within" => micros(within) };
+        self.read("list conditions that ended", |mut reader| async move {
+            let params = params! { "kind" => kind, "time" => micros(time) };
             reader.rows(query, params).await
         })
         .await

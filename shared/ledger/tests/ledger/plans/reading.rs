@@ -86,7 +86,7 @@ async fn queues(asking: &mut Asking<'_>, ledger: &Ledger) {
         ledger.deferrals_of(SYNTHETIC.migration(), Some(SYNTHETIC.range()))
     );
     ask!(asking, ledger.lasting_conditions("deferred"));
-    ask!(asking, ledger.recent_causes("deferred", HOUR));
+    ask!(asking, ledger.causes_ended_within("deferred", HOUR));
     ask!(asking, ledger.continuous_waits(HOUR));
     ask!(asking, ledger.superseded((BatchId(0), Fence(0)), 100));
 }
