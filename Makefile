@@ -3,7 +3,10 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# Targets run one after another, but for those that `test` runs side by side.
+ifndef SIDE_BY_SIDE
 .NOTPARALLEL:
+endif
 
 LOCAL := $(or $(GRANARY_LOCAL_DIR),.local)
 VENV := $(LOCAL)/venv/bin
@@ -49,8 +52,12 @@ ON_OTHER_LEDGER = trap '$(OTHER_LEDGER) local/stack down' EXIT; $(OTHER_LEDGER) 
 .PHONY: test
 test: up ## Run all tests on the local stack, and the ledger's on MySQL as well as on MariaDB
 	@. $(LOCAL)/env; cargo test --workspace --lib --bins --tests --no-fail-fast
-	@$(ON_OTHER_LEDGER); cargo test --workspace --no-fail-fast --test ledger && cargo test --workspace --lib -- connections::
-	@. $(LOCAL)/env; local/dashboard test
+	@$(MAKE) --no-print-directory --jobs 2 SIDE_BY_SIDE=1 test-other-ledger test-dashboard
+
+.PHONY: test-other-ledger
+test-other-ledger: up ## Run the ledger's tests alone, on the server that the stack doesn't run
+	@$(ON_OTHER_LEDGER); export RUST_TEST_THREADS=4; \
+		cargo test --workspace --no-fail-fast --test ledger; cargo test --workspace --lib -- connections::
 
 .PHONY: test-dashboard
 test-dashboard: up ## Run the dashboard's tests in a real Chromium alone

@@ -48,6 +48,7 @@ async fn write_metadata(stage: &Stage, messages: &[Document]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_travels_from_the_index_to_an_object_byte_for_byte() {
     let mut stage = Stage::new("happy").await;
+    stage.indices.have_shards(2).await;
     stage.have_metadata().await;
     let messages = messages();
     stage.index_messages(&messages).await;

@@ -240,6 +240,7 @@ async fn e9_twenty_thousand_messages_are_archived_once_each_while_workers_are_ki
         ("GRANARY_MAX_ATTEMPTS", attempts_max.as_str()),
     ];
     let mut stage = Stage::with("kills", &settings).await;
+    stage.indices.have_shards(2).await;
     stage.have_metadata().await;
     let messages = index(&stage).await;
     stage.backfill(FROM, TO).await;

@@ -65,7 +65,6 @@ async fn h12_three_of_ten_indices_are_left_out_by_name_and_read_as_soon_as_each_
     let [mistyped, closed, blocked] = [7, 8, 9].map(|number| index(&stage, number));
     for number in 0..INDICES {
         let mut mapping = stage.indices.mapping();
-        mapping["settings"]["number_of_shards"] = json!(1);
         if number == 7 {
             mapping["mappings"]["properties"]["created_at"] = json!({"type": "keyword"});
         }

@@ -97,11 +97,19 @@ impl Indices {
     }
 
     pub(crate) async fn create_metadata(&self) {
-        let mut mapping = self.mapping();
-        mapping["settings"]["number_of_shards"] = 1.into();
+        let mapping = self.mapping();
         for index in [&self.status, &self.history, &self.processing] {
             self.create(index, mapping.clone()).await;
         }
+    }
+
+    /// Makes the index of messages anew, in this many shards. Each costs Elasticsearch as much as an index does, so other
+    /// stages have one.
+    pub(crate) async fn have_shards(&self, count: u32) {
+        let mut mapping = self.mapping();
+        mapping["settings"]["number_of_shards"] = count.into();
+        self.delete_index(&self.messages).await;
+        self.create(&self.messages, mapping).await;
     }
 
     /// The same indices, over connections of the runtime at hand.
@@ -115,7 +123,7 @@ impl Indices {
     /// The mapping of messages: ids are keywords, times are dates, everything else is only kept.
     pub(crate) fn mapping(&self) -> Value {
         json!({
-            "settings": {"number_of_shards": 2, "number_of_replicas": 0},
+            "settings": {"number_of_shards": 1, "number_of_replicas": 0},
             "mappings": {"dynamic": false, "properties": {
                 ID_FIELD: {"type": "keyword"}, TIME_FIELD: {"type": "date"}, "at": {"type": "date"}
             }}

@@ -229,6 +229,7 @@ async fn e9_a_reaper_that_is_killed_again_and_again_finishes_its_work_and_does_n
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h1_30_000_messages_of_one_millisecond_are_archived_once_each() {
     let stage = Stage::with("one-millisecond", &[("GRANARY_BATCH_SIZE", "1000")]).await;
+    stage.indices.have_shards(2).await;
     let message = |number: u32| {
         let body = format!(r#"{{"message_id":"m-{number:05}","created_at":"2026-03-01T10:30:00.123Z"}}"#);
         Document::raw(&format!("m-{number:05}"), body)
