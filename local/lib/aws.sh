@@ -5,12 +5,6 @@
 AWS_URL=http://127.0.0.1:$AWS_PORT
 AWS_LOCAL_REGION=us-east-1
 
-# Ministack's application on a server whose event loop and parser are compiled (its own are written in Python), looking less
-# often for garbage among all that it keeps.
-RUN_MINISTACK='import gc, os, uvicorn; gc.set_threshold(100_000, 20, 100); uvicorn.run("ministack.app:app",
-    host=os.environ["BIND_HOST"], port=int(os.environ["GATEWAY_PORT"]), loop="uvloop", http="httptools", ws="none",
-    timeout_keep_alive=75, access_log=False, server_header=False, date_header=False, log_level="warning")'
-
 aws_up() {
     local spec=$AWS_URL
     runs_as aws "$spec" && return 0
@@ -22,7 +16,7 @@ aws_up() {
     start_service aws "$spec" "${ON_AWS[@]}" TMPDIR="$LOCAL/aws/tmp" GATEWAY_PORT="$AWS_PORT" BIND_HOST=127.0.0.1 \
         PERSIST_STATE=1 STATE_DIR="$LOCAL/aws/state" S3_PERSIST=1 S3_DATA_DIR="$LOCAL/aws/s3" \
         IOT_MTLS_ENABLED=false SFTP_ENABLED=false \
-        "$VENV/bin/python" -c "$RUN_MINISTACK"
+        "$VENV/bin/python" "$HERE/lib/emulator.py"
 }
 
 aws_ready() { wait_ready aws 60 curl -sf -m 5 "$AWS_URL/_ministack/health"; }

@@ -49,7 +49,7 @@ fn every_function_logs_to_a_group_that_forgets() {
 }
 
 /// Outside of the emulator secrets are ARNs alone (`parameters.rs`), and `sam deploy --guided` asks for a hidden parameter until it
-/// gets a value: nobody could leave one empty.
+/// gets a value, so it could not be left empty.
 #[test]
 fn no_parameter_is_hidden_from_those_who_are_asked_for_it() {
     let template = Template::read();
