@@ -29,6 +29,7 @@ use granary_ledger::{
     Claim, ClaimedBatch, Fenced, Ledger, LedgerError, LedgerSettings, NotClaimed, OwnedMessage, Settlement,
 };
 use granary_source::Source;
+use granary_telemetry::{Metric, record};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,17 @@ struct Timings {
     ledger: u64,
     fetch: u64,
     archive: u64,
+}
+
+impl Timings {
+    /// A phase that an adopted object made unnecessary took no time, and isn't measured.
+    fn measure(&self) {
+        record(Metric::LedgerDuration, self.ledger);
+        if self.fetch > 0 || self.archive > 0 {
+            record(Metric::FetchDuration, self.fetch);
+            record(Metric::UploadDuration, self.archive);
+        }
+    }
 }
 
 impl Exporter {
@@ -184,6 +196,7 @@ impl Exporter {
             }
         };
         self.writer.write_manifest(batch, &stored).await?;
+        timings.measure();
         let timings =
             serde_json::to_string(&timings).map_err(|error| Failure::new(Cause::Unexpected, &error))?;
         Ok(stored.settlement(timings))
@@ -271,6 +284,7 @@ impl Exporter {
             }
         };
         log_end(batch, &attempt.ended, fenced, attempt.started);
+        measure_end(batch, attempt, fenced);
         Ok(())
     }
 
@@ -331,6 +345,28 @@ fn log_end(batch: &ClaimedBatch, ended: &Result<Settlement, Failure>, fenced: Fe
             let cause = failure.cause.as_str();
             tracing::warn!(batch = id, %migration, attempt, millis, cause, reason = failure.text, "not exported");
         }
+    }
+}
+
+/// An end that was refused is another worker's, and is counted there.
+fn measure_end(batch: &ClaimedBatch, attempt: &Attempt, fenced: Fenced) {
+    record(Metric::BatchDuration, millis(attempt.started));
+    if fenced == Fenced::Refused {
+        return;
+    }
+    match &attempt.ended {
+        Ok(settlement) => {
+            record(Metric::BatchesExported, 1);
+            record(Metric::MessagesExported, u64::from(settlement.exported));
+            let excepted = u64::from(settlement.missing) + u64::from(settlement.quarantined);
+            record(Metric::MessagesExcepted, excepted);
+            record(Metric::BytesStored, settlement.bytes_stored);
+            record(Metric::Attempts, u64::from(batch.attempts));
+        }
+        Err(failure) if failure.cause == Cause::LeaseLost || !failure.cause.uses_up_an_attempt() => {
+            record(Metric::BatchesDeferred, 1);
+        }
+        Err(_) => record(Metric::BatchesFailed, 1),
     }
 }
 

@@ -22,19 +22,39 @@ mod shutdown;
 use crate::export::Exporter;
 use crate::shutdown::Shutdown;
 use granary_environment::Deadline;
+use granary_telemetry::{Metric, start_metrics, write_metrics};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
+
+/// What each invocation's line of metrics may hold.
+const EMITTED: [Metric; 12] = [
+    Metric::MessagesExported,
+    Metric::BatchesExported,
+    Metric::BatchesFailed,
+    Metric::BatchesDeferred,
+    Metric::MessagesExcepted,
+    Metric::BytesStored,
+    Metric::BatchDuration,
+    Metric::LedgerDuration,
+    Metric::FetchDuration,
+    Metric::UploadDuration,
+    Metric::Attempts,
+    Metric::MemoryUsed,
+];
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     granary_telemetry::init("exporter");
+    start_metrics(&EMITTED);
     let shutdown = Shutdown::on_sigterm()?;
     let exporter = &Exporter::start(shutdown.clone()).await.inspect_err(|error| {
         tracing::error!("the exporter can't start: {error:#}");
     })?;
     let serve = lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = Deadline::of_invocation(event.context.deadline);
-        event::handle(exporter, event.payload, &event.context.request_id, deadline).await
+        let handled = event::handle(exporter, event.payload, &event.context.request_id, deadline).await;
+        write_metrics();
+        handled
     }));
     tokio::select! {
         served = serve => served,

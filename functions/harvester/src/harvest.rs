@@ -21,8 +21,10 @@ use granary_ledger::{
 };
 use granary_numbering::Numbering;
 use granary_source::{Source, SourceError};
+use granary_telemetry::{Metric, record};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use std::time::Instant;
 
 const CONNECTIONS_MAX: usize = 2;
 
@@ -74,6 +76,19 @@ enum Next {
     Nothing,
 }
 
+impl Tick {
+    fn measure(&self, worked: &anyhow::Result<()>, started: Instant) {
+        record(Metric::TickSucceeded, u64::from(worked.is_ok()));
+        record(Metric::TickDuration, started.elapsed().as_millis() as u64);
+        record(Metric::MessagesHarvested, self.tally.recorded);
+        record(Metric::WindowsRecorded, u64::from(self.windows_recorded));
+        record(Metric::MessagesLate, self.late);
+        if let Some(lateness) = self.lateness {
+            record(Metric::Lateness, lateness.at_most_seconds);
+        }
+    }
+}
+
 impl Harvester {
     /// Connects, and refuses to start where the source isn't fit to be harvested: all problems at once.
     pub(crate) async fn start() -> anyhow::Result<Self> {
@@ -106,16 +121,28 @@ impl Harvester {
         Ok(harvester)
     }
 
-    /// Works until nothing is due or the deadline is near.
+    /// Works until nothing is due or the deadline is near. What was done is measured, however it ends.
     pub(crate) async fn tick(&self, request_id: &str, deadline: Deadline) -> anyhow::Result<Tick> {
-        let started = std::time::Instant::now();
-        self.source.look_anew().await;
+        let started = Instant::now();
         let mut tick = Tick::default();
+        let worked = self.work(request_id, deadline, started, &mut tick).await;
+        tick.measure(&worked, started);
+        worked.map(|()| tick)
+    }
+
+    async fn work(
+        &self,
+        request_id: &str,
+        deadline: Deadline,
+        started: Instant,
+        tick: &mut Tick,
+    ) -> anyhow::Result<()> {
+        self.source.look_anew().await;
         self.send_unsent(deadline, &mut tick.sending).await?;
-        let worked = self.harvest_windows(request_id, deadline, &mut tick).await;
+        let worked = self.harvest_windows(request_id, deadline, tick).await;
         self.send_unsent(deadline, &mut tick.sending).await?;
         tick.batches_sent = tick.sending.sent;
-        let watched = self.watch_source(deadline, &mut tick).await;
+        let watched = self.watch_source(deadline, tick).await;
         let drained = self.ledger.drain_harvested_migrations().await?;
         tracing::info!(
             windows_recorded = tick.windows_recorded,
@@ -138,7 +165,7 @@ impl Harvester {
             millis = started.elapsed().as_millis() as u64,
             "harvested"
         );
-        worked.and(watched).map(|()| tick)
+        worked.and(watched)
     }
 
     /// One window or migration that can't be harvested doesn't keep the others from it: the first error is the tick's in

@@ -22,12 +22,14 @@ mod tests;
 
 use anyhow::Context;
 use config::Config;
+use granary_telemetry::Metric;
 use services::Services;
 use std::sync::Arc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     granary_telemetry::init("operator");
+    granary_telemetry::start_metrics(&[Metric::LoginsFailed, Metric::RequestsFailed, Metric::MemoryUsed]);
     let aws = granary_environment::aws::sdk_config().await;
     let config = Config::read(&aws).await.inspect_err(|error| {
         tracing::error!("the operator can't start: {error}");

@@ -21,6 +21,7 @@ mod sweep;
 mod prove;
 mod purge;
 mod operations;
+mod measure;
 
 use crate::config::Config;
 use crate::login::LoginWatch;
@@ -28,26 +29,48 @@ use crate::reap::Reaper;
 use aws_config::SdkConfig;
 use granary_alert::Publisher;
 use granary_environment::{Deadline, aws};
+use granary_telemetry::{Metric, record, start_metrics, write_metrics};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use std::time::Instant;
 use tokio::sync::OnceCell;
+
+/// What each tick's line of metrics may hold.
+const EMITTED: [Metric; 11] = [
+    Metric::TickSucceeded,
+    Metric::TickDuration,
+    Metric::ArchiveLag,
+    Metric::ProvenLag,
+    Metric::OldestPending,
+    Metric::BatchesParked,
+    Metric::OpenAlerts,
+    Metric::InvariantsViolated,
+    Metric::BadVerdicts,
+    Metric::LedgerConnectionsUsed,
+    Metric::MemoryUsed,
+];
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     granary_telemetry::init("reaper");
+    start_metrics(&EMITTED);
     let aws = &aws::sdk_config().await;
     let read = Config::read(aws).await.map_err(anyhow::Error::from);
     let config = &read.inspect_err(|error| tracing::error!("the reaper can't start: {error:#}"))?;
     let watch = &LoginWatch::new(Publisher::new(aws, config.alert_topic_arn.clone()));
     let reaper = &start(config, aws, watch).await?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let started = Instant::now();
         let deadline = Deadline::of_invocation(event.context.deadline);
         let ticked = async {
-            let started = reaper.get_or_try_init(|| Reaper::start(config.clone(), aws));
-            started.await?.tick(deadline).await
+            let connected = reaper.get_or_try_init(|| Reaper::start(config.clone(), aws));
+            connected.await?.tick(deadline).await
         };
         let ticked = ticked.await;
         watch.look(&ticked).await;
+        record(Metric::TickSucceeded, u64::from(ticked.is_ok()));
+        record(Metric::TickDuration, started.elapsed().as_millis() as u64);
+        write_metrics();
         ticked.map_err(|error| {
             tracing::error!("the reaper failed: {error:#}");
             Diagnostic {

@@ -21,6 +21,7 @@ use granary_ledger::{Cancelled, Ledger, LedgerSettings};
 use granary_numbering::Numbering;
 use granary_operations::Desk;
 use granary_switchboard::Consumers;
+use granary_telemetry::{Metric, record};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -180,6 +181,7 @@ impl Reaper {
         self.watch(deadline, (&mut steps, &mut tick)).await;
         self.tidy_up(deadline, started, (&mut steps, &mut tick)).await;
         tick.log(started);
+        record(Metric::InvariantsViolated, tick.violations);
         steps.first_error.map_or(Ok(tick), Err)
     }
 
@@ -204,6 +206,7 @@ impl Reaper {
         steps.take("watch what waits", self.watch_stalls(tick)).await;
         steps.take("compare batch numbers", self.compare_numbers()).await;
         steps.take("check invariants", self.inspect(tick)).await;
+        steps.take("measure how far behind it is", self.measure()).await;
         steps.take("publish alerts", self.publish_alerts(tick)).await;
     }
 

@@ -25,6 +25,7 @@ mod left_out;
 mod excepted_hour;
 mod rescan;
 mod lateness;
+mod lag;
 mod outside;
 mod numbers;
 mod record;
@@ -111,6 +112,7 @@ pub use history::{SYNTHETIC_JOBS_MAX, SYNTHETIC_OPERATION, SYNTHETIC_REQUESTER, 
 pub use inspection::BatchSlice;
 pub use invariants::Bounds;
 pub use jobs::{AttemptRow, BatchFilter, BatchRow, ObjectOfBatch, Parked};
+pub use lag::Lag;
 pub use lateness::Lateness;
 pub use measure::MeasuredExport;
 pub use migration::{Migration, MigrationFilter, NewMigration};

@@ -1,4 +1,4 @@
-//! Logs: one line per event on standard output, JSON in Lambda and plain text elsewhere.
+//! Logs and metrics (`metric.rs`). Logs: one line per event on standard output, JSON in Lambda and plain text elsewhere.
 //!
 //! What our own crates log is ours to keep free of secrets and of messages' content. What other crates log is not
 //! (an HTTP client shows headers, a database client statements), so none of it is let through below `info`,
@@ -9,6 +9,10 @@
 //! |---|---|---|
 //! | `GRANARY_LOG` | `info` | a level for our own crates, or directives such as `info,granary_ledger=debug` |
 //! | `GRANARY_LOG_FORMAT` | `json` in Lambda, else `text` | `json` or `text` |
+
+mod metric;
+
+pub use metric::{Kind, Metric, measure_memory, record, start_metrics, write_metrics};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber, info, warn};

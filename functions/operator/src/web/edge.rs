@@ -11,6 +11,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use granary_telemetry::{Metric, record, write_metrics};
 use jiff::Timestamp;
 use lambda_http::RequestExt;
 use std::time::{Duration, Instant};
@@ -74,6 +75,7 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
     log(&visit, &response, started.elapsed());
+    measure(response.status());
     response
 }
 
@@ -88,6 +90,16 @@ fn complete(response: &mut Response, unfinished: Unfinished, visit: &Visit) {
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     response.headers_mut().remove(CONTENT_LENGTH);
     *response.body_mut() = Body::from(serde_json::Value::Object(body).to_string());
+}
+
+/// One line of metrics for each request.
+fn measure(status: StatusCode) {
+    record(
+        Metric::LoginsFailed,
+        u64::from(status == StatusCode::UNAUTHORIZED),
+    );
+    record(Metric::RequestsFailed, u64::from(status.is_server_error()));
+    write_metrics();
 }
 
 /// One line for each request. Errors that are not the caller's come with their whole chain of causes.
