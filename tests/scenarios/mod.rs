@@ -1,6 +1,7 @@
 //! The scenarios, in the order of a message's journey.
 
 mod happy;
+mod metrics;
 mod worker;
 mod hand_off;
 mod delivery;

@@ -9,6 +9,7 @@ mod queues;
 mod archive;
 mod runtime_api;
 mod function;
+pub(crate) mod measured;
 mod trigger;
 mod verbs;
 mod operator;

@@ -4,7 +4,7 @@
 
 use crate::connect::Reader;
 use crate::proof::IS_PROVEN;
-use crate::row::{Columns, at};
+use crate::row::{Columns, at, uuid};
 use crate::{Ledger, LedgerError};
 use granary_domain::MigrationId;
 use jiff::Timestamp;
@@ -89,7 +89,7 @@ async fn continuous(reader: &mut Reader) -> Result<Option<Continuous>, LedgerErr
 /// The earliest of what isn't in a window, isn't recorded, or was never exported. Batches of older ranges are left out by
 /// the hour, so that a backfill costs nothing here.
 async fn archived_to(reader: &mut Reader, continuous: &Continuous) -> Result<Timestamp, LedgerError> {
-    let id = continuous.id.0.as_bytes().to_vec();
+    let id = uuid(continuous.id);
     let mut archived_to = continuous.harvested_to;
     let unread: Option<Row> = reader
         .first(
@@ -131,7 +131,7 @@ async fn proven_to(reader: &mut Reader, continuous: &Continuous) -> Result<Times
                  LEFT JOIN window_scan s ON s.window_id = w.id LEFT JOIN window_proof p ON p.window_id = w.id \
                  WHERE NOT {IS_PROVEN}"
             ),
-            params! { "id" => continuous.id.0.as_bytes().to_vec() },
+            params! { "id" => uuid(continuous.id) },
         )
         .await?;
     let unproven = match row {
@@ -152,7 +152,7 @@ async fn oldest_pending(
                  (SELECT created_at, not_before FROM batch WHERE migration_id = :id AND status = 'pending' \
                   ORDER BY id LIMIT {PENDING_MAX}) b WHERE not_before IS NULL OR not_before <= UTC_TIMESTAMP(6)"
             ),
-            params! { "id" => continuous.id.0.as_bytes().to_vec() },
+            params! { "id" => uuid(continuous.id) },
         )
         .await?;
     match row {

@@ -219,4 +219,21 @@ mod tests {
         let names: std::collections::BTreeSet<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
         assert_eq!(names.len(), Metric::ALL.len());
     }
+
+    #[test]
+    fn the_table_in_the_documentation_is_this_one() {
+        let page = include_str!("../../../docs/operations.md");
+        let listed: Vec<_> = page.lines().skip_while(|line| *line != "## Metrics").collect();
+        for metric in Metric::ALL {
+            let begins = format!("| `{}` | {} |", metric.name(), metric.unit());
+            let kind = format!("{:?}", metric.kind()).to_lowercase();
+            let ends = format!("| {kind} | {} |", metric.description());
+            assert!(
+                listed
+                    .iter()
+                    .any(|line| line.starts_with(&begins) && line.ends_with(&ends)),
+                "docs/operations.md has no such row: {begins} … {ends}"
+            );
+        }
+    }
 }

@@ -36,6 +36,7 @@ mod closing;
 mod trace;
 mod failures;
 mod overview;
+mod lag;
 mod timeline;
 mod proof;
 mod evidence;

@@ -149,6 +149,7 @@ async fn desk(asking: &mut Asking<'_>, ledger: &Ledger) {
     let (from, to) = (SYNTHETIC.hour(3).start(), SYNTHETIC.hour(30).start());
     ask!(asking, ledger.throughput(Duration::from_secs(900), 96));
     ask!(asking, ledger.oldest_open());
+    ask!(asking, ledger.lag());
     // A page of all windows there are has all batches, and reading them from end to end is the best plan then.
     let windows = TimelineFilter {
         limit: 5,
