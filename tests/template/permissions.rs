@@ -21,6 +21,8 @@ const BY_LAMBDA_ITSELF: [&str; 6] = [
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
 ];
+/// Actions of X-Ray, which has no resource to name. They are granted where `Tracing` is `Active`.
+const OF_TRACES: [&str; 2] = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"];
 /// Secrets that not every function reads, and who does.
 const SECRETS_OF_SOME: [(&str, &[&str]); 3] = [
     ("OperatorTokenSecretArn", &["Operator"]),
@@ -325,7 +327,9 @@ fn no_statement_is_about_everything_but_those_that_can_be_about_nothing_else() {
                 for action in several(&statement["Action"]) {
                     let action = action.as_str().unwrap();
                     assert!(
-                        ABOUT_EVERYTHING.contains(&(function, action)) || BY_LAMBDA_ITSELF.contains(&action),
+                        ABOUT_EVERYTHING.contains(&(function, action))
+                            || BY_LAMBDA_ITSELF.contains(&action)
+                            || OF_TRACES.contains(&action),
                         "{function}: {action}"
                     );
                 }
@@ -357,4 +361,14 @@ fn the_network_interfaces_are_lambdas_and_out_of_reach_for_the_functions() {
         denied["Condition"]["ArnLike"]["lambda:SourceFunctionArn"],
         json!({ "Fn::Sub": ours })
     );
+}
+
+#[test]
+fn traces_are_sent_where_tracing_is_active_and_by_our_own_policy() {
+    let template = Template::read();
+    assert_eq!(template.at("/Globals/Function/Tracing"), &reference("Tracing"));
+    assert_eq!(template.at("/Parameters/Tracing/Default"), "PassThrough");
+    assert_eq!(template.at("/Resources/Trace/Condition"), "Traced");
+    let statement = &template.resource("Trace")["PolicyDocument"]["Statement"][0];
+    assert_eq!(statement["Action"], json!(OF_TRACES));
 }

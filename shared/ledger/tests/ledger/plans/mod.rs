@@ -40,7 +40,7 @@ const LOGGED: [&str; 4] = [
 const ROWS_READ_MAX: u64 = 3_000;
 
 /// Functions that may read more, how much, and why.
-const MORE: [(&str, u64, &str); 13] = [
+const MORE: [(&str, u64, &str); 14] = [
     ("digests_of", AN_HOUR, "an hour's messages, each with its batch"),
     (
         "digests_of_part",
@@ -89,6 +89,11 @@ const MORE: [(&str, u64, &str); 13] = [
         "a list of what has a cause reads whatever has none",
     ),
     ("window_counts", 2 * ALL_WINDOWS, "counts a migration's windows"),
+    (
+        "lag",
+        5 * ALL_WINDOWS,
+        "looks at the newest 10,000 windows of a migration, each with its scan and its proof",
+    ),
     (
         "proof_state",
         8 * ALL_WINDOWS,
