@@ -56,12 +56,17 @@ def main(template_path, output_path, *overrides):
 
 def with_numbers(value, numbers):
     if isinstance(value, dict):
-        return {key: with_numbers(item, numbers) for key, item in value.items()}
+        return {key: with_numbers(item, texts_of(numbers) if key == "Variables" else numbers) for key, item in value.items()}
     if isinstance(value, list):
         return [with_numbers(item, numbers) for item in value]
     if isinstance(value, Tagged) and value.tag == "!Ref":
         return numbers.get(value.node.value, value)
     return value
+
+
+def texts_of(numbers):
+    """An environment holds texts alone: the emulator can't start a process that is given a number."""
+    return {name: str(number) for name, number in numbers.items()}
 
 
 main(*sys.argv[1:])

@@ -63,7 +63,8 @@ async fn lines(function: &Function, name: &str, invocations: usize) -> BTreeMap<
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_invocation_leaves_one_line_with_what_it_did() {
-    let stage = Stage::new("metrics").await;
+    let mut stage = Stage::new("metrics").await;
+    stage.have_exporters(1);
     stage.index_messages(&messages()).await;
     stage.backfill(FROM, TO).await;
     stage.harvest().await;
