@@ -27,7 +27,8 @@ need_command() {
 
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 
-# apt_install PACKAGE WHAT-FOR: services don't start by themselves, as in single-user mode.
+# apt_install PACKAGE WHAT-FOR: services don't start by themselves, as in single-user mode. Two stacks that are made side by side
+# install one after the other, and both wait for whatever else installs on this machine.
 apt_install() {
     local package=$1 what=$2 sudo=
     command -v apt-get >/dev/null || die "'$what' is missing and there is no apt-get to install it with" "install '$what' and try again"
@@ -37,11 +38,20 @@ apt_install() {
     fi
     say "installing $package"
     mkdir -p "$LOCAL/log"
-    if [ ! -e "$LOCAL/.apt-updated" ] || ! $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends "$package" >>"$LOCAL/log/install.log" 2>&1; then
-        $sudo apt-get update >>"$LOCAL/log/install.log" 2>&1 && touch "$LOCAL/.apt-updated"
-        $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends "$package" >>"$LOCAL/log/install.log" 2>&1 ||
-            die "could not install $package, see $LOCAL/log/install.log" "run: apt-get install $package"
-    fi
+    (
+        ! have flock || flock -w 600 8 || die "another stack has been installing packages for ten minutes" "end it, and try again"
+        if [ ! -e "$LOCAL/.apt-updated" ] || ! apt_get install "$package"; then
+            apt_get update && touch "$LOCAL/.apt-updated"
+            apt_get install "$package" ||
+                die "could not install $package, see $LOCAL/log/install.log" "run: apt-get install $package"
+        fi
+    ) 8>"${TMPDIR:-/tmp}/granary-apt-$(id -u).lock"
+}
+
+# apt_get install PACKAGE, or apt_get update: with the `sudo` of apt_install.
+apt_get() {
+    $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=600 -y --no-install-recommends "$@" \
+        >>"$LOCAL/log/install.log" 2>&1
 }
 
 # The emulator, SAM and the rest of the Python tools, in the versions that requirements.txt and constraints.txt pin.

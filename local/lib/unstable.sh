@@ -19,12 +19,14 @@ fetch_unstable() {
     rm -rf "$directory/archives" "$directory/lists"
 }
 
-# unstable_apt DIRECTORY ARGUMENT…: as if nothing were installed, so that every library comes along.
+# unstable_apt DIRECTORY ARGUMENT…: as if nothing were installed, so that every library comes along. It writes to DIRECTORY alone, so
+# it neither waits for the machine's own package manager nor holds it up.
 unstable_apt() {
     local directory=$1
     shift
     apt-get -q -o "Dir::Etc::sourcelist=$directory/sid.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::Lists=$directory/lists" \
-        -o "Dir::Cache::archives=$directory/archives" -o Dir::State::status=/dev/null "$@"
+        -o "Dir::Cache::archives=$directory/archives" -o Dir::State::status=/dev/null \
+        -o Debug::NoLocking=true "$@"
 }
 
 # use_own_libraries DIRECTORY PROGRAM…: they no longer look for a loader or a library of the machine's. A program's own
