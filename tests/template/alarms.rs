@@ -1,7 +1,7 @@
 //! The alarms: whom they tell, and that silence, hanging ticks and queues that nothing touches can't hide what they look for.
 
 use super::Template;
-use super::document::reference;
+use super::document::{checkout, reference};
 use super::evaluation::{Series, metrics, run};
 use serde_json::{Value, json};
 
@@ -241,6 +241,22 @@ fn the_alarms_about_silence_exist_only_where_the_schedules_are_deployed_as_on() 
     }
     let is_enabled = json!({ "Fn::Equals": [reference("ScheduleState"), "ENABLED"] });
     assert_eq!(template.at("/Conditions/Ticking/Fn::And")[1], is_enabled);
+}
+
+#[test]
+fn the_documentation_has_the_costs_of_the_alarms() {
+    let template = Template::read();
+    let alarms = template.resources_of(ALARM);
+    let watched: usize = alarms.iter().map(|(_, alarm)| metrics(alarm).len()).sum();
+    let cents = watched * 10;
+    let row = format!(
+        "| alarms | {watched} metrics in {} alarms × 0.10 | {}.{:02} |",
+        alarms.len(),
+        cents / 100,
+        cents % 100
+    );
+    let docs = std::fs::read_to_string(checkout().join("docs/deploy.md")).unwrap();
+    assert!(docs.contains(&row), "docs/deploy.md lacks: {row}");
 }
 
 /// A number, or the default of the parameter that holds it.

@@ -104,7 +104,7 @@ impl Reader<'_> {
     fn word(&mut self) -> String {
         let rest = self.rest.trim_start();
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '.';
-        let end = rest.find(|letter| !is_part(letter)).unwrap_or(rest.len());
+        let end = rest.find(|letter: char| !is_part(letter)).unwrap_or(rest.len());
         let (word, rest) = rest.split_at(end);
         assert!(!word.is_empty(), "can't read {rest:?}");
         self.rest = rest;

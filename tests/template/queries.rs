@@ -115,10 +115,7 @@ fn is_logged(code: &str, field: &str) -> bool {
         .flat_map(|event| code.split(event).skip(1));
     events
         .map(|rest| rest.split(");").next().unwrap_or_default())
-        .any(|event| {
-            let event = event.split(") if").next().unwrap_or_default();
-            named.iter().any(|named| event.contains(named.as_str()))
-        })
+        .any(|event| named.iter().any(|named| event.contains(named.as_str())))
 }
 
 #[test]
