@@ -1,40 +1,272 @@
 //! The alarms: whom they tell, and that silence, hanging ticks and queues that nothing touches can't hide what they look for.
 
 use super::Template;
-use super::document::reference;
+use super::document::{checkout, reference};
+use super::evaluation::{Series, metrics, run};
 use serde_json::{Value, json};
 
 const ALARM: &str = "AWS::CloudWatch::Alarm";
 
 #[test]
-fn every_alarm_tells_people_of_its_beginning_and_its_end_and_decides_about_missing_data() {
+fn every_alarm_has_the_same_form_and_is_sent_when_it_begins_and_ends() {
     let template = Template::read();
     let alarms = template.resources_of(ALARM);
-    assert!(alarms.len() >= 7, "{}", alarms.len());
+    assert_eq!(alarms.len(), SCENES.len(), "each alarm has a scene");
     for (name, alarm) in alarms {
         for actions in ["AlarmActions", "OKActions"] {
             assert_eq!(alarm[actions], json!([reference("Alerts")]), "{name}");
         }
-        assert!(alarm["TreatMissingData"].is_string(), "{name}");
+        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
         assert!(alarm["AlarmDescription"].is_string(), "{name}");
+        assert!(
+            alarm["DatapointsToAlarm"].as_u64() <= alarm["EvaluationPeriods"].as_u64(),
+            "{name}"
+        );
+        for metric in alarm["Metrics"].as_array().expect("it computes") {
+            let stat = &metric["MetricStat"];
+            assert!(stat.is_null() || stat["Period"] == 300, "{name}: {metric}");
+        }
+    }
+}
+
+/// What one alarm sees in each of ten periods of a day when all is well, and of a day of trouble.
+struct Scene {
+    alarm: &'static str,
+    well: &'static [(&'static str, f64)],
+    trouble: &'static [(&'static str, f64)],
+}
+
+const fn scene(
+    alarm: &'static str,
+    well: &'static [(&'static str, f64)],
+    trouble: &'static [(&'static str, f64)],
+) -> Scene {
+    Scene { alarm, well, trouble }
+}
+
+const ATTEMPTS: &str = "AWS/Scheduler/InvocationAttemptCount/Clock";
+const HARVESTS: &str = "AWS/Lambda/Invocations/Harvester";
+const EXPORTED: &str = "Granary/BatchesExported/Exporter";
+const FAILED: &str = "Granary/BatchesFailed/Exporter";
+
+const SCENES: [Scene; 19] = [
+    scene(
+        "ReaperSilent",
+        &[(ATTEMPTS, 10.0), ("Granary/TickSucceeded/Reaper", 5.0)],
+        &[(ATTEMPTS, 10.0), ("Granary/TickSucceeded/Reaper", 0.0)],
+    ),
+    scene(
+        "HarvesterSilent",
+        &[(ATTEMPTS, 10.0), ("Granary/TickSucceeded/Harvester", 1.0)],
+        &[(ATTEMPTS, 10.0)],
+    ),
+    scene(
+        "HarvesterFails",
+        &[(HARVESTS, 5.0), ("AWS/Lambda/Errors/Harvester", 2.0)],
+        &[(HARVESTS, 5.0), ("AWS/Lambda/Errors/Harvester", 3.0)],
+    ),
+    scene(
+        "ExporterFails",
+        &[("AWS/Lambda/Invocations/Exporter", 50.0)],
+        &[
+            ("AWS/Lambda/Invocations/Exporter", 50.0),
+            ("AWS/Lambda/Errors/Exporter", 25.0),
+        ],
+    ),
+    scene(
+        "ReaperFails",
+        &[("AWS/Lambda/Invocations/Reaper", 5.0)],
+        &[
+            ("AWS/Lambda/Invocations/Reaper", 1.0),
+            ("AWS/Lambda/Errors/Reaper", 1.0),
+        ],
+    ),
+    scene(
+        "OperatorFails",
+        &[],
+        &[
+            ("AWS/Lambda/Invocations/Operator", 4.0),
+            ("AWS/Lambda/Errors/Operator", 4.0),
+        ],
+    ),
+    scene(
+        "DeadLetters",
+        &[(
+            "AWS/SQS/ApproximateNumberOfMessagesVisible/BatchesDeadLetters",
+            0.0,
+        )],
+        &[(
+            "AWS/SQS/ApproximateNumberOfMessagesVisible/BatchesPriorityDeadLetters",
+            1.0,
+        )],
+    ),
+    scene(
+        "ArchiveLag",
+        &[(HARVESTS, 5.0), ("Granary/ArchiveLag/Reaper", 7300.0)],
+        &[(HARVESTS, 5.0), ("Granary/ArchiveLag/Reaper", 14401.0)],
+    ),
+    scene(
+        "ProvenLag",
+        &[(HARVESTS, 5.0), ("Granary/ProvenLag/Reaper", 14500.0)],
+        &[(HARVESTS, 5.0), ("Granary/ProvenLag/Reaper", 28801.0)],
+    ),
+    scene(
+        "OldestPending",
+        &[("Granary/OldestPending/Reaper", 30.0)],
+        &[("Granary/OldestPending/Reaper", 14401.0)],
+    ),
+    scene(
+        "FailureRate",
+        &[(EXPORTED, 90.0), (FAILED, 10.0)],
+        &[(EXPORTED, 80.0), (FAILED, 20.0)],
+    ),
+    scene(
+        "BatchesParked",
+        &[("Granary/BatchesParked/Reaper", 0.0)],
+        &[("Granary/BatchesParked/Reaper", 1.0)],
+    ),
+    scene(
+        "InvariantViolated",
+        &[("Granary/InvariantsViolated/Reaper", 0.0)],
+        &[("Granary/InvariantsViolated/Reaper", 1.0)],
+    ),
+    scene("BadVerdict", &[], &[("Granary/BadVerdicts/Reaper", 1.0)]),
+    scene(
+        "LedgerConnections",
+        &[("Granary/LedgerConnectionsUsed/Reaper", 79.0)],
+        &[("Granary/LedgerConnectionsUsed/Reaper", 80.0)],
+    ),
+    scene(
+        "LoginsFailed",
+        &[("Granary/LoginsFailed/Operator", 19.0)],
+        &[("Granary/LoginsFailed/Operator", 20.0)],
+    ),
+    scene(
+        "HarvesterThrottled",
+        &[(HARVESTS, 5.0)],
+        &[(HARVESTS, 4.0), ("AWS/Lambda/Throttles/Harvester", 1.0)],
+    ),
+    scene(
+        "ExporterThrottled",
+        &[
+            ("AWS/Lambda/Invocations/Exporter", 95.0),
+            ("AWS/Lambda/Throttles/Exporter", 5.0),
+        ],
+        &[("AWS/Lambda/Throttles/Exporter", 5.0)],
+    ),
+    scene(
+        "OperatorThrottled",
+        &[("AWS/Lambda/Invocations/Operator", 5.0)],
+        &[
+            ("AWS/Lambda/Invocations/Operator", 9.0),
+            ("AWS/Lambda/Throttles/Operator", 1.0),
+        ],
+    ),
+];
+
+/// Periods of each part of a scene.
+const PART: usize = 10;
+
+#[test]
+fn every_alarm_rests_while_all_is_well_fires_in_trouble_and_rests_again() {
+    let template = Template::read();
+    for Scene {
+        alarm: name,
+        well,
+        trouble,
+    } in SCENES
+    {
+        let alarm = template.resource(name);
+        let known = metrics(alarm);
+        let mut series = Series::default();
+        for (part, values) in [well, trouble, well].into_iter().enumerate() {
+            for (metric, value) in values {
+                assert!(
+                    known.iter().any(|known| known == metric),
+                    "{name} does not look at {metric}"
+                );
+                series = series.with(metric, part * PART..(part + 1) * PART, *value);
+            }
+        }
+        let states = run(alarm, threshold(&template, alarm), &series, 3 * PART);
+        assert!(states[..PART].iter().all(|fires| !fires), "{name}: {states:?}");
+        assert!(states[2 * PART - 1], "{name}: {states:?}");
+        assert!(!states[3 * PART - 1], "{name}: {states:?}");
     }
 }
 
 #[test]
-fn an_alarm_about_silence_rests_where_the_schedules_are_off_on_purpose() {
+fn no_alarm_fires_without_any_data_as_where_both_schedules_are_off() {
     let template = Template::read();
-    let mut silent = Vec::new();
     for (name, alarm) in template.resources_of(ALARM) {
-        if alarm["TreatMissingData"] == "breaching" {
-            let condition = template.at(&format!("/Resources/{name}/Condition"));
-            assert_eq!(condition, "Ticking", "{name}");
-            silent.push(name);
-        }
+        let states = run(alarm, threshold(&template, alarm), &Series::default(), PART);
+        assert!(!states.contains(&true), "{name}: {states:?}");
     }
-    assert_eq!(silent, ["HarvesterSilent", "ReaperSilent"]);
-    let conditions = template.at("/Conditions/Ticking/Fn::And");
+}
+
+#[test]
+fn an_alarm_about_lag_rests_while_the_harvester_is_off() {
+    let template = Template::read();
+    for name in ["ArchiveLag", "ProvenLag"] {
+        let alarm = template.resource(name);
+        let lag = format!("Granary/{name}/Reaper");
+        let series = Series::default().with(&lag, 0..PART, 1_000_000.0);
+        let states = run(alarm, threshold(&template, alarm), &series, PART);
+        assert!(!states.contains(&true), "{name}: {states:?}");
+    }
+}
+
+#[test]
+fn one_bad_period_is_no_failure_rate_and_a_rate_that_swings_does_not_flap() {
+    let template = Template::read();
+    let alarm = template.resource("FailureRate");
+    let limit = threshold(&template, alarm);
+    let storm = |bad: &[usize]| {
+        let series = Series::default().with(EXPORTED, 0..3 * PART, 10.0);
+        let series = series.with(FAILED, bad.iter().copied(), 10.0);
+        run(alarm, limit, &series, 3 * PART)
+    };
+    assert!(!storm(&[5]).contains(&true));
+    let swinging: Vec<usize> = (0..3 * PART).filter(|period| period % 2 == 0).collect();
+    let states = storm(&swinging);
+    assert!(states[PART..].iter().all(|fires| *fires), "{states:?}");
+}
+
+#[test]
+fn the_alarms_about_silence_exist_only_where_the_schedules_are_deployed_as_on() {
+    let template = Template::read();
+    for name in ["HarvesterSilent", "ReaperSilent"] {
+        let condition = template.at(&format!("/Resources/{name}/Condition"));
+        assert_eq!(condition, "Ticking", "{name}");
+    }
     let is_enabled = json!({ "Fn::Equals": [reference("ScheduleState"), "ENABLED"] });
-    assert_eq!(conditions[1], is_enabled);
+    assert_eq!(template.at("/Conditions/Ticking/Fn::And")[1], is_enabled);
+}
+
+#[test]
+fn the_documentation_has_the_costs_of_the_alarms() {
+    let template = Template::read();
+    let alarms = template.resources_of(ALARM);
+    let watched: usize = alarms.iter().map(|(_, alarm)| metrics(alarm).len()).sum();
+    let cents = watched * 10;
+    let row = format!(
+        "| alarms | {watched} metrics in {} alarms × 0.10 | {}.{:02} |",
+        alarms.len(),
+        cents / 100,
+        cents % 100
+    );
+    let docs = std::fs::read_to_string(checkout().join("docs/deploy.md")).unwrap();
+    assert!(docs.contains(&row), "docs/deploy.md lacks: {row}");
+}
+
+/// A number, or the default of the parameter that holds it.
+fn threshold(template: &Template, alarm: &Value) -> f64 {
+    let threshold = &alarm["Threshold"];
+    match threshold["Ref"].as_str() {
+        Some(parameter) => template.at(&format!("/Parameters/{parameter}/Default")).as_f64(),
+        None => threshold.as_f64(),
+    }
+    .unwrap_or_else(|| panic!("{threshold} is not a number"))
 }
 
 /// A tick that hangs for five minutes fails once in that time: errors are a share of the invocations, never a number.

@@ -12,6 +12,9 @@ mod doors;
 mod permissions;
 mod environment;
 mod parameters;
+mod metric_math;
+mod evaluation;
 mod alarms;
+mod queries;
 
 use document::Template;
