@@ -27,10 +27,11 @@ pub(crate) fn series_of(output: &[String]) -> Series {
     for line in lines_of(output) {
         let at = line["_aws"]["Timestamp"].as_i64().unwrap();
         for name in units_of(&line).into_keys() {
-            let values = match &line[&name] {
-                Value::Array(values) => values.clone(),
-                value => vec![value.clone()],
-            };
+            let written = &line[&name];
+            let values = written
+                .as_array()
+                .cloned()
+                .unwrap_or_else(|| vec![written.clone()]);
             let points = values.iter().map(|value| (at, value.as_f64().unwrap()));
             series.entry(name).or_default().extend(points);
         }
