@@ -2,6 +2,7 @@
 
 mod happy;
 mod metrics;
+mod alarms;
 mod worker;
 mod hand_off;
 mod delivery;

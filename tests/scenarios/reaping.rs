@@ -31,7 +31,7 @@ async fn alerts(stage: &Stage, kind: &str) -> Vec<u64> {
 }
 
 /// What the operator's "send again" does to parked batches.
-async fn send_parked_again(stage: &Stage) {
+pub(super) async fn send_parked_again(stage: &Stage) {
     stage
         .sql(
             "UPDATE batch SET status = 'pending', parked_at = NULL, attempts = 0, retry_count = retry_count + 1, \

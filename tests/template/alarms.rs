@@ -2,7 +2,7 @@
 
 use super::Template;
 use super::document::{checkout, reference};
-use super::evaluation::{Series, metrics, run};
+use super::evaluation::{Series, metrics, run, threshold};
 use serde_json::{Value, json};
 
 const ALARM: &str = "AWS::CloudWatch::Alarm";
@@ -257,16 +257,6 @@ fn the_documentation_has_the_costs_of_the_alarms() {
     );
     let docs = std::fs::read_to_string(checkout().join("docs/deploy.md")).unwrap();
     assert!(docs.contains(&row), "docs/deploy.md lacks: {row}");
-}
-
-/// A number, or the default of the parameter that holds it.
-fn threshold(template: &Template, alarm: &Value) -> f64 {
-    let threshold = &alarm["Threshold"];
-    match threshold["Ref"].as_str() {
-        Some(parameter) => template.at(&format!("/Parameters/{parameter}/Default")).as_f64(),
-        None => threshold.as_f64(),
-    }
-    .unwrap_or_else(|| panic!("{threshold} is not a number"))
 }
 
 /// A tick that hangs for five minutes fails once in that time: errors are a share of the invocations, never a number.

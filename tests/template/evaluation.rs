@@ -3,6 +3,7 @@
 //! Not here: what a function measures. CloudWatch retrieves a few more periods than it evaluates; how many is not documented. Here
 //! it is two, as in the documentation's examples. A series without any value is a gap in every period.
 
+use super::Template;
 use super::metric_math::compute;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ pub(crate) struct Series(BTreeMap<(String, usize), Vec<f64>>);
 
 impl Series {
     /// The same value in each of these periods.
-    pub(crate) fn with(mut self, metric: &str, periods: impl IntoIterator<Item = usize>, value: f64) -> Self {
+    pub(super) fn with(mut self, metric: &str, periods: impl IntoIterator<Item = usize>, value: f64) -> Self {
         for period in periods {
             self.put(metric, period, value);
         }
@@ -40,15 +41,32 @@ impl Series {
 }
 
 /// Whether the alarm is in the state ALARM after each of the first `periods` periods.
-pub(crate) fn run(alarm: &Value, threshold: f64, series: &Series, periods: usize) -> Vec<bool> {
+pub(super) fn run(alarm: &Value, threshold: f64, series: &Series, periods: usize) -> Vec<bool> {
     let values: Vec<Option<f64>> = (0..periods).map(|period| value(alarm, series, period)).collect();
     (0..periods)
         .map(|last| fires(alarm, threshold, &values[..=last]))
         .collect()
 }
 
+/// The same for an alarm of the template, by its name.
+pub(crate) fn states_of(alarm: &str, series: &Series, periods: usize) -> Vec<bool> {
+    let template = Template::read();
+    let alarm = template.resource(alarm);
+    run(alarm, threshold(&template, alarm), series, periods)
+}
+
+/// A number, or the default of the parameter that holds it.
+pub(super) fn threshold(template: &Template, alarm: &Value) -> f64 {
+    let threshold = &alarm["Threshold"];
+    match threshold["Ref"].as_str() {
+        Some(parameter) => template.at(&format!("/Parameters/{parameter}/Default")).as_f64(),
+        None => threshold.as_f64(),
+    }
+    .unwrap_or_else(|| panic!("{threshold} is not a number"))
+}
+
 /// The metrics that an alarm looks at.
-pub(crate) fn metrics(alarm: &Value) -> Vec<String> {
+pub(super) fn metrics(alarm: &Value) -> Vec<String> {
     let stats = alarm["Metrics"].as_array().expect("it computes").iter();
     let stats = stats.filter(|metric| metric["MetricStat"].is_object());
     stats

@@ -13,7 +13,7 @@ mod permissions;
 mod environment;
 mod parameters;
 mod metric_math;
-mod evaluation;
+pub(crate) mod evaluation;
 mod alarms;
 mod queries;
 
