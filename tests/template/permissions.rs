@@ -22,9 +22,8 @@ const BY_LAMBDA_ITSELF: [&str; 6] = [
     "ec2:UnassignPrivateIpAddresses",
 ];
 /// Secrets that not every function reads, and who does.
-const SECRETS_OF_SOME: [(&str, &[&str]); 3] = [
-    ("OperatorTokenSecretArn", &["Operator"]),
-    ("ViewerTokenSecretArn", &["Operator"]),
+const SECRETS_OF_SOME: [(&str, &[&str]); 2] = [
+    ("TokensSecretArn", &["Operator"]),
     ("SeedEsSecretArn", &["Reaper", "Operator"]),
 ];
 const QUEUES: [&str; 2] = ["Batches", "BatchesPriority"];

@@ -1,35 +1,25 @@
 //! What the operator is told by its environment.
 
-use crate::web::auth::Tokens;
 use aws_config::SdkConfig;
 use granary_environment::{
     ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
-    QueueSection, Reading, RescanSection, RetrySection, SecretVariable, SourceSection, Token, Variable,
+    QueueSection, Reading, Reread, RescanSection, RetrySection, SecretVariable, SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
 use granary_switchboard::ScheduleNames;
+use granary_tokens::TokenList;
 use granary_verify::VerifySection;
 use std::net::{Ipv4Addr, SocketAddr};
 
-const OPERATOR_TOKEN: SecretVariable = SecretVariable {
+const TOKENS: SecretVariable = SecretVariable {
     plain: Variable {
-        name: "GRANARY_OPERATOR_TOKEN",
-        holds: "the bearer token of those who may change things",
+        name: "GRANARY_TOKENS",
+        holds: "the list of tokens as `granary token create --print` writes its entries, for the emulator",
     },
     arn: Variable {
-        name: "GRANARY_OPERATOR_TOKEN_SECRET_ARN",
-        holds: "the ARN of a Secrets Manager secret that is the bearer token of those who may change things",
-    },
-};
-const VIEWER_TOKEN: SecretVariable = SecretVariable {
-    plain: Variable {
-        name: "GRANARY_VIEWER_TOKEN",
-        holds: "the bearer token of those who may only look",
-    },
-    arn: Variable {
-        name: "GRANARY_VIEWER_TOKEN_SECRET_ARN",
-        holds: "the ARN of a Secrets Manager secret that is the bearer token of those who may only look",
+        name: "GRANARY_TOKENS_SECRET_ARN",
+        holds: "the ARN of the Secrets Manager secret that `granary token` keeps the list of tokens in",
     },
 };
 const LISTEN: Variable = Variable {
@@ -70,7 +60,8 @@ pub(crate) struct Config {
     pub(crate) source: SourceSection,
     pub(crate) archive: ArchiveSection,
     pub(crate) queues: QueueSection,
-    pub(crate) tokens: Tokens,
+    /// `None`: every request is refused.
+    pub(crate) tokens: Option<Reread<TokenList>>,
     pub(crate) metadata: MetadataSection,
     /// `None`: there is no test data here. Never there in production.
     pub(crate) seeding: Option<SeedingSection>,
@@ -99,8 +90,7 @@ impl Config {
         let source = SourceSection::read(&mut env, aws).await;
         let archive = ArchiveSection::read(&mut env);
         let queues = QueueSection::read(&mut env);
-        let operator_token = Token::read(&mut env, OPERATOR_TOKEN, aws).await;
-        let viewer_token = Token::read(&mut env, VIEWER_TOKEN, aws).await;
+        let tokens = Reread::read(&mut env, TOKENS, parse_tokens, aws).await;
         let metadata = MetadataSection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
         let harvest = HarvestSection::read(&mut env);
@@ -118,10 +108,7 @@ impl Config {
                 source: source?,
                 archive: archive?,
                 queues: queues?,
-                tokens: Tokens {
-                    operator: operator_token?,
-                    viewer: viewer_token?,
-                },
+                tokens: tokens?,
                 metadata: metadata?,
                 seeding: seeding?,
                 harvest: harvest?,
@@ -136,6 +123,10 @@ impl Config {
             })
         })
     }
+}
+
+fn parse_tokens(text: &str) -> Result<TokenList, String> {
+    TokenList::parse(text).map_err(|error| error.to_string())
 }
 
 /// All three names, or none of them.

@@ -23,6 +23,7 @@ mod tests;
 use anyhow::Context;
 use config::Config;
 use services::Services;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 #[tokio::main]
@@ -43,5 +44,6 @@ async fn main() -> anyhow::Result<()> {
     // Port 0 is whichever was free.
     let listen = listener.local_addr().unwrap_or(listen);
     tracing::info!(%listen, "the API is up");
-    axum::serve(listener, router).await.context("the server ended")
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).await.context("the server ended")
 }
