@@ -48,6 +48,26 @@ fn every_function_logs_to_a_group_that_forgets() {
     }
 }
 
+#[test]
+fn outside_of_the_emulator_the_api_logs_who_asked_and_from_where() {
+    let template = Template::read();
+    let settings = &template.resource("ApiStage")["AccessLogSettings"]["Fn::If"];
+    assert_eq!(settings[0], "Real");
+    assert_eq!(settings[1]["DestinationArn"], attribute("ApiLog", "Arn"));
+    let format = settings[1]["Format"].as_str().expect("it has a form");
+    let line: serde_json::Value = serde_json::from_str(format).expect("each line is JSON");
+    for (field, variable) in [
+        ("ip", "$context.identity.sourceIp"),
+        ("userAgent", "$context.identity.userAgent"),
+        ("status", "$context.status"),
+    ] {
+        assert_eq!(line[field], variable);
+    }
+    // A path may have a message's id in it.
+    assert!(!format.contains("$context.path"), "{format}");
+    assert!(template.number(&template.resource("ApiLog")["RetentionInDays"]) > 0);
+}
+
 /// Outside of the emulator secrets are ARNs alone (`parameters.rs`), and `sam deploy --guided` asks for a hidden parameter until it
 /// gets a value, so it could not be left empty.
 #[test]

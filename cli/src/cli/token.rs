@@ -7,6 +7,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
+/// `2027-01-01`: with a time but no zone it would be read as a date, too.
+const DATE_CHARS: usize = 10;
+
 /// The API's tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
@@ -82,7 +85,9 @@ fn expiry_from(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Ok(time) = text.parse() {
         return Some(time);
     }
-    if let Ok(date) = text.parse::<Date>() {
+    if text.len() == DATE_CHARS
+        && let Ok(date) = text.parse::<Date>()
+    {
         return Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp());
     }
     let span: Span = text.parse().ok()?;
@@ -105,7 +110,7 @@ mod tests {
             let found = expiry_from(text, now).map(|time| time.to_string());
             assert_eq!(found.as_deref(), Some(expires), "{text}");
         }
-        for wrong in ["soon", "", "2020-01-01", "-1d"] {
+        for wrong in ["soon", "", "2020-01-01", "2099-01-01T12:00:00", "-1d"] {
             assert!(expiry(wrong).is_err(), "{wrong}");
         }
     }

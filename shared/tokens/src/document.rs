@@ -244,11 +244,11 @@ impl Entry {
 fn read(entry: &Entry) -> Result<NamedToken, BadTokens> {
     let name = entry
         .text("name")?
-        .parse()
+        .parse::<TokenName>()
         .map_err(|why: String| entry.bad("name", why))?;
     let role = entry
         .text("role")?
-        .parse()
+        .parse::<Role>()
         .map_err(|why: crate::UnknownRole| entry.bad("role", why.to_string()))?;
     let hash = TokenHash::from_hex(entry.text("sha256")?)
         .ok_or_else(|| entry.bad("sha256", "it must be 64 hexadecimal digits"))?;
@@ -256,7 +256,10 @@ fn read(entry: &Entry) -> Result<NamedToken, BadTokens> {
         false => None,
         true => {
             let why = "it must be a time with its zone such as 2027-01-01T00:00:00Z, or be left out";
-            let time = entry.text("expires").ok().and_then(|text| text.parse().ok());
+            let time = entry
+                .text("expires")
+                .ok()
+                .and_then(|text| text.parse::<Timestamp>().ok());
             Some(time.ok_or_else(|| entry.bad("expires", why))?)
         }
     };
