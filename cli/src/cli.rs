@@ -82,6 +82,9 @@ pub(crate) struct Connection {
     /// The bearer token [env: GRANARY_API_TOKEN or API_TOKEN]. Others on this machine can see it here: prefer the variable.
     #[arg(long, global = true, value_name = "TOKEN")]
     pub(crate) api_token: Option<String>,
+    /// Invoke the operator's function instead of asking an API, with your AWS credentials [env: GRANARY_FUNCTION].
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "api_url")]
+    pub(crate) function: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

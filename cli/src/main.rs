@@ -7,6 +7,7 @@
 
 mod cli;
 mod api;
+mod invocation;
 mod commands;
 mod ending;
 mod progress;

@@ -2,7 +2,8 @@
 
 use super::Template;
 use super::document::{attribute, reference};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// API Gateway gives up then, whatever the function does.
 const API_SECS_MAX: u64 = 30;
@@ -11,9 +12,52 @@ const API_SECS_MAX: u64 = 30;
 fn every_path_and_method_goes_to_the_operator() {
     let template = Template::read();
     let routes = template.resources_of("AWS::ApiGatewayV2::Route");
-    let keys: Vec<_> = routes.iter().map(|(_, route)| &route["RouteKey"]).collect();
+    let (guarded, public): (Vec<_>, Vec<_>) = routes
+        .iter()
+        .partition(|(_, route)| route["AuthorizationType"].is_object());
+    let keys = |routes: &[&(&str, &Value)]| -> BTreeSet<String> {
+        let keys = routes.iter().map(|(_, route)| &route["RouteKey"]);
+        keys.map(|key| key.as_str().unwrap().to_owned()).collect()
+    };
     // `{proxy+}` doesn't match the root.
-    assert_eq!(keys, ["ANY /", "ANY /{proxy+}"]);
+    assert_eq!(
+        keys(&guarded),
+        BTreeSet::from(["ANY /", "ANY /{proxy+}"].map(str::to_owned))
+    );
+    for (name, route) in guarded {
+        assert_eq!(
+            route["AuthorizationType"],
+            json!({ "Fn::If": ["ByJwt", "JWT", { "Fn::If": ["ByIam", "AWS_IAM", "NONE"] }] }),
+            "{name}"
+        );
+        assert_eq!(
+            route["AuthorizerId"]["Fn::If"][1],
+            reference("ApiAuthorizer"),
+            "{name}"
+        );
+    }
+    // The operator asks for a token at every route that isn't one of these (`router::open`), whatever stands here.
+    assert_eq!(
+        keys(&public),
+        BTreeSet::from(
+            [
+                "GET /dashboard",
+                "GET /dashboard/",
+                "GET /dashboard/{proxy+}",
+                "GET /docs/{proxy+}",
+                "GET /docs",
+                "GET /openapi.json",
+                "GET /health/live",
+                "GET /",
+                "GET /seed/docs",
+            ]
+            .map(str::to_owned)
+        )
+    );
+    for (name, _) in public {
+        let condition = template.at(&format!("/Resources/{name}/Condition"));
+        assert_eq!(condition, "ByJwt", "{name}");
+    }
     for (name, route) in &routes {
         assert_eq!(
             route["Target"],

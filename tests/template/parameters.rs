@@ -5,8 +5,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Parameters without a pattern: names that Elasticsearch allows, JSON, PEM, lists of a VPC, the emulator's tokens.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "EsCa",
+    "JwtAudience",
     "LedgerCa",
     "LogLevel",
     "MetadataSources",
@@ -78,11 +79,17 @@ fn outside_of_the_emulator_secrets_are_named_by_their_arns_and_production_has_an
     let tokens = template.at("/Rules/TokensInProduction");
     assert_eq!(
         tokens["RuleCondition"].to_string(),
-        r#"{"Fn::Equals":[{"Ref":"Environment"},"production"]}"#
+        r#"{"Fn::And":[{"Fn::Equals":[{"Ref":"Environment"},"production"]},{"Fn::Equals":[{"Ref":"ApiAccess"},"token"]}]}"#
     );
     assert_eq!(
         tokens["Assertions"][0]["Assert"].to_string(),
         r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"TokensSecretArn"},""]}]}"#
+    );
+    let of_issuer = template.at("/Rules/JwtOfAnIssuer/Assertions").to_string();
+    assert!(
+        of_issuer.contains(r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"JwtIssuer"},""]}]}"#)
+            && of_issuer.contains(r#"{"Fn::Not":[{"Fn::Contains":[{"Ref":"JwtAudience"},""]}]}"#),
+        "{of_issuer}"
     );
     let ledger = template.at("/Rules/TheLedgerIsNamed/Assertions/0/Assert/Fn::Or");
     assert_eq!(ledger.as_array().map(Vec::len), Some(2), "{ledger}");

@@ -1,5 +1,6 @@
 //! What the operator is told by its environment.
 
+use crate::web::access::{Access, Mode};
 use aws_config::SdkConfig;
 use granary_environment::{
     ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
@@ -21,6 +22,14 @@ const TOKENS: SecretVariable = SecretVariable {
         name: "GRANARY_TOKENS_SECRET_ARN",
         holds: "the ARN of the Secrets Manager secret that `granary token` keeps the list of tokens in",
     },
+};
+const API_ACCESS: Variable = Variable {
+    name: "GRANARY_API_ACCESS",
+    holds: "how callers prove who they are: token (which it is if unset), iam, jwt or none",
+};
+const JWT_ROLE_CLAIM: Variable = Variable {
+    name: "GRANARY_JWT_ROLE_CLAIM",
+    holds: "the claim of a JWT that names the role, granary-operator or granary-viewer; role if unset",
 };
 const LISTEN: Variable = Variable {
     name: "GRANARY_LISTEN",
@@ -51,6 +60,7 @@ const ALERT_TOPIC: Variable = Variable {
 
 /// Messages in a batch that a migration may ask for.
 pub(crate) const BATCH_SIZE_MAX: u32 = 10_000;
+const ROLE_CLAIM_DEFAULT: &str = "role";
 const LISTEN_PORT_DEFAULT: u16 = 8787;
 
 /// What the operator is told by its environment.
@@ -60,8 +70,8 @@ pub(crate) struct Config {
     pub(crate) source: SourceSection,
     pub(crate) archive: ArchiveSection,
     pub(crate) queues: QueueSection,
-    /// `None`: every request is refused.
-    pub(crate) tokens: Option<Reread<TokenList>>,
+    /// How callers prove who they are.
+    pub(crate) access: Access,
     pub(crate) metadata: MetadataSection,
     /// `None`: there is no test data here. Never there in production.
     pub(crate) seeding: Option<SeedingSection>,
@@ -90,7 +100,7 @@ impl Config {
         let source = SourceSection::read(&mut env, aws).await;
         let archive = ArchiveSection::read(&mut env);
         let queues = QueueSection::read(&mut env);
-        let tokens = Reread::read(&mut env, TOKENS, parse_tokens, aws).await;
+        let access = access(&mut env, aws).await;
         let metadata = MetadataSection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
         let harvest = HarvestSection::read(&mut env);
@@ -108,7 +118,7 @@ impl Config {
                 source: source?,
                 archive: archive?,
                 queues: queues?,
-                tokens: tokens?,
+                access: access?,
                 metadata: metadata?,
                 seeding: seeding?,
                 harvest: harvest?,
@@ -122,6 +132,21 @@ impl Config {
                 listen: listen?.unwrap_or((Ipv4Addr::LOCALHOST, LISTEN_PORT_DEFAULT).into()),
             })
         })
+    }
+}
+
+/// The mode, with what it needs. Tokens that another mode would never look at are no error: a deployment may change its mode.
+async fn access(env: &mut Environment, aws: &SdkConfig) -> Reading<Access> {
+    let mode = env.optional_parsed(API_ACCESS, Mode::parse);
+    let tokens = Reread::read(env, TOKENS, parse_tokens, aws).await;
+    let role_claim = env.optional(JWT_ROLE_CLAIM);
+    match mode?.unwrap_or(Mode::Token) {
+        Mode::Token => Ok(Access::Token(tokens?)),
+        Mode::Iam => Ok(Access::Iam),
+        Mode::Jwt => Ok(Access::Jwt {
+            role_claim: role_claim.unwrap_or_else(|| ROLE_CLAIM_DEFAULT.to_owned()),
+        }),
+        Mode::None => Ok(Access::Invoke),
     }
 }
 

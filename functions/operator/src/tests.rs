@@ -261,11 +261,19 @@ async fn wrong_settings_are_named_all_at_once() {
         ("GRANARY_BUCKET", ""),
         ("GRANARY_BATCH_SIZE", "many"),
         ("GRANARY_LISTEN", "here"),
+        ("GRANARY_API_ACCESS", "everybody"),
         ("GRANARY_TOKENS", r#"{"tokens":[{"name":"ada","role":"root"}]}"#),
     ])
     .await
     .unwrap_err();
-    for name in ["GRANARY_BUCKET", "GRANARY_BATCH_SIZE", "GRANARY_LISTEN"] {
+    for name in [
+        "GRANARY_BUCKET",
+        "GRANARY_BATCH_SIZE",
+        "GRANARY_LISTEN",
+        "GRANARY_API_ACCESS",
+        "GRANARY_TOKENS",
+        "tokens[0].sha256",
+    ] {
         assert!(error.contains(name), "{name} in {error}");
     }
 }

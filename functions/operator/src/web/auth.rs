@@ -1,10 +1,11 @@
-//! Who may do what: named bearer tokens and two roles.
+//! Who may do what: two roles, and named bearer tokens unless another way is set (`access`).
 //!
 //! A viewer may look, an operator may change things besides. Where no token is configured, every request is refused. Tokens are read
 //! again every minute: one that was revoked opens nothing a minute later. A wrong token is answered late, and logged with the
 //! address that it came from, never with its text.
 
 use crate::services::Services;
+use crate::web::access::{self, Access};
 use crate::web::caller::{Caller, Client};
 use crate::web::problem::{Kind, Problem};
 use axum::extract::{Request, State};
@@ -12,7 +13,6 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use granary_environment::Reread;
 use granary_tokens::{Role, TokenList};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -42,39 +42,44 @@ enum Refusal {
 }
 
 /// Whose request it is, if that is enough for what it wants.
-async fn admit(
-    tokens: Option<&Reread<TokenList>>,
-    method: &Method,
-    headers: &HeaderMap,
-    client: &Client,
-) -> Result<Caller, Refusal> {
+fn admit(access: &Access, tokens: &TokenList, request: &Request, client: &Client) -> Result<Caller, Refusal> {
+    let caller = match access {
+        Access::Token(_) => admit_by(tokens, request.headers(), client, Timestamp::now())?,
+        Access::Iam => access::by_iam(request, client).map_err(Refusal::Other)?,
+        Access::Jwt { role_claim } => access::by_jwt(request, client, role_claim).map_err(Refusal::Other)?,
+        Access::Invoke => access::by_invocation(request).map_err(Refusal::Other)?,
+    };
+    if caller.role() < role_needed_for(request.method()) {
+        let problem = Problem::new(
+            Kind::RoleTooSmall,
+            "A viewer's token may look, not change anything.",
+        );
+        return Err(Refusal::Other(problem.remedy("Use an operator's token.")));
+    }
+    Ok(caller)
+}
+
+/// The list of tokens as it is now; empty where callers prove who they are in another way.
+async fn tokens_now(access: &Access) -> Result<Arc<TokenList>, Problem> {
+    let tokens = match access {
+        Access::Token(tokens) => tokens.as_ref(),
+        Access::Iam | Access::Jwt { .. } | Access::Invoke => return Ok(Arc::default()),
+    };
     let Some(tokens) = tokens else {
         let problem = Problem::new(
             Kind::Unauthenticated,
             "No token is configured at this deployment, so every request is refused.",
         );
-        return Err(Refusal::Other(problem.remedy(
+        return Err(problem.remedy(
             "Create one with `granary token create`, and set the template's parameter TokensSecretArn.",
-        )));
+        ));
     };
-    let Some(tokens) = tokens.now().await else {
-        let problem = Problem::new(
+    tokens.now().await.ok_or_else(|| {
+        Problem::new(
             Kind::Unavailable,
             "The tokens could not be read from Secrets Manager for ten minutes, so requests are refused.",
-        );
-        return Err(Refusal::Other(problem.remedy(
-            "The operator's log says why; look at its network, and at its role's secretsmanager:GetSecretValue.",
-        )));
-    };
-    admit_by(&tokens, headers, client, Timestamp::now()).and_then(|caller| {
-        if caller.role() < role_needed_for(method) {
-            let problem = Problem::new(
-                Kind::RoleTooSmall,
-                "A viewer's token may look, not change anything.",
-            );
-            return Err(Refusal::Other(problem.remedy("Use an operator's token.")));
-        }
-        Ok(caller)
+        )
+        .remedy("The operator's log says why; look at its network, and at its role's secretsmanager:GetSecretValue.")
     })
 }
 
@@ -107,7 +112,7 @@ fn admit_by(
             "Revoke it, and create another one: `granary token revoke`, `granary token create`.",
         )));
     }
-    Ok(Caller::new(&token.name, token.role, client.address))
+    Ok(Caller::new(token.name.as_str(), token.role, client.address))
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
@@ -133,8 +138,14 @@ pub(crate) async fn require_role(
     next: Next,
 ) -> Response {
     let client = Client::of(&request);
-    let tokens = services.config.tokens.as_ref();
-    let caller = match admit(tokens, request.method(), request.headers(), &client).await {
+    let access = &services.config.access;
+    let tokens = match tokens_now(access).await {
+        Ok(tokens) => tokens,
+        Err(problem) => return problem.into_response(),
+    };
+    // Before anything is waited for: a body can't be shared between threads.
+    let admitted = admit(access, &tokens, &request, &client);
+    let caller = match admitted {
         Ok(caller) => caller,
         Err(Refusal::WrongToken(problem)) => {
             login_refused(&client).await;

@@ -4,16 +4,18 @@
 
 use axum::extract::{ConnectInfo, Request};
 use axum::http::header::USER_AGENT;
-use granary_tokens::{Role, TokenName};
+use granary_tokens::Role;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+/// What every column for a caller in the ledger holds.
+const NAME_CHARS_MAX: usize = 64;
 const USER_AGENT_CHARS_MAX: usize = 200;
 
-/// Whoever a token has let in.
+/// A request's caller, once it is known whose request it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     name: Arc<str>,
@@ -22,15 +24,23 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    pub(crate) fn new(name: &TokenName, role: Role, address: Option<IpAddr>) -> Self {
+    /// Of a name that is too long the end is kept: in an ARN that is the person.
+    pub(crate) fn new(name: &str, role: Role, address: Option<IpAddr>) -> Self {
+        let chars = name.chars().count();
+        let name = if chars > NAME_CHARS_MAX {
+            let end = name.chars().skip(chars - NAME_CHARS_MAX + 1);
+            std::iter::once('…').chain(end).collect()
+        } else {
+            name.to_owned()
+        };
         Self {
-            name: name.as_str().into(),
+            name: name.into(),
             role,
             address,
         }
     }
 
-    /// The token's name.
+    /// The token's name, or what the authorizer calls the caller.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
