@@ -38,6 +38,10 @@ impl Invocation {
     }
 
     /// The function's name, the status and the body.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a request to the API, whose operator takes the steps"
+    )]
     pub(crate) async fn ask(&self, asked: &Asked<'_>) -> Result<(String, StatusCode, String), ApiError> {
         let client = self
             .client

@@ -112,7 +112,7 @@ impl Services {
     /// Writes down what somebody does, before it is done where that can be said. It is part of the doing: where it fails,
     /// the request fails. A `reason` among the arguments is why.
     pub(crate) async fn record(&self, done: Done) -> Result<(), Problem> {
-        self.write_down(done.by, done.action, &done.arguments, done.effect)
+        self.write_down(&done.by, done.action, &done.arguments, done.effect)
             .await
     }
 

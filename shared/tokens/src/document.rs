@@ -170,9 +170,14 @@ impl TokenList {
             return None;
         }
         let hash = TokenHash::of(presented);
-        let matching = self.tokens.iter().filter(|token| token.hash.is(&hash));
-        // `last` looks at all of them; the hashes are unique.
-        matching.last()
+        let mut found = None;
+        // To the end, also behind the one that matches: the time must not say where it is.
+        for token in &self.tokens {
+            if token.hash.is(&hash) {
+                found = Some(token);
+            }
+        }
+        found
     }
 
     /// All tokens, in the order of the document.

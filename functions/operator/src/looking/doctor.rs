@@ -17,6 +17,7 @@ use crate::web::fields::QueryFields;
 use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
+use granary_tokens::Role;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

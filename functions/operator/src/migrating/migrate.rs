@@ -255,7 +255,7 @@ async fn make(
         })
         .await?;
     if request.re_export {
-        ledger.allow_re_export(new.id, caller.as_str()).await?;
+        ledger.allow_re_export(new.id, caller.name()).await?;
     }
     ledger.make_migration(&new).await?;
     let sent = if request.sends_pending() {

@@ -135,7 +135,7 @@ pub(crate) async fn accept(
             max: wish.max,
             reason: wish.change.reason().unwrap_or_default(),
         };
-        ledger.accept_exceptions(&acceptance, caller.as_str()).await?;
+        ledger.accept_exceptions(&acceptance, caller.name()).await?;
     }
     let now = ledger.accepted_exceptions().await?;
     Ok(Answer::ok(AcceptAnswer {

@@ -215,7 +215,7 @@ pub(crate) async fn begin(
             effect,
         })
         .await?;
-    desk.ask_as(id, &job, caller.as_str()).await?;
+    desk.ask_as(id, &job, caller.name()).await?;
     let budget = Budget {
         until,
         messages_max: MESSAGES_PER_STEP_MAX,

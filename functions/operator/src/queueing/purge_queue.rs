@@ -309,7 +309,7 @@ async fn purge_one(
     };
     let lane = QueueLane::from(queue.lane());
     if !is_read_to_its_end {
-        services.ledger().await?.note_purge(lane, caller.as_str()).await?;
+        services.ledger().await?.note_purge(lane, caller.name()).await?;
     }
     handoff.purge(queue.lane()).await?;
     if !is_read_to_its_end {

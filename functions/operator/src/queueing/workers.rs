@@ -148,7 +148,7 @@ pub(crate) async fn reset_counter(
                 effect: json!({ "before": before, "after": foretold }),
             })
             .await?;
-        ledger.reset_attempt_counter(caller.as_str()).await?;
+        ledger.reset_attempt_counter(caller.name()).await?;
         ShownCounter::of(&ledger.attempt_counter().await?)
     };
     Ok(Answer::ok(CounterReset {

@@ -148,7 +148,7 @@ async fn steer(
             match steering {
                 Steering::Pause => {
                     ledger
-                        .pause_because(*stage, caller.as_str(), change.reason())
+                        .pause_because(*stage, caller.name(), change.reason())
                         .await?;
                 }
                 Steering::Resume => ledger.resume(*stage).await?,

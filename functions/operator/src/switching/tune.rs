@@ -164,7 +164,7 @@ pub(crate) async fn tune(
                 }),
             })
             .await?;
-        ledger.tune(&wish.changes, caller.as_str()).await?;
+        ledger.tune(&wish.changes, caller.name()).await?;
     }
     Ok(Answer::ok(TuneAnswer {
         dry_run: wish.change.is_dry_run,
