@@ -6,7 +6,7 @@
 //! for by POST, a dry run is in the query as well, and a header has the length of the body.
 
 use crate::cli::Connection;
-use reqwest::header::CONTENT_TYPE;
+use crate::invocation::Invocation;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use std::fmt;
@@ -43,6 +43,11 @@ pub(crate) enum ApiError {
         "{url} does not answer ({reason}). Is the stack up? `make up` starts the local one; then `. .local/env`"
     )]
     OutOfReach { url: String, reason: String },
+    /// The function can't be invoked, or failed.
+    #[error(
+        "the function {function} could not be invoked ({reason}). Check --function or GRANARY_FUNCTION, and your AWS credentials"
+    )]
+    NotInvoked { function: String, reason: String },
     /// The API says no.
     #[error("{0}")]
     Refused(Box<Refusal>),
@@ -66,7 +71,7 @@ impl ApiError {
     /// Whether it may pass by itself.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::OutOfReach { .. } => true,
+            Self::OutOfReach { .. } | Self::NotInvoked { .. } => true,
             Self::Refused(refusal) => refusal.status.is_server_error(),
             Self::NotOurs { status, .. } => status.is_server_error(),
             Self::NotTold { .. } | Self::NotAUrl { .. } => false,
@@ -77,9 +82,11 @@ impl ApiError {
     pub(crate) fn is_no_such_route(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.is("no-such-route"),
-            Self::NotTold { .. } | Self::NotAUrl { .. } | Self::OutOfReach { .. } | Self::NotOurs { .. } => {
-                false
-            }
+            Self::NotTold { .. }
+            | Self::NotAUrl { .. }
+            | Self::OutOfReach { .. }
+            | Self::NotInvoked { .. }
+            | Self::NotOurs { .. } => false,
         }
     }
 }
@@ -114,14 +121,55 @@ impl fmt::Display for Refusal {
 
 /// The API of one deployment.
 pub(crate) struct Api {
-    http: Client,
-    base: String,
-    token: String,
+    way: Way,
+}
+
+/// The way to it.
+enum Way {
+    Http {
+        http: Client,
+        base: String,
+        token: String,
+    },
+    /// Where there is no API Gateway.
+    Invocation(Invocation),
+}
+
+/// A request, whatever its way.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    /// Without its question mark.
+    pub(crate) query: &'a str,
+    pub(crate) body: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// What goes with a body.
+    pub(crate) fn headers_of_body(&self) -> Vec<(&'static str, String)> {
+        match self.body {
+            Some(body) => vec![
+                ("content-type", "application/json".to_owned()),
+                (BODY_BYTES, body.len().to_string()),
+            ],
+            None => Vec::new(),
+        }
+    }
 }
 
 impl Api {
     /// Takes options first, then variables. Asks nothing yet.
     pub(crate) fn new(connection: Connection) -> anyhow::Result<Self> {
+        let function = match (&connection.api_url, connection.function) {
+            (Some(_), _) => None,
+            (None, Some(function)) => Some(function),
+            (None, None) => variable(["GRANARY_FUNCTION"]).map(|(_, name)| name),
+        };
+        if let Some(function) = function {
+            return Ok(Self {
+                way: Way::Invocation(Invocation::new(function)),
+            });
+        }
         let url = match connection.api_url {
             Some(url) => url,
             None => url_of_environment()?,
@@ -139,10 +187,9 @@ impl Api {
             .connect_timeout(Duration::from_secs(CONNECT_SECS_MAX))
             .user_agent(concat!("granary/", env!("CARGO_PKG_VERSION")))
             .build()?;
+        let base = url.as_str().trim_end_matches('/').to_owned();
         Ok(Self {
-            http,
-            base: url.as_str().trim_end_matches('/').to_owned(),
-            token,
+            way: Way::Http { http, base, token },
         })
     }
 
@@ -168,23 +215,23 @@ impl Api {
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
         let is_dry_run = body.is_some_and(|body| body["dryRun"] == true);
-        let query = if is_dry_run { "?dryRun=true" } else { "" };
-        let url = format!("{}{path}{query}", self.base);
-        let mut request = self.http.request(method, &url).bearer_auth(&self.token);
-        if let Some(body) = body {
-            let body = body.to_string();
-            request = request
-                .header(CONTENT_TYPE, "application/json")
-                .header(BODY_BYTES, body.len())
-                .body(body);
-        }
-        let out_of_reach = |error: reqwest::Error| ApiError::OutOfReach {
-            url: self.base.clone(),
-            reason: innermost(&error),
+        let body = body.map(Value::to_string);
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let query = match (is_dry_run, query) {
+            (false, query) => query.to_owned(),
+            (true, "") => "dryRun=true".to_owned(),
+            (true, query) => format!("{query}&dryRun=true"),
         };
-        let response = request.send().await.map_err(out_of_reach)?;
-        let status = response.status();
-        let text = response.text().await.map_err(out_of_reach)?;
+        let asked = Asked {
+            method,
+            path,
+            query: &query,
+            body: body.as_deref(),
+        };
+        let (url, status, text) = match &self.way {
+            Way::Http { http, base, token } => by_http(http, base, token, &asked).await?,
+            Way::Invocation(invocation) => invocation.ask(&asked).await?,
+        };
         let body: Option<Value> = serde_json::from_str(&text).ok();
         match body {
             Some(body) if status.is_success() && body["success"] == true => Ok(body),
@@ -204,6 +251,32 @@ impl Api {
     }
 }
 
+/// The address that was asked, the status and the body.
+async fn by_http(
+    http: &Client,
+    base: &str,
+    token: &str,
+    asked: &Asked<'_>,
+) -> Result<(String, StatusCode, String), ApiError> {
+    let mark = if asked.query.is_empty() { "" } else { "?" };
+    let url = format!("{base}{}{mark}{}", asked.path, asked.query);
+    let mut request = http.request(asked.method.clone(), &url).bearer_auth(token);
+    for (name, value) in asked.headers_of_body() {
+        request = request.header(name, value);
+    }
+    if let Some(body) = asked.body {
+        request = request.body(body.to_owned());
+    }
+    let out_of_reach = |error: reqwest::Error| ApiError::OutOfReach {
+        url: base.to_owned(),
+        reason: innermost(&error),
+    };
+    let response = request.send().await.map_err(out_of_reach)?;
+    let status = response.status();
+    let text = response.text().await.map_err(out_of_reach)?;
+    Ok((url, status, text))
+}
+
 fn url_of_environment() -> Result<Url, ApiError> {
     let (name, text) = variable(["GRANARY_API_URL", "API_URL"]).ok_or(ApiError::NotTold {
         what: "the API's address",
@@ -217,7 +290,7 @@ fn url_of_environment() -> Result<Url, ApiError> {
 }
 
 /// The first of these variables that is set and not empty.
-fn variable(names: [&'static str; 2]) -> Option<(&'static str, String)> {
+fn variable<const N: usize>(names: [&'static str; N]) -> Option<(&'static str, String)> {
     names
         .into_iter()
         .find_map(|name| Some((name, std::env::var(name).ok().filter(|text| !text.is_empty())?)))
@@ -266,6 +339,7 @@ mod tests {
         let connection = Connection {
             api_url: Some("http://127.0.0.1:1".parse().unwrap()),
             api_token: Some("token".to_owned()),
+            function: None,
         };
         let error = Api::new(connection).unwrap().get("/health").await.unwrap_err();
         assert!(error.may_pass());

@@ -8,6 +8,7 @@ mod verify;
 mod seed;
 mod queue;
 mod desk;
+mod token;
 
 pub(crate) use asking::{Change, Page, Span};
 pub(crate) use desk::{
@@ -17,6 +18,7 @@ pub(crate) use desk::{
 pub(crate) use migrate::{Again, Bulk, Jobs, Migrate, Missing, Start, Watch};
 pub(crate) use queue::{Consumers, Probe, Queue, Redrive, Switched};
 pub(crate) use seed::Seed;
+pub(crate) use token::{CreateToken, Token, TokenStore};
 pub(crate) use verify::{Exceptions, ExceptionsCommand, Purge, Sweep, SweepObject, Verify};
 
 use clap::{Args, Parser, Subcommand};
@@ -53,7 +55,7 @@ Data goes to standard output, everything else to standard error. Ctrl-C stops th
 the deployment. Colours are left out where NO_COLOR is set; they and bars where TERM is dumb or nobody looks.
 
 The API's address and token come from GRANARY_API_URL and GRANARY_API_TOKEN, or from API_URL and API_TOKEN as
-the local stack writes them: . .local/env";
+the local stack writes them: . .local/env. `granary token` asks Secrets Manager instead, with your AWS credentials.";
 
 /// Moves the messages of an Elasticsearch index to S3, and proves that none is missing.
 #[derive(Debug, Parser)]
@@ -80,6 +82,9 @@ pub(crate) struct Connection {
     /// The bearer token [env: GRANARY_API_TOKEN or API_TOKEN]. Others on this machine can see it here: prefer the variable.
     #[arg(long, global = true, value_name = "TOKEN")]
     pub(crate) api_token: Option<String>,
+    /// Invoke the operator's function instead of asking an API, with your AWS credentials [env: GRANARY_FUNCTION].
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "api_url")]
+    pub(crate) function: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,6 +139,9 @@ pub(crate) enum Command {
     Alerts(Alerts),
     /// Who changed what, and why.
     Audit(Audit),
+    /// Create, list and revoke the API's tokens, in Secrets Manager, with your own AWS credentials.
+    #[command(subcommand)]
+    Token(Token),
     /// Long jobs: list them, look at one, wait for one.
     #[command(args_conflicts_with_subcommands = true)]
     Operations(Operations),

@@ -1,11 +1,13 @@
 //! `granary`: the command line. It asks the operator's HTTP API, waits where something takes longer, and says how it
 //! ended, to people in words and to scripts by its exit code.
 //!
-//! It knows neither the ledger nor AWS; what the API doesn't offer, it can't do. Data goes to standard output,
+//! It knows nothing of the ledger; what the API doesn't offer, it can't do. Only the list of tokens, which opens the API, is kept
+//! in Secrets Manager by the command line itself. Data goes to standard output,
 //! everything else to standard error.
 
 mod cli;
 mod api;
+mod invocation;
 mod commands;
 mod ending;
 mod progress;

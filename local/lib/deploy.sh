@@ -79,8 +79,7 @@ deployment_parameters() {
     parameter EsUrl "http://127.0.0.1:$ES_PORT"
     parameter LedgerUrl "$(ledger_url)"
     parameter Prefix "$PREFIX"
-    parameter OperatorToken "$OPERATOR_TOKEN"
-    parameter ViewerToken "$VIEWER_TOKEN"
+    parameter Tokens "$(tokens_document)"
     parameter AllowSeeding true
     parameter SeedEsUrl "http://127.0.0.1:$ES_PORT"
     parameter ScheduleState "$SCHEDULES"

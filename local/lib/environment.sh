@@ -11,6 +11,14 @@ PREFIX=archive
 
 ledger_url() { echo "mysql://granary:$LEDGER_PASSWORD@127.0.0.1:$MYSQL_PORT/granary"; }
 
+# The list of tokens that the operator takes: the hashes of the two that API_TOKEN and API_VIEWER_TOKEN are.
+tokens_document() {
+    printf '{"tokens":[{"name":"operator","role":"operator","sha256":"%s"},{"name":"viewer","role":"viewer","sha256":"%s"}]}' \
+        "$(hash_of "$OPERATOR_TOKEN")" "$(hash_of "$VIEWER_TOKEN")"
+}
+
+hash_of() { printf '%s' "$1" | sha256sum | cut -d' ' -f1; }
+
 write_environment() {
     (umask 077 && environment >"$LOCAL/env.new")
     mv "$LOCAL/env.new" "$LOCAL/env"
@@ -45,8 +53,7 @@ environment() {
     line GRANARY_ES_URL "http://127.0.0.1:$ES_PORT"
     line GRANARY_LEDGER_URL "$(ledger_url)"
     line GRANARY_PREFIX "$PREFIX"
-    line GRANARY_OPERATOR_TOKEN "$OPERATOR_TOKEN"
-    line GRANARY_VIEWER_TOKEN "$VIEWER_TOKEN"
+    line GRANARY_TOKENS "$(tokens_document)"
     line GRANARY_ALLOW_SEEDING true
     line GRANARY_SEED_ES_URL "http://127.0.0.1:$ES_PORT"
     deployed_environment

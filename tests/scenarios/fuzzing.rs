@@ -5,7 +5,7 @@
 //! It may do what it likes: the stage is its own. `make fuzz` takes a quarter of an hour for it; what it says here can be had again
 //! with its seed.
 
-use crate::stage::{Document, Stage};
+use crate::stage::{Document, OPERATOR_TOKEN, Stage};
 use serde_json::Value;
 use std::process::Stdio;
 use std::time::Duration;
@@ -67,7 +67,7 @@ async fn fuzz(url: &str) -> Value {
     let seconds = told(SECONDS);
     let running = Command::new(program)
         .args(["run", &format!("{url}/openapi.json")])
-        .args(["--header", "Authorization: Bearer operator-token"])
+        .args(["--header", &format!("Authorization: Bearer {OPERATOR_TOKEN}")])
         .args(["--exclude-checks", CHECKS_LEFT_OUT])
         .args(["--max-time", &seconds.to_string()])
         .args(["--seed", &told(SEED).to_string()])

@@ -3,7 +3,7 @@
 //! Clients and proxies drop the body of a DELETE, and some that of any request; the operator and the command line are the
 //! real ones, and the proxy between them drops what such proxies drop.
 
-use crate::stage::{Addresses, Document, Fault, HttpProxy, Listening, Stage, granary};
+use crate::stage::{Addresses, Document, Fault, HttpProxy, Listening, OPERATOR_TOKEN, Stage, granary};
 use serde_json::{Value, json};
 
 const FROM: &str = "2026-03-01T10:00:00Z";
@@ -131,7 +131,7 @@ fn rehearsals(migration: &str) -> Vec<String> {
 /// How it ends, and what it says and tells.
 async fn typed(url: &str, line: &str) -> (i32, String, String) {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let variables = [("GRANARY_API_URL", url), ("GRANARY_API_TOKEN", "operator-token")];
+    let variables = [("GRANARY_API_URL", url), ("GRANARY_API_TOKEN", OPERATOR_TOKEN)];
     let said = granary(&words, &variables).await;
     (said.code, said.out, said.err)
 }

@@ -15,6 +15,7 @@ mod looking;
 mod fuzzing;
 mod switches;
 mod command_line;
+mod tokens;
 mod overlap;
 mod outage;
 mod deferral;

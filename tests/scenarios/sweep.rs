@@ -1,7 +1,9 @@
 //! Orphans: how they come to be, that a sweep takes them away, and what it leaves alone.
 
 use super::takeover::{FROM, TO, deliver, exporter_behind, handed_off, outcomes};
-use crate::stage::{APPLY, Document, EXPORTER_TIMEOUT, FunctionError, Proxy, Stage, request};
+use crate::stage::{
+    APPLY, Document, EXPORTER_TIMEOUT, FunctionError, OPERATOR_TOKEN, Proxy, Stage, VIEWER_TOKEN, request,
+};
 use granary_domain::{BatchId, Compression, Format, Generation, Hour, ObjectKey};
 use granary_sweep::SweepArguments;
 use serde_json::{Value, json};
@@ -393,9 +395,9 @@ async fn s1_only_an_operator_sweeps_and_nobody_below_the_age_of_the_deployment()
         .await;
     let mut event: Value = serde_json::from_str(include_str!("../../events/operator.sweep.json")).unwrap();
     for (token, body, status) in [
-        ("viewer-token", json!({}), 403),
-        ("operator-token", json!({"olderThan": 3_599}), 400),
-        ("operator-token", json!({"olderThan": 3_600}), 200),
+        (VIEWER_TOKEN, json!({}), 403),
+        (OPERATOR_TOKEN, json!({"olderThan": 3_599}), 400),
+        (OPERATOR_TOKEN, json!({"olderThan": 3_600}), 200),
     ] {
         event["headers"]["authorization"] = json!(format!("Bearer {token}"));
         event["body"] = json!(body.to_string());

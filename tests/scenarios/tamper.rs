@@ -1,7 +1,7 @@
 //! Somebody tampers with the archive or the ledger: a verification names what was done, a repair makes it good, and both
 //! may be interrupted and repeated at any point.
 
-use crate::stage::{Document, EXPORTER_TIMEOUT, Function, FunctionError, Stage};
+use crate::stage::{Document, EXPORTER_TIMEOUT, Function, FunctionError, OPERATOR_TOKEN, Stage};
 use granary_verify::{Finding, FindingKind, Report, Verdict};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +70,7 @@ async fn ask(operator: &Function, mut body: Value) -> Result<Value, FunctionErro
     body["from"] = FROM.into();
     body["to"] = TO.into();
     let mut event: Value = serde_json::from_str(include_str!("../../events/operator.verify.json")).unwrap();
-    event["headers"]["authorization"] = json!("Bearer operator-token");
+    event["headers"]["authorization"] = json!(format!("Bearer {OPERATOR_TOKEN}"));
     event["body"] = body.to_string().into();
     operator.invoke(event, EXPORTER_TIMEOUT).await
 }

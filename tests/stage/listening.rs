@@ -1,7 +1,7 @@
 //! The operator as it runs outside of Lambda, on a port of its own, and the command line that asks it there.
 
-use super::Stage;
 use super::function::binary;
+use super::{OPERATOR_TOKEN, Stage};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -82,7 +82,7 @@ impl Listening {
         let (method, path) = line.split_once(' ').expect("a method and a path");
         let mut request = reqwest::Client::new()
             .request(method.parse().unwrap(), format!("{}{path}", self.url))
-            .bearer_auth("operator-token");
+            .bearer_auth(OPERATOR_TOKEN);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -92,7 +92,7 @@ impl Listening {
 
     /// Runs the command line as an operator does: words between blanks.
     pub(crate) async fn granary(&self, line: &str) -> Said {
-        self.granary_as("operator-token", line).await
+        self.granary_as(OPERATOR_TOKEN, line).await
     }
 
     /// The same, and it must come to its end as it should.

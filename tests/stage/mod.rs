@@ -36,14 +36,14 @@ pub(crate) use function::{Function, FunctionError};
 pub(crate) use granary_test_database::{LedgerServer, processlist};
 pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;
-pub(crate) use listening::{Listening, granary, granary_in_a_shell};
+pub(crate) use listening::{Listening, Said as Printed, granary, granary_in_a_shell};
 pub(crate) use nginx::{API_KEY, BEARER_TOKEN, Nginx};
 #[cfg_attr(
     not(feature = "full"),
     allow(unused_imports, reason = "only the full suites start a node")
 )]
 pub(crate) use node::Node;
-pub(crate) use operator::request;
+pub(crate) use operator::{OPERATOR_TOKEN, VIEWER_TOKEN, request};
 pub(crate) use proxy::Proxy;
 pub(crate) use queues::Queue;
 pub(crate) use secret::Secret;
@@ -291,7 +291,7 @@ fn of_granary(
     indices: &Indices,
     queues: &Queues,
     bucket: &Bucket,
-) -> [(&'static str, String); 21] {
+) -> [(&'static str, String); 20] {
     [
         ("GRANARY_ENVIRONMENT", "local".into()),
         ("GRANARY_LOG", "debug".into()),
@@ -313,8 +313,7 @@ fn of_granary(
         ("GRANARY_RETRY_DELAY_MS", "1".into()),
         ("GRANARY_HARVEST_LAG_SECONDS", "0".into()),
         ("GRANARY_LEASE_SECONDS", "90".into()),
-        ("GRANARY_OPERATOR_TOKEN", "operator-token".into()),
-        ("GRANARY_VIEWER_TOKEN", "viewer-token".into()),
+        ("GRANARY_TOKENS", operator::TOKENS.into()),
     ]
 }
 

@@ -3,10 +3,17 @@
 use super::{REAPER_TIMEOUT, Stage};
 use serde_json::{Value, json};
 
+/// The token `operator`, which may change things.
+pub(crate) const OPERATOR_TOKEN: &str = "granary_operator-of-this-stage-00000000000000000000";
+/// The token `viewer`, which may look.
+pub(crate) const VIEWER_TOKEN: &str = "granary_viewer-of-this-stage-0000000000000000000000";
+/// Both of them: `printf %s TOKEN | sha256sum`.
+pub(super) const TOKENS: &str = r#"{"tokens":[{"name":"operator","role":"operator","sha256":"73eb057659fdecb6ac689cd421987e352d535f7d4399db5b0025076a6d5682b4"},{"name":"viewer","role":"viewer","sha256":"953ff15fa0484a647ef9ed5fa5ca08462212cd20bc6db011c321aecb8b9911aa"}]}"#;
+
 impl Stage {
     /// What the API answers to a viewer who asks for a path.
     pub(crate) async fn look_at(&self, path: &str) -> Value {
-        let event = request_with("viewer-token", "GET", path, "");
+        let event = request_with(VIEWER_TOKEN, "GET", path, "");
         let answer = self.operator.invoke(event, REAPER_TIMEOUT).await.unwrap();
         assert_eq!(answer["statusCode"], 200, "{answer}");
         serde_json::from_str(answer["body"].as_str().expect("it has a body")).unwrap()
@@ -15,7 +22,7 @@ impl Stage {
 
 /// A request of somebody who may change things.
 pub(crate) fn request(method: &str, path: &str, body: &str) -> Value {
-    request_with("operator-token", method, path, body)
+    request_with(OPERATOR_TOKEN, method, path, body)
 }
 
 /// The sample's shape.

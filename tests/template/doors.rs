@@ -2,7 +2,8 @@
 
 use super::Template;
 use super::document::{attribute, reference};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// API Gateway gives up then, whatever the function does.
 const API_SECS_MAX: u64 = 30;
@@ -11,9 +12,52 @@ const API_SECS_MAX: u64 = 30;
 fn every_path_and_method_goes_to_the_operator() {
     let template = Template::read();
     let routes = template.resources_of("AWS::ApiGatewayV2::Route");
-    let keys: Vec<_> = routes.iter().map(|(_, route)| &route["RouteKey"]).collect();
+    let (guarded, public): (Vec<_>, Vec<_>) = routes
+        .iter()
+        .partition(|(_, route)| route["AuthorizationType"].is_object());
+    let keys = |routes: &[&(&str, &Value)]| -> BTreeSet<String> {
+        let keys = routes.iter().map(|(_, route)| &route["RouteKey"]);
+        keys.map(|key| key.as_str().unwrap().to_owned()).collect()
+    };
     // `{proxy+}` doesn't match the root.
-    assert_eq!(keys, ["ANY /", "ANY /{proxy+}"]);
+    assert_eq!(
+        keys(&guarded),
+        BTreeSet::from(["ANY /", "ANY /{proxy+}"].map(str::to_owned))
+    );
+    for (name, route) in guarded {
+        assert_eq!(
+            route["AuthorizationType"],
+            json!({ "Fn::If": ["ByJwt", "JWT", { "Fn::If": ["ByIam", "AWS_IAM", "NONE"] }] }),
+            "{name}"
+        );
+        assert_eq!(
+            route["AuthorizerId"]["Fn::If"][1],
+            reference("ApiAuthorizer"),
+            "{name}"
+        );
+    }
+    // The operator asks for a token at every route that isn't one of these (`router::open`), whatever stands here.
+    assert_eq!(
+        keys(&public),
+        BTreeSet::from(
+            [
+                "GET /dashboard",
+                "GET /dashboard/",
+                "GET /dashboard/{proxy+}",
+                "GET /docs/{proxy+}",
+                "GET /docs",
+                "GET /openapi.json",
+                "GET /health/live",
+                "GET /",
+                "GET /seed/docs",
+            ]
+            .map(str::to_owned)
+        )
+    );
+    for (name, _) in public {
+        let condition = template.at(&format!("/Resources/{name}/Condition"));
+        assert_eq!(condition, "ByJwt", "{name}");
+    }
     for (name, route) in &routes {
         assert_eq!(
             route["Target"],
@@ -46,6 +90,26 @@ fn every_function_logs_to_a_group_that_forgets() {
         let log_name = json!({ "Fn::Sub": format!("/aws/lambda/{own_name}") });
         assert_eq!(group["LogGroupName"], log_name, "{name}");
     }
+}
+
+#[test]
+fn outside_of_the_emulator_the_api_logs_who_asked_and_from_where() {
+    let template = Template::read();
+    let settings = &template.resource("ApiStage")["AccessLogSettings"]["Fn::If"];
+    assert_eq!(settings[0], "Real");
+    assert_eq!(settings[1]["DestinationArn"], attribute("ApiLog", "Arn"));
+    let format = settings[1]["Format"].as_str().expect("it has a form");
+    let line: serde_json::Value = serde_json::from_str(format).expect("each line is JSON");
+    for (field, variable) in [
+        ("ip", "$context.identity.sourceIp"),
+        ("userAgent", "$context.identity.userAgent"),
+        ("status", "$context.status"),
+    ] {
+        assert_eq!(line[field], variable);
+    }
+    // A path may have a message's id in it.
+    assert!(!format.contains("$context.path"), "{format}");
+    assert!(template.number(&template.resource("ApiLog")["RetentionInDays"]) > 0);
 }
 
 /// Outside of the emulator secrets are ARNs alone (`parameters.rs`), and `sam deploy --guided` asks for a hidden parameter until it

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 /// Parameters without a pattern: names that Elasticsearch allows, JSON, PEM, lists of a VPC, the emulator's tokens.
 const FREE: [&str; 10] = [
     "EsCa",
+    "JwtAudience",
     "LedgerCa",
     "LogLevel",
     "MetadataSources",
-    "OperatorToken",
     "SecurityGroupIds",
     "SourceFilter",
     "SourceIdField",
     "SubnetIds",
-    "ViewerToken",
+    "Tokens",
 ];
 
 #[test]
@@ -62,12 +62,10 @@ fn outside_of_the_emulator_secrets_are_named_by_their_arns_and_production_has_an
         r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"Environment"},"local"]}]}"#
     );
     let refused = secrets["Assertions"].to_string();
-    for secret in ["OperatorToken", "ViewerToken"] {
-        assert!(
-            refused.contains(&format!(r#"{{"Fn::Equals":[{{"Ref":"{secret}"}},""]}}"#)),
-            "{secret}: {refused}"
-        );
-    }
+    assert!(
+        refused.contains(r#"{"Fn::Equals":[{"Ref":"Tokens"},""]}"#),
+        "{refused}"
+    );
     // The secret that RDS keeps has user and password alone: the URL says where.
     assert_eq!(
         secrets["Assertions"][0]["Assert"].to_string(),
@@ -77,6 +75,21 @@ fn outside_of_the_emulator_secrets_are_named_by_their_arns_and_production_has_an
     assert_eq!(
         told.to_string(),
         r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"AlertEmail"},""]}]}"#
+    );
+    let tokens = template.at("/Rules/TokensInProduction");
+    assert_eq!(
+        tokens["RuleCondition"].to_string(),
+        r#"{"Fn::And":[{"Fn::Equals":[{"Ref":"Environment"},"production"]},{"Fn::Equals":[{"Ref":"ApiAccess"},"token"]}]}"#
+    );
+    assert_eq!(
+        tokens["Assertions"][0]["Assert"].to_string(),
+        r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"TokensSecretArn"},""]}]}"#
+    );
+    let of_issuer = template.at("/Rules/JwtOfAnIssuer/Assertions").to_string();
+    assert!(
+        of_issuer.contains(r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"JwtIssuer"},""]}]}"#)
+            && of_issuer.contains(r#"{"Fn::Not":[{"Fn::Contains":[{"Ref":"JwtAudience"},""]}]}"#),
+        "{of_issuer}"
     );
     let ledger = template.at("/Rules/TheLedgerIsNamed/Assertions/0/Assert/Fn::Or");
     assert_eq!(ledger.as_array().map(Vec::len), Some(2), "{ledger}");

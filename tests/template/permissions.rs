@@ -24,9 +24,8 @@ const BY_LAMBDA_ITSELF: [&str; 6] = [
 /// Actions of X-Ray, which has no resource to name. They are granted where `Tracing` is `Active`.
 const OF_TRACES: [&str; 2] = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"];
 /// Secrets that not every function reads, and who does.
-const SECRETS_OF_SOME: [(&str, &[&str]); 3] = [
-    ("OperatorTokenSecretArn", &["Operator"]),
-    ("ViewerTokenSecretArn", &["Operator"]),
+const SECRETS_OF_SOME: [(&str, &[&str]); 2] = [
+    ("TokensSecretArn", &["Operator"]),
     ("SeedEsSecretArn", &["Reaper", "Operator"]),
 ];
 const QUEUES: [&str; 2] = ["Batches", "BatchesPriority"];

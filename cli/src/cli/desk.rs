@@ -225,10 +225,10 @@ pub(crate) struct Alerts {
 /// Who changed what, and why.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  granary audit --from 24h\n  granary audit --action queue.purge --who operator"
+    after_help = "Examples:\n  granary audit --from 24h\n  granary audit --action queue.purge --who ada"
 )]
 pub(crate) struct Audit {
-    /// Only what this one did: operator, schedule.
+    /// Only what this one did: the name of a token, or schedule.
     #[arg(long)]
     pub(crate) who: Option<String>,
     /// Only this action, such as tune or migrate.cancel.

@@ -16,6 +16,7 @@ const ENTRIES: Listing = Listing {
         Field("EFFECT", "/effect", Kind::Text),
         Field("WHY", "/reason", Kind::Text),
         Field("REQUEST", "/requestId", Kind::Text),
+        Field("FROM", "/address", Kind::Text),
     ],
     nothing: "nothing of the kind was changed",
 };
@@ -39,14 +40,14 @@ mod tests {
     #[test]
     fn an_entry_says_who_what_and_why() {
         let entries = [
-            json!({"id": 12, "at": "2026-11-22T10:00:00.5Z", "who": "operator", "action": "tune",
+            json!({"id": 12, "at": "2026-11-22T10:00:00.5Z", "who": "ada", "address": "203.0.113.7", "action": "tune",
             "arguments": {"maxAttempts": 7}, "effect": {"before": {"maxAttempts": 5}, "after": {"maxAttempts": 7}},
             "requestId": "r-1", "reason": "a flaky network"}),
         ];
         let sheet = Sheet::new().table(&entries, ENTRIES.fields);
         insta::assert_snapshot!(sheet.render(Format::People), @r#"
-        AT                    WHO       ACTION  ARGUMENTS          EFFECT                                                  WHY              REQUEST
-        2026-11-22 10:00:00Z  operator  tune    {"maxAttempts":7}  {"after":{"maxAttempts":7},"before":{"maxAttempts":5}}  a flaky network  r-1
+        AT                    WHO  ACTION  ARGUMENTS          EFFECT                                                  WHY              REQUEST  FROM
+        2026-11-22 10:00:00Z  ada  tune    {"maxAttempts":7}  {"after":{"maxAttempts":7},"before":{"maxAttempts":5}}  a flaky network  r-1      203.0.113.7
         "#);
     }
 }

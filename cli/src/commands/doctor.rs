@@ -216,6 +216,7 @@ mod tests {
         let silent = Connection {
             api_url: Some("http://127.0.0.1:1".parse().unwrap()),
             api_token: Some("token".to_owned()),
+            function: None,
         };
         let examination = examined(silent).await;
         assert_eq!(

@@ -27,6 +27,8 @@ mod windows;
 mod proof;
 mod alerts;
 mod audit;
+mod token;
+mod token_store;
 mod operations;
 mod sweep;
 mod purge;
@@ -52,9 +54,10 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         (false, true) => Format::Plain,
         (false, false) => Format::People,
     };
-    // These two say something where the API isn't known, too.
+    // These say something where the API isn't known, too.
     match &cli.command {
         Command::Completions { shell } => return completions::run(*shell),
+        Command::Token(command) => return token::run(format, command).await,
         Command::Doctor(options) => return doctor::run(cli.connection, format, options).await,
         Command::Overview
         | Command::Status
@@ -86,7 +89,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         format,
     };
     match cli.command {
-        Command::Completions { .. } | Command::Doctor(_) => Ok(Ending::Done),
+        Command::Completions { .. } | Command::Doctor(_) | Command::Token(_) => Ok(Ending::Done),
         Command::Overview => overview::run(&session).await,
         Command::Status => status::run(&session).await,
         Command::Seed(options) => seed::run(&session, &options).await,

@@ -73,7 +73,7 @@ export function frame({ desk, visit, summary, pulse, settings, redraw, leave, to
       pulseState({ visit, pulse, settings }),
       zoneChoice(settings, redraw),
       themeChoice(settings, redraw),
-      h('span', { class: 'aside' }, session.role ?? ''),
+      h('span', { class: 'aside' }, session.role ? `${session.name} (${session.role})` : ''),
       h(
         'button',
         {

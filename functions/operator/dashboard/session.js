@@ -7,6 +7,7 @@ const TOKEN = 'granary.token';
 export const session = {
   token: kept(),
   role: null,
+  name: null,
   source: null,
   version: null,
 };
@@ -31,8 +32,8 @@ export function signIn(token, health) {
 }
 
 /** What an answer says of whose token this is. Most say nothing. */
-export function learn({ role, source, version }) {
-  if (role) Object.assign(session, { role, source, version });
+export function learn({ role, name, source, version }) {
+  if (role) Object.assign(session, { role, name, source, version });
 }
 
 export function signOut() {
@@ -41,7 +42,7 @@ export function signOut() {
   } catch {
     // There was nothing to keep it in.
   }
-  Object.assign(session, { token: null, role: null });
+  Object.assign(session, { token: null, role: null, name: null });
 }
 
 /** Whether this token may change things, as far as is known. The API decides; this only spares people a refusal. */

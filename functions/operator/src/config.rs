@@ -1,36 +1,35 @@
 //! What the operator is told by its environment.
 
-use crate::web::auth::Tokens;
+use crate::web::access::{Access, Mode};
 use aws_config::SdkConfig;
 use granary_environment::{
     ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
-    QueueSection, Reading, RescanSection, RetrySection, SecretVariable, SourceSection, Token, Variable,
+    QueueSection, Reading, Reread, RescanSection, RetrySection, SecretVariable, SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
 use granary_switchboard::ScheduleNames;
+use granary_tokens::TokenList;
 use granary_verify::VerifySection;
 use std::net::{Ipv4Addr, SocketAddr};
 
-const OPERATOR_TOKEN: SecretVariable = SecretVariable {
+const TOKENS: SecretVariable = SecretVariable {
     plain: Variable {
-        name: "GRANARY_OPERATOR_TOKEN",
-        holds: "the bearer token of those who may change things",
+        name: "GRANARY_TOKENS",
+        holds: "the list of tokens as `granary token create --print` writes its entries, for the emulator",
     },
     arn: Variable {
-        name: "GRANARY_OPERATOR_TOKEN_SECRET_ARN",
-        holds: "the ARN of a Secrets Manager secret that is the bearer token of those who may change things",
+        name: "GRANARY_TOKENS_SECRET_ARN",
+        holds: "the ARN of the Secrets Manager secret that `granary token` keeps the list of tokens in",
     },
 };
-const VIEWER_TOKEN: SecretVariable = SecretVariable {
-    plain: Variable {
-        name: "GRANARY_VIEWER_TOKEN",
-        holds: "the bearer token of those who may only look",
-    },
-    arn: Variable {
-        name: "GRANARY_VIEWER_TOKEN_SECRET_ARN",
-        holds: "the ARN of a Secrets Manager secret that is the bearer token of those who may only look",
-    },
+const API_ACCESS: Variable = Variable {
+    name: "GRANARY_API_ACCESS",
+    holds: "how callers prove who they are: token (which it is if unset), iam, jwt or none",
+};
+const JWT_ROLE_CLAIM: Variable = Variable {
+    name: "GRANARY_JWT_ROLE_CLAIM",
+    holds: "the claim of a JWT that names the role, granary-operator or granary-viewer; role if unset",
 };
 const LISTEN: Variable = Variable {
     name: "GRANARY_LISTEN",
@@ -61,6 +60,7 @@ const ALERT_TOPIC: Variable = Variable {
 
 /// Messages in a batch that a migration may ask for.
 pub(crate) const BATCH_SIZE_MAX: u32 = 10_000;
+const ROLE_CLAIM_DEFAULT: &str = "role";
 const LISTEN_PORT_DEFAULT: u16 = 8787;
 
 /// What the operator is told by its environment.
@@ -70,7 +70,8 @@ pub(crate) struct Config {
     pub(crate) source: SourceSection,
     pub(crate) archive: ArchiveSection,
     pub(crate) queues: QueueSection,
-    pub(crate) tokens: Tokens,
+    /// How callers prove who they are.
+    pub(crate) access: Access,
     pub(crate) metadata: MetadataSection,
     /// `None`: there is no test data here. Never there in production.
     pub(crate) seeding: Option<SeedingSection>,
@@ -99,8 +100,7 @@ impl Config {
         let source = SourceSection::read(&mut env, aws).await;
         let archive = ArchiveSection::read(&mut env);
         let queues = QueueSection::read(&mut env);
-        let operator_token = Token::read(&mut env, OPERATOR_TOKEN, aws).await;
-        let viewer_token = Token::read(&mut env, VIEWER_TOKEN, aws).await;
+        let access = access(&mut env, aws).await;
         let metadata = MetadataSection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
         let harvest = HarvestSection::read(&mut env);
@@ -118,10 +118,7 @@ impl Config {
                 source: source?,
                 archive: archive?,
                 queues: queues?,
-                tokens: Tokens {
-                    operator: operator_token?,
-                    viewer: viewer_token?,
-                },
+                access: access?,
                 metadata: metadata?,
                 seeding: seeding?,
                 harvest: harvest?,
@@ -136,6 +133,25 @@ impl Config {
             })
         })
     }
+}
+
+/// The mode, with what it needs. Tokens that another mode would never look at are no error: a deployment may change its mode.
+async fn access(env: &mut Environment, aws: &SdkConfig) -> Reading<Access> {
+    let mode = env.optional_parsed(API_ACCESS, Mode::parse);
+    let tokens = Reread::read(env, TOKENS, parse_tokens, aws).await;
+    let role_claim = env.optional(JWT_ROLE_CLAIM);
+    match mode?.unwrap_or(Mode::Token) {
+        Mode::Token => Ok(Access::Token(tokens?)),
+        Mode::Iam => Ok(Access::Iam),
+        Mode::Jwt => Ok(Access::Jwt {
+            role_claim: role_claim.unwrap_or_else(|| ROLE_CLAIM_DEFAULT.to_owned()),
+        }),
+        Mode::None => Ok(Access::Invoke),
+    }
+}
+
+fn parse_tokens(text: &str) -> Result<TokenList, String> {
+    TokenList::parse(text).map_err(|error| error.to_string())
 }
 
 /// All three names, or none of them.

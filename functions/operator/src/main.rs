@@ -24,6 +24,7 @@ use anyhow::Context;
 use config::Config;
 use granary_telemetry::Metric;
 use services::Services;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 #[tokio::main]
@@ -45,5 +46,6 @@ async fn main() -> anyhow::Result<()> {
     // Port 0 is whichever was free.
     let listen = listener.local_addr().unwrap_or(listen);
     tracing::info!(%listen, "the API is up");
-    axum::serve(listener, router).await.context("the server ended")
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).await.context("the server ended")
 }

@@ -52,7 +52,7 @@ pub(crate) fn open() -> Vec<Route> {
     ]
 }
 
-/// The routes that need a token. Looking and changing are told apart by the method (`Role::needed_for`).
+/// The routes that need a token. Looking and changing are told apart by the method (`auth::role_needed_for`).
 pub(crate) fn guarded() -> Vec<Route> {
     let mut guarded = routes![
         health::overview,

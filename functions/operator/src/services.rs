@@ -4,7 +4,7 @@
 //! `/health` with it.
 
 use crate::config::Config;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::edge;
 use crate::web::problem::Problem;
 use anyhow::Context;
@@ -112,7 +112,7 @@ impl Services {
     /// Writes down what somebody does, before it is done where that can be said. It is part of the doing: where it fails,
     /// the request fails. A `reason` among the arguments is why.
     pub(crate) async fn record(&self, done: Done) -> Result<(), Problem> {
-        self.write_down(done.by, done.action, &done.arguments, done.effect)
+        self.write_down(&done.by, done.action, &done.arguments, done.effect)
             .await
     }
 
@@ -120,7 +120,7 @@ impl Services {
     /// with the same arguments, says the effect then; where nobody comes to that, the beginning stands.
     pub(crate) async fn record_begun(
         &self,
-        by: Role,
+        by: &Caller,
         action: &'static str,
         arguments: &Value,
         found: &impl Serialize,
@@ -131,7 +131,7 @@ impl Services {
 
     async fn write_down(
         &self,
-        by: Role,
+        by: &Caller,
         action: &'static str,
         arguments: &Value,
         effect: Value,
@@ -141,6 +141,7 @@ impl Services {
             request_id: edge::request_id(),
             reason: reason.map(str::to_owned),
             who: by.to_string(),
+            address: by.address().map(|address| address.to_string()),
             action,
             arguments: arguments.clone(),
             effect: Some(effect),
@@ -173,7 +174,7 @@ fn impatient(aws: &SdkConfig) -> SdkConfig {
 
 /// Something that somebody did, for the audit.
 pub(crate) struct Done {
-    pub(crate) by: Role,
+    pub(crate) by: Caller,
     pub(crate) action: &'static str,
     pub(crate) arguments: Value,
     pub(crate) effect: Value,

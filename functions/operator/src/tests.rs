@@ -17,11 +17,13 @@ use lambda_http::tower::ServiceExt;
 use serde_json::Value;
 use std::sync::Arc;
 
-const OPERATOR: &str = "can-change";
-const VIEWER: &str = "can-look";
+const OPERATOR: &str = "granary_operator-of-the-unit-tests-0000000000000000";
+const VIEWER: &str = "granary_viewer-of-the-unit-tests-000000000000000000";
+/// `printf %s TOKEN | sha256sum`
+const TOKENS: &str = r#"{"tokens":[{"name":"operator","role":"operator","sha256":"0c3144da1cc2ac14b8257bccb05310b53aa3aa5eeef1ed131a057afabf5d626f"},{"name":"viewer","role":"viewer","sha256":"2a063a15de2404995ed3cfa0ba5d2a563c0cec3a1fd3de5b123fc103b7a17d86"}]}"#;
 
 /// Nothing answers at these addresses: a test that would need a service fails.
-const ENVIRONMENT: [(&str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str); 9] = [
     (
         "GRANARY_LEDGER_URL",
         "mysql://granary:granary@127.0.0.1:1/granary",
@@ -36,8 +38,7 @@ const ENVIRONMENT: [(&str, &str); 10] = [
         "GRANARY_PRIORITY_QUEUE_URL",
         "http://127.0.0.1:1/000000000000/batches-priority",
     ),
-    ("GRANARY_OPERATOR_TOKEN", OPERATOR),
-    ("GRANARY_VIEWER_TOKEN", VIEWER),
+    ("GRANARY_TOKENS", TOKENS),
 ];
 
 async fn config_with(more: &[(&'static str, &'static str)]) -> Result<Config, String> {
@@ -171,7 +172,12 @@ async fn s1_nobody_gets_in_without_a_token_or_with_a_wrong_one() {
         "DELETE /seed/clear",
         "GET /verify",
     ] {
-        for token in [None, Some(""), Some("wrong"), Some("can-look2")] {
+        for token in [
+            None,
+            Some(""),
+            Some("wrong"),
+            Some("granary_viewer-of-the-unit-tests-000000000000000001"),
+        ] {
             let answered = ask(route, token, "").await;
             assert_eq!(answered.status, StatusCode::UNAUTHORIZED, "{route} {token:?}");
             assert_eq!(answered.problem(), "unauthenticated");
@@ -187,7 +193,7 @@ async fn s1_nobody_gets_in_without_a_token_or_with_a_wrong_one() {
 
 #[tokio::test]
 async fn s1_nobody_gets_in_where_no_token_is_configured() {
-    let none = [("GRANARY_OPERATOR_TOKEN", ""), ("GRANARY_VIEWER_TOKEN", "")];
+    let none = [("GRANARY_TOKENS", "")];
     for token in [None, Some(""), Some(OPERATOR)] {
         let answered = ask_at(&none, request("GET /migrate", token, "")).await;
         assert_eq!(answered.problem(), "unauthenticated");
@@ -255,10 +261,19 @@ async fn wrong_settings_are_named_all_at_once() {
         ("GRANARY_BUCKET", ""),
         ("GRANARY_BATCH_SIZE", "many"),
         ("GRANARY_LISTEN", "here"),
+        ("GRANARY_API_ACCESS", "everybody"),
+        ("GRANARY_TOKENS", r#"{"tokens":[{"name":"ada","role":"root"}]}"#),
     ])
     .await
     .unwrap_err();
-    for name in ["GRANARY_BUCKET", "GRANARY_BATCH_SIZE", "GRANARY_LISTEN"] {
+    for name in [
+        "GRANARY_BUCKET",
+        "GRANARY_BATCH_SIZE",
+        "GRANARY_LISTEN",
+        "GRANARY_API_ACCESS",
+        "GRANARY_TOKENS",
+        "tokens[0].sha256",
+    ] {
         assert!(error.contains(name), "{name} in {error}");
     }
 }

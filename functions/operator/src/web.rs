@@ -2,6 +2,8 @@
 
 pub(crate) mod lambda;
 pub(crate) mod edge;
+pub(crate) mod caller;
+pub(crate) mod access;
 pub(crate) mod auth;
 pub(crate) mod route;
 pub(crate) mod document;

@@ -21,8 +21,8 @@
 //! }
 //! ```
 //!
-//! Logins are read again where a service refuses them ([`Login`]), and tokens every minute ([`Token`]); everything else is read
-//! once.
+//! Logins are read again where a service refuses them ([`Login`]), and the API's tokens every minute ([`Reread`]); everything else is
+//! read once.
 //!
 //! An empty variable is an unset one. What may hold a secret is never shown, in no error. Not responsible for
 //! connecting to anything but Secrets Manager; a failure there is one of the problems that are listed.
@@ -80,7 +80,7 @@ mod transport;
 mod secret;
 mod renewal;
 mod login;
-mod token;
+mod reread;
 mod ca;
 mod ledger;
 mod source;
@@ -108,11 +108,11 @@ pub use login::{Edition, Login, Renewed};
 pub use metadata::MetadataSection;
 pub use proof::{ProofSection, QuietHours};
 pub use queue::QueueSection;
+pub use reread::{Parse, Reread};
 pub use rescan::RescanSection;
 pub use retry::RetrySection;
 pub use secret::SecretVariable;
 pub use source::{SourceCredentials, SourceSection};
-pub use token::Token;
 pub use transport::{Service, Transport};
 
 #[cfg(test)]

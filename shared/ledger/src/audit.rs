@@ -17,8 +17,10 @@ use serde::Serialize;
 /// Something that an operator did.
 #[derive(Debug, Clone)]
 pub struct Audit {
-    /// Who.
+    /// Who: the name of a token.
     pub who: String,
+    /// The address of the client, where it is known.
+    pub address: Option<String>,
     /// What: `migrate.start`, `seed.clear`, …
     pub action: &'static str,
     /// With which arguments.
@@ -41,6 +43,8 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who.
     pub who: String,
+    /// The address of the client. Older rows have none.
+    pub address: Option<String>,
     /// What.
     pub action: String,
     /// With which arguments.
@@ -94,12 +98,13 @@ impl Ledger {
         self.change(Step::RecordAudit, |doing| async move {
             let mut conn = self.conn(doing).await?;
             conn.exec_drop(
-                "INSERT INTO audit (at, who, action, arguments, effect, request_id, reason, once_key) \
-                 VALUES (UTC_TIMESTAMP(6), :who, :action, :arguments, :effect, :request, :reason, \
+                "INSERT INTO audit (at, who, address, action, arguments, effect, request_id, reason, once_key) \
+                 VALUES (UTC_TIMESTAMP(6), :who, :address, :action, :arguments, :effect, :request, :reason, \
                  UNHEX(SHA2(:once, 256))) ON DUPLICATE KEY UPDATE effect = \
                  IF(JSON_CONTAINS_PATH(effect, 'one', '$.begun'), VALUES(effect), effect)",
                 params! {
-                    "who" => &audit.who, "action" => audit.action, "arguments" => arguments,
+                    "who" => &audit.who, "address" => audit.address.as_deref(), "action" => audit.action,
+                    "arguments" => arguments,
                     "effect" => audit.effect.as_ref().map(ToString::to_string),
                     "request" => request.as_deref(), "reason" => reason.as_deref(), "once" => once.as_deref(),
                 },
@@ -115,7 +120,7 @@ impl Ledger {
         self.read("list what operators did", |mut reader| async move {
             let rows: Vec<Row> = reader
                 .rows(
-                    "SELECT id, at, who, action, arguments, effect, request_id, reason FROM audit \
+                    "SELECT id, at, who, address, action, arguments, effect, request_id, reason FROM audit \
                      WHERE id < :before AND (:who IS NULL OR who = :who) AND (:action IS NULL OR action = :action) \
                      AND (:from IS NULL OR at >= :from) AND (:to IS NULL OR at < :to) ORDER BY id DESC LIMIT :limit",
                     params! {
@@ -146,6 +151,7 @@ fn entry_of(mut row: Row) -> Result<AuditEntry, LedgerError> {
         id: row.column("id")?,
         at: row.instant("at")?,
         who: row.column("who")?,
+        address: row.column("address")?,
         action: row.column("action")?,
         arguments: serde_json::from_str(&arguments).map_err(|error| unreadable("arguments", &error))?,
         effect: effect.map_err(|error| unreadable("effect", &error))?,

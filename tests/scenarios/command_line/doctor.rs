@@ -1,7 +1,7 @@
 //! `granary doctor`: what is well, what isn't, and that nothing is changed by looking.
 
 use super::{at_the_source, finish};
-use crate::stage::{Listening, Stage};
+use crate::stage::{Listening, Stage, VIEWER_TOKEN};
 use serde_json::Value;
 
 /// An operator that is told everything, as the template does.
@@ -90,7 +90,7 @@ async fn what_somebody_should_look_at_is_a_warning_with_what_to_do() {
     for part in ["granary resume", "granary scheduler start", "granary redrive"] {
         assert!(told.out.contains(part), "{part}: {told:?}");
     }
-    let viewer = operator.granary_as("viewer-token", "--json doctor").await;
+    let viewer = operator.granary_as(VIEWER_TOKEN, "--json doctor").await;
     assert_eq!((viewer.code, status(&viewer.json(), "token")), (0, "warning"));
     operator.done("resume").await;
     stage.queues.purge(&stage.queues.dead_letters).await;

@@ -1,7 +1,7 @@
 //! Manners: what goes where, what the exit code means, and what an error says to do next.
 
 use super::at_the_source;
-use crate::stage::{granary, granary_in_a_shell};
+use crate::stage::{OPERATOR_TOKEN, VIEWER_TOKEN, granary, granary_in_a_shell};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_says_what_to_do_next_on_standard_error() {
@@ -41,10 +41,10 @@ async fn a_token_decides_what_may_be_done() {
     let wrong = operator.granary_as("wrong", "overview").await;
     assert_eq!(wrong.code, 1);
     assert!(wrong.err.contains("API_TOKEN"), "{wrong:?}");
-    let viewer = operator.granary_as("viewer-token", "pause").await;
+    let viewer = operator.granary_as(VIEWER_TOKEN, "pause").await;
     assert_eq!(viewer.code, 1);
     assert!(viewer.err.contains("operator's token"), "{viewer:?}");
-    assert_eq!(operator.granary_as("viewer-token", "overview").await.code, 0);
+    assert_eq!(operator.granary_as(VIEWER_TOKEN, "overview").await.code, 0);
     assert_eq!(stage.row::<u64>("SELECT COUNT(*) FROM audit").await, 0);
     stage.finish().await;
 }
@@ -54,7 +54,7 @@ async fn data_goes_to_standard_output_without_colours_and_a_closed_pipe_is_quiet
     let (stage, operator, _) = at_the_source("cli-pipes").await;
     let variables = [
         ("GRANARY_API_URL", operator.url.as_str()),
-        ("GRANARY_API_TOKEN", "operator-token"),
+        ("GRANARY_API_TOKEN", OPERATOR_TOKEN),
     ];
     let said = granary(&["status", "--json"], &variables).await;
     assert!(

@@ -41,8 +41,6 @@ async fn stage_of_canaries(server: &LedgerServer) -> Stage {
         ("GRANARY_LOG", "trace"),
         ("GRANARY_BATCH_SIZE", "20"),
         ("GRANARY_LEASE_SECONDS", "6"),
-        ("GRANARY_OPERATOR_TOKEN", SECRET),
-        ("GRANARY_VIEWER_TOKEN", SECRET),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
     ];
     let mut stage = Stage::at(addresses, "secrecy", &settings).await;

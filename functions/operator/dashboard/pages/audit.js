@@ -31,7 +31,7 @@ export const audit = {
     filters(
       query,
       filterText(query, 'action', 'Action', { placeholder: 'migrate.retry_failed', class: 'input wide' }),
-      filterText(query, 'who', 'Who', { placeholder: 'operator' }),
+      filterText(query, 'who', 'Who', { placeholder: 'ada' }),
       filterText(query, 'from', 'From (UTC)', { placeholder: '2026-11-22' }),
       filterText(query, 'to', 'Before (UTC)', { placeholder: '2026-11-23' }),
     ),
@@ -45,7 +45,7 @@ export const audit = {
         columns: [
           { name: 'When', cell: (entry) => [at(entry.at), request(entry)] },
           { name: 'Action', head: true, cell: (entry) => h('code', null, entry.action) },
-          { name: 'Who', cell: (entry) => entry.who },
+          { name: 'Who', cell: (entry) => [entry.who, address(entry)] },
           { name: 'Asked for', kind: 'text', cell: (entry) => members(asked(entry)) },
           { name: 'What changed', kind: 'text', cell: (entry) => effect(entry.effect) },
           { name: 'Why', kind: 'text', cell: (entry) => entry.reason ?? '–' },
@@ -55,6 +55,8 @@ export const audit = {
     ),
   ],
 };
+
+const address = (entry) => (entry.address ? h('p', { class: 'aside nowrap' }, 'from ', entry.address) : null);
 
 // Under this number the log has the request.
 const request = ({ requestId }) =>

@@ -23,8 +23,8 @@ const ACTION_BYTES_MAX: usize = 64;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "what `list` reads, for the document")]
 pub(crate) struct AuditQuery {
-    /// Only what this role did.
-    #[param(example = "operator")]
+    /// Only what the token of this name did.
+    #[param(example = "ada")]
     who: Option<String>,
     /// Only this action.
     #[param(max_length = 64, example = "tune")]
@@ -57,9 +57,12 @@ pub(crate) struct ShownEntry {
     id: u64,
     /// When.
     at: Timestamp,
-    /// Who: a role.
-    #[schema(examples("operator"))]
+    /// Who: the name of a token. Older entries have its role.
+    #[schema(examples("ada"))]
     who: String,
+    /// The address of the client, where it is known. Older entries have none.
+    #[schema(examples("203.0.113.7"))]
+    address: Option<String>,
     /// What.
     #[schema(examples("tune"))]
     action: String,
@@ -104,6 +107,7 @@ impl From<AuditEntry> for ShownEntry {
             id: entry.id,
             at: entry.at,
             who: entry.who,
+            address: entry.address,
             action: entry.action,
             arguments: entry.arguments,
             effect: entry.effect,

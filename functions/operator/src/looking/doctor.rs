@@ -12,11 +12,12 @@ mod of_work;
 use crate::queueing::queue_health;
 use crate::services::Services;
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::fields::QueryFields;
 use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
+use granary_tokens::Role;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -194,7 +195,7 @@ impl Check {
 #[utoipa::path(get, path = "/doctor")]
 pub(crate) async fn examine(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     QueryFields(query): QueryFields,
 ) -> Result<Answer<Examination>, Problem> {
     query.only(&[])?;
@@ -205,7 +206,7 @@ pub(crate) async fn examine(
         of_aws::checks(&services),
         of_work::checks(&services),
     );
-    let checks: Vec<ExaminedCheck> = [source, ledger, aws, work, vec![of_role(role)]]
+    let checks: Vec<ExaminedCheck> = [source, ledger, aws, work, vec![of_role(caller.role())]]
         .into_iter()
         .flatten()
         .map(Check::shown)
@@ -218,7 +219,7 @@ pub(crate) async fn examine(
             warning: count(Standing::Warning),
             failed: count(Standing::Failed),
         },
-        role: role.as_str(),
+        role: caller.role().as_str(),
         version: env!("CARGO_PKG_VERSION"),
         source: services.config.archive.source_name.clone(),
         checks,

@@ -2,7 +2,7 @@
 
 use crate::services::Services;
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
@@ -36,6 +36,9 @@ pub(crate) struct HealthOverview {
     /// What this token may do: `viewer` or `operator`.
     #[schema(examples("operator"))]
     role: &'static str,
+    /// The name of this token.
+    #[schema(examples("ada"))]
+    name: String,
     /// Granary's version.
     #[schema(examples("0.1.0"))]
     version: &'static str,
@@ -151,7 +154,7 @@ pub(crate) struct Live {
 #[utoipa::path(get, path = "/health")]
 pub(crate) async fn overview(
     State(services): State<Arc<Services>>,
-    role: Extension<Role>,
+    caller: Extension<Caller>,
 ) -> Answer<HealthOverview> {
     let checks = check_all(&services).await;
     let is_well = checks.iter().all(|check| check.illness.is_none());
@@ -162,7 +165,8 @@ pub(crate) async fn overview(
             OverallHealth::Degraded
         },
         services: checks.iter().map(Check::shown).collect(),
-        role: role.as_str(),
+        role: caller.role().as_str(),
+        name: caller.name().to_owned(),
         version: env!("CARGO_PKG_VERSION"),
         source: services.config.archive.source_name.to_string(),
     })

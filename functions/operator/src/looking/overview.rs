@@ -12,7 +12,7 @@ use crate::services::Services;
 use crate::switching::scheduler;
 use crate::switching::scheduler::ShownSchedule;
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::fields::QueryFields;
 use crate::web::problem::Problem;
 use axum::Extension;
@@ -48,7 +48,7 @@ const QUARTER_MINUTES: u32 = 15;
 #[utoipa::path(get, path = "/overview")]
 pub(crate) async fn overview(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     QueryFields(query): QueryFields,
 ) -> Result<Answer<Overview>, Problem> {
     query.only(&[])?;
@@ -64,7 +64,8 @@ pub(crate) async fn overview(
     Ok(Answer::ok(Overview {
         source: services.config.archive.source_name.to_string(),
         version: env!("CARGO_PKG_VERSION"),
-        role: role.as_str(),
+        role: caller.role().as_str(),
+        name: caller.name().to_owned(),
         proof: proof::shown(&proof),
         work: work(&page),
         people: people(page),

@@ -14,7 +14,7 @@ use crate::migrating::catching_up::numbers;
 use crate::migrating::retrying::{BATCHES_PER_REQUEST_MAX, parked_in, retry};
 use crate::migrating::round::{self, Round, take_back};
 use crate::services::{Done, Services};
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::Change;
 use crate::web::fields::Fields;
 use crate::web::problem::Problem;
@@ -133,7 +133,7 @@ impl Status {
 /// Does to batches of a status what they can need.
 pub(crate) async fn act(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     fields: &Fields,
     status: Status,
 ) -> Result<ActedByStatus, Problem> {
@@ -144,11 +144,11 @@ pub(crate) async fn act(
         let action = "migrate.by_status";
         let arguments = change.with_reason(json!({ "status": status, "from": parked.from, "to": parked.to }));
         let before = json!({ "found": acted.found });
-        services.record_begun(role, action, &arguments, &before).await?;
+        services.record_begun(caller, action, &arguments, &before).await?;
         acted = act_on(services, &change, &parked, status).await?;
         services
             .record(Done {
-                by: role,
+                by: caller.clone(),
                 action,
                 arguments,
                 effect: json!({

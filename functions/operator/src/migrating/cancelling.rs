@@ -8,7 +8,7 @@ use crate::migrating::migrations::Named;
 use crate::migrating::progress_shown::{Released, ShownMigration};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody, ReasonBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
@@ -53,11 +53,11 @@ pub(crate) struct MigrationCancelled {
 )]
 pub(crate) async fn cancel(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<MigrationCancelled>, Problem> {
-    cancel_it(&services, role, &id, &fields).await
+    cancel_it(&services, &caller, &id, &fields).await
 }
 
 /// Give a migration up, by POST
@@ -72,17 +72,17 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn cancel_by_post(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<MigrationCancelled>, Problem> {
     fields.need_body()?;
-    cancel_it(&services, role, &id, &fields).await
+    cancel_it(&services, &caller, &id, &fields).await
 }
 
 async fn cancel_it(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     id: &str,
     fields: &Fields,
 ) -> Result<Answer<MigrationCancelled>, Problem> {
@@ -107,7 +107,7 @@ async fn cancel_it(
     let arguments = change.with_reason(json!({ "migrationId": id }));
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action: "migrate.cancel",
             arguments,
             effect,

@@ -10,7 +10,7 @@ use crate::migrating::progress_shown::Released;
 use crate::migrating::round::{BATCH_SIZE, Round, RoundBody, retry, send, take_back};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::Problem;
@@ -133,7 +133,7 @@ pub(crate) struct ShownStuck {
 #[utoipa::path(post, path = "/migrate/complete-processing", request_body = RoundBody)]
 pub(crate) async fn complete_processing(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<TakenBack>, Problem> {
     fields.only(&[BATCH_SIZE, "dryRun", "reason"])?;
@@ -153,13 +153,13 @@ pub(crate) async fn complete_processing(
     }
     let (action, arguments) = ("migrate.complete_processing", arguments_of(&change, &fields));
     services
-        .record_begun(role, action, &arguments, &json!({ "deadWorkers": found }))
+        .record_begun(&caller, action, &arguments, &json!({ "deadWorkers": found }))
         .await?;
     let batches = take_back(&services, round).await?;
     let is_complete = ledger.due_work().await?.dead_workers == 0;
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action,
             arguments,
             effect: json!({
@@ -184,7 +184,7 @@ pub(crate) async fn complete_processing(
 #[utoipa::path(post, path = "/migrate/process-all", request_body = RoundBody)]
 pub(crate) async fn process_all(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<ProcessedAll>, Problem> {
     fields.only(&[BATCH_SIZE, "dryRun", "reason"])?;
@@ -204,7 +204,7 @@ pub(crate) async fn process_all(
         }));
     }
     let (action, arguments) = ("migrate.process_all", arguments_of(&change, &fields));
-    services.record_begun(role, action, &arguments, &found).await?;
+    services.record_begun(&caller, action, &arguments, &found).await?;
     let mut sent = send(&services, round).await?;
     let taken_back = take_back(&services, round).await?;
     let retried = retry(&services, Retryable::Due, round).await?;
@@ -212,7 +212,7 @@ pub(crate) async fn process_all(
     let left = ledger.due_work().await?;
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action,
             arguments,
             effect: json!({
@@ -288,7 +288,7 @@ impl Stuck {
 #[utoipa::path(post, path = "/migrate/fix-stuck-jobs", request_body = ChangeBody)]
 pub(crate) async fn fix_stuck_jobs(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<FixedStuckJobs>, Problem> {
     fields.only(&["dryRun", "reason"])?;
@@ -310,7 +310,7 @@ pub(crate) async fn fix_stuck_jobs(
     }
     let (action, arguments) = ("migrate.fix_stuck_jobs", change.with_reason(json!({})));
     services
-        .record_begun(role, action, &arguments, &stuck.shown())
+        .record_begun(&caller, action, &arguments, &stuck.shown())
         .await?;
     let windows_handed_back = ledger.hand_back_windows(&stuck.windows).await?;
     let drained = ledger.drain_harvested_migrations().await?;
@@ -319,7 +319,7 @@ pub(crate) async fn fix_stuck_jobs(
     let left = Stuck::find(ledger).await?;
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action,
             arguments,
             effect: json!({ "before": stuck.shown(), "after": left.shown() }),

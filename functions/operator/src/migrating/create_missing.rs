@@ -6,7 +6,7 @@
 use crate::config::BATCH_SIZE_MAX;
 use crate::operating::operations::{self, LongAnswer, Wish};
 use crate::services::Services;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::Problem;
@@ -47,17 +47,17 @@ pub(crate) struct CreateMissingBody {
 #[utoipa::path(post, path = "/migrate/create-missing-migrations", request_body = CreateMissingBody)]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<LongAnswer, Problem> {
-    let mut arguments = read(&fields, role, services.config.harvest.batch_size)?;
+    let mut arguments = read(&fields, &caller, services.config.harvest.batch_size)?;
     if fields.value("batchSize").is_none() {
         arguments.batch_size = services.harvest().await?.batch_size;
     }
-    operations::ask(&services, role, Wish::Adopt(arguments), None).await
+    operations::ask(&services, &caller, Wish::Adopt(arguments), None).await
 }
 
-fn read(fields: &Fields, role: Role, batch_size_default: u32) -> Result<AdoptArguments, Problem> {
+fn read(fields: &Fields, caller: &Caller, batch_size_default: u32) -> Result<AdoptArguments, Problem> {
     fields.only(&["from", "to", "batchSize", "limit", "dryRun", "reason"])?;
     let change = Change::read(fields)?;
     let (from, to) = (fields.instant("from")?, fields.instant("to")?);
@@ -75,7 +75,7 @@ fn read(fields: &Fields, role: Role, batch_size_default: u32) -> Result<AdoptArg
             .unwrap_or(MESSAGES_DEFAULT),
         dry_run: change.is_dry_run,
         reason: change.reason().map(str::to_owned),
-        requested_by: role.to_string(),
+        requested_by: caller.to_string(),
     })
 }
 
@@ -84,7 +84,11 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<AdoptArguments, Problem> {
-        super::read(&Fields::of_json(json.as_bytes()).unwrap(), Role::Operator, 500)
+        super::read(
+            &Fields::of_json(json.as_bytes()).unwrap(),
+            &Caller::of_a_test(),
+            500,
+        )
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::migrating::migration_request::{Coverage, MigrationRequest};
 use crate::migrating::progress_shown::{ShownMigration, ShownRange};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields, number_in_path};
 use crate::web::problem::{Kind, Problem};
@@ -118,15 +118,15 @@ type Started = Result<Answer<NoMigration, MigrationStarted>, Problem>;
 #[utoipa::path(post, path = "/migrate", request_body = MigrateBody)]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<NoMigration, MigrationStarted>, Problem> {
     match Status::read(&fields)? {
         Some(status) => {
-            let acted = by_status::act(&services, role, &fields, status).await?;
+            let acted = by_status::act(&services, &caller, &fields, status).await?;
             Ok(Answer::ok(NoMigration::Acted(acted)))
         }
-        None => start_with(&services, role, &fields, None).await,
+        None => start_with(&services, &caller, &fields, None).await,
     }
 }
 
@@ -141,22 +141,27 @@ pub(crate) async fn start(
 )]
 pub(crate) async fn start_sized(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Path(size): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<NoMigration, MigrationStarted>, Problem> {
     let size = number_in_path("size", &size, 1..=BATCH_SIZE_MAX)?;
-    start_with(&services, role, &fields, Some(size)).await
+    start_with(&services, &caller, &fields, Some(size)).await
 }
 
-async fn start_with(services: &Services, role: Role, fields: &Fields, size_in_path: Option<u32>) -> Started {
+async fn start_with(
+    services: &Services,
+    caller: &Caller,
+    fields: &Fields,
+    size_in_path: Option<u32>,
+) -> Started {
     let request = MigrationRequest::read(fields)?;
     let change = Change::read(fields)?;
     let batch_size = one_size(size_in_path, request.batch_size)?;
     let (range, notes) = match request.coverage(services).await? {
         Coverage::Range { range, notes } => (range, notes),
         Coverage::Nothing { message } => {
-            return nothing(services, (role, &change), &request, message).await;
+            return nothing(services, (caller, &change), &request, message).await;
         }
     };
     let batch_size = match batch_size {
@@ -175,15 +180,15 @@ async fn start_with(services: &Services, role: Role, fields: &Fields, size_in_pa
         filter: request.filter.clone(),
         from: range.from(),
         to: Some(range.to()),
-        requested_by: role.to_string(),
+        requested_by: caller.to_string(),
     };
-    make(services, (role, &change), &request, (new, range, notes)).await
+    make(services, (caller, &change), &request, (new, range, notes)).await
 }
 
 /// There may be batches to send all the same.
 async fn nothing(
     services: &Services,
-    (role, change): (Role, &Change),
+    (caller, change): (&Caller, &Change),
     request: &MigrationRequest,
     message: String,
 ) -> Started {
@@ -192,7 +197,7 @@ async fn nothing(
         let arguments = change.with_reason(json!({ "pending": true }));
         services
             .record(Done {
-                by: role,
+                by: caller.clone(),
                 action: "migrate.start",
                 arguments,
                 effect: json!({ "migrationId": null }),
@@ -231,7 +236,7 @@ fn one_size(in_path: Option<u32>, in_body: Option<u32>) -> Result<Option<u32>, P
 /// Who wants it is written down first: no migration is made that nobody answers for.
 async fn make(
     services: &Services,
-    (role, change): (Role, &Change),
+    (caller, change): (&Caller, &Change),
     request: &MigrationRequest,
     (new, range, notes): (NewMigration, TimeRange, Vec<String>),
 ) -> Started {
@@ -243,14 +248,14 @@ async fn make(
     let effect = json!({ "migrationId": new.id });
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action: "migrate.start",
             arguments: change.with_reason(arguments),
             effect,
         })
         .await?;
     if request.re_export {
-        ledger.allow_re_export(new.id, role.as_str()).await?;
+        ledger.allow_re_export(new.id, caller.name()).await?;
     }
     ledger.make_migration(&new).await?;
     let sent = if request.sends_pending() {

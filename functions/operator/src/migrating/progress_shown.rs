@@ -34,7 +34,7 @@ pub(crate) struct ShownMigration {
     to: Option<Timestamp>,
     /// Every instant of its range before this one is in a window.
     harvested_to: Timestamp,
-    /// Who asked: a role, or `schedule`.
+    /// Who asked: the name of a token, or `schedule`.
     #[schema(examples("operator"))]
     requested_by: String,
     /// The newest verdict of a verification of its range; `null`: there was none.

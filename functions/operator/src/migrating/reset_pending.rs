@@ -10,7 +10,7 @@ use crate::migrating::resetting::{self, BatchesReset};
 use crate::operating::operations::{self, OperationAnswer, Wish};
 use crate::services::Services;
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::Change;
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::Problem;
@@ -96,23 +96,23 @@ pub(crate) enum Reset {
 )]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<Reset, OperationAnswer>, Problem> {
     fields.only(&FIELDS)?;
     if SELECTING.iter().all(|name| fields.value(name).is_none()) {
-        let reset = resetting::reset(&services, role, &Change::read(&fields)?).await?;
+        let reset = resetting::reset(&services, &caller, &Change::read(&fields)?).await?;
         return Ok(Answer::ok(Reset::Pending(reset)));
     }
-    let arguments = read(&fields, role)?;
+    let arguments = read(&fields, &caller)?;
     if let ReExportSelection::Migration(id) = &arguments.selection {
         crate::migrating::migrate::migration(services.ledger().await?, *id).await?;
     }
-    let told = operations::begin(&services, role, Wish::ReExport(arguments), None).await?;
+    let told = operations::begin(&services, &caller, Wish::ReExport(arguments), None).await?;
     Ok(told.answer(|operation| Reset::ReExport(Box::new(operation))))
 }
 
-fn read(fields: &Fields, role: Role) -> Result<ReExportArguments, Problem> {
+fn read(fields: &Fields, caller: &Caller) -> Result<ReExportArguments, Problem> {
     let change = Change::read(fields)?;
     let Some(reason) = change.reason() else {
         return Err(Problem::invalid(
@@ -128,7 +128,7 @@ fn read(fields: &Fields, role: Role) -> Result<ReExportArguments, Problem> {
             .unwrap_or(BATCHES_DEFAULT),
         dry_run: change.is_dry_run,
         reason: reason.to_owned(),
-        requested_by: role.to_string(),
+        requested_by: caller.to_string(),
     })
 }
 
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<ReExportArguments, Problem> {
-        super::read(&Fields::of_json(json.as_bytes()).unwrap(), Role::Operator)
+        super::read(&Fields::of_json(json.as_bytes()).unwrap(), &Caller::of_a_test())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::migrating::catching_up::numbers;
 use crate::migrating::retrying::{BATCHES_PER_REQUEST_MAX, all_parked};
 use crate::migrating::round::{self, Round, take_back};
 use crate::services::{Done, Services};
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::Change;
 use crate::web::problem::Problem;
 use granary_domain::BatchId;
@@ -71,7 +71,11 @@ impl From<DueWork> for ShownReset {
 }
 
 /// Makes them pending, or says which would be.
-pub(crate) async fn reset(services: &Services, role: Role, change: &Change) -> Result<BatchesReset, Problem> {
+pub(crate) async fn reset(
+    services: &Services,
+    caller: &Caller,
+    change: &Change,
+) -> Result<BatchesReset, Problem> {
     let ledger = services.ledger().await?;
     let found = ShownReset::from(ledger.due_work().await?);
     if change.is_dry_run {
@@ -87,7 +91,7 @@ pub(crate) async fn reset(services: &Services, role: Role, change: &Change) -> R
         });
     }
     let arguments = change.with_reason(json!({}));
-    services.record_begun(role, ACTION, &arguments, &found).await?;
+    services.record_begun(caller, ACTION, &arguments, &found).await?;
     let round = Round::until_nothing_is_left();
     let taken_back = take_back(services, round).await?.len();
     let retried = round::retry(services, Retryable::All, round).await?;
@@ -95,7 +99,7 @@ pub(crate) async fn reset(services: &Services, role: Role, change: &Change) -> R
     let left = ShownReset::from(ledger.due_work().await?);
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action: ACTION,
             arguments,
             effect: json!({

@@ -8,7 +8,7 @@ use crate::migrating::recalling::{Asker, Excepted, RecalledExceptions, outcome_i
 use crate::migrating::round::{BATCH_SIZE, batch_size};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::page::Page;
@@ -94,7 +94,7 @@ pub(crate) struct RetriedBatches {
 #[utoipa::path(post, path = "/migrate/retry-failed", request_body = RetryBody)]
 pub(crate) async fn retry_failed(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<RetriedBatches>, Problem> {
     fields.only(&[
@@ -123,7 +123,7 @@ pub(crate) async fn retry_failed(
         let found = retried.found.len();
         services
             .record(Done {
-                by: role,
+                by: caller.clone(),
                 action: "migrate.retry_failed",
                 arguments: change.with_reason(arguments),
                 effect: json!({
@@ -134,7 +134,7 @@ pub(crate) async fn retry_failed(
             .await?;
         retried.retried = ledger.unpark(&retried.found).await?;
         let asker = Asker {
-            by: role.to_string(),
+            by: caller.to_string(),
             reason: change.reason().map(str::to_owned),
         };
         let numbering = Numbering::new(ledger.clone(), services.archive.clone());

@@ -6,7 +6,7 @@
 use crate::operating::operations::{ShownOperation, operation};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody, ReasonBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
@@ -43,11 +43,11 @@ pub(crate) struct OperationCancelled {
 )]
 pub(crate) async fn cancel(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<OperationCancelled>, Problem> {
-    cancel_it(&services, role, &id, &fields).await
+    cancel_it(&services, &caller, &id, &fields).await
 }
 
 /// Cancel a long job, by POST
@@ -62,17 +62,17 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn cancel_by_post(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<OperationCancelled>, Problem> {
     fields.need_body()?;
-    cancel_it(&services, role, &id, &fields).await
+    cancel_it(&services, &caller, &id, &fields).await
 }
 
 async fn cancel_it(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     id: &str,
     fields: &Fields,
 ) -> Result<Answer<OperationCancelled>, Problem> {
@@ -95,7 +95,7 @@ async fn cancel_it(
         json!({ "before": { "state": before.state }, "after": { "state": OperationState::Cancelled } });
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action: "operations.cancel",
             arguments: change.with_reason(json!({ "operationId": id })),
             effect,

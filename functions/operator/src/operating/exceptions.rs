@@ -5,7 +5,7 @@
 
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::Change;
 use crate::web::fields::{BodyFields, Fields, QueryFields};
 use crate::web::problem::Problem;
@@ -67,7 +67,7 @@ pub(crate) struct ShownAcceptance {
     reason: String,
     /// When it was accepted last.
     accepted_at: Timestamp,
-    /// The role that accepted it.
+    /// Who accepted it: the name of a token.
     #[schema(examples("operator"))]
     accepted_by: String,
 }
@@ -109,7 +109,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/exceptions/accept", request_body = AcceptBody)]
 pub(crate) async fn accept(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<AcceptAnswer>, Problem> {
     let wish = Wish::read(&fields)?;
@@ -123,7 +123,7 @@ pub(crate) async fn accept(
         let named = json!({ "kind": wish.kind, "index": wish.index, "max": wish.max });
         services
             .record(Done {
-                by: role,
+                by: caller.clone(),
                 action: "exceptions.accept",
                 arguments: wish.change.with_reason(named),
                 effect: json!({ "before": before, "after": wish.max }),
@@ -135,7 +135,7 @@ pub(crate) async fn accept(
             max: wish.max,
             reason: wish.change.reason().unwrap_or_default(),
         };
-        ledger.accept_exceptions(&acceptance, role.as_str()).await?;
+        ledger.accept_exceptions(&acceptance, caller.name()).await?;
     }
     let now = ledger.accepted_exceptions().await?;
     Ok(Answer::ok(AcceptAnswer {

@@ -9,7 +9,7 @@ use crate::seeding::seeder::seeder;
 use crate::services::{Done, Services};
 use crate::switching::restart;
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::fields::Fields;
 use crate::web::page::Page;
 use crate::web::problem::{Kind, Problem};
@@ -77,7 +77,7 @@ pub(crate) struct ShownOperation {
     result: Option<Value>,
     /// Why it failed, or why its last slice did.
     error: Option<String>,
-    /// Who asked: a role.
+    /// Who asked: the name of a token.
     #[schema(examples("operator"))]
     requested_by: String,
     /// When it was asked for.
@@ -100,7 +100,7 @@ pub(crate) struct OperationSummary {
     state: ShownState,
     /// Why it failed, or why its last slice did.
     error: Option<String>,
-    /// Who asked: a role.
+    /// Who asked: the name of a token.
     #[schema(examples("operator"))]
     requested_by: String,
     /// When it was asked for.
@@ -186,36 +186,36 @@ pub(crate) enum Wish {
 /// nothing is ever done that nobody answers for. `reason` is why, of a job that doesn't have it among its arguments.
 pub(crate) async fn ask(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     wish: Wish,
     reason: Option<&str>,
 ) -> Result<LongAnswer, Problem> {
-    let told = begin(services, role, wish, reason).await?;
+    let told = begin(services, caller, wish, reason).await?;
     Ok(told.answer(|operation| operation))
 }
 
 /// The same, for whoever answers in words of his own.
 pub(crate) async fn begin(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     wish: Wish,
     reason: Option<&str>,
 ) -> Result<Told, Problem> {
     let until = Instant::now() + Duration::from_secs(WORK_SECS_MAX);
     let desk = desk(services).await?;
-    let job = job_of(services, role, wish).await?;
+    let job = job_of(services, caller, wish).await?;
     let id = Uuid::now_v7();
     let arguments = for_audit(job.arguments().map_err(anyhow::Error::from)?, reason);
     let effect = json!({ "operationId": id });
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action: action_of(&job),
             arguments,
             effect,
         })
         .await?;
-    desk.ask_as(id, &job, role.as_str()).await?;
+    desk.ask_as(id, &job, caller.name()).await?;
     let budget = Budget {
         until,
         messages_max: MESSAGES_PER_STEP_MAX,
@@ -432,7 +432,7 @@ fn action_of(job: &Job) -> &'static str {
     }
 }
 
-async fn job_of(services: &Services, role: Role, wish: Wish) -> Result<Job, Problem> {
+async fn job_of(services: &Services, caller: &Caller, wish: Wish) -> Result<Job, Problem> {
     match wish {
         Wish::Verify(arguments) => Ok(Job::Verify(arguments)),
         Wish::Sweep(arguments) => Ok(Job::Sweep(arguments)),
@@ -440,7 +440,7 @@ async fn job_of(services: &Services, role: Role, wish: Wish) -> Result<Job, Prob
             before: wish.before,
             dry_run: wish.dry_run,
             horizon_secs: services.config.rescan.horizon.as_secs(),
-            requested_by: role.to_string(),
+            requested_by: caller.to_string(),
         })),
         Wish::ReExport(arguments) => Ok(Job::ReExport(arguments)),
         Wish::Bulk(arguments) => Ok(Job::Bulk(arguments)),

@@ -65,7 +65,7 @@ pub(crate) struct OperationLine {
     state: ShownState,
     /// Why it failed, or why its last slice did.
     error: Option<String>,
-    /// Who asked: a role.
+    /// Who asked: the name of a token.
     #[schema(examples("operator"))]
     requested_by: String,
     /// When it was asked for.

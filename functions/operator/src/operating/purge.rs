@@ -2,7 +2,7 @@
 
 use crate::operating::operations::{self, LongAnswer, Wish};
 use crate::services::Services;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{ReasonBody, reason};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
@@ -46,7 +46,7 @@ pub(crate) struct PurgeWish {
 #[utoipa::path(post, path = "/purge", request_body = PurgeBody)]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<LongAnswer, Problem> {
     let (wish, reason) = (read(&fields)?, reason(&fields)?);
@@ -59,7 +59,7 @@ pub(crate) async fn start(
         );
         return Err(Problem::invalid("before", detail).remedy("Give an earlier `before`."));
     }
-    operations::ask(&services, role, Wish::Purge(wish), reason).await
+    operations::ask(&services, &caller, Wish::Purge(wish), reason).await
 }
 
 fn read(fields: &Fields) -> Result<PurgeWish, Problem> {

@@ -4,7 +4,7 @@
 
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::BodyFields;
 use crate::web::problem::Problem;
@@ -52,7 +52,7 @@ impl From<RestoredLedger> for ShownRestored {
 #[utoipa::path(post, path = "/sweep/confirm-restored", request_body = ChangeBody)]
 pub(crate) async fn confirm(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<Confirmed>, Problem> {
     fields.only(&["dryRun", "reason"])?;
@@ -66,7 +66,7 @@ pub(crate) async fn confirm(
     if !change.is_dry_run && restored.is_some() {
         services
             .record(Done {
-                by: role,
+                by: caller.clone(),
                 action: "sweep.confirm_restored",
                 arguments: change.with_reason(json!({})),
                 effect: json!({ "restored": restored }),

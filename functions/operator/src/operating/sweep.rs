@@ -3,7 +3,7 @@
 use crate::operating::operations::{self, LongAnswer, NewestQuery, OperationSummary, Wish};
 use crate::services::Services;
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields, QueryFields};
 use crate::web::problem::Problem;
@@ -72,12 +72,12 @@ pub(crate) struct SweepLine {
 #[utoipa::path(post, path = "/sweep", request_body = SweepBody)]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<LongAnswer, Problem> {
     let change = Change::read(&fields)?;
     let arguments = read(&fields, &change, services.config.sweep.age_min)?;
-    operations::ask(&services, role, Wish::Sweep(arguments), change.reason()).await
+    operations::ask(&services, &caller, Wish::Sweep(arguments), change.reason()).await
 }
 
 /// The newest sweeps

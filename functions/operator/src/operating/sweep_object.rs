@@ -2,7 +2,7 @@
 
 use crate::operating::operations::{self, LongAnswer, Wish};
 use crate::services::Services;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
@@ -35,7 +35,7 @@ pub(crate) struct SweepObjectBody {
 #[utoipa::path(post, path = "/sweep/adopt", request_body = SweepObjectBody)]
 pub(crate) async fn adopt(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<LongAnswer, Problem> {
     let (key, change) = read(&fields)?;
@@ -45,9 +45,9 @@ pub(crate) async fn adopt(
         batch_size: services.harvest().await?.batch_size,
         dry_run: change.is_dry_run,
         reason: change.reason().map(str::to_owned),
-        requested_by: role.to_string(),
+        requested_by: caller.to_string(),
     };
-    operations::ask(&services, role, Wish::AdoptObject(arguments), None).await
+    operations::ask(&services, &caller, Wish::AdoptObject(arguments), None).await
 }
 
 /// Remove one object, whatever it holds
@@ -57,7 +57,7 @@ pub(crate) async fn adopt(
 #[utoipa::path(post, path = "/sweep/discard", request_body = SweepObjectBody)]
 pub(crate) async fn discard(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<LongAnswer, Problem> {
     let (key, change) = read(&fields)?;
@@ -75,9 +75,9 @@ pub(crate) async fn discard(
         etag,
         dry_run: change.is_dry_run,
         reason,
-        requested_by: role.to_string(),
+        requested_by: caller.to_string(),
     };
-    operations::ask(&services, role, Wish::DiscardObject(arguments), None).await
+    operations::ask(&services, &caller, Wish::DiscardObject(arguments), None).await
 }
 
 /// The version of the data object that stands at a key now.

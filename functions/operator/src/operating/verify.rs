@@ -3,7 +3,7 @@
 use crate::operating::operations::{self, LongAnswer, NewestQuery, OperationSummary, Wish};
 use crate::services::Services;
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{ReasonBody, reason};
 use crate::web::fields::{BodyFields, Fields, QueryFields};
 use crate::web::problem::{Kind, Problem};
@@ -82,7 +82,7 @@ pub(crate) struct VerifyLine {
 #[utoipa::path(post, path = "/verify", request_body = VerifyBody, responses((status = 404, description = "No such migration.")))]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<LongAnswer, Problem> {
     let (arguments, reason) = (read(&fields)?, reason(&fields)?);
@@ -92,7 +92,7 @@ pub(crate) async fn start(
     }
     let verifier = operations::verifier(&services).await?;
     verifier.refuse_empty(&arguments).await.map_err(refused)?;
-    operations::ask(&services, role, Wish::Verify(arguments), reason).await
+    operations::ask(&services, &caller, Wish::Verify(arguments), reason).await
 }
 
 /// The newest verifications

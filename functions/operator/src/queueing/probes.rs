@@ -6,7 +6,7 @@
 use crate::queueing::queue_name::{HandOffQueue, QueueName};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::Problem;
@@ -118,11 +118,11 @@ pub(crate) struct FailedProbe {
 #[utoipa::path(post, path = "/queue/test-publish", request_body = ProbeBody)]
 pub(crate) async fn publish(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<ProbesSent>, Problem> {
     fields.only(&["queue", "message", "priority", "routingKey", "dryRun", "reason"])?;
-    send(&services, role, &fields, 1).await
+    send(&services, &caller, &fields, 1).await
 }
 
 /// Send a probe, by another path
@@ -131,10 +131,10 @@ pub(crate) async fn publish(
 #[utoipa::path(post, path = "/queue/test/publish", request_body = ProbeBody)]
 pub(crate) async fn publish_too(
     services: State<Arc<Services>>,
-    role: Extension<Role>,
+    caller: Extension<Caller>,
     body: BodyFields,
 ) -> Result<Answer<ProbesSent>, Problem> {
-    publish(services, role, body).await
+    publish(services, caller, body).await
 }
 
 /// Send probes
@@ -143,17 +143,17 @@ pub(crate) async fn publish_too(
 #[utoipa::path(post, path = "/queue/test-batch", request_body = ProbesBody)]
 pub(crate) async fn publish_batch(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<ProbesSent>, Problem> {
     fields.only(&["queue", "count", "dryRun", "reason"])?;
     let count = fields.number("count", 1..=PROBES_MAX)?.unwrap_or(PROBES_DEFAULT);
-    send(&services, role, &fields, count).await
+    send(&services, &caller, &fields, count).await
 }
 
 async fn send(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     fields: &Fields,
     count: u32,
 ) -> Result<Answer<ProbesSent>, Problem> {
@@ -166,7 +166,7 @@ async fn send(
     let probes: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action: "queue.probe",
             arguments: change.with_reason(sending.arguments(fields)),
             effect: json!({ "probes": probes }),

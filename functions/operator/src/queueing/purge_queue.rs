@@ -13,7 +13,7 @@
 use crate::queueing::queue_name::QueueName;
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody, ReasonBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
@@ -43,11 +43,11 @@ const ALL: &str = "purge-all";
 ))]
 pub(crate) async fn purge(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Path(queue): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<QueuesPurged>, Problem> {
-    purge_named(&services, role, &queue, &fields).await
+    purge_named(&services, &caller, &queue, &fields).await
 }
 
 /// Empty a queue, by POST
@@ -59,17 +59,17 @@ pub(crate) async fn purge(
 ))]
 pub(crate) async fn purge_by_post(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Path(queue): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<QueuesPurged>, Problem> {
     fields.need_body()?;
-    purge_named(&services, role, &queue, &fields).await
+    purge_named(&services, &caller, &queue, &fields).await
 }
 
 async fn purge_named(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     queue: &str,
     fields: &Fields,
 ) -> Result<Answer<QueuesPurged>, Problem> {
@@ -81,7 +81,7 @@ async fn purge_named(
             QueueName::read("confirm", text, &QueueName::ALL).is_ok_and(|confirmed| confirmed == queue)
         }
     })?;
-    purge_these(services, role, &change, &[queue]).await
+    purge_these(services, caller, &change, &[queue]).await
 }
 
 /// Empty all queues
@@ -90,13 +90,13 @@ async fn purge_named(
 #[utoipa::path(delete, path = "/queue/purge-all", request_body = PurgeAllByDelete)]
 pub(crate) async fn purge_all(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<QueuesPurged>, Problem> {
     let change = read(&fields, ALL, |text| text == Some(ALL))?;
     let known = |queue: &QueueName| !queue.is_dead_letters() || services.dead_letters.is_some();
     let queues: Vec<QueueName> = QueueName::ALL.into_iter().filter(known).collect();
-    purge_these(&services, role, &change, &queues).await
+    purge_these(&services, &caller, &change, &queues).await
 }
 
 /// Empty all queues, by POST
@@ -105,10 +105,10 @@ pub(crate) async fn purge_all(
 #[utoipa::path(post, path = "/queue/purge-all", request_body = PurgeAllBody)]
 pub(crate) async fn purge_all_by_post(
     services: State<Arc<Services>>,
-    role: Extension<Role>,
+    caller: Extension<Caller>,
     body: BodyFields,
 ) -> Result<Answer<QueuesPurged>, Problem> {
-    purge_all(services, role, body).await
+    purge_all(services, caller, body).await
 }
 
 /// What it would do may be asked without a confirmation.
@@ -215,7 +215,7 @@ struct Purged {
 
 async fn purge_these(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     change: &Change,
     queues: &[QueueName],
 ) -> Result<Answer<QueuesPurged>, Problem> {
@@ -232,10 +232,10 @@ async fn purge_these(
             purged.push(foretold(services, queue, held).await?);
         }
     } else {
-        services.record(audit(role, change, &held)).await?;
+        services.record(audit(caller, change, &held)).await?;
         let until = Instant::now() + Duration::from_secs(WORK_SECS_MAX);
         for (queue, held) in held {
-            purged.push(purge_one(services, role, (queue, held), until).await?);
+            purged.push(purge_one(services, caller, (queue, held), until).await?);
         }
     }
     let is_complete = purged.iter().all(|purged| purged.is_complete);
@@ -259,14 +259,14 @@ async fn purge_these(
     }))
 }
 
-fn audit(role: Role, change: &Change, held: &[(QueueName, u64)]) -> Done {
+fn audit(caller: &Caller, change: &Change, held: &[(QueueName, u64)]) -> Done {
     let names: Vec<&str> = held.iter().map(|(queue, _)| queue.as_str()).collect();
     let before: Vec<Value> = held
         .iter()
         .map(|(queue, held)| json!({ "queue": queue.as_str(), "held": held }))
         .collect();
     Done {
-        by: role,
+        by: caller.clone(),
         action: "queue.purge",
         arguments: change.with_reason(json!({ "queues": names })),
         effect: json!({ "before": before, "after": { "held": 0 } }),
@@ -291,7 +291,7 @@ async fn foretold(services: &Services, queue: QueueName, held: u64) -> Result<Pu
 
 async fn purge_one(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     (queue, held): (QueueName, u64),
     until: Instant,
 ) -> Result<Purged, Problem> {
@@ -309,7 +309,7 @@ async fn purge_one(
     };
     let lane = QueueLane::from(queue.lane());
     if !is_read_to_its_end {
-        services.ledger().await?.note_purge(lane, role.as_str()).await?;
+        services.ledger().await?.note_purge(lane, caller.name()).await?;
     }
     handoff.purge(queue.lane()).await?;
     if !is_read_to_its_end {

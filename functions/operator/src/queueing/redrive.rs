@@ -7,7 +7,7 @@
 use crate::queueing::queue_name::{DeadLetterQueue, QueueName};
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::BodyFields;
 use crate::web::problem::Problem;
@@ -132,7 +132,7 @@ enum Outcome {
 #[utoipa::path(post, path = "/queue/retry-dlq", request_body = RedriveBody)]
 pub(crate) async fn redrive(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<DeadLettersMoved>, Problem> {
     fields.only(&["queue", "ratePerSecond", "dryRun", "reason"])?;
@@ -151,7 +151,7 @@ pub(crate) async fn redrive(
     }
     let mut redriven = Vec::with_capacity(found.len());
     if !change.is_dry_run {
-        services.record(audit(role, &change, &found)).await?;
+        services.record(audit(&caller, &change, &found)).await?;
     }
     let until = Instant::now() + Duration::from_secs(WORK_SECS_MAX);
     for (queue, found) in found {
@@ -169,14 +169,14 @@ pub(crate) async fn redrive(
     Ok(answer_of(&change, &redriven))
 }
 
-fn audit(role: Role, change: &Change, found: &[(QueueName, u64)]) -> Done {
+fn audit(caller: &Caller, change: &Change, found: &[(QueueName, u64)]) -> Done {
     let names: Vec<&str> = found.iter().map(|(queue, _)| queue.as_str()).collect();
     let before: Vec<Value> = found
         .iter()
         .map(|(queue, held)| json!({ "queue": queue.as_str(), "held": held }))
         .collect();
     Done {
-        by: role,
+        by: caller.clone(),
         action: "queue.redrive",
         arguments: change.with_reason(json!({ "queues": names })),
         effect: json!({ "before": before }),

@@ -2,7 +2,7 @@
 
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, QueryFields};
 use crate::web::page::{Page, PageQuery};
@@ -64,7 +64,7 @@ pub(crate) struct ShownWorker {
 pub(crate) struct ShownCounter {
     /// The moment.
     since: Timestamp,
-    /// Who set it: a role; `null`: nobody did.
+    /// Who set it: the name of a token; `null`: nobody did.
     #[serde(rename = "resetBy")]
     reset_by: Option<String>,
     /// Attempts that archived their batch.
@@ -125,7 +125,7 @@ pub(crate) async fn stats(
 #[utoipa::path(post, path = "/queue/workers/reset-counter", request_body = ChangeBody)]
 pub(crate) async fn reset_counter(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<CounterReset>, Problem> {
     fields.only(&["dryRun", "reason"])?;
@@ -134,7 +134,7 @@ pub(crate) async fn reset_counter(
     let before = ShownCounter::of(&ledger.attempt_counter().await?);
     let foretold = ShownCounter::of(&AttemptCounter {
         since: ledger.now().await?,
-        reset_by: Some(role.to_string()),
+        reset_by: Some(caller.to_string()),
         outcomes: BTreeMap::new(),
     });
     let counter = if change.is_dry_run {
@@ -142,13 +142,13 @@ pub(crate) async fn reset_counter(
     } else {
         services
             .record(Done {
-                by: role,
+                by: caller.clone(),
                 action: "workers.reset_counter",
                 arguments: change.with_reason(json!({})),
                 effect: json!({ "before": before, "after": foretold }),
             })
             .await?;
-        ledger.reset_attempt_counter(role.as_str()).await?;
+        ledger.reset_attempt_counter(caller.name()).await?;
         ShownCounter::of(&ledger.attempt_counter().await?)
     };
     Ok(Answer::ok(CounterReset {

@@ -6,7 +6,7 @@ use crate::seeding::seed_jobs::ShownSynthetic;
 use crate::seeding::seeder::{seeder, seeding_section};
 use crate::services::Services;
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields, number_in_path};
 use crate::web::problem::Problem;
@@ -128,13 +128,13 @@ pub(crate) struct ShownSeedStats {
 #[utoipa::path(post, path = "/seed/some-model", request_body = SeedSomeBody)]
 pub(crate) async fn some(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<SeedAnswer, Problem> {
     fields.only(&["count", BATCH_SIZE, "seed", "hours", "dryRun", "reason"])?;
     seeding_section(&services)?;
     let count = fields.number("count", 1..=SOME_MAX)?.unwrap_or(SOME_DEFAULT);
-    write(&services, role, count, &fields).await
+    write(&services, &caller, count, &fields).await
 }
 
 /// Write many test messages
@@ -143,23 +143,28 @@ pub(crate) async fn some(
 ))]
 pub(crate) async fn bulk(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Path(count): Path<String>,
     BodyFields(fields): BodyFields,
 ) -> Result<SeedAnswer, Problem> {
     fields.only(&["seed", "hours", "dryRun", "reason"])?;
     seeding_section(&services)?;
     let count = number_in_path("count", &count, 1..=BULK_MAX)?;
-    write(&services, role, count, &fields).await
+    write(&services, &caller, count, &fields).await
 }
 
-async fn write(services: &Services, role: Role, count: u64, fields: &Fields) -> Result<SeedAnswer, Problem> {
+async fn write(
+    services: &Services,
+    caller: &Caller,
+    count: u64,
+    fields: &Fields,
+) -> Result<SeedAnswer, Problem> {
     let change = Change::read(fields)?;
     let arguments = arguments(services, count, fields).await?;
     if change.is_dry_run {
         return Ok(Answer::ok(Seeded::Foretold(SeedForetold::of(&arguments))));
     }
-    let told = operations::begin(services, role, Wish::Seed(arguments), change.reason()).await?;
+    let told = operations::begin(services, caller, Wish::Seed(arguments), change.reason()).await?;
     Ok(told.answer(|operation| Seeded::Seeded(Box::new(operation))))
 }
 

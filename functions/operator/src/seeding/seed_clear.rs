@@ -5,7 +5,7 @@ use crate::seeding::seed::{SeedStatistics, statistics};
 use crate::seeding::seeder::seeding_section;
 use crate::services::Services;
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody, ReasonBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
@@ -69,7 +69,7 @@ pub(crate) enum Cleared {
 #[utoipa::path(delete, path = "/seed/clear", request_body = SeedClearByDelete)]
 pub(crate) async fn clear(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<Cleared, OperationAnswer>, Problem> {
     fields.only(&["confirm", "dryRun", "reason"])?;
@@ -84,7 +84,7 @@ pub(crate) async fn clear(
         })));
     }
     refuse_unless_confirmed(&fields)?;
-    let told = operations::begin(&services, role, Wish::Clear, change.reason()).await?;
+    let told = operations::begin(&services, &caller, Wish::Clear, change.reason()).await?;
     Ok(told.answer(|operation| Cleared::Cleared(Box::new(operation))))
 }
 
@@ -94,10 +94,10 @@ pub(crate) async fn clear(
 #[utoipa::path(post, path = "/seed/clear", request_body = SeedClearBody)]
 pub(crate) async fn clear_by_post(
     services: State<Arc<Services>>,
-    role: Extension<Role>,
+    caller: Extension<Caller>,
     body: BodyFields,
 ) -> Result<Answer<Cleared, OperationAnswer>, Problem> {
-    clear(services, role, body).await
+    clear(services, caller, body).await
 }
 
 fn refuse_unless_confirmed(fields: &Fields) -> Result<(), Problem> {

@@ -5,7 +5,7 @@ use crate::seeding::seed::{NOTHING_WRITTEN, SOME_DEFAULT, SOME_MAX, SeedForetold
 use crate::seeding::seeder::seeding_section;
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::Problem;
@@ -117,7 +117,7 @@ pub(crate) struct AllSeeded {
 #[utoipa::path(post, path = "/seed/job-status", request_body = SeedJobsBody)]
 pub(crate) async fn job_status(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<HistoryMade>, Problem> {
     fields.only(&["count", "dryRun", "reason"])?;
@@ -126,7 +126,7 @@ pub(crate) async fn job_status(
         .number("count", 1..=SYNTHETIC_JOBS_MAX)?
         .unwrap_or(JOBS_DEFAULT);
     let change = Change::read(&fields)?;
-    let jobs = make_history(&services, role, &change, count).await?;
+    let jobs = make_history(&services, &caller, &change, count).await?;
     Ok(Answer::ok(HistoryMade {
         dry_run: change.is_dry_run,
         synthetic: jobs,
@@ -143,7 +143,7 @@ pub(crate) async fn job_status(
 #[utoipa::path(post, path = "/seed/all", request_body = SeedAllBody)]
 pub(crate) async fn all(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<AllDone, AllSeeded>, Problem> {
     fields.only(&[
@@ -161,7 +161,7 @@ pub(crate) async fn all(
     let jobs = one_of(&fields, ["jobs", "jobStatusCount"], 1..=SYNTHETIC_JOBS_MAX)?.unwrap_or(JOBS_DEFAULT);
     let change = Change::read(&fields)?;
     let arguments = arguments(&services, count, &fields).await?;
-    let jobs = make_history(&services, role, &change, jobs).await?;
+    let jobs = make_history(&services, &caller, &change, jobs).await?;
     if change.is_dry_run {
         return Ok(Answer::ok(AllDone::Foretold(AllForetold {
             messages: SeedForetold::of(&arguments),
@@ -172,7 +172,7 @@ pub(crate) async fn all(
         operation,
         synthetic: jobs,
     };
-    let told = operations::begin(&services, role, Wish::Seed(arguments), change.reason()).await?;
+    let told = operations::begin(&services, &caller, Wish::Seed(arguments), change.reason()).await?;
     Ok(match told {
         Told::Done(operation) => Answer::ok(AllDone::Seeded(Box::new(with_jobs(operation)))),
         Told::Later(operation) => Answer::accepted(with_jobs(operation)),
@@ -197,7 +197,7 @@ where
 /// Who wanted it is written down first, like any other job.
 async fn make_history(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     change: &Change,
     count: u8,
 ) -> Result<ShownSynthetic, Problem> {
@@ -210,7 +210,7 @@ async fn make_history(
     if !change.is_dry_run {
         services
             .record(Done {
-                by: role,
+                by: caller.clone(),
                 action: "seed.history",
                 arguments: change.with_reason(json!({ "count": count })),
                 effect: json!({ "before": ShownSynthetic::from(before), "after": ShownSynthetic::from(after) }),

@@ -8,7 +8,7 @@ use crate::queueing::queue_name::{HandOffQueue, QueueName};
 use crate::services::{Done, Services};
 use crate::switching::restart::{self, RestartUnderWay};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
@@ -150,10 +150,10 @@ pub(crate) async fn status(
 #[utoipa::path(post, path = "/queue/consumers/start", request_body = ConsumersBody)]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<ConsumersSwitched>, Problem> {
-    switch(&services, role, &fields, Switch::On).await
+    switch(&services, &caller, &fields, Switch::On).await
 }
 
 /// Switch consumers off
@@ -162,15 +162,15 @@ pub(crate) async fn start(
 #[utoipa::path(post, path = "/queue/consumers/stop", request_body = ConsumersBody)]
 pub(crate) async fn stop(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<ConsumersSwitched>, Problem> {
-    switch(&services, role, &fields, Switch::Off).await
+    switch(&services, &caller, &fields, Switch::Off).await
 }
 
 async fn switch(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     fields: &Fields,
     to: Switch,
 ) -> Result<Answer<ConsumersSwitched>, Problem> {
@@ -190,7 +190,7 @@ async fn switch(
         let taken = restart::take_over(services).await?;
         ended = taken.iter().map(|slice| slice.id).collect();
         let aims = wish.aims(&before, &ended);
-        if let Err(problem) = set(services, wish.audit(role, &change, &aims, &ended), &aims).await {
+        if let Err(problem) = set(services, wish.audit(caller, &change, &aims, &ended), &aims).await {
             restart::give_back(services, &taken).await;
             return Err(problem);
         }
@@ -249,7 +249,13 @@ impl Wish {
         triggers.iter().map(aim).collect()
     }
 
-    fn audit(self, role: Role, change: &Change, aims: &[(&Trigger, Option<Switch>)], ended: &[Uuid]) -> Done {
+    fn audit(
+        self,
+        caller: &Caller,
+        change: &Change,
+        aims: &[(&Trigger, Option<Switch>)],
+        ended: &[Uuid],
+    ) -> Done {
         let (mut before, mut after) = (Map::new(), Map::new());
         for (trigger, aim) in aims {
             let Some(to) = aim else { continue };
@@ -263,7 +269,7 @@ impl Wish {
             .map_or_else(|| QueueName::HAND_OFF.to_vec(), |queue| vec![queue]);
         let names: Vec<&str> = meant.iter().map(|queue| queue.as_str()).collect();
         Done {
-            by: role,
+            by: caller.clone(),
             action: match self.to {
                 Switch::On => "consumers.start",
                 Switch::Off => "consumers.stop",

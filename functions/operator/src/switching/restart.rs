@@ -12,7 +12,7 @@ use crate::operating::operations::{self, OperationAnswer, OperationSummary};
 use crate::services::{Done, Services};
 use crate::switching::consumers::{self, ShownConsumer, Trigger};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::BodyFields;
 use crate::web::problem::{Kind, Problem};
@@ -142,7 +142,7 @@ pub(crate) struct RestartForetold {
 #[utoipa::path(post, path = "/queue/consumers/restart", request_body = ChangeBody)]
 pub(crate) async fn restart(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<RestartDone, OperationAnswer>, Problem> {
     fields.only(&["dryRun", "reason"])?;
@@ -162,7 +162,7 @@ pub(crate) async fn restart(
     // Who wanted it is written down first, also where it is under way.
     services
         .record(Done {
-            by: role,
+            by: caller.clone(),
             action: "consumers.restart",
             arguments: change.with_reason(json!({})),
             effect: json!({ "operationId": id, "before": consumers::status_of(&before), "after": "running" }),
@@ -173,7 +173,7 @@ pub(crate) async fn restart(
             id,
             kind: CONSUMERS_RESTART.to_owned(),
             arguments: change.with_reason(json!({})),
-            requested_by: role.to_string(),
+            requested_by: caller.to_string(),
         };
         ledger.make_operation(&operation).await?;
     }

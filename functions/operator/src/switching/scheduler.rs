@@ -5,7 +5,7 @@
 
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::{Kind, Problem};
@@ -141,10 +141,10 @@ pub(crate) async fn status(
 #[utoipa::path(post, path = "/migrate/scheduler/start", request_body = SchedulerBody)]
 pub(crate) async fn start(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<SchedulerSwitched>, Problem> {
-    switch(&services, role, &fields, Switch::On).await
+    switch(&services, &caller, &fields, Switch::On).await
 }
 
 /// Switch schedules off
@@ -153,15 +153,15 @@ pub(crate) async fn start(
 #[utoipa::path(post, path = "/migrate/scheduler/stop", request_body = SchedulerBody)]
 pub(crate) async fn stop(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<SchedulerSwitched>, Problem> {
-    switch(&services, role, &fields, Switch::Off).await
+    switch(&services, &caller, &fields, Switch::Off).await
 }
 
 async fn switch(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     fields: &Fields,
     to: Switch,
 ) -> Result<Answer<SchedulerSwitched>, Problem> {
@@ -183,7 +183,7 @@ async fn switch(
     } else {
         // Who wanted it is written down first: nothing is switched that nobody answers for.
         services
-            .record(audit(role, &change, &chosen, &before, to))
+            .record(audit(caller, &change, &chosen, &before, to))
             .await?;
         for ticked in &chosen {
             schedules.switch(*ticked, to).await?;
@@ -202,7 +202,7 @@ async fn switch(
     }))
 }
 
-fn audit(role: Role, change: &Change, chosen: &[Ticked], before: &[Schedule], to: Switch) -> Done {
+fn audit(caller: &Caller, change: &Change, chosen: &[Ticked], before: &[Schedule], to: Switch) -> Done {
     let names: Vec<&str> = chosen.iter().map(|ticked| ticked.as_str()).collect();
     let was = |schedule: &Schedule| (schedule.schedule.as_str().to_owned(), schedule.enabled.into());
     let of_chosen = before
@@ -214,7 +214,7 @@ fn audit(role: Role, change: &Change, chosen: &[Ticked], before: &[Schedule], to
         .map(|name| ((*name).to_owned(), to.is_on().into()))
         .collect();
     Done {
-        by: role,
+        by: caller.clone(),
         action: match to {
             Switch::On => "scheduler.start",
             Switch::Off => "scheduler.stop",
@@ -343,7 +343,13 @@ mod tests {
             schedule(Ticked::Reaper, Switch::On),
         ];
         let change = Change::read(&Fields::default()).unwrap();
-        let done = audit(Role::Operator, &change, &[Ticked::Reaper], &before, Switch::Off);
+        let done = audit(
+            &Caller::of_a_test(),
+            &change,
+            &[Ticked::Reaper],
+            &before,
+            Switch::Off,
+        );
         assert_eq!(done.action, "scheduler.stop");
         assert_eq!(
             done.effect,

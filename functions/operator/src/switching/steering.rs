@@ -5,7 +5,7 @@
 
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::Problem;
@@ -84,20 +84,20 @@ pub(crate) enum StageStanding {
 #[utoipa::path(post, path = "/pause", request_body = SteeringBody)]
 pub(crate) async fn pause(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<Steered>, Problem> {
-    steer(&services, role, &fields, Steering::Pause).await
+    steer(&services, &caller, &fields, Steering::Pause).await
 }
 
 /// Resume stages
 #[utoipa::path(post, path = "/resume", request_body = SteeringBody)]
 pub(crate) async fn resume(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<Steered>, Problem> {
-    steer(&services, role, &fields, Steering::Resume).await
+    steer(&services, &caller, &fields, Steering::Resume).await
 }
 
 /// What is done to a stage.
@@ -119,7 +119,7 @@ impl Steering {
 
 async fn steer(
     services: &Services,
-    role: Role,
+    caller: &Caller,
     fields: &Fields,
     steering: Steering,
 ) -> Result<Answer<Steered>, Problem> {
@@ -138,7 +138,7 @@ async fn steer(
         // Who wanted it is written down first: nothing stands still that nobody answers for.
         services
             .record(Done {
-                by: role,
+                by: caller.clone(),
                 action,
                 arguments: change.with_reason(json!({ "stages": names })),
                 effect: json!({ "before": before, "after": after }),
@@ -148,7 +148,7 @@ async fn steer(
             match steering {
                 Steering::Pause => {
                     ledger
-                        .pause_because(*stage, role.as_str(), change.reason())
+                        .pause_because(*stage, caller.name(), change.reason())
                         .await?;
                 }
                 Steering::Resume => ledger.resume(*stage).await?,

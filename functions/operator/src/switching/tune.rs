@@ -7,7 +7,7 @@
 use crate::config::Config;
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
-use crate::web::auth::Role;
+use crate::web::caller::Caller;
 use crate::web::change::{Change, ChangeBody};
 use crate::web::fields::{BodyFields, Fields, QueryFields};
 use crate::web::problem::{Kind, Problem};
@@ -78,7 +78,7 @@ pub(crate) struct ShownSetting {
     applies_to: &'static str,
     /// When an operator changed it last; `null`: nobody ever did.
     changed_at: Option<Timestamp>,
-    /// Who changed it last: a role.
+    /// Who changed it last: the name of a token.
     #[schema(examples("operator"))]
     changed_by: Option<String>,
 }
@@ -144,7 +144,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/tune", request_body = TuneBody)]
 pub(crate) async fn tune(
     State(services): State<Arc<Services>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     BodyFields(fields): BodyFields,
 ) -> Result<Answer<TuneAnswer>, Problem> {
     let wish = Wish::read(&fields)?;
@@ -155,7 +155,7 @@ pub(crate) async fn tune(
     if !wish.change.is_dry_run {
         services
             .record(Done {
-                by: role,
+                by: caller.clone(),
                 action: "tune",
                 arguments: wish.change.with_reason(wish.named()),
                 effect: json!({
@@ -164,7 +164,7 @@ pub(crate) async fn tune(
                 }),
             })
             .await?;
-        ledger.tune(&wish.changes, role.as_str()).await?;
+        ledger.tune(&wish.changes, caller.name()).await?;
     }
     Ok(Answer::ok(TuneAnswer {
         dry_run: wish.change.is_dry_run,

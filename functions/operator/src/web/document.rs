@@ -9,11 +9,12 @@ mod request;
 
 use crate::router;
 use crate::web::answer::SCHEMAS;
-use crate::web::auth::Role;
+use crate::web::auth::role_needed_for;
 use crate::web::route::{Described, Route};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
+use granary_tokens::Role;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use utoipa::openapi::path::HttpMethod;
@@ -43,7 +44,7 @@ pub(crate) fn document() -> Value {
     }
     for route in router::guarded() {
         let method = method_of(&(route.describe)().method);
-        writing.add(&route, Some(Role::needed_for(&method)));
+        writing.add(&route, Some(role_needed_for(&method)));
     }
     // Whether maps keep an order is for other crates to say.
     let mut document = writing.finish();

@@ -3,7 +3,7 @@
 //! Each request gets an id; each body gets its timestamp and that id; each request leaves one line in the log.
 
 use crate::web::answer::Unfinished;
-use crate::web::auth::Role;
+use crate::web::caller::{Caller, Client};
 use crate::web::problem::{Problem, Reported};
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
@@ -37,6 +37,7 @@ struct Visit {
     /// As in the table of routes, so that lines can be grouped, and no id stands in them.
     route: String,
     path: String,
+    client: Client,
 }
 
 impl Visit {
@@ -52,6 +53,7 @@ impl Visit {
             method: request.method().clone(),
             route: route.map_or(NO_ROUTE, MatchedPath::as_str).to_owned(),
             path: request.uri().path().to_owned(),
+            client: Client::of(request),
         }
     }
 }
@@ -94,10 +96,6 @@ fn complete(response: &mut Response, unfinished: Unfinished, visit: &Visit) {
 
 /// One line of metrics for each request.
 fn measure(status: StatusCode) {
-    record(
-        Metric::LoginsFailed,
-        u64::from(status == StatusCode::UNAUTHORIZED),
-    );
     record(Metric::RequestsFailed, u64::from(status.is_server_error()));
     write_metrics();
 }
@@ -105,18 +103,24 @@ fn measure(status: StatusCode) {
 /// One line for each request. Errors that are not the caller's come with their whole chain of causes.
 fn log(visit: &Visit, response: &Response, took: Duration) {
     let Visit {
-        id, method, route, ..
+        id,
+        method,
+        route,
+        client,
+        ..
     } = visit;
     let status = response.status().as_u16();
-    let role = response
-        .extensions()
-        .get::<Role>()
-        .map_or("none", |role| role.as_str());
+    let caller = response.extensions().get::<Caller>();
+    let role = caller.map_or("none", |caller| caller.role().as_str());
+    let who = caller.map_or("none", Caller::name);
+    let (address, user_agent) = (client.address_shown(), client.user_agent.as_str());
     let ms = took.as_millis();
     match response.extensions().get::<Reported>() {
         Some(Reported { cause }) => {
-            tracing::warn!(%method, route, status, ms, role, request_id = id, cause, "answered with a problem");
+            tracing::warn!(%method, route, status, ms, role, who, address, user_agent, request_id = id, cause, "answered with a problem");
         }
-        None => tracing::info!(%method, route, status, ms, role, request_id = id, "answered"),
+        None => {
+            tracing::info!(%method, route, status, ms, role, who, address, user_agent, request_id = id, "answered")
+        }
     }
 }

@@ -6,7 +6,8 @@ use serde_json::json;
 
 fn done(action: &'static str, request: Option<&str>) -> Audit {
     Audit {
-        who: "operator".into(),
+        who: "ada".into(),
+        address: Some("203.0.113.7".into()),
         action,
         arguments: json!({"limit": 5}),
         effect: Some(json!({"before": 1, "after": 2})),
@@ -34,6 +35,8 @@ async fn what_one_request_did_is_written_once_however_often_it_is_written() {
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].effect, first.effect, "as it was when it was done");
     assert_eq!(entries[0].reason.as_deref(), Some("the disk was full"));
+    assert_eq!(entries[0].who, "ada");
+    assert_eq!(entries[0].address.as_deref(), Some("203.0.113.7"));
     assert_eq!(entries[0].request_id.as_deref(), Some("request-1"));
 }
 

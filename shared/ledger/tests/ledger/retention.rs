@@ -55,6 +55,7 @@ impl Stage {
     async fn audited(&self, action: &'static str) {
         let audit = Audit {
             who: "operator".into(),
+            address: None,
             action,
             arguments: serde_json::json!({}),
             effect: None,

@@ -28,6 +28,9 @@ pub(crate) struct Overview {
     /// The role of whoever asks: `viewer` or `operator`.
     #[schema(examples("operator"))]
     pub(super) role: &'static str,
+    /// The name of the token of this request.
+    #[schema(examples("ada"))]
+    pub(super) name: String,
     /// How far the archive is proven.
     pub(super) proof: ShownProof,
     #[serde(flatten)]
@@ -203,7 +206,7 @@ pub(crate) struct ShownPause {
     pub(super) stage: &'static str,
     /// Since when.
     pub(super) since: Timestamp,
-    /// By whom: a role.
+    /// By whom: the name of a token.
     #[schema(examples("operator"))]
     pub(super) by: String,
     /// Why, where that was said.

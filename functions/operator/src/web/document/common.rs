@@ -1,9 +1,9 @@
 //! What routes have in common in the document: the envelope of their answers, their refusals, who may call them, their
 //! names and groups. None of it is written at a route.
 
-use crate::web::auth::Role;
 use crate::web::problem::Kind;
 use axum::http::{Method, StatusCode};
+use granary_tokens::Role;
 use serde_json::{Map, Value, json};
 
 /// The groups of routes, by how their paths begin. The longest beginning counts.

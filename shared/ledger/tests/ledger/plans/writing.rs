@@ -317,6 +317,7 @@ async fn alerts(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.mark_published(&alerts));
     let audit = Audit {
         who: "test".into(),
+        address: None,
         action: "test",
         arguments: serde_json::json!({}),
         effect: None,
