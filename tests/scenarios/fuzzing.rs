@@ -15,7 +15,7 @@ const FROM: &str = "2026-03-01T10:00:00Z";
 const TO: &str = "2026-03-01T12:00:00Z";
 
 /// How long it goes on, and how many requests that must have been at least.
-const SECONDS: (&str, u64) = ("FUZZ_SECONDS", 60);
+const SECONDS: (&str, u64) = ("FUZZ_SECONDS", 90);
 const CASES_MIN: (&str, u64) = ("FUZZ_CASES_MIN", 300);
 /// Where to begin; a run names it.
 const SEED: (&str, u64) = ("FUZZ_SEED", 1);

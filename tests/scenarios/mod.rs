@@ -3,6 +3,7 @@
 mod happy;
 mod metrics;
 mod alarms;
+mod queries;
 mod worker;
 mod hand_off;
 mod delivery;

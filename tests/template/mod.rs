@@ -15,6 +15,6 @@ mod parameters;
 mod metric_math;
 pub(crate) mod evaluation;
 mod alarms;
-mod queries;
+pub(crate) mod queries;
 
 use document::Template;

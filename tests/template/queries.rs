@@ -4,6 +4,7 @@
 
 use super::Template;
 use super::document::checkout;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 const QUERY: &str = "AWS::Logs::QueryDefinition";
@@ -66,6 +67,57 @@ fn code() -> String {
     ]
     .map(|file| std::fs::read_to_string(checkout().join("functions").join(file)).unwrap())
     .join("\n")
+}
+
+/// The lines of a log that the filters of a saved query let through, with its placeholder replaced as its user does.
+pub(crate) fn found_by(query: &str, replaced: Option<(&str, &str)>, log: &[String]) -> Vec<Value> {
+    let template = Template::read();
+    let text = template.resource(query)["QueryString"].as_str().unwrap();
+    let text = replaced.map_or_else(
+        || text.to_owned(),
+        |(placeholder, by)| text.replacen(placeholder, by, 1),
+    );
+    let filters: Vec<String> = clauses(&text)
+        .into_iter()
+        .filter(|clause| clause.verb == "filter")
+        .map(|clause| clause.rest)
+        .collect();
+    let lines = log
+        .iter()
+        .filter(|line| filters.iter().all(|filter| lets_through(filter, line)));
+    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Conditions with `and`, and these with `or` between them.
+fn lets_through(filter: &str, line: &str) -> bool {
+    filter
+        .split(" or ")
+        .any(|conditions| conditions.split(" and ").all(|condition| holds(condition, line)))
+}
+
+/// `FIELD = VALUE`, `!=`, `in [VALUE, …]`, `like "TEXT"` or `like /TEXT|TEXT/`.
+fn holds(condition: &str, line: &str) -> bool {
+    let mut parts = condition.splitn(3, ' ');
+    let (Some(field), Some(operation), Some(operand)) = (parts.next(), parts.next(), parts.next()) else {
+        panic!("the condition {condition} is not known here");
+    };
+    let parsed: Value = serde_json::from_str(line).unwrap_or_default();
+    let value = match field {
+        "@message" => Value::from(line),
+        field => parsed[field].clone(),
+    };
+    let read = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+    match operation {
+        "=" => value == read(operand),
+        "!=" => value != read(operand),
+        "in" => read(operand).as_array().unwrap().contains(&value),
+        "like" => {
+            let texts = operand.trim_matches(['/', '"']);
+            let found = |text: &str| value.as_str().is_some_and(|value| value.contains(text));
+            texts.split('|').any(found)
+        }
+        other => panic!("the operation {other} is not known here"),
+    }
 }
 
 #[test]

@@ -9,10 +9,13 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use granary_environment::aws;
 use granary_tokens::TokenList;
+use std::time::Duration;
 use uuid::Uuid;
 
 const VARIABLE: &str = "GRANARY_TOKENS_SECRET_ARN";
-const TRIES_MAX: u32 = 5;
+const TRIES_MAX: u32 = 10;
+/// Two writers that try again at once would come between each other for ever.
+const PAUSE_MILLIS_MAX: u64 = 500;
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
@@ -71,6 +74,7 @@ impl Tokens {
                 // Another writer replaced ours already.
                 None => (id, list) = (current.id, current.list),
             }
+            tokio::time::sleep(Duration::from_millis(rand::random::<u64>() % PAUSE_MILLIS_MAX)).await;
         }
         bail!(
             "the list of tokens in {} is being changed by others; try again, and check it with `granary token list`",

@@ -272,7 +272,7 @@ async fn wrong_settings_are_named_all_at_once() {
         "GRANARY_LISTEN",
         "GRANARY_API_ACCESS",
         "GRANARY_TOKENS",
-        "tokens[0].sha256",
+        "tokens[0].role",
     ] {
         assert!(error.contains(name), "{name} in {error}");
     }

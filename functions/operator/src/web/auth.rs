@@ -22,8 +22,8 @@ use tokio::sync::Semaphore;
 
 /// Answers to wrong tokens that wait at once in this process. Further ones don't wait, so that a flood holds nothing else.
 const WAITS_MAX: usize = 8;
-const WAIT_MILLIS_MIN: u64 = 500;
-const WAIT_MILLIS_MAX: u64 = 1_000;
+const WAIT_MILLIS_MIN: u64 = 100;
+const WAIT_MILLIS_MAX: u64 = 200;
 static WAITS: Semaphore = Semaphore::const_new(WAITS_MAX);
 
 /// The smallest role that a method needs. What isn't known to only look counts as a change.
