@@ -132,7 +132,6 @@ async fn a_storm_of_failures_fires_until_what_was_parked_is_exported() {
     ] {
         course.assert_rests(alarm);
     }
-    drop((exporter, failing_exporter, reaper));
     stage.finish().await;
 }
 
@@ -168,7 +167,6 @@ async fn ticks_without_a_ledger_fire_as_silence_and_as_errors() {
     for alarm in ["HarvesterSilent", "ReaperSilent", "HarvesterFails", "ReaperFails"] {
         course.assert_fires_in_trouble_only(alarm);
     }
-    drop((harvester, reaper));
     stage.finish().await;
 }
 
@@ -213,7 +211,6 @@ async fn a_lost_object_and_a_ledger_that_contradicts_itself_fire_until_they_are_
 
     course.assert_fires_in_trouble_only("BadVerdict");
     course.assert_fires_in_trouble_only("InvariantViolated");
-    drop(reaper);
     stage.finish().await;
 }
 
@@ -266,7 +263,6 @@ async fn an_exporter_that_is_not_triggered_fires_as_lag_until_everything_is_arch
     for alarm in ["ArchiveLag", "ProvenLag", "OldestPending"] {
         course.assert_fires_in_trouble_only(alarm);
     }
-    drop((harvester, reaper));
     stage.finish().await;
 }
 
@@ -294,6 +290,5 @@ async fn guessed_tokens_fire() {
     course.lasts(&operator.next(1, 0).await);
     course.assert_fires_in_trouble_only("LoginsFailed");
     course.assert_rests("OperatorFails");
-    drop(operator);
     stage.finish().await;
 }
