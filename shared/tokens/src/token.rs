@@ -87,7 +87,7 @@ mod tests {
                 .unwrap()
                 .is(&TokenHash::of("abc"))
         );
-        assert!(!TokenHash::of("abc").is(&TokenHash::of("abd")));
+        assert!(!TokenHash::of("abc").is(&TokenHash::of("abe")));
         for wrong in [
             &abc[1..],
             "",
