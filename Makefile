@@ -10,6 +10,7 @@ endif
 
 LOCAL := $(or $(GRANARY_LOCAL_DIR),.local)
 VENV := $(LOCAL)/venv/bin
+LINT_VENV := $(LOCAL)/lint-venv/bin
 CARGO_DENY_VERSION := 0.20.2
 ENVIRONMENT ?= staging
 
@@ -110,7 +111,7 @@ soak: up ## Archive for half an hour while everything is killed again and again 
 	@. $(LOCAL)/env; $(SOAK_TEST)
 
 .PHONY: lint
-lint: tools ## Check format, lints, docs, dependencies, the template and spelling
+lint: tools lint-tools ## Check format, lints, docs, dependencies, the template, its security and spelling
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --workspace --test long --test scale --quiet -- -D warnings
@@ -119,7 +120,15 @@ lint: tools ## Check format, lints, docs, dependencies, the template and spellin
 	cargo fetch --locked --quiet # cargo-deny looks at the crates of every platform; building has fetched those of this one
 	$(LOCAL)/cargo/bin/cargo-deny --offline --log-level error check bans licenses sources
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(VENV)/sam validate --lint --template template.yaml
+	$(LINT_VENV)/cfn-lint --regions us-east-1 --template template.yaml
+	$(LINT_VENV)/checkov --framework cloudformation --skip-download --compact --quiet --file template.yaml
 	$(VENV)/typos
+
+# Not a part of lint: the database of advisories is a repository on GitHub, which no package registry carries, and CI reaches registries
+# alone. A release runs it.
+.PHONY: advisories
+advisories: tools ## Look for known vulnerabilities of the dependencies (needs github.com)
+	$(LOCAL)/cargo/bin/cargo-deny --log-level error check advisories
 
 # The tools that lint needs, in the versions that this repository pins.
 .PHONY: tools
@@ -128,6 +137,10 @@ tools:
 	@mkdir -p $(LOCAL)/cargo
 	@$(LOCAL)/cargo/bin/cargo-deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY_VERSION)' || \
 		cargo install --quiet --locked --root $(LOCAL)/cargo cargo-deny --version $(CARGO_DENY_VERSION)
+
+.PHONY: lint-tools
+lint-tools:
+	@local/stack lint-tools
 
 # ---- AWS ---------------------------------------------------------------------------------------------------------------
 

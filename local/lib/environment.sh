@@ -41,6 +41,7 @@ environment() {
     line AWS_EC2_METADATA_DISABLED true
     line PREFIX "$PREFIX"
     line SCHEMATHESIS "$VENV/bin/schemathesis"
+    line SAM_PYTHON "$VENV/bin/python"
     line API_TOKEN "$OPERATOR_TOKEN"
     line API_VIEWER_TOKEN "$VIEWER_TOKEN"
 

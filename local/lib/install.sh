@@ -54,20 +54,30 @@ apt_get() {
         >>"$LOCAL/log/install.log" 2>&1
 }
 
-# The emulator, SAM and the rest of the Python tools, in the versions that requirements.txt and constraints.txt pin.
+# The emulator, SAM and the rest of the Python tools of the stack.
 need_venv() {
-    local wanted
-    wanted=$(cat "$HERE/requirements.txt" "$HERE/constraints.txt" | sha256sum | cut -d' ' -f1)
-    [ "$(cat "$VENV/.installed" 2>/dev/null)" = "$wanted" ] && return 0
+    make_venv "$VENV" requirements.txt constraints.txt "the AWS emulator, SAM and cargo-lambda (a few hundred MB)"
+}
+
+# What only `make lint` needs. checkov pins versions that the stack's tools can't live with.
+need_lint_venv() {
+    make_venv "$LINT_VENV" lint-requirements.txt lint-constraints.txt "cfn-lint and checkov (400 MB)"
+}
+
+# make_venv DIRECTORY REQUIREMENTS CONSTRAINTS WHAT: in the versions that the two files pin.
+make_venv() {
+    local venv=$1 requirements=$HERE/$2 constraints=$HERE/$3 what=$4 wanted
+    wanted=$(cat "$requirements" "$constraints" | sha256sum | cut -d' ' -f1)
+    [ "$(cat "$venv/.installed" 2>/dev/null)" = "$wanted" ] && return 0
     local python
     python=$(find_python) || { apt_install python3-venv python3; python=$(find_python); } ||
         die "no Python 3.10 or newer with venv found" "install python3 and python3-venv"
-    say "installing the AWS emulator, SAM and cargo-lambda (a few hundred MB)"
+    say "installing $what"
     mkdir -p "$LOCAL/log"
-    [ -x "$VENV/bin/python" ] || "$python" -m venv "$VENV"
-    "$VENV/bin/python" -m pip install --quiet -r "$HERE/requirements.txt" -c "$HERE/constraints.txt" >>"$LOCAL/log/install.log" 2>&1 ||
-        die "pip could not install local/requirements.txt, see $LOCAL/log/install.log"
-    echo "$wanted" >"$VENV/.installed"
+    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet -r "$requirements" -c "$constraints" >>"$LOCAL/log/install.log" 2>&1 ||
+        die "pip could not install ${requirements#"$CHECKOUT"/}, see $LOCAL/log/install.log"
+    echo "$wanted" >"$venv/.installed"
 }
 
 find_python() {

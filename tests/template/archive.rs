@@ -5,11 +5,9 @@ use super::document::{attribute, reference, several};
 use serde_json::{Value, json};
 
 #[test]
-fn the_archive_is_encrypted_closed_to_the_public_and_to_plain_http() {
+fn the_archive_is_closed_to_the_public_and_to_plain_http() {
     let template = Template::read();
     let bucket = template.resource("Archive");
-    let encryption = &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0];
-    assert!(encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"].is_string());
     assert_eq!(
         bucket["PublicAccessBlockConfiguration"],
         json!({

@@ -4,6 +4,7 @@
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A function of ours, as the template has it.
 const FUNCTION: &str = "AWS::Serverless::Function";
@@ -24,6 +25,24 @@ impl Template {
         let text = std::fs::read_to_string(checkout().join("template.yaml")).unwrap();
         let documents = Yaml::load_from_str(&text).unwrap();
         Self(written_out(&documents[0]))
+    }
+
+    /// What SAM makes of it, as AWS deploys it.
+    pub(super) fn transformed() -> Self {
+        let python = std::env::var("SAM_PYTHON")
+            .expect("SAM_PYTHON is unset; start the local stack by `local/stack up`, then: . .local/env");
+        let output = Command::new(python)
+            .arg(checkout().join("local/lib/transformed_template.py"))
+            .arg(checkout().join("template.yaml"))
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "SAM doesn't transform the template: {said}"
+        );
+        Self(serde_json::from_slice(&output.stdout).unwrap())
     }
 
     /// What lies at a JSON pointer; `null` where there is nothing.

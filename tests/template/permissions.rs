@@ -1,5 +1,5 @@
-//! What functions may do: all that their code asks of AWS, and nothing that the design forbids. The emulator refuses
-//! nothing, so a missing permission would show in AWS alone.
+//! What functions may do: nothing that the design forbids. What each is granted, and why, is [`super::granted`]'s: the
+//! emulator refuses nothing, so a missing permission would show in AWS alone.
 
 use super::Template;
 use super::document::{attribute, reference, several};
@@ -29,7 +29,6 @@ const SECRETS_OF_SOME: [(&str, &[&str]); 2] = [
     ("SeedEsSecretArn", &["Reaper", "Operator"]),
 ];
 const QUEUES: [&str; 2] = ["Batches", "BatchesPriority"];
-const DEAD_LETTER_QUEUES: [&str; 2] = ["BatchesDeadLetters", "BatchesPriorityDeadLetters"];
 
 /// The policies of a function's role: its own, and those that it shares with others.
 fn policies<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
@@ -52,7 +51,7 @@ fn statements_as_written<'a>(template: &'a Template, function: &str) -> Vec<&'a 
 }
 
 /// What a function is allowed, whatever the conditions.
-fn statements<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
+pub(super) fn statements<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
     let statements = statements_as_written(template, function).into_iter();
     // `!If [condition, statement, nothing]`.
     let meant = |statement: &'a Value| statement.pointer("/Fn::If/1").unwrap_or(statement);
@@ -95,86 +94,6 @@ fn every_function_has_a_role_of_its_own_and_no_policy_of_aws() {
             let log = attribute(&format!("{function}Log"), "Arn");
             assert!(may(&template, function, action, &log), "{function}: {action}");
         }
-    }
-}
-
-#[test]
-fn every_function_may_do_what_its_code_asks_of_aws() {
-    let template = Template::read();
-    let objects = json!({ "Fn::Sub": "${Archive.Arn}/${Prefix}/*" });
-    let bucket = attribute("Archive", "Arn");
-    let mut needed: Vec<(&str, &str, Value)> = Vec::new();
-    for queue in QUEUES.map(|queue| attribute(queue, "Arn")) {
-        for function in ["Harvester", "Reaper"] {
-            needed.push((function, "sqs:SendMessage", queue.clone()));
-        }
-        for action in [
-            "sqs:ReceiveMessage",
-            "sqs:DeleteMessage",
-            "sqs:ChangeMessageVisibility",
-        ] {
-            needed.push(("Exporter", action, queue.clone()));
-        }
-        for function in ["Exporter", "Reaper", "Operator"] {
-            needed.push((function, "sqs:GetQueueAttributes", queue.clone()));
-        }
-    }
-    for queue in QUEUES.map(|queue| attribute(queue, "Arn")) {
-        for action in ["sqs:SendMessage", "sqs:PurgeQueue"] {
-            needed.push(("Operator", action, queue.clone()));
-        }
-    }
-    for queue in DEAD_LETTER_QUEUES.map(|queue| attribute(queue, "Arn")) {
-        // Moving dead letters back is receiving and deleting for SQS itself, too, in the name of who asks for it.
-        for action in [
-            "sqs:GetQueueAttributes",
-            "sqs:PurgeQueue",
-            "sqs:ReceiveMessage",
-            "sqs:DeleteMessage",
-            "sqs:StartMessageMoveTask",
-            "sqs:ListMessageMoveTasks",
-        ] {
-            needed.push(("Operator", action, queue.clone()));
-        }
-    }
-    for schedule in ["harvester", "reaper"].map(schedule) {
-        for action in ["scheduler:GetSchedule", "scheduler:UpdateSchedule"] {
-            needed.push(("Operator", action, schedule.clone()));
-        }
-    }
-    needed.push(("Operator", "iam:PassRole", attribute("ClockRole", "Arn")));
-    for function in ["Operator", "Reaper"] {
-        needed.push((function, "lambda:ListEventSourceMappings", json!("*")));
-    }
-    let exporter = attribute("Exporter", "Arn");
-    needed.push(("Reaper", "lambda:GetFunctionConcurrency", exporter));
-    for action in ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"] {
-        needed.push(("Exporter", action, objects.clone()));
-    }
-    for action in ["s3:GetObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] {
-        needed.push(("Reaper", action, objects.clone()));
-    }
-    needed.push(("Operator", "s3:GetObject", objects.clone()));
-    for function in ["Reaper", "Operator"] {
-        needed.push((function, "s3:ListBucketMultipartUploads", bucket.clone()));
-    }
-    // Who makes batches has their numbers on record in the archive first.
-    for function in ["Harvester", "Reaper", "Operator"] {
-        for action in ["s3:GetObject", "s3:PutObject"] {
-            needed.push((function, action, number_mark()));
-        }
-    }
-    for function in ["Harvester", "Exporter", "Reaper", "Operator"] {
-        // Without it, what isn't there is answered with 403 and looks like a defect.
-        needed.push((function, "s3:ListBucket", bucket.clone()));
-    }
-    needed.push(("Reaper", "sns:Publish", reference("Alerts")));
-    needed.push(("Operator", "sns:GetTopicAttributes", reference("Alerts")));
-    for (function, action, resource) in needed {
-        assert!(
-            may(&template, function, action, &resource),
-            "{function} may not {action} on {resource}"
-        );
     }
 }
 

@@ -11,6 +11,7 @@ use aws_sdk_secretsmanager::config::Builder;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::SecretString;
 use std::error::Error;
+use std::fmt::Debug;
 
 /// A setting that is secret as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,11 +136,24 @@ impl SecretReader {
     }
 }
 
+/// Secrets Manager has one code for a secret and for its key that a role may not use: "Access to KMS is not allowed".
+fn is_about_kms(message: &str) -> bool {
+    message.contains("Access to KMS") || message.contains("perform: kms:")
+}
+
 /// Why a secret could not be fetched, with what to do where that is known.
-fn reason<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> String {
+fn reason<E: ProvideErrorMetadata + Error + 'static, R: Debug>(error: &SdkError<E, R>) -> String {
     match error.code() {
+        Some("AccessDeniedException") if error.message().is_some_and(is_about_kms) => {
+            "access to its KMS key denied; the parameter SecretsKmsKeyArn names the key, and the key's policy has to allow \
+             kms:Decrypt to the function's role"
+                .to_owned()
+        }
         Some("AccessDeniedException") => {
             "access denied; the function's role needs secretsmanager:GetSecretValue on it".to_owned()
+        }
+        Some("DecryptionFailure") => {
+            "its KMS key does not decrypt it; enable the key, or give the secret another one".to_owned()
         }
         Some("ResourceNotFoundException") => "there is no such secret in this account and region".to_owned(),
         Some(code) => format!("{code}: {}", error.message().unwrap_or("no message")),
@@ -152,5 +166,44 @@ fn reason<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Str
             }
             text
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_secretsmanager::error::ErrorMetadata;
+    use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+
+    fn refused(code: &str, message: &str) -> String {
+        let metadata = ErrorMetadata::builder().code(code).message(message).build();
+        reason(&SdkError::service_error(
+            GetSecretValueError::generic(metadata),
+            "the answer",
+        ))
+    }
+
+    #[test]
+    fn a_key_that_refuses_is_told_from_a_secret_that_may_not_be_read() {
+        for (message, permission) in [
+            ("Access to KMS is not allowed", "kms:Decrypt"),
+            (
+                "User: arn:aws:sts::123456789012:assumed-role/reaper is not authorized to perform: kms:Decrypt on this resource",
+                "kms:Decrypt",
+            ),
+            (
+                "User: arn:aws:sts::123456789012:assumed-role/reaper is not authorized to perform: \
+                 secretsmanager:GetSecretValue on resource: granary/ledger",
+                "secretsmanager:GetSecretValue",
+            ),
+        ] {
+            let told = refused("AccessDeniedException", message);
+            assert!(told.contains(permission), "{message}: {told}");
+        }
+        let told = refused(
+            "DecryptionFailure",
+            "Secrets Manager can't decrypt the protected secret text.",
+        );
+        assert!(told.contains("enable the key"), "{told}");
     }
 }
