@@ -97,7 +97,6 @@ fn each_queue_has_a_dead_letter_queue_of_its_own_and_both_keep_messages_as_long_
                 RETENTION_SECS,
                 "{each}"
             );
-            assert_eq!(properties["SqsManagedSseEnabled"], true, "{each}");
         }
     }
     let known: BTreeSet<&str> = LANES
