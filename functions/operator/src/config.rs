@@ -135,18 +135,25 @@ impl Config {
     }
 }
 
-/// The mode, with what it needs. Tokens that another mode would never look at are no error: a deployment may change its mode.
+/// The mode, with what it needs. The tokens are not fetched where another mode would never look at them. Where the mode can't be
+/// read, they are, so that their faults are named along with it.
 async fn access(env: &mut Environment, aws: &SdkConfig) -> Reading<Access> {
     let mode = env.optional_parsed(API_ACCESS, Mode::parse);
-    let tokens = Reread::read(env, TOKENS, parse_tokens, aws).await;
-    let role_claim = env.optional(JWT_ROLE_CLAIM);
-    match mode?.unwrap_or(Mode::Token) {
-        Mode::Token => Ok(Access::Token(tokens?)),
-        Mode::Iam => Ok(Access::Iam),
-        Mode::Jwt => Ok(Access::Jwt {
-            role_claim: role_claim.unwrap_or_else(|| ROLE_CLAIM_DEFAULT.to_owned()),
-        }),
-        Mode::None => Ok(Access::Invoke),
+    let mode = mode.map(|mode| mode.unwrap_or(Mode::Token));
+    match mode {
+        Ok(Mode::Token) | Err(_) => {
+            let tokens = Reread::read(env, TOKENS, parse_tokens, aws).await;
+            mode?;
+            Ok(Access::Token(tokens?))
+        }
+        Ok(Mode::Iam) => Ok(Access::Iam),
+        Ok(Mode::Jwt) => {
+            let role_claim = env.optional(JWT_ROLE_CLAIM);
+            Ok(Access::Jwt {
+                role_claim: role_claim.unwrap_or_else(|| ROLE_CLAIM_DEFAULT.to_owned()),
+            })
+        }
+        Ok(Mode::None) => Ok(Access::Invoke),
     }
 }
 

@@ -279,6 +279,16 @@ async fn wrong_settings_are_named_all_at_once() {
 }
 
 #[tokio::test]
+async fn tokens_that_another_way_never_looks_at_are_not_read() {
+    for access in ["iam", "jwt", "none"] {
+        let settings = [("GRANARY_API_ACCESS", access), ("GRANARY_TOKENS", "no list")];
+        assert!(config_with(&settings).await.is_ok(), "{access}");
+    }
+    let refusal = config_with(&[("GRANARY_TOKENS", "no list")]).await.unwrap_err();
+    assert!(refusal.contains("GRANARY_TOKENS"), "{refusal}");
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
     let answered = ask("GET /nowhere", Some(OPERATOR), "").await;
     assert_eq!(
