@@ -13,6 +13,8 @@ use std::fmt;
 use std::time::Duration;
 use url::Url;
 
+/// What the operator logs of this program.
+pub(crate) const USER_AGENT: &str = concat!("granary/", env!("CARGO_PKG_VERSION"));
 /// API Gateway gives up after 30 seconds.
 const REQUEST_SECS_MAX: u64 = 35;
 const CONNECT_SECS_MAX: u64 = 5;
@@ -185,7 +187,7 @@ impl Api {
         let http = Client::builder()
             .timeout(Duration::from_secs(REQUEST_SECS_MAX))
             .connect_timeout(Duration::from_secs(CONNECT_SECS_MAX))
-            .user_agent(concat!("granary/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .build()?;
         let base = url.as_str().trim_end_matches('/').to_owned();
         Ok(Self {

@@ -2,7 +2,7 @@
 //!
 //! IAM decides who may invoke it. The name that is sent along is for the audit, which marks it as unverified.
 
-use crate::api::{ApiError, Asked};
+use crate::api::{ApiError, Asked, USER_AGENT};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::primitives::Blob;
 use granary_environment::aws;
@@ -14,7 +14,6 @@ use tokio::sync::OnceCell;
 /// By this the operator knows that no API Gateway has sent the event.
 const API_ID: &str = "lambda-invoke";
 const CALLED: &str = "granary-as";
-const USER_AGENT: &str = concat!("granary/", env!("CARGO_PKG_VERSION"));
 
 /// The operator's function.
 pub(crate) struct Invocation {

@@ -2,18 +2,17 @@
 //!
 //! A tick takes a minute in AWS and a moment here: what functions measured lasts as many periods as a test says.
 
+use super::reaping::{harvested, send_parked_again};
 use super::tamper::verify;
 use crate::stage::measured::{measured, series_of};
 use crate::stage::{Document, Function, Proxy, Stage, request};
 use crate::template::evaluation::{Series, states_of};
 use serde_json::json;
-use std::time::Duration;
 
 const FROM: &str = "2026-03-01T10:00:00Z";
 const TO: &str = "2026-03-01T13:00:00Z";
 /// Periods of five minutes that each part of a test lasts.
 const PART: usize = 10;
-const OPERATOR_TIMEOUT: Duration = Duration::from_secs(29);
 /// What EventBridge Scheduler counts in five minutes of two schedules that tick every minute.
 const ATTEMPTS: (&str, f64) = ("AWS/Scheduler/InvocationAttemptCount/Clock", 10.0);
 
@@ -42,12 +41,8 @@ impl<'a> Watched<'a> {
             self.lines,
             "one line for each invocation: {lines:#?}"
         );
-        let new: Vec<String> = lines[self.lines - invocations..]
-            .iter()
-            .map(ToString::to_string)
-            .collect();
         let mut values = Vec::new();
-        for (metric, points) in series_of(&new) {
+        for (metric, points) in series_of(&lines[self.lines - invocations..]) {
             let of_metric = points
                 .into_iter()
                 .map(|(_, value)| (format!("Granary/{metric}/{}", self.resource), value));
@@ -95,11 +90,9 @@ impl Course {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_failures_fires_until_what_was_parked_is_exported() {
-    let mut stage = Stage::with("alarms-storm", &[("GRANARY_MAX_ATTEMPTS", "1")]).await;
+    let (mut stage, _) = harvested("alarms-storm").await;
+    stage.tell(&[("GRANARY_MAX_ATTEMPTS", "1")]);
     stage.have_exporters(1);
-    stage.index_messages(&Document::many(300, 10..13)).await;
-    stage.backfill(FROM, TO).await;
-    stage.harvest().await;
     let blind = stage.blind_ledger().await;
     let failing = stage.another("exporter", &[("GRANARY_LEDGER_URL", &blind)]);
     let mut course = Course::default();
@@ -115,7 +108,7 @@ async fn a_storm_of_failures_fires_until_what_was_parked_is_exported() {
     stage.reap().await;
     course.lasts(&[failing_exporter.next(2, 0).await, reaper.next(1, 0).await].concat());
 
-    super::reaping::send_parked_again(&stage).await;
+    send_parked_again(&stage).await;
     stage.reap().await;
     assert_eq!(stage.export_all().await.acknowledged, 2);
     stage.reap().await;
@@ -277,8 +270,7 @@ async fn guessed_tokens_fire() {
         if let Some(token) = token {
             asked["headers"]["authorization"] = json!(format!("Bearer {token}"));
         }
-        let answer = stage.operator.invoke(asked, OPERATOR_TIMEOUT).await.unwrap();
-        answer["statusCode"].clone()
+        stage.ask(asked).await["statusCode"].clone()
     };
     assert_eq!(ask(None).await, 200);
     course.lasts(&operator.next(1, 0).await);

@@ -5,11 +5,9 @@ use crate::stage::{Document, Function, Stage, request};
 use granary_telemetry::Metric;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 const FROM: &str = "2026-03-01T10:00:00Z";
 const TO: &str = "2026-03-01T11:00:00Z";
-const OPERATOR_TIMEOUT: Duration = Duration::from_secs(29);
 
 fn messages() -> Vec<Document> {
     let message = |number: u32| {
@@ -57,7 +55,7 @@ async fn lines(function: &Function, name: &str, invocations: usize) -> BTreeMap<
         check(line, name);
     }
     let values = |points: Vec<(i64, f64)>| points.into_iter().map(|(_, value)| value).collect();
-    let series = series_of(&function.log()).into_iter();
+    let series = series_of(&lines).into_iter();
     series.map(|(name, points)| (name, values(points))).collect()
 }
 
@@ -98,19 +96,11 @@ async fn each_invocation_leaves_one_line_with_what_it_did() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_login_is_counted() {
     let stage = Stage::new("metrics-login").await;
-    let admitted = stage
-        .operator
-        .invoke(request("GET", "/overview", ""), OPERATOR_TIMEOUT)
-        .await
-        .unwrap();
+    let admitted = stage.ask(request("GET", "/overview", "")).await;
     assert_eq!(admitted["statusCode"], 200);
     let mut with_wrong_token = request("GET", "/overview", "");
     with_wrong_token["headers"]["authorization"] = json!("Bearer wrong");
-    let answer = stage
-        .operator
-        .invoke(with_wrong_token, OPERATOR_TIMEOUT)
-        .await
-        .unwrap();
+    let answer = stage.ask(with_wrong_token).await;
     assert_eq!(answer["statusCode"], 401);
     let operator = lines(&stage.operator, "operator", 2).await;
     assert_eq!(operator["LoginsFailed"], [0.0, 1.0]);

@@ -1,14 +1,10 @@
 //! The saved queries of CloudWatch Logs Insights, over the logs of a real run: each finds what it is for, and nothing else.
 
+use super::reaping::harvested;
 use crate::stage::measured::measured;
-use crate::stage::{Document, Proxy, Stage, request};
+use crate::stage::{Proxy, Stage, request};
 use crate::template::queries::found_by;
 use serde_json::Value;
-use std::time::Duration;
-
-const FROM: &str = "2026-03-01T10:00:00Z";
-const TO: &str = "2026-03-01T13:00:00Z";
-const OPERATOR_TIMEOUT: Duration = Duration::from_secs(29);
 
 fn texts(lines: &[Value]) -> Vec<&str> {
     lines
@@ -20,11 +16,8 @@ fn texts(lines: &[Value]) -> Vec<&str> {
 /// One batch is exported; the two others fail, and then wait for Elasticsearch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_saved_queries_about_batches_find_them_in_the_exporters_log() {
-    let mut stage = Stage::new("queries").await;
+    let (mut stage, _) = harvested("queries").await;
     stage.have_exporters(1);
-    stage.index_messages(&Document::many(300, 10..13)).await;
-    stage.backfill(FROM, TO).await;
-    stage.harvest().await;
     let blind = stage.blind_ledger().await;
     let failing = stage.another("exporter", &[("GRANARY_LEDGER_URL", &blind)]);
     let source = Proxy::before(stage.setting("GRANARY_ES_URL")).await;
@@ -75,12 +68,9 @@ async fn the_saved_queries_about_batches_find_them_in_the_exporters_log() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_saved_queries_about_people_find_who_changed_something_and_one_request() {
     let stage = Stage::new("queries-desk").await;
-    let ask = async |method: &str, path: &str, body: &str| {
-        let asked = request(method, path, body);
-        stage.operator.invoke(asked, OPERATOR_TIMEOUT).await.unwrap()
-    };
-    let looked = ask("GET", "/overview", "").await;
-    let paused = ask("POST", "/pause", r#"{"reason":"maintenance"}"#).await;
+    let looked = stage.ask(request("GET", "/overview", "")).await;
+    let pause = request("POST", "/pause", r#"{"reason":"maintenance"}"#);
+    let paused = stage.ask(pause).await;
     assert_eq!(
         (&looked["statusCode"], &paused["statusCode"]),
         (&200.into(), &200.into()),

@@ -10,7 +10,7 @@ const TO: &str = "2026-03-01T13:00:00Z";
 const NOBODY: [String; 0] = [];
 
 /// Three batches of 100 messages, recorded and sent.
-async fn harvested(name: &str) -> (Stage, Vec<Document>) {
+pub(super) async fn harvested(name: &str) -> (Stage, Vec<Document>) {
     let stage = Stage::new(name).await;
     let messages = Document::many(300, 10..13);
     stage.index_messages(&messages).await;

@@ -14,19 +14,19 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const POLLS_MAX: u32 = 500;
 
 /// The lines of metrics among everything that a function wrote.
-pub(crate) fn lines_of(output: &[String]) -> Vec<Value> {
+fn lines_of(output: &[String]) -> Vec<Value> {
     let parsed = output
         .iter()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     parsed.filter(|line| line["_aws"].is_object()).collect()
 }
 
-/// What the lines of metrics hold, in the order in which they were written.
-pub(crate) fn series_of(output: &[String]) -> Series {
+/// What lines of metrics hold, in the order in which they were written.
+pub(crate) fn series_of(lines: &[Value]) -> Series {
     let mut series = Series::new();
-    for line in lines_of(output) {
+    for line in lines {
         let at = line["_aws"]["Timestamp"].as_i64().unwrap();
-        for name in units_of(&line).into_keys() {
+        for name in units_of(line).into_keys() {
             let written = &line[&name];
             let values = written
                 .as_array()

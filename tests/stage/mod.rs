@@ -68,6 +68,7 @@ use uuid::Uuid;
 pub(crate) const HARVESTER_TIMEOUT: Duration = Duration::from_secs(600);
 pub(crate) const EXPORTER_TIMEOUT: Duration = Duration::from_secs(180);
 pub(crate) const REAPER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const OPERATOR_TIMEOUT: Duration = Duration::from_secs(29);
 
 /// The source's name in the archive.
 pub(crate) const SOURCE_NAME: &str = "messages";

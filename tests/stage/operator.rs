@@ -1,6 +1,6 @@
 //! The operator's door: requests as API Gateway hands them over.
 
-use super::{REAPER_TIMEOUT, Stage};
+use super::{OPERATOR_TIMEOUT, REAPER_TIMEOUT, Stage};
 use serde_json::{Value, json};
 
 /// The token `operator`, which may change things.
@@ -11,6 +11,11 @@ pub(crate) const VIEWER_TOKEN: &str = "granary_viewer-of-this-stage-000000000000
 pub(super) const TOKENS: &str = r#"{"tokens":[{"name":"operator","role":"operator","sha256":"73eb057659fdecb6ac689cd421987e352d535f7d4399db5b0025076a6d5682b4"},{"name":"viewer","role":"viewer","sha256":"953ff15fa0484a647ef9ed5fa5ca08462212cd20bc6db011c321aecb8b9911aa"}]}"#;
 
 impl Stage {
+    /// What the operator answers to a request, in the time that it has in AWS.
+    pub(crate) async fn ask(&self, event: Value) -> Value {
+        self.operator.invoke(event, OPERATOR_TIMEOUT).await.unwrap()
+    }
+
     /// What the API answers to a viewer who asks for a path.
     pub(crate) async fn look_at(&self, path: &str) -> Value {
         let event = request_with(VIEWER_TOKEN, "GET", path, "");

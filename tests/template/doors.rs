@@ -36,7 +36,7 @@ fn every_path_and_method_goes_to_the_operator() {
             "{name}"
         );
     }
-    // The operator asks for a token at every route that isn't one of these (`router::open`), whatever stands here.
+    // The operator asks for a token at every route that isn't one of these (`router::open`), whatever the template says.
     assert_eq!(
         keys(&public),
         BTreeSet::from(

@@ -21,7 +21,7 @@ use granary_ledger::{
 };
 use granary_numbering::Numbering;
 use granary_source::{Source, SourceError};
-use granary_telemetry::{Metric, record};
+use granary_telemetry::{Metric, record, record_tick};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::time::Instant;
@@ -78,8 +78,7 @@ enum Next {
 
 impl Tick {
     fn measure(&self, worked: &anyhow::Result<()>, started: Instant) {
-        record(Metric::TickSucceeded, u64::from(worked.is_ok()));
-        record(Metric::TickDuration, started.elapsed().as_millis() as u64);
+        record_tick(worked.is_ok(), started);
         record(Metric::MessagesHarvested, self.tally.recorded);
         record(Metric::WindowsRecorded, u64::from(self.windows_recorded));
         record(Metric::MessagesLate, self.late);

@@ -29,7 +29,7 @@ use crate::reap::Reaper;
 use aws_config::SdkConfig;
 use granary_alert::Publisher;
 use granary_environment::{Deadline, aws};
-use granary_telemetry::{Metric, record, start_metrics, write_metrics};
+use granary_telemetry::{Metric, record_tick, start_metrics, write_metrics};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use std::time::Instant;
@@ -68,8 +68,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         };
         let ticked = ticked.await;
         watch.look(&ticked).await;
-        record(Metric::TickSucceeded, u64::from(ticked.is_ok()));
-        record(Metric::TickDuration, started.elapsed().as_millis() as u64);
+        record_tick(ticked.is_ok(), started);
         write_metrics();
         ticked.map_err(|error| {
             tracing::error!("the reaper failed: {error:#}");

@@ -16,8 +16,6 @@ impl Reaper {
         record(Metric::BatchesParked, lag.parked);
         record(Metric::LedgerConnectionsUsed, lag.connections_percent);
         record(Metric::OpenAlerts, self.ledger.open_alerts().await?);
-        let failing = self.ledger.failing_windows().await?;
-        record(Metric::BadVerdicts, failing.len() as u64);
         Ok(())
     }
 }

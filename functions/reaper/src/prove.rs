@@ -10,6 +10,7 @@ use crate::reap::{Reaper, Tick};
 use granary_environment::ProofSection;
 use granary_ledger::{FailingWindow, OperationFilter, OperationState, ProofRules};
 use granary_operations::Job;
+use granary_telemetry::{Metric, record};
 use granary_verify::VerifyArguments;
 use jiff::tz::TimeZone;
 use std::time::Duration;
@@ -38,7 +39,7 @@ impl Schedule {
 }
 
 impl Reaper {
-    /// Asks for a verification of what is due, and raises or ends the alert about what is failing.
+    /// Asks for a verification of what is due, counts what is failing, and raises or ends the alert about it.
     pub(crate) async fn prove(&self, tick: &mut Tick) -> anyhow::Result<()> {
         self.watch_failing().await?;
         let is_due = self
@@ -88,6 +89,7 @@ impl Reaper {
 
     async fn watch_failing(&self) -> anyhow::Result<()> {
         let failing = self.ledger.failing_windows().await?;
+        record(Metric::BadVerdicts, failing.len() as u64);
         if failing.is_empty() {
             self.ledger
                 .end_condition(CONDITION, CONDITION, "no window is failing any more")

@@ -12,7 +12,7 @@
 
 mod metric;
 
-pub use metric::{Kind, Metric, measure_memory, record, start_metrics, write_metrics};
+pub use metric::{Kind, Metric, record, record_tick, start_metrics, write_metrics};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber, info, warn};

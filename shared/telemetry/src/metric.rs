@@ -11,6 +11,7 @@ use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use std::io::Write;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 const NAMESPACE: &str = "Granary";
 const DIMENSION: &str = "FunctionName";
@@ -170,8 +171,15 @@ pub fn record(metric: Metric, value: u64) {
     }
 }
 
+/// Records how a tick that began at `started` ended.
+pub fn record_tick(has_succeeded: bool, started: Instant) {
+    record(Metric::TickSucceeded, u64::from(has_succeeded));
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(VALUE_MAX);
+    record(Metric::TickDuration, millis);
+}
+
 /// Records the most memory that this process has used, where the system tells.
-pub fn measure_memory() {
+fn measure_memory() {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
         return;
     };

@@ -5,7 +5,9 @@
 //! Lambda does.
 
 use super::{FROM, NOON, TO, assert_archived_in_peace, assert_recovered, indexed};
-use crate::stage::{Document, FunctionError, Proxy, Stage, failed_items, request, sqs_event};
+use crate::stage::{
+    Document, FunctionError, OPERATOR_TIMEOUT, Proxy, Stage, failed_items, request, sqs_event,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -15,8 +17,6 @@ const SHORT: Duration = Duration::from_secs(6);
 /// Of an invocation that meets a ledger that never answers.
 const TICK_MAX: Duration = Duration::from_secs(60);
 const OVERVIEW_MAX: Duration = Duration::from_secs(5);
-/// How long API Gateway waits.
-const GATEWAY_TIMEOUT: Duration = Duration::from_secs(29);
 /// A heartbeat gives up after two thirds of it, within a short invocation.
 const LEASE: (&str, &str) = ("GRANARY_LEASE_SECONDS", "6");
 
@@ -173,7 +173,7 @@ async fn h7_who_asks_while_elasticsearch_is_silent_hears_of_the_operation_in_tim
     let wish = json!({ "from": FROM, "to": TO, "reason": "the network is ill" }).to_string();
     let answer = stage
         .operator
-        .invoke(request("POST", "/verify", &wish), GATEWAY_TIMEOUT)
+        .invoke(request("POST", "/verify", &wish), OPERATOR_TIMEOUT)
         .await
         .expect("it answers before API Gateway hangs up");
     network.restore();
@@ -219,7 +219,7 @@ async fn d1_against_a_ledger_that_never_answers_a_tick_ends_within_a_minute_and_
     assert_eq!(stage.export_one().await.acknowledged, 1);
     stage.reap().await;
     let overview = || request("GET", "/overview", "");
-    let answer = stage.operator.invoke(overview(), GATEWAY_TIMEOUT).await.unwrap();
+    let answer = stage.ask(overview()).await;
     assert_eq!(answer["statusCode"], 200, "{answer}");
 
     let (queue, message) = stage.queues.receive().await.expect("batches were sent");

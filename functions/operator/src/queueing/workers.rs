@@ -64,7 +64,7 @@ pub(crate) struct ShownWorker {
 pub(crate) struct ShownCounter {
     /// The moment.
     since: Timestamp,
-    /// Who set it: the name of a token; `null`: nobody did.
+    /// Who set it: the name of a token; `null`: it was never set.
     #[serde(rename = "resetBy")]
     reset_by: Option<String>,
     /// Attempts that archived their batch.

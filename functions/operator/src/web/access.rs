@@ -3,14 +3,11 @@
 //! Not responsible for tokens (`auth`). API Gateway checks signatures and JWTs before the operator is asked; what the operator
 //! reads is the request's context, which a client can't write. A context that says nothing lets no one in.
 
-use crate::web::caller::{Caller, Client};
+use crate::web::caller::{Caller, Client, gateway_context};
 use crate::web::problem::{Kind, Problem};
 use axum::extract::Request;
 use granary_environment::Reread;
 use granary_tokens::{Role, TokenList};
-use lambda_http::RequestExt;
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
-use lambda_http::request::RequestContext;
 
 const OPERATORS: &str = "granary-operator";
 const VIEWERS: &str = "granary-viewer";
@@ -25,7 +22,7 @@ const CALLED_CHARS_MAX: usize = 32;
 pub(crate) enum Access {
     /// By a bearer token of the list. `None`: there is no list, and every request is refused.
     Token(Option<Reread<TokenList>>),
-    /// By a signature of AWS. Whoever IAM lets in is an operator; policies say which methods they may use.
+    /// By a signature of AWS. A caller that IAM lets in is an operator; policies say which methods it may use.
     Iam,
     /// By a JWT of an OIDC issuer.
     Jwt {
@@ -57,19 +54,14 @@ impl Mode {
     }
 }
 
-fn context(request: &Request) -> Option<ApiGatewayV2httpRequestContext> {
-    match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => Some(context.clone()),
-        Some(_) | None => None,
-    }
-}
-
 /// A caller whose signature API Gateway has checked.
 pub(crate) fn by_iam(request: &Request, client: &Client) -> Result<Caller, Problem> {
-    let iam = context(request).and_then(|context| context.authorizer?.iam);
-    let arn = iam.and_then(|iam| iam.user_arn).filter(|arn| !arn.is_empty());
+    let iam = gateway_context(request).and_then(|context| context.authorizer.as_ref()?.iam.as_ref());
+    let arn = iam
+        .and_then(|iam| iam.user_arn.as_deref())
+        .filter(|arn| !arn.is_empty());
     match arn {
-        Some(arn) => Ok(Caller::new(&arn, Role::Operator, client.address)),
+        Some(arn) => Ok(Caller::new(arn, Role::Operator, client.address)),
         None => Err(unproven(
             "The request has no signature of AWS that API Gateway has checked.",
             "Sign it with your AWS credentials, or use `granary --function`.",
@@ -79,7 +71,7 @@ pub(crate) fn by_iam(request: &Request, client: &Client) -> Result<Caller, Probl
 
 /// A caller whose JWT API Gateway has checked. The name is the claim `email`, unless the issuer says that it is unverified, or `sub`.
 pub(crate) fn by_jwt(request: &Request, client: &Client, role_claim: &str) -> Result<Caller, Problem> {
-    let jwt = context(request).and_then(|context| context.authorizer?.jwt);
+    let jwt = gateway_context(request).and_then(|context| context.authorizer.as_ref()?.jwt.as_ref());
     let Some(jwt) = jwt else {
         return Err(unproven(
             "The request has no JWT that API Gateway has checked.",
@@ -116,7 +108,8 @@ fn role_among(roles: &str) -> Option<Role> {
 
 /// A caller that has invoked the function. Where the request comes from is not known: its context is the caller's own.
 pub(crate) fn by_invocation(request: &Request) -> Result<Caller, Problem> {
-    let is_invoked = context(request).is_some_and(|context| context.apiid.as_deref() == Some(INVOKED));
+    let is_invoked =
+        gateway_context(request).is_some_and(|context| context.apiid.as_deref() == Some(INVOKED));
     if !is_invoked {
         return Err(unproven(
             "This deployment has no API: its operator takes only what `granary --function` sends.",

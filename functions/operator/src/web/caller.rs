@@ -6,6 +6,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::header::USER_AGENT;
 use granary_tokens::Role;
 use lambda_http::RequestExt;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -71,6 +72,14 @@ impl fmt::Display for Caller {
     }
 }
 
+/// What API Gateway says of a request. `None`: it came in another way.
+pub(crate) fn gateway_context(request: &Request) -> Option<&ApiGatewayV2httpRequestContext> {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => Some(context),
+        Some(_) | None => None,
+    }
+}
+
 /// What a request came from, before it is known whose it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -83,12 +92,12 @@ impl Client {
     /// The address is the one that API Gateway saw or, outside of Lambda, the other end of the connection. Headers that name
     /// another one are not believed: every client can send them.
     pub(crate) fn of(request: &Request) -> Self {
-        let address = match request.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => {
+        let address = match gateway_context(request) {
+            Some(context) => {
                 let address = context.http.source_ip.as_deref();
                 address.and_then(|address| address.parse().ok())
             }
-            Some(_) | None => {
+            None => {
                 let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
                 connection.map(|ConnectInfo(address)| address.ip())
             }
