@@ -3,6 +3,7 @@
 import { h } from './element.js';
 import { icon, sign } from './icons.js';
 import { chooseTheme, chooseZone } from './settings.js';
+import { runbook } from './runbook.js';
 import { session } from './session.js';
 import { loading, problemNote } from './panel.js';
 import { pauses, tallies } from './watch.js';
@@ -71,6 +72,7 @@ export function frame({ desk, visit, summary, pulse, settings, redraw, leave, to
         'Pages',
       ),
       pulseState({ visit, pulse, settings }),
+      h('a', { href: runbook() }, 'Runbook'),
       zoneChoice(settings, redraw),
       themeChoice(settings, redraw),
       h('span', { class: 'aside' }, session.role ? `${session.name} (${session.role})` : ''),

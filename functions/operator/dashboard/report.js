@@ -7,6 +7,7 @@ import { facts, tile, tiles } from './facts.js';
 import { bytes, capital, count, counted, label, milliseconds, time, words } from './format.js';
 import { empty, note, panel } from './panel.js';
 import { segment } from './router.js';
+import { runbook } from './runbook.js';
 import { table } from './table.js';
 
 const VERDICTS = {
@@ -165,7 +166,11 @@ function findings({ findings: found, findingsByKind }) {
       rows: found ?? [],
       nothing: empty('Nothing was found', 'Everything is as it should be, as far as was looked.'),
       columns: [
-        { name: 'Finding', head: true, cell: (finding) => words(finding.kind) },
+        {
+          name: 'Finding',
+          head: true,
+          cell: (finding) => h('a', { href: runbook(`finding-${finding.kind}`) }, words(finding.kind)),
+        },
         { name: 'Hour', cell: (finding) => h('span', { class: 'nowrap' }, time(finding.hour).slice(0, 16)) },
         {
           name: 'Batch',

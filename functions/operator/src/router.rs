@@ -10,7 +10,7 @@ use crate::operating::{
     cancelling as cancelling_a_job, exceptions, operations, operations_list, purge, restored, sweep,
     sweep_object, verify,
 };
-use crate::pages::{dashboard, documents_page};
+use crate::pages::{dashboard, documents_page, runbook};
 use crate::queueing::{monitoring, probes, purge_queue, queue, queue_health, redrive, workers};
 use crate::seeding::{seed, seed_clear, seed_jobs};
 use crate::services::Services;
@@ -33,6 +33,7 @@ pub(crate) fn router(services: Arc<Services>) -> Router {
         with(Router::new(), guarded()).route_layer(from_fn_with_state(services.clone(), auth::require_role));
     with(Router::new(), open())
         .merge(dashboard::routes())
+        .merge(runbook::routes())
         .merge(documents_page::files())
         .merge(for_roles)
         .fallback(no_such_route)
@@ -42,7 +43,7 @@ pub(crate) fn router(services: Arc<Services>) -> Router {
         .with_state(services)
 }
 
-/// The routes that need no token, since they hold no data; besides them, only the dashboard's files.
+/// The routes that need no token, since they hold no data; besides them, only the dashboard's files and the runbook.
 pub(crate) fn open() -> Vec<Route> {
     routes![
         health::live,

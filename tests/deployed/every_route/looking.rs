@@ -179,7 +179,7 @@ async fn the_desk_shows_what_there_is(desk: &Desk) {
 
 /// The shells hold no data; what they ask for wants a token.
 async fn pages_load_without_a_token(desk: &Desk) {
-    for route in ["GET /docs", "GET /seed/docs", "GET /dashboard/"] {
+    for route in ["GET /docs", "GET /seed/docs", "GET /dashboard/", "GET /runbook"] {
         let path = route.trim_start_matches("GET ");
         desk.note(route);
         let (status, page) = desk.deployment.page(path).await;

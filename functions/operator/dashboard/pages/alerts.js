@@ -9,11 +9,13 @@ import { filterChoice, filters, noneFound } from '../field.js';
 import { words } from '../format.js';
 import { panel } from '../panel.js';
 import { link } from '../router.js';
+import { runbookLink } from '../runbook.js';
 import { pager, table } from '../table.js';
 
-// Those that have a headline in the domain; docs/operations.md has a section for each.
+// Those that have a headline in the domain; the runbook has a section for each.
 const KINDS = [
   'parked',
+  'exceptions',
   'failure_rate',
   'failure_rate_over',
   'deferred',
@@ -77,7 +79,11 @@ export const alerts = {
           {
             name: 'Text',
             kind: 'text',
-            cell: (alert) => [h('p', null, alert.text), alert.remedy ? h('p', { class: 'aside' }, alert.remedy) : null],
+            cell: (alert) => [
+              h('p', null, alert.text),
+              alert.remedy ? h('p', { class: 'aside' }, alert.remedy) : null,
+              h('p', null, runbookLink(`alert-${alert.kind}`, words(alert.kind))),
+            ],
           },
           { name: 'When', cell: (alert) => [at(alert.createdAt), told(alert), over(alert)] },
         ],

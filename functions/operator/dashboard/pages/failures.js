@@ -10,6 +10,7 @@ import { textField } from '../field.js';
 import { count, counted, words } from '../format.js';
 import { empty, note, panel } from '../panel.js';
 import { link, segment } from '../router.js';
+import { runbookLink } from '../runbook.js';
 import { table } from '../table.js';
 
 const LARGE_BATCHES = 100;
@@ -110,7 +111,12 @@ function group(visit, failure) {
     ]),
     failure.samples?.length ? samples(failure) : null,
     failure.messageSamples?.length ? messageSamples(failure) : null,
-    h('p', { class: 'small' }, failure.kind === 'exception' ? null : h('a', { href: link('/batches', { cause }) }, 'All batches of this cause')),
+    h(
+      'p',
+      { class: 'row small' },
+      runbookLink(`${failure.kind === 'exception' ? 'outcome' : 'cause'}-${cause}`, words(cause)),
+      failure.kind === 'exception' ? null : h('a', { href: link('/batches', { cause }) }, 'All batches of this cause'),
+    ),
   );
 }
 

@@ -27,7 +27,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// The page is asked for again at each visit, and costs a few hundred bytes where it hasn't changed.
-const ASK_EACH_TIME: &str = "no-cache";
+pub(crate) const ASK_EACH_TIME: &str = "no-cache";
 /// A file whose address holds its version never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// While a deployment goes out, a page of one version may ask a program of another one. What it gets isn't kept.
@@ -84,6 +84,7 @@ const MODULES: &[Module] = files![
     "panel.js",
     "report.js",
     "router.js",
+    "runbook.js",
     "session.js",
     "settings.js",
     "slow.js",
@@ -137,7 +138,7 @@ static THE_PAGE: LazyLock<Page> = LazyLock::new(|| Page {
     tag: format!("\"{}\"", *VERSION),
 });
 
-/// The dashboard's routes: the only ones besides the API's own page of documents that need no token.
+/// The dashboard's routes. They need no token, like the runbook and the API's page of documents.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(enter))
@@ -188,7 +189,7 @@ fn served(path: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// Whether the caller has it already.
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let given = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     given.is_some_and(|given| {
         given
@@ -356,7 +357,7 @@ mod tests {
         for path in scripts {
             assert!(
                 SCRIPT.contains(&format!("modules['{path}'] = (")),
-                "nobody imports {path}"
+                "no module imports {path}"
             );
         }
     }
