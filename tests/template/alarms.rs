@@ -17,7 +17,12 @@ fn every_alarm_has_the_same_form_and_is_sent_when_it_begins_and_ends() {
             assert_eq!(alarm[actions], json!([reference("Alerts")]), "{name}");
         }
         assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
-        assert!(alarm["AlarmDescription"].is_string(), "{name}");
+        let text = alarm["AlarmDescription"]["Fn::Sub"][0].as_str();
+        let section = format!(" Runbook: ${{Runbook}}#alarm-{}", name.to_lowercase());
+        assert!(
+            text.is_some_and(|text| text.ends_with(&section)),
+            "{name}: {text:?}"
+        );
         assert!(
             alarm["DatapointsToAlarm"].as_u64() <= alarm["EvaluationPeriods"].as_u64(),
             "{name}"

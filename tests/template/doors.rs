@@ -44,6 +44,7 @@ fn every_path_and_method_goes_to_the_operator() {
                 "GET /dashboard",
                 "GET /dashboard/",
                 "GET /dashboard/{proxy+}",
+                "GET /runbook",
                 "GET /docs/{proxy+}",
                 "GET /docs",
                 "GET /openapi.json",
