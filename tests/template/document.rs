@@ -18,6 +18,12 @@ pub(super) fn checkout() -> PathBuf {
         .to_owned()
 }
 
+/// The Python of the local stack's tools.
+pub(super) fn python() -> String {
+    std::env::var("SAM_PYTHON")
+        .expect("SAM_PYTHON is unset; start the local stack by `local/stack up`, then: . .local/env")
+}
+
 pub(super) struct Template(Value);
 
 impl Template {
@@ -29,9 +35,7 @@ impl Template {
 
     /// What SAM makes of it, as AWS deploys it.
     pub(super) fn transformed() -> Self {
-        let python = std::env::var("SAM_PYTHON")
-            .expect("SAM_PYTHON is unset; start the local stack by `local/stack up`, then: . .local/env");
-        let output = Command::new(python)
+        let output = Command::new(python())
             .arg(checkout().join("local/lib/transformed_template.py"))
             .arg(checkout().join("template.yaml"))
             .env("AWS_DEFAULT_REGION", "us-east-1")

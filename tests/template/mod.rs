@@ -18,5 +18,6 @@ mod metric_math;
 pub(crate) mod evaluation;
 mod alarms;
 pub(crate) mod queries;
+mod commands;
 
 use document::Template;

@@ -1,7 +1,8 @@
-//! docs/operations.md has a section for everything that whoever is on call may meet, and none about what isn't there.
+//! The runbook, docs/operations.md, has a section for each failure, finding, alert and alarm, and none about others.
 //!
 //! What there is stands in the sources: causes and outcomes in the domain, kinds of alerts where they have their headlines,
-//! alarms in the template, pages in the dashboard. Not here: whether the command lines can be typed (the command line's own tests).
+//! findings in the verification, alarms in the template, pages in the dashboard. Not here: whether the command lines can be
+//! typed (the command line's own tests, and `tests/template/commands.rs` for those of AWS).
 
 use crate::scan;
 use std::collections::BTreeSet;
@@ -59,6 +60,26 @@ fn alerts() -> BTreeSet<String> {
         .collect()
 }
 
+/// The kinds of findings, as the API names them.
+fn findings() -> BTreeSet<String> {
+    let source = read("shared/verify/src/report.rs");
+    let variants = between(&source, "pub enum FindingKind {", "\n}");
+    let variants = variants.lines().filter_map(|line| line.trim().strip_suffix(','));
+    variants.map(snake_case).collect()
+}
+
+/// As serde writes a variant's name.
+fn snake_case(variant: &str) -> String {
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
 fn alarms() -> BTreeSet<String> {
     let template = read("template.yaml");
     let lines: Vec<&str> = template.lines().collect();
@@ -90,7 +111,7 @@ fn about(page: &str, what: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_cause_outcome_alert_and_alarm_has_a_section_and_no_section_is_about_what_is_not_there() {
+fn every_cause_outcome_finding_alert_and_alarm_has_a_section_and_no_section_is_about_another() {
     let page = read(PATH);
     let causes = named("shared/domain/src/cause.rs", "cause");
     assert!(causes.len() > 10, "{causes:?}");
@@ -99,6 +120,9 @@ fn every_cause_outcome_alert_and_alarm_has_a_section_and_no_section_is_about_wha
         about(&page, "Outcome"),
         named("shared/domain/src/manifest.rs", "outcome")
     );
+    let findings = findings();
+    assert!(findings.contains("index_left_out"), "{findings:?}");
+    assert_eq!(about(&page, "Finding"), findings);
     let alerts = alerts();
     assert!(alerts.contains("parked") && alerts.len() > 10, "{alerts:?}");
     assert_eq!(about(&page, "Alert"), alerts);
@@ -126,13 +150,23 @@ fn every_control_has_a_section_with_its_command_line_and_its_page() {
 fn every_section_about_trouble_says_what_it_means_and_what_to_do_with_a_command_and_a_page() {
     let page = read(PATH);
     for (heading, text) in sections(&page) {
-        let kinds = ["Cause `", "Outcome `", "Alert `", "Alarm `"];
+        let kinds = ["Cause `", "Outcome `", "Finding `", "Alert `", "Alarm `"];
         if !kinds.iter().any(|kind| heading.starts_with(kind)) {
             continue;
         }
         for part in ["- **Means** ", "- **Do** ", "\n- `granary ", " page"] {
             assert!(text.contains(part), "{heading}: no {part:?}");
         }
+    }
+}
+
+#[test]
+fn a_leaked_token_an_upgrade_and_a_rollback_have_sections_with_their_commands() {
+    let page = read(PATH);
+    for heading in ["\n### Token leak\n", "\n## Upgrade\n", "\n## Rollback\n"] {
+        let (_, rest) = page.split_once(heading).unwrap_or_else(|| panic!("{heading}"));
+        let text = rest.split("\n#").next().unwrap_or_default();
+        assert!(text.contains("granary "), "{heading}: no command line");
     }
 }
 
