@@ -1,10 +1,10 @@
-// Links to the runbook, which the operator serves beside the dashboard. Its headings are the sections' names.
+// Links to the runbook, which the operator serves beside the dashboard. Its anchors are made of its headings.
 
 import { h } from './element.js';
 
 /** The address of a section, such as `alert-parked`; without one, of the whole runbook. */
 export const runbook = (section) => `../runbook${section ? `#${section}` : ''}`;
 
-/** A link that says for those who hear the page what it is about. */
+/** A link to a section, whose label says what the section is about. */
 export const runbookLink = (section, about) =>
-  h('a', { class: 'small', href: runbook(section) }, 'Runbook', h('span', { class: 'hidden-text' }, `: ${about}`));
+  h('a', { class: 'small', href: runbook(section), 'aria-label': `Runbook: ${about}` }, 'Runbook');
