@@ -96,6 +96,7 @@ async fn the_least_environment_gets_the_documented_defaults() {
             .as_str(),
         "source=messages/_manifests/dt=2026-11-22/batch-1-g1.json"
     );
+    assert_eq!(config.queue.queue_url, LEAST[6].1);
     assert_eq!(config.dead_letters.dlq_url, None);
     assert_eq!(
         (config.retry.attempts_max, config.retry.backoff.first),
