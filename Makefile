@@ -12,6 +12,7 @@ LOCAL := $(or $(GRANARY_LOCAL_DIR),.local)
 VENV := $(LOCAL)/venv/bin
 LINT_VENV := $(LOCAL)/lint-venv/bin
 CARGO_DENY_VERSION := 0.20.2
+CARGO_CYCLONEDX_VERSION := 0.5.9
 ENVIRONMENT ?= staging
 
 .PHONY: help
@@ -148,3 +149,16 @@ lint-tools:
 deploy: tools ## Build for Lambda and deploy to AWS: make deploy ENVIRONMENT=staging (or production)
 	PATH="$(abspath $(VENV)):$$PATH" sam build --config-env $(ENVIRONMENT)
 	PATH="$(abspath $(VENV)):$$PATH" sam deploy --config-env $(ENVIRONMENT)
+
+ARCH ?= x86_64
+
+.PHONY: package
+package: cyclonedx ## Make zips of the functions, their sizes and a software bill of materials each: make package ARCH=x86_64 (or arm64)
+	@local/stack tools
+	@PATH="$(abspath $(LOCAL)/cargo/bin):$(abspath $(VENV)):$$PATH" local/package $(ARCH)
+
+.PHONY: cyclonedx
+cyclonedx:
+	@mkdir -p $(LOCAL)/cargo
+	@$(LOCAL)/cargo/bin/cargo-cyclonedx cyclonedx --version 2>/dev/null | grep -qx 'cargo-cyclonedx-cyclonedx $(CARGO_CYCLONEDX_VERSION)' || \
+		cargo install --quiet --locked --root $(LOCAL)/cargo cargo-cyclonedx --version $(CARGO_CYCLONEDX_VERSION)

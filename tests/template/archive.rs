@@ -57,6 +57,29 @@ fn no_current_object_in_the_archive_expires_and_it_outlives_the_stack() {
     }
 }
 
+/// A name of ours would be taken when the stack is deployed a second time: the bucket outlives it.
+#[test]
+fn the_bucket_has_no_fixed_name_and_is_not_created_where_one_is_given() {
+    let template = Template::read();
+    assert_eq!(template.resource("Archive")["BucketName"], Value::Null);
+    for resource in ["Archive", "ArchivePolicy"] {
+        assert_eq!(
+            template.at(&format!("/Resources/{resource}/Condition")),
+            "MakesArchive",
+            "{resource}"
+        );
+    }
+    let given = json!({ "Fn::Equals": [reference("ArchiveBucketName"), ""] });
+    assert_eq!(template.at("/Conditions/MakesArchive"), &given);
+    let bucket = json!({ "Fn::If": ["MakesArchive", reference("Archive"), reference("ArchiveBucketName")] });
+    for pointer in [
+        "/Globals/Function/Environment/Variables/GRANARY_BUCKET",
+        "/Outputs/BucketName/Value",
+    ] {
+        assert_eq!(template.at(pointer), &bucket, "{pointer}");
+    }
+}
+
 #[test]
 fn what_is_deleted_can_be_had_back_for_as_long_as_the_parameter_says() {
     let template = Template::read();

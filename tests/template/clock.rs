@@ -62,7 +62,19 @@ fn the_operator_is_told_of_the_clock_and_of_the_exporter_by_their_names() {
 }
 
 #[test]
-fn one_reaper_works_at_a_time() {
+fn one_reaper_works_at_a_time_and_where_none_is_reserved_it_is_told_so() {
     let template = Template::read();
-    assert_eq!(template.resource("Reaper")["ReservedConcurrentExecutions"], 1);
+    let reaper = template.resource("Reaper");
+    let concurrency = reference("ReaperConcurrency");
+    assert_eq!(
+        reaper["ReservedConcurrentExecutions"],
+        json!({ "Fn::If": ["HasReaperConcurrency", concurrency, reference("AWS::NoValue")] })
+    );
+    assert_eq!(
+        reaper["Environment"]["Variables"]["GRANARY_REAPER_CONCURRENCY"],
+        concurrency
+    );
+    let parameter = template.at("/Parameters/ReaperConcurrency");
+    let bounds = ["MinValue", "Default", "MaxValue"].map(|bound| template.number(&parameter[bound]));
+    assert_eq!(bounds, [0, 1, 1]);
 }

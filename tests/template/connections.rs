@@ -23,7 +23,7 @@ fn from_the_template(template: &Template) -> [(&'static str, u64, u64); 4] {
         .number(&template.resource("Harvester")["Timeout"])
         .div_ceil(TICK_SECS);
     let exporter = template.number(template.at("/Parameters/ExporterConcurrency/Default")) * QUEUES;
-    let reaper = template.number(&template.resource("Reaper")["ReservedConcurrentExecutions"]);
+    let reaper = template.number(template.at("/Parameters/ReaperConcurrency/Default"));
     let operator = template.number(template.at("/Parameters/OperatorConcurrency/Default"));
     [
         (

@@ -105,6 +105,13 @@ pub(super) fn attribute(name: &str, attribute: &str) -> Value {
     json!({ "Fn::GetAtt": format!("{name}.{attribute}") })
 }
 
+/// The ARN of what lies below this path in the archive's bucket, whether the stack creates the bucket or is given one.
+pub(super) fn in_the_archive(path: &str) -> Value {
+    let bucket = json!({ "Fn::If": ["MakesArchive", reference("Archive"), reference("ArchiveBucketName")] });
+    let arn = format!("arn:${{AWS::Partition}}:s3:::${{Bucket}}{path}");
+    json!({ "Fn::Sub": [arn, { "Bucket": bucket }] })
+}
+
 /// A value that may stand alone or in a list.
 pub(super) fn several(value: &Value) -> Vec<&Value> {
     value

@@ -22,9 +22,10 @@ enum Why {
 /// On what, which action, and why.
 type Need = (&'static [&'static str], &'static str, Why);
 
-const OBJECTS: &[&str] = &["${Archive.Arn}/${Prefix}/*"];
-const MARK: &[&str] = &["${Archive.Arn}/${Prefix}/source=${SourceName}/_ledger/batch-numbers.json"];
-const BUCKET: &[&str] = &["Archive.Arn"];
+const OBJECTS: &[&str] = &["arn:${AWS::Partition}:s3:::${Bucket}/${Prefix}/*"];
+const MARK: &[&str] =
+    &["arn:${AWS::Partition}:s3:::${Bucket}/${Prefix}/source=${SourceName}/_ledger/batch-numbers.json"];
+const BUCKET: &[&str] = &["arn:${AWS::Partition}:s3:::${Bucket}"];
 const QUEUES: &[&str] = &["Batches.Arn", "BatchesPriority.Arn"];
 const DEAD_LETTERS: &[&str] = &["BatchesDeadLetters.Arn", "BatchesPriorityDeadLetters.Arn"];
 const SCHEDULES: &[&str] = &[
@@ -235,9 +236,14 @@ fn name_of(resource: &Value) -> String {
         let parts: Vec<_> = path.iter().filter_map(Value::as_str).collect();
         parts.join(".")
     });
-    let text = [resource, &resource["Ref"], &resource["Fn::Sub"]]
-        .into_iter()
-        .find_map(Value::as_str);
+    let text = [
+        resource,
+        &resource["Ref"],
+        &resource["Fn::Sub"],
+        &resource["Fn::Sub"][0],
+    ]
+    .into_iter()
+    .find_map(Value::as_str);
     attribute
         .or_else(|| text.map(str::to_owned))
         .unwrap_or_else(|| panic!("{resource} is named otherwise than this test thinks"))

@@ -95,6 +95,25 @@ fn outside_of_the_emulator_secrets_are_named_by_their_arns_and_production_has_an
     assert_eq!(ledger.as_array().map(Vec::len), Some(2), "{ledger}");
 }
 
+/// What a function would refuse when it starts, or what would leave it without a network.
+#[test]
+fn combinations_that_no_function_starts_with_are_refused_before_a_resource_is_created() {
+    let template = Template::read();
+    let of = |rule: &str| template.at(&format!("/Rules/{rule}/Assertions")).to_string();
+    for (rule, parameters) in [
+        ("SubnetsAndSecurityGroups", ["SubnetIds", "SecurityGroupIds"]),
+        ("CertificateAuthoritiesOnce", ["EsCa", "EsCaSecretArn"]),
+        ("CertificateAuthoritiesOnce", ["LedgerCa", "LedgerCaSecretArn"]),
+    ] {
+        let assertions = of(rule);
+        for parameter in parameters {
+            let named = format!(r#"{{"Ref":"{parameter}"}}"#);
+            assert!(assertions.contains(&named), "{rule}: {parameter}");
+        }
+    }
+    assert!(of("SeedingHasATarget").contains(r#"{"Fn::Not":[{"Fn::Equals":[{"Ref":"SeedEsUrl"},""]}]}"#));
+}
+
 fn parameters(template: &Template) -> Vec<(&str, &Value)> {
     let parameters = template.at("/Parameters").as_object().expect("it has parameters");
     parameters

@@ -2,7 +2,7 @@
 //! emulator refuses nothing, so a missing permission would show in AWS alone.
 
 use super::Template;
-use super::document::{attribute, reference, several};
+use super::document::{attribute, in_the_archive, reference, several};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -153,7 +153,7 @@ fn trigger(queue: &str) -> Value {
 
 /// Where the archive has on record how far batch numbers go.
 fn number_mark() -> Value {
-    json!({ "Fn::Sub": "${Archive.Arn}/${Prefix}/source=${SourceName}/_ledger/batch-numbers.json" })
+    in_the_archive("/${Prefix}/source=${SourceName}/_ledger/batch-numbers.json")
 }
 
 #[test]
@@ -223,6 +223,22 @@ fn a_secret_can_be_read_by_the_functions_that_need_it_and_by_no_other() {
                 readers.contains(&function),
                 "{function}, {name}"
             );
+        }
+    }
+}
+
+/// In an existing bucket, other things may lie outside of the prefix.
+#[test]
+fn whatever_a_function_may_do_to_objects_is_limited_to_the_prefix_of_the_archives_bucket() {
+    let template = Template::read();
+    let ours = [in_the_archive(""), in_the_archive("/${Prefix}/*"), number_mark()];
+    for function in FUNCTIONS {
+        for statement in statements(&template, function) {
+            if statement["Action"].to_string().contains("\"s3:") {
+                for resource in several(&statement["Resource"]) {
+                    assert!(ours.contains(resource), "{function}: {resource}");
+                }
+            }
         }
     }
 }

@@ -3,8 +3,9 @@
 use crate::web::access::{Access, Mode};
 use aws_config::SdkConfig;
 use granary_environment::{
-    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
-    QueueSection, Reading, Reread, RescanSection, RetrySection, SecretVariable, SourceSection, Variable,
+    ArchiveSection, DeadLetterSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection,
+    MetadataSection, QueueSection, Reading, Reread, RescanSection, RetrySection, SecretVariable,
+    SourceSection, Variable,
 };
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
@@ -70,6 +71,7 @@ pub(crate) struct Config {
     pub(crate) source: SourceSection,
     pub(crate) archive: ArchiveSection,
     pub(crate) queues: QueueSection,
+    pub(crate) dead_letters: DeadLetterSection,
     /// How callers prove who they are.
     pub(crate) access: Access,
     pub(crate) metadata: MetadataSection,
@@ -100,6 +102,7 @@ impl Config {
         let source = SourceSection::read(&mut env, aws).await;
         let archive = ArchiveSection::read(&mut env);
         let queues = QueueSection::read(&mut env);
+        let dead_letters = DeadLetterSection::read(&mut env);
         let access = access(&mut env, aws).await;
         let metadata = MetadataSection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
@@ -118,6 +121,7 @@ impl Config {
                 source: source?,
                 archive: archive?,
                 queues: queues?,
+                dead_letters: dead_letters?,
                 access: access?,
                 metadata: metadata?,
                 seeding: seeding?,

@@ -71,7 +71,11 @@ impl Services {
                 priority: queues.priority_queue_url.clone(),
             },
         );
-        let dead_letters = queues.dlq_url.clone().zip(queues.priority_dlq_url.clone());
+        let dead_letters = &config.dead_letters;
+        let dead_letters = dead_letters
+            .dlq_url
+            .clone()
+            .zip(dead_letters.priority_dlq_url.clone());
         let dead_letters =
             dead_letters.map(|(normal, priority)| Handoff::new(aws, QueueUrls { normal, priority }));
         Ok(Self {

@@ -29,6 +29,10 @@ const HISTORY_DAYS: Variable = Variable {
 };
 const HISTORY_DAYS_DEFAULT: u64 = 400;
 const SECONDS_PER_DAY: u64 = 86_400;
+const REAPER_CONCURRENCY: Variable = Variable {
+    name: "GRANARY_REAPER_CONCURRENCY",
+    holds: "1 (which it is if unset) where Lambda starts one reaper at a time; 0 where it may start several",
+};
 
 /// The reaper's settings.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) exporter_function: Option<String>,
     /// How long alerts, audit entries and finished operations are kept. `None`: for ever.
     pub(crate) history: Option<Duration>,
+    /// Whether Lambda starts one reaper at a time. Otherwise ticks take turns.
+    pub(crate) is_alone: bool,
 }
 
 /// What the work on operations needs.
@@ -79,6 +85,7 @@ impl Config {
         let failure_rate_threshold = read_threshold(&mut env);
         let exporter_function = env.optional(EXPORTER_FUNCTION);
         let history_days = env.number(HISTORY_DAYS, HISTORY_DAYS_DEFAULT, 0..=36_500);
+        let concurrency = env.number(REAPER_CONCURRENCY, 1_u32, 0..=1);
         env.finish(|| {
             let history_days = history_days?;
             Ok(Self {
@@ -100,6 +107,7 @@ impl Config {
                 failure_rate_threshold: failure_rate_threshold?,
                 exporter_function,
                 history: (history_days > 0).then(|| Duration::from_secs(history_days * SECONDS_PER_DAY)),
+                is_alone: concurrency? == 1,
             })
         })
     }

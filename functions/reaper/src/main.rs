@@ -68,7 +68,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         };
         let ticked = ticked.await;
         watch.look(&ticked).await;
-        record_tick(ticked.is_ok(), started);
+        let is_done = ticked.as_ref().is_ok_and(|tick| !tick.skipped);
+        record_tick(is_done, started);
         write_metrics();
         ticked.map_err(|error| {
             tracing::error!("the reaper failed: {error:#}");

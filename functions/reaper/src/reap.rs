@@ -5,6 +5,9 @@
 //! keep the others from running, and its error is the tick's in the end. Only where the ledger doesn't answer at all the
 //! tick ends with it, since each of the others would wait as long. Every step may be repeated at any point,
 //! by this tick or by another one beside it.
+//!
+//! Ticks side by side would publish the same alerts and ask for the same jobs, so one works at a time: Lambda reserves one reaper
+//! or, where it doesn't, ticks take turns by the ledger, and one that has no turn leaves everything to the other.
 
 use crate::config::Config;
 use crate::operations;
@@ -26,6 +29,8 @@ use serde::Serialize;
 use std::time::{Duration, Instant};
 
 const CONNECTIONS_MAX: usize = 3;
+/// The turn is held by a connection of its own.
+const CONNECTIONS_OF_A_TURN: usize = 1;
 const MIGRATIONS_PER_TICK_MAX: u32 = 500;
 
 /// What the reaper works with. Made once at cold start.
@@ -42,11 +47,14 @@ pub(crate) struct Reaper {
     /// `None`: there is no telling whether the queues start exporters.
     pub(crate) consumers: Option<Consumers>,
     pub(crate) history: Option<Duration>,
+    is_alone: bool,
 }
 
-/// What a tick came to.
+/// The result of a tick.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Tick {
+    /// Another tick is at work, and this one did nothing.
+    pub(crate) skipped: bool,
     /// What operators tuned, as this tick found it.
     #[serde(skip)]
     pub(crate) tuning: Tuning,
@@ -119,9 +127,10 @@ impl Tick {
 impl Reaper {
     /// Connects to the ledger.
     pub(crate) async fn start(config: Config, aws: &SdkConfig) -> anyhow::Result<Self> {
+        let of_a_turn = if config.is_alone { 0 } else { CONNECTIONS_OF_A_TURN };
         let settings = LedgerSettings {
             url: config.ledger.url,
-            connections_max: CONNECTIONS_MAX,
+            connections_max: CONNECTIONS_MAX + of_a_turn,
         };
         let urls = QueueUrls {
             normal: config.queues.queue_url,
@@ -148,11 +157,30 @@ impl Reaper {
                 .exporter_function
                 .map(|function| Consumers::new(aws, function)),
             history: config.history,
+            is_alone: config.is_alone,
         })
     }
 
-    /// Runs every step once, as long as the ledger answers.
+    /// Runs every step once, unless another tick is at work.
     pub(crate) async fn tick(&self, deadline: Deadline) -> anyhow::Result<Tick> {
+        if self.is_alone {
+            return self.take_steps(deadline).await;
+        }
+        let turn = self.ledger.take_turn().await.context("take the turn")?;
+        let Some(turn) = turn else {
+            tracing::info!("another tick is at work");
+            return Ok(Tick {
+                skipped: true,
+                ..Tick::default()
+            });
+        };
+        let tick = self.take_steps(deadline).await;
+        drop(turn);
+        tick
+    }
+
+    /// Takes each step, as long as the ledger answers.
+    async fn take_steps(&self, deadline: Deadline) -> anyhow::Result<Tick> {
         let started = Instant::now();
         self.desk.begin_tick();
         let mut tick = Tick::default();

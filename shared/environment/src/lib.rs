@@ -56,7 +56,7 @@
 //! | `FORMAT` | `ndjson` | `ndjson`, `json` | |
 //! | `QUEUE_URL` | required | the queue `batches` | [`QueueSection`] |
 //! | `PRIORITY_QUEUE_URL` | required | the queue `batches-priority` | |
-//! | `DLQ_URL` | | the dead-letter queue of `batches` | |
+//! | `DLQ_URL` | | the dead-letter queue of `batches` | [`DeadLetterSection`] |
 //! | `PRIORITY_DLQ_URL` | | the dead-letter queue of `batches-priority` | |
 //! | `MAX_ATTEMPTS` | 5 | attempts before a batch is parked, 1 to 100 | [`RetrySection`] |
 //! | `RETRY_DELAY_MS` | 5000 | the first delay after a failure, 1 to 600000; it doubles up to 10 minutes | |
@@ -87,6 +87,7 @@ mod source;
 mod metadata;
 mod archive;
 mod queue;
+mod dead_letters;
 mod retry;
 mod harvest;
 mod rescan;
@@ -97,6 +98,7 @@ mod address;
 
 pub use archive::ArchiveSection;
 pub use ca::Ca;
+pub use dead_letters::DeadLetterSection;
 pub use deadline::Deadline;
 pub use deployment::Deployment;
 pub use environment::{Environment, Reading, Rejected, Variable};

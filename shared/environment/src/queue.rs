@@ -11,14 +11,6 @@ const PRIORITY_QUEUE_URL: Variable = Variable {
     name: "GRANARY_PRIORITY_QUEUE_URL",
     holds: "the URL of the SQS queue that urgent batches are sent to",
 };
-const DLQ_URL: Variable = Variable {
-    name: "GRANARY_DLQ_URL",
-    holds: "the URL of the dead-letter queue of GRANARY_QUEUE_URL",
-};
-const PRIORITY_DLQ_URL: Variable = Variable {
-    name: "GRANARY_PRIORITY_DLQ_URL",
-    holds: "the URL of the dead-letter queue of GRANARY_PRIORITY_QUEUE_URL",
-};
 
 /// The queues of the hand-off, by URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,28 +19,20 @@ pub struct QueueSection {
     pub queue_url: String,
     /// Batches of priority 5 and above.
     pub priority_queue_url: String,
-    /// Where messages of `queue_url` end that nobody could take.
-    pub dlq_url: Option<String>,
-    /// Where messages of `priority_queue_url` end that nobody could take.
-    pub priority_dlq_url: Option<String>,
 }
 
 impl QueueSection {
-    /// Reads `GRANARY_QUEUE_URL`, `_PRIORITY_QUEUE_URL`, `_DLQ_URL` and `_PRIORITY_DLQ_URL`.
+    /// Reads `GRANARY_QUEUE_URL` and `_PRIORITY_QUEUE_URL`.
     pub fn read(env: &mut Environment) -> Reading<Self> {
         let queue_url = env.required_parsed(QUEUE_URL, parse_queue_url);
         let priority_queue_url = env.required_parsed(PRIORITY_QUEUE_URL, parse_queue_url);
-        let dlq_url = env.optional_parsed(DLQ_URL, parse_queue_url);
-        let priority_dlq_url = env.optional_parsed(PRIORITY_DLQ_URL, parse_queue_url);
         Ok(Self {
             queue_url: queue_url?,
             priority_queue_url: priority_queue_url?,
-            dlq_url: dlq_url?,
-            priority_dlq_url: priority_dlq_url?,
         })
     }
 }
 
-fn parse_queue_url(text: &str) -> Result<String, String> {
+pub(crate) fn parse_queue_url(text: &str) -> Result<String, String> {
     parse_http(text).map(|_| text.to_owned())
 }

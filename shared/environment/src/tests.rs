@@ -14,6 +14,7 @@ struct Everything {
     metadata: MetadataSection,
     archive: ArchiveSection,
     queue: QueueSection,
+    dead_letters: DeadLetterSection,
     retry: RetrySection,
 }
 
@@ -24,6 +25,7 @@ async fn read(mut env: Environment) -> Result<Everything, InvalidEnvironment> {
     let metadata = MetadataSection::read(&mut env);
     let archive = ArchiveSection::read(&mut env);
     let queue = QueueSection::read(&mut env);
+    let dead_letters = DeadLetterSection::read(&mut env);
     let retry = RetrySection::read(&mut env);
     env.finish(|| {
         Ok(Everything {
@@ -32,6 +34,7 @@ async fn read(mut env: Environment) -> Result<Everything, InvalidEnvironment> {
             metadata: metadata?,
             archive: archive?,
             queue: queue?,
+            dead_letters: dead_letters?,
             retry: retry?,
         })
     })
@@ -93,7 +96,8 @@ async fn the_least_environment_gets_the_documented_defaults() {
             .as_str(),
         "source=messages/_manifests/dt=2026-11-22/batch-1-g1.json"
     );
-    assert_eq!(config.queue.dlq_url, None);
+    assert_eq!(config.queue.queue_url, LEAST[6].1);
+    assert_eq!(config.dead_letters.dlq_url, None);
     assert_eq!(
         (config.retry.attempts_max, config.retry.backoff.first),
         (5, Duration::from_secs(5))

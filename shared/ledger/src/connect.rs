@@ -236,6 +236,11 @@ impl Reader {
         self.connection.exec(query, params).await.during(self.operation)
     }
 
+    /// Its connection, for what the server holds for it. It is closed when it is dropped.
+    pub(crate) fn into_held_connection(self) -> Connection {
+        self.connection.closed_when_dropped()
+    }
+
     /// The first row that a SELECT finds.
     pub(crate) async fn first<R>(
         &mut self,

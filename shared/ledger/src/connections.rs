@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     opened: Instant,
     era: u64,
     is_whole: bool,
+    /// Whether it is lent again.
+    is_for_others: bool,
     in_transaction: bool,
     affected_rows: u64,
     warnings: u16,
@@ -154,6 +156,7 @@ impl Connections {
             opened,
             era,
             is_whole: true,
+            is_for_others: true,
             in_transaction: false,
             affected_rows: 0,
             warnings: 0,
@@ -251,6 +254,12 @@ impl Connection {
         outcome
     }
 
+    /// The same connection, which is closed when it is dropped: with it, the server lets go of what it holds for it.
+    pub(crate) fn closed_when_dropped(mut self) -> Self {
+        self.is_for_others = false;
+        self
+    }
+
     /// Rows that the last statement changed.
     pub(crate) fn affected_rows(&self) -> u64 {
         self.affected_rows
@@ -340,7 +349,8 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let Some(conn) = self.conn.take() else { return };
         let mut shelf = lock(&self.shelf);
-        if self.is_whole && !self.in_transaction && self.era == shelf.era {
+        let is_clean = self.is_whole && self.is_for_others && !self.in_transaction;
+        if is_clean && self.era == shelf.era {
             shelf.idle.push(Idle {
                 conn,
                 opened: self.opened,

@@ -27,6 +27,7 @@ mod settle;
 mod split;
 mod suspect;
 mod reap;
+mod turn;
 mod deferral;
 mod transitions;
 mod cancel;
