@@ -53,8 +53,14 @@ ON_OTHER_LEDGER = trap '$(OTHER_LEDGER) local/stack down' EXIT; $(OTHER_LEDGER) 
 
 .PHONY: test
 test: up ## Run all tests on the local stack, and the ledger's on MySQL as well as on MariaDB
-	@. $(LOCAL)/env; cargo test --workspace --lib --bins --tests --no-fail-fast
+	@. $(LOCAL)/env; rm -f "$$RECORDED_CALLS"; cargo test --workspace --lib --bins --tests --no-fail-fast
 	@$(MAKE) --no-print-directory --jobs 2 SIDE_BY_SIDE=1 test-other-ledger test-dashboard
+	@$(MAKE) --no-print-directory test-afterwards
+
+# What all suites together have left behind: requests to AWS against grants, and logs without content of messages.
+.PHONY: test-afterwards
+test-afterwards:
+	@. $(LOCAL)/env; cargo test --workspace --no-fail-fast --test afterwards
 
 .PHONY: test-other-ledger
 test-other-ledger: up ## Run the ledger's tests alone, on the server that the stack doesn't run
@@ -115,7 +121,7 @@ soak: up ## Archive for half an hour while everything is killed again and again 
 lint: tools lint-tools ## Check format, lints, docs, dependencies, the template, its security and spelling
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	cargo clippy --workspace --test long --test scale --quiet -- -D warnings
+	cargo clippy --workspace --test afterwards --test long --test scale --quiet -- -D warnings
 	cargo clippy --workspace --tests $(SOAK) $(FULL) --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo fetch --locked --quiet # cargo-deny looks at the crates of every platform; building has fetched those of this one

@@ -4,6 +4,8 @@
 
 AWS_URL=http://127.0.0.1:$AWS_PORT
 AWS_LOCAL_REGION=us-east-1
+# What functions of tests have asked for: `make test` compares it with their grants.
+RECORDED_CALLS=$LOCAL/run/recorded-calls
 
 aws_up() {
     local spec=$AWS_URL
@@ -15,7 +17,7 @@ aws_up() {
     # TMPDIR: the functions' code and their spool files go there. The endpoint is what the functions get to see.
     start_service aws "$spec" "${ON_AWS[@]}" TMPDIR="$LOCAL/aws/tmp" GATEWAY_PORT="$AWS_PORT" BIND_HOST=127.0.0.1 \
         PERSIST_STATE=1 STATE_DIR="$LOCAL/aws/state" S3_PERSIST=1 S3_DATA_DIR="$LOCAL/aws/s3" \
-        IOT_MTLS_ENABLED=false SFTP_ENABLED=false \
+        RECORDED_CALLS="$RECORDED_CALLS" IOT_MTLS_ENABLED=false SFTP_ENABLED=false \
         "$VENV/bin/python" "$HERE/lib/emulator.py"
 }
 

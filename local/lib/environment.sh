@@ -39,6 +39,8 @@ environment() {
     line AWS_REGION "$AWS_LOCAL_REGION"
     line AWS_DEFAULT_REGION "$AWS_LOCAL_REGION"
     line AWS_EC2_METADATA_DISABLED true
+    line RECORDED_CALLS "$RECORDED_CALLS"
+    line EMULATOR_LOG "$LOCAL/log/aws.log"
     line PREFIX "$PREFIX"
     line SCHEMATHESIS "$VENV/bin/schemathesis"
     line SAM_PYTHON "$VENV/bin/python"

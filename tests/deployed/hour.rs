@@ -1,6 +1,7 @@
 //! An hour of event time that belongs to one test: nobody else has messages in it.
 
 use super::deployment::{Deployment, Ticks};
+use crate::stage::CANARY;
 use granary_domain::Hour;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
@@ -59,7 +60,7 @@ impl<'a> PrivateHour<'a> {
             let time = self.hour.start() + SignedDuration::from_secs(second as i64);
             let message = json!({
                 &self.deployment.id_field: id, &self.deployment.time_field: time,
-                "granary_seed": self.seed, "kind": "order",
+                "granary_seed": self.seed, "kind": CANARY,
             });
             writeln!(bulk, "{}\n{message}", json!({ "index": { "_id": id } })).unwrap();
         }

@@ -2,7 +2,7 @@
 //! of bytes shows it. What was updated or deleted at the source since is told apart, and counted.
 
 use super::tamper::{archived, batch_of, manifest_of, only, verify};
-use crate::stage::{Document, EXPORTER_TIMEOUT, Stage, request};
+use crate::stage::{CANARY, Document, EXPORTER_TIMEOUT, Stage, request};
 use granary_archive::Spool;
 use granary_domain::{Compression, Format, MessageId, ObjectKey};
 use granary_verify::{ContentCounts, FindingKind, Report, Verdict};
@@ -53,7 +53,7 @@ async fn rewrite(stage: &Stage, change: impl Fn(&str, Value) -> Value) {
 async fn change_one_text(stage: &Stage) {
     rewrite(stage, |id, mut line| {
         if id == "m-002" {
-            line["message"]["text"] = "the text of m-003".into();
+            line["message"]["text"] = format!("{CANARY} m-003").into();
         }
         line
     })

@@ -1,6 +1,6 @@
 //! Nothing goes wrong.
 
-use crate::stage::{Document, Stage};
+use crate::stage::{CANARY, Document, Stage};
 use granary_verify::Verdict;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ fn messages() -> Vec<Document> {
         let id = format!("m-{number:04}");
         let (hour, minute, second) = (10 + number % 3, number / 3 % 60, number % 60);
         let body = format!(
-            r#"{{"message_id":"{id}", "created_at":"2026-03-01T{hour}:{minute:02}:{second:02}.{:03}Z","n":9007199254740993, "e":1e400,"z":-0.0,"t":"caf\u00e9 é 🚚 \/","number":{number}}}"#,
+            r#"{{"message_id":"{id}", "created_at":"2026-03-01T{hour}:{minute:02}:{second:02}.{:03}Z","n":9007199254740993, "e":1e400,"z":-0.0,"t":"caf\u00e9 é 🚚 \/","note":"{CANARY}","number":{number}}}"#,
             number % 1_000
         );
         Document::raw(&id, body)
@@ -25,7 +25,7 @@ fn messages() -> Vec<Document> {
 /// A status for every message, two entries of history for every second one, no processing details at all.
 async fn write_metadata(stage: &Stage, messages: &[Document]) {
     let entry = |id: &str, suffix: &str, fields: Value| {
-        let mut body = json!({"message_id": id});
+        let mut body = json!({"message_id": id, "note": CANARY});
         body.as_object_mut()
             .unwrap()
             .extend(fields.as_object().unwrap().clone());

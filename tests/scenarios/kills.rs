@@ -2,7 +2,8 @@
 
 use super::takeover::{self, deliver, exporter_behind, handed_off, outcomes};
 use crate::stage::{
-    Dice, Document, EXPORTER_TIMEOUT, Function, FunctionError, HARVESTER_TIMEOUT, Proxy, Stage, sqs_event,
+    CANARY, Dice, Document, EXPORTER_TIMEOUT, Function, FunctionError, HARVESTER_TIMEOUT, Proxy, Stage,
+    sqs_event,
 };
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -220,7 +221,7 @@ async fn index(stage: &Stage) -> Vec<Document> {
         })
         .collect();
     let status = |message: &Document| {
-        let body = json!({"message_id": message.doc_id, "state": "sent"});
+        let body = json!({"message_id": message.doc_id, "state": "sent", "note": CANARY});
         Document::raw(&message.doc_id, body.to_string())
     };
     let statuses: Vec<_> = messages.iter().step_by(10).map(status).collect();

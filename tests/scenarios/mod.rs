@@ -46,6 +46,7 @@ mod repair;
 mod unreadable;
 mod recalling;
 mod forms;
+mod leaks;
 mod limits;
 mod edges;
 mod configuration;

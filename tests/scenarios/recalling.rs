@@ -1,7 +1,7 @@
 //! Exceptions are visible and reversible: people are told of a batch that ends without some of its messages, and these get
 //! a batch of their own, whatever became of their neighbours at the source.
 
-use crate::stage::{Document, REAPER_TIMEOUT, Stage, request};
+use crate::stage::{CANARY, Document, REAPER_TIMEOUT, Stage, request};
 use granary_verify::Verdict;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ async fn told(stage: &Stage) -> Vec<String> {
 fn not_json(id: &str) -> Document {
     Document::raw(
         id,
-        format!(r#"{{"message_id":"{id}","created_at":"{CREATED_AT}","text":/* none */1}}"#),
+        format!(r#"{{"message_id":"{id}","created_at":"{CREATED_AT}","text":/* {CANARY} */1}}"#),
     )
 }
 

@@ -4,7 +4,7 @@
 use super::careful::{
     FROM, TO, assert_all_but, attempt, attempts, harvest, let_two_attempts_be_spent, quarantined, watched,
 };
-use crate::stage::{Document, Fault, Stage};
+use crate::stage::{CANARY, Document, Fault, Stage};
 use granary_domain::{BatchId, Hour, MessageId};
 use reqwest::{Client, Method};
 use serde_json::json;
@@ -16,7 +16,7 @@ const MEMORY_MIB_MAX: u64 = 160;
 
 /// What Elasticsearch takes for JSON and gives out as it came.
 fn with_comment(id: &str) -> String {
-    format!(r#"{{"message_id":"{id}","created_at":"{CREATED_AT}","text":/* none */1}}"#)
+    format!(r#"{{"message_id":"{id}","created_at":"{CREATED_AT}","text":/* {CANARY} */1}}"#)
 }
 
 /// Writes a document as YAML, in which a number may be none: Elasticsearch can't write that out as JSON.

@@ -15,7 +15,7 @@ mod fire;
 mod round;
 mod settings;
 
-use crate::stage::{Document, LedgerServer, Node};
+use crate::stage::{CANARY, Document, LedgerServer, Node};
 use round::{Outcome, Round};
 use settings::Settings;
 use std::time::{Duration, Instant};
@@ -114,7 +114,7 @@ fn message(number: usize) -> Document {
         second / 60,
         second % 60
     );
-    let text = format!("message {number} ").repeat(TEXT_BYTES / 16);
+    let text = format!("{CANARY} {number} ").repeat(TEXT_BYTES / 20);
     let body = format!(r#"{{"message_id":"m-{number:07}","created_at":"{created_at}","text":"{text}"}}"#);
     Document::raw(&format!("m-{number:07}"), body)
 }

@@ -1,7 +1,7 @@
 //! One round: all messages from the index into an archive of the round's own, and the proof of it.
 
 use super::Library;
-use crate::stage::{Addresses, Dice, Document, LedgerServer, Node, Stage};
+use crate::stage::{Addresses, CANARY, Dice, Document, LedgerServer, Node, Stage};
 use granary_verify::Verdict;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -40,7 +40,7 @@ impl IndexNames {
     pub(super) async fn write(&self, messages: &[Document]) {
         self.owner.index_messages(messages).await;
         let status = |message: &Document| {
-            let body = format!(r#"{{"message_id":"{}","state":"sent"}}"#, message.doc_id);
+            let body = format!(r#"{{"message_id":"{}","state":"{CANARY}"}}"#, message.doc_id);
             Document::raw(&message.doc_id, body)
         };
         let statuses: Vec<_> = messages.iter().step_by(10).map(status).collect();

@@ -3,6 +3,7 @@
 //! As in Lambda, a process that ended is started again by the next invocation, and one that exceeds its timeout is
 //! killed. Signals may be sent while it works. Its log is kept, and shown where a test fails.
 
+use super::canary::{Heard, Lines};
 use super::runtime_api::{Answer, RuntimeApi};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// Lines of its log that are shown where a test fails.
@@ -39,7 +41,11 @@ pub(crate) struct Function {
     /// In KiB: as if the disk were full from there on.
     file_kib_max: Option<u64>,
     temp: TempDir,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Lines,
+    /// What it answered, and what it said instead of starting.
+    answers: Lines,
+    /// What reads its output, by process.
+    readers: Mutex<Vec<JoinHandle<()>>>,
     process: tokio::sync::Mutex<Option<Process>>,
     pid: Arc<Mutex<Option<u32>>>,
 }
@@ -56,10 +62,19 @@ impl Function {
             environment: environment.clone(),
             file_kib_max: None,
             temp: tempfile::tempdir().unwrap(),
-            log: Arc::default(),
+            log: Lines::default(),
+            answers: Lines::default(),
+            readers: Mutex::default(),
             process: tokio::sync::Mutex::new(None),
             pid: Arc::default(),
         }
+    }
+
+    /// What it logs and answers is searched for the content of messages when its stage ends.
+    pub(super) fn heard_by(self, heard: &Heard) -> Self {
+        heard.listen(format!("the log of the {}", self.name), &self.log);
+        heard.listen(format!("an answer of the {}", self.name), &self.answers);
+        self
     }
 
     /// No file that it writes may become larger: the system refuses what is beyond (EFBIG), as it would on a full disk.
@@ -91,7 +106,7 @@ impl Function {
             status = process.child.wait() => Err(FunctionError::Exited(process.last_words(status.unwrap()))),
             () = tokio::time::sleep(timeout) => Err(FunctionError::TimedOut),
         };
-        match outcome {
+        let answer = match outcome {
             Ok(Ok(Answer::Response(value))) => Ok(value),
             Ok(Ok(Answer::Error { error_type, message })) => {
                 Err(FunctionError::Returned { error_type, message })
@@ -103,10 +118,19 @@ impl Function {
                 *slot = None;
                 Err(error)
             }
-        }
+        };
+        self.note(match &answer {
+            Ok(value) => value.to_string(),
+            Err(error) => format!("{error:?}"),
+        });
+        answer
     }
 
-    /// SIGKILL: nothing is tidied up. Returns when the process is gone.
+    fn note(&self, said: String) {
+        self.answers.lock().unwrap().push(said);
+    }
+
+    /// SIGKILL: nothing is tidied up. Returns when the process is gone, and all that it wrote is in its log.
     pub(crate) async fn kill(&self) {
         self.signal("KILL");
         let mut slot = self.process.lock().await;
@@ -114,6 +138,10 @@ impl Function {
             process.child.wait().await.unwrap();
         }
         *slot = None;
+        let readers = std::mem::take(&mut *self.readers.lock().unwrap());
+        for reader in readers {
+            reader.await.unwrap();
+        }
     }
 
     /// Waits until its process has ended by itself; the exit code, if no signal ended it.
@@ -204,6 +232,7 @@ impl Function {
         let written = [output.stdout, output.stderr].concat();
         let written = String::from_utf8(written).unwrap();
         assert_eq!(output.status.code(), Some(1), "{written}");
+        self.note(written.clone());
         written
     }
 
@@ -216,6 +245,8 @@ impl Function {
             .env_clear()
             .env("TMPDIR", self.temp.path())
             .envs(&self.environment)
+            // By which the emulator's record knows whose request it is.
+            .env("AWS_ACCESS_KEY_ID", &self.name)
             .env("AWS_LAMBDA_RUNTIME_API", &api.address)
             .env("AWS_LAMBDA_FUNCTION_NAME", &self.name)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
@@ -232,11 +263,12 @@ impl Function {
     fn keep_log(&self, output: Option<impl AsyncRead + Unpin + Send + 'static>) {
         let log = self.log.clone();
         let mut lines = BufReader::new(output.expect("it is piped")).lines();
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 log.lock().unwrap().push(line);
             }
         });
+        self.readers.lock().unwrap().push(reader);
     }
 }
 

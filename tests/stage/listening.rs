@@ -1,5 +1,6 @@
 //! The operator as it runs outside of Lambda, on a port of its own, and the command line that asks it there.
 
+use super::canary::Lines;
 use super::function::binary;
 use super::{OPERATOR_TOKEN, Stage};
 use serde_json::Value;
@@ -16,6 +17,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(90);
 /// An operator that listens. It ends with this value.
 pub(crate) struct Listening {
     pub(crate) url: String,
+    /// What it answered, and what the command line printed.
+    answers: Lines,
     _child: Child,
 }
 
@@ -47,18 +50,34 @@ impl Stage {
         );
         environment.insert("GRANARY_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
         environment.insert("GRANARY_LOG_FORMAT".to_owned(), "json".to_owned());
+        environment.insert("AWS_ACCESS_KEY_ID".to_owned(), "operator".to_owned());
+        let (log, answers) = (Lines::default(), Lines::default());
+        self.heard.listen("the log of the listening operator", &log);
+        self.heard.listen(
+            "an answer of the listening operator, or what was printed",
+            &answers,
+        );
         let mut child = Command::new(binary("operator"))
             .env_clear()
             .envs(&environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
+        let mut errors = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let log_of_errors = log.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = errors.next_line().await {
+                eprintln!("{line}");
+                log_of_errors.lock().unwrap().push(line);
+            }
+        });
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let address = tokio::time::timeout(UP_WITHIN, async {
             while let Some(line) = lines.next_line().await.unwrap() {
+                log.lock().unwrap().push(line.clone());
                 let line: Value = serde_json::from_str(&line).unwrap_or_default();
                 if let Some(address) = line["listen"].as_str() {
                     return address.to_owned();
@@ -68,9 +87,14 @@ impl Stage {
         });
         let address = address.await.expect("the operator listens in time");
         // Its log would fill the pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                log.lock().unwrap().push(line);
+            }
+        });
         Listening {
             url: format!("http://{address}"),
+            answers,
             _child: child,
         }
     }
@@ -87,7 +111,9 @@ impl Listening {
             request = request.json(&body);
         }
         let answer = request.send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        let (status, body): (u16, Value) = (answer.status().as_u16(), answer.json().await.unwrap());
+        self.note(body.to_string());
+        (status, body)
     }
 
     /// Runs the command line as an operator does: words between blanks.
@@ -114,7 +140,14 @@ impl Listening {
             ("GRANARY_API_URL", self.url.as_str()),
             ("GRANARY_API_TOKEN", token),
         ];
-        granary(&words, &variables).await
+        let said = granary(&words, &variables).await;
+        self.note(said.out.clone());
+        self.note(said.err.clone());
+        said
+    }
+
+    fn note(&self, said: String) {
+        self.answers.lock().unwrap().push(said);
     }
 }
 

@@ -28,8 +28,11 @@ mod http_proxy;
 mod certificates;
 mod nginx;
 mod secret;
+pub(crate) mod canary;
+mod discretion;
 
 pub(crate) use archive::ExportedLine;
+pub(crate) use canary::CANARY;
 pub(crate) use certificates::Authority;
 pub(crate) use dice::Dice;
 pub(crate) use function::{Function, FunctionError};
@@ -53,6 +56,7 @@ pub(crate) use trigger::{Exports, deliver_event, failed_items, sqs_event};
 pub(crate) use verbs::VISIBILITY;
 
 use archive::Bucket;
+use canary::Heard;
 use granary_ledger::{Ledger, LedgerSettings};
 use jiff::Timestamp;
 use queues::Queues;
@@ -93,6 +97,7 @@ pub(crate) struct Stage {
     is_finished: bool,
     environment: BTreeMap<String, String>,
     database: Database,
+    heard: Heard,
 }
 
 impl Stage {
@@ -149,7 +154,9 @@ impl Stage {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
         environment.retain(|_, value| !value.is_empty());
-        let function = |name: &str| Function::new(name, &environment);
+        let heard = Heard::default();
+        heard.listen("a message of a queue or an alert", &queues.received);
+        let function = |name: &str| Function::new(name, &environment).heard_by(&heard);
         Self {
             harvester: function("harvester"),
             reaper: function("reaper"),
@@ -163,6 +170,7 @@ impl Stage {
             bucket,
             environment,
             database,
+            heard,
             is_finished: false,
         }
     }
@@ -185,7 +193,7 @@ impl Stage {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
-        Function::new(name, &environment)
+        Function::new(name, &environment).heard_by(&self.heard)
     }
 
     /// Has all of its functions start anew and be told something else: addresses of networks that stand before what this
@@ -196,7 +204,7 @@ impl Stage {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
-        let function = |name: &str| Function::new(name, &self.environment);
+        let function = |name: &str| Function::new(name, &self.environment).heard_by(&self.heard);
         self.harvester = function("harvester");
         self.reaper = function("reaper");
         self.operator = function("operator");
@@ -206,9 +214,9 @@ impl Stage {
 
     /// Has this many exporters work side by side.
     pub(crate) fn have_exporters(&mut self, count: usize) {
-        let environment = &self.environment;
+        let (environment, heard) = (&self.environment, &self.heard);
         self.exporters
-            .resize_with(count, || Function::new("exporter", environment));
+            .resize_with(count, || Function::new("exporter", environment).heard_by(heard));
     }
 
     /// Has an index for each kind of metadata, and the functions started anew that read them. Most of what a stage costs
@@ -222,12 +230,20 @@ impl Stage {
     /// Ends the functions, looks at everything that always holds, and removes what the stage made.
     pub(crate) async fn finish(self) {
         self.end_functions().await;
+        self.assert_discreet().await;
         self.assert_invariants().await;
         self.remove().await;
     }
 
     /// The same where the plot leaves something broken on purpose.
     pub(crate) async fn finish_broken(self) {
+        self.end_functions().await;
+        self.assert_discreet().await;
+        self.remove().await;
+    }
+
+    /// The same where the test itself has leaked content.
+    pub(crate) async fn finish_indiscreet(self) {
         self.end_functions().await;
         self.remove().await;
     }

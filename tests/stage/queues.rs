@@ -1,5 +1,6 @@
 //! The hand-off and the alerts: queues as the template makes them, and a topic that writes to a queue.
 
+use super::canary::Lines;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use serde_json::{Value, json};
@@ -7,6 +8,10 @@ use serde_json::{Value, json};
 /// Six times the exporter's timeout, as in the template.
 const VISIBILITY_SECS: &str = "1080";
 const RECEIVES_MAX: u32 = 5;
+/// What SQS gives at once.
+const MESSAGES_PER_ANSWER: i32 = 10;
+/// Of what is left in a queue.
+const ANSWERS_MAX: u32 = 20;
 
 /// A queue by both of its names.
 #[derive(Debug, Clone)]
@@ -23,6 +28,8 @@ pub(crate) struct Queues {
     pub(crate) topic_arn: String,
     /// Subscribed to the topic.
     told: Queue,
+    /// The bodies of all messages that were received.
+    pub(super) received: Lines,
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) sns: aws_sdk_sns::Client,
 }
@@ -54,6 +61,7 @@ impl Queues {
             dead_letters,
             topic_arn,
             told,
+            received: Lines::default(),
             sqs,
             sns,
         }
@@ -85,7 +93,38 @@ impl Queues {
             .queue_url(&queue.url)
             .max_number_of_messages(1)
             .message_system_attribute_names(MessageSystemAttributeName::All);
-        request.send().await.unwrap().messages.unwrap_or_default().pop()
+        let message = request.send().await.unwrap().messages.unwrap_or_default().pop();
+        self.note(message.as_slice());
+        message
+    }
+
+    /// Receives what is left in all queues, and keeps none of it: a look at what was said.
+    pub(super) async fn receive_the_rest(&self) {
+        let queues = [&self.normal, &self.priority, &self.dead_letters, &self.told];
+        futures::future::join_all(queues.map(|queue| self.receive_rest_of(queue))).await;
+    }
+
+    async fn receive_rest_of(&self, queue: &Queue) {
+        for _ in 0..ANSWERS_MAX {
+            let request = self.sqs.receive_message().queue_url(&queue.url);
+            let request = request.max_number_of_messages(MESSAGES_PER_ANSWER);
+            // A scenario may have deleted the queue.
+            let messages = request
+                .send()
+                .await
+                .ok()
+                .and_then(|answer| answer.messages)
+                .unwrap_or_default();
+            self.note(&messages);
+            if messages.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn note(&self, messages: &[Message]) {
+        let bodies = messages.iter().filter_map(|message| message.body.clone());
+        self.received.lock().unwrap().extend(bodies);
     }
 
     pub(crate) async fn delete(&self, queue: &Queue, message: &Message) {

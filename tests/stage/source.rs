@@ -3,6 +3,7 @@
 //! Documents go in as the bytes that a test gives, over plain HTTP and not through the product's own client, so that a
 //! defect there can't hide itself.
 
+use super::canary::{CANARY, Values};
 use super::services::Addresses;
 use reqwest::{Body, Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ impl Document {
     pub(crate) fn message(id: &str, created_at: &str) -> Self {
         Self::raw(
             id,
-            json!({ID_FIELD: id, TIME_FIELD: created_at, "text": format!("the text of {id}")}).to_string(),
+            json!({ID_FIELD: id, TIME_FIELD: created_at, "text": format!("{CANARY} {id}")}).to_string(),
         )
     }
 
@@ -78,6 +79,8 @@ pub(crate) struct Indices {
     /// More messages. It isn't there until a scenario makes it.
     pub(crate) more_messages: String,
     pub(crate) url: Url,
+    /// What the documents say that were written to them.
+    pub(super) values: Values,
     http: Client,
 }
 
@@ -90,6 +93,7 @@ impl Indices {
             processing: format!("message-processing-{id}"),
             more_messages: format!("messages-{id}-more"),
             url: addresses.elasticsearch.clone(),
+            values: Values::default(),
             http: Client::new(),
         };
         indices.create(&indices.messages, indices.mapping()).await;
@@ -146,6 +150,10 @@ impl Indices {
 
     /// Writes documents and makes them visible.
     pub(crate) async fn write(&self, index: &str, documents: &[Document]) {
+        let parts = documents
+            .iter()
+            .map(|document| (document.doc_id.as_str(), document.body.as_str()));
+        self.values.learn(parts);
         let (lines, others): (Vec<_>, Vec<_>) =
             documents.iter().partition(|document| document.fits_a_bulk_line());
         for some in lines.chunks(BULK_DOCUMENTS_MAX) {

@@ -2,7 +2,7 @@
 
 use super::Template;
 use super::document::reference;
-use super::permissions::statements;
+use super::policies::statements;
 use serde_json::{Value, json};
 
 /// `!If [HasKmsKey, with, without]`.

@@ -3,6 +3,7 @@
 
 use super::Template;
 use super::document::{attribute, in_the_archive, reference, several};
+use super::policies::{statements, statements_as_written};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -29,37 +30,6 @@ const SECRETS_OF_SOME: [(&str, &[&str]); 2] = [
     ("SeedEsSecretArn", &["Reaper", "Operator"]),
 ];
 const QUEUES: [&str; 2] = ["Batches", "BatchesPriority"];
-
-/// The policies of a function's role: its own, and those that it shares with others.
-fn policies<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
-    let role = template.resource(&format!("{function}Role"));
-    let own = several(&role["Policies"]).into_iter();
-    let shared = several(&role["ManagedPolicyArns"]).into_iter().map(|policy| {
-        // `!If [condition, !Ref policy, nothing]`. An ARN would be a policy of AWS.
-        let name = policy.pointer("/Fn::If/1/Ref").and_then(Value::as_str);
-        template.resource(name.unwrap_or_else(|| panic!("{function}: {policy} is no policy of ours")))
-    });
-    own.chain(shared).collect()
-}
-
-/// What the policies of a function's role say, with the conditions under which they say it.
-fn statements_as_written<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
-    let policies = policies(template, function).into_iter();
-    policies
-        .flat_map(|policy| several(&policy["PolicyDocument"]["Statement"]))
-        .collect()
-}
-
-/// What a function is allowed, whatever the conditions.
-pub(super) fn statements<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
-    let statements = statements_as_written(template, function).into_iter();
-    // `!If [condition, statement, nothing]`.
-    let meant = |statement: &'a Value| statement.pointer("/Fn::If/1").unwrap_or(statement);
-    statements
-        .map(meant)
-        .filter(|statement| statement["Effect"] == "Allow")
-        .collect()
-}
 
 fn may(template: &Template, function: &str, action: &str, resource: &Value) -> bool {
     statements(template, function).into_iter().any(|statement| {

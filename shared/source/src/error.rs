@@ -337,7 +337,13 @@ pub(crate) fn reason_of(error: &Value) -> Option<String> {
 }
 
 /// Where Elasticsearch begins to quote what a field or a request held.
-const QUOTES: [&str; 3] = ["Preview of field's value", "at [Source:", "value '"];
+const QUOTES: [&str; 5] = [
+    "Preview of field's value",
+    "at [Source:",
+    "value '",
+    "token '",
+    "For input string:",
+];
 
 /// Cuts a reason short, and before a quotation.
 fn short(reason: &str) -> String {
@@ -496,6 +502,10 @@ mod tests {
         );
         let number = json!({"type": "x", "reason": "Malformed numeric value 'secret'"});
         assert!(!answer(500, number).to_string().contains("secret"));
+        let token = json!({"type": "x", "reason": "Unrecognized token 'secret': was expecting null"});
+        assert!(!answer(400, token).to_string().contains("secret"));
+        let input = json!({"type": "number_format_exception", "reason": "For input string: \"secret\""});
+        assert!(!answer(400, input).to_string().contains("secret"));
         let quoting = json!({"type": "x", "reason": "Duplicate field 'a'\n at [Source: (byte[])\"secret\"]"});
         assert!(!answer(400, quoting).to_string().contains("secret"));
         assert!(answer(400, json!("é".repeat(600))).to_string().len() < 600);

@@ -2,7 +2,7 @@
 
 use super::network::Network;
 use super::scene::{FROM, Prepared, TO};
-use crate::stage::{Document, Stage};
+use crate::stage::{CANARY, Document, Stage};
 use serde_json::json;
 
 /// Of each message of a large batch: eleven of them don't fit into one PUT, and make two parts.
@@ -51,7 +51,8 @@ pub(super) async fn gone_message(stage: &Stage) -> Prepared {
 /// Elasticsearch takes a comment for JSON.
 pub(super) async fn poison(stage: &Stage) -> Prepared {
     let mut messages = Document::many(9, 10..11);
-    let body = r#"{"message_id":"poison","created_at":"2026-03-01T10:30:00Z","text":/* none */1}"#;
+    let body =
+        format!(r#"{{"message_id":"poison","created_at":"2026-03-01T10:30:00Z","text":/* {CANARY} */1}}"#);
     messages.push(Document::raw("poison", body));
     hand_off(stage, &messages).await;
     Prepared::of(messages)
