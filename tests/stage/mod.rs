@@ -15,6 +15,7 @@ mod verbs;
 mod operator;
 mod listening;
 mod switches;
+mod deployed;
 mod dice;
 mod archived;
 mod invariants;
@@ -31,8 +32,9 @@ mod secret;
 
 pub(crate) use archive::ExportedLine;
 pub(crate) use certificates::Authority;
+pub(crate) use deployed::{Deployed, Invoked};
 pub(crate) use dice::Dice;
-pub(crate) use function::{Function, FunctionError};
+pub(crate) use function::{Counted, Function, FunctionError};
 pub(crate) use granary_test_database::{LedgerServer, processlist};
 pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;
@@ -59,6 +61,7 @@ use queues::Queues;
 use services::Database;
 use source::Indices;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 use switches::Switches;
 use tokio::sync::OnceCell;
@@ -89,6 +92,8 @@ pub(crate) struct Stage {
     pub(crate) reaper: Function,
     pub(crate) operator: Function,
     switches: OnceCell<Switches>,
+    /// Functions at the emulator, by their names.
+    deployed: Mutex<Vec<String>>,
     exporters: Vec<Function>,
     is_finished: bool,
     environment: BTreeMap<String, String>,
@@ -155,6 +160,7 @@ impl Stage {
             reaper: function("reaper"),
             operator: function("operator"),
             switches: OnceCell::new(),
+            deployed: Mutex::default(),
             exporters: vec![function("exporter"), function("exporter")],
             id,
             ledger,
@@ -242,6 +248,7 @@ impl Stage {
         if let Some(switches) = self.switches.get() {
             switches.remove().await;
         }
+        deployed::remove(&self.deployed).await;
         remove(&self.indices, &self.queues, &self.bucket).await;
         self.ledger.clone().disconnect();
         self.is_finished = true;
@@ -275,6 +282,7 @@ impl Drop for Stage {
                     if let Some(switches) = self.switches.get() {
                         switches.reconnected(&aws).remove().await;
                     }
+                    deployed::remove(&self.deployed).await;
                     let (queues, bucket) = (self.queues.reconnected(&aws), self.bucket.reconnected(&aws));
                     remove(&self.indices.reconnected(), &queues, &bucket).await;
                 });

@@ -54,7 +54,9 @@ fn the_operator_is_told_of_the_clock_and_of_the_exporter_by_their_names() {
             .as_object()
             .expect("it has events");
         let named = |event: &Value| {
-            let name = event["Properties"]["Name"]["Fn::Sub"].as_str().expect("it has a name");
+            let name = event["Properties"]["Name"]["Fn::Sub"]
+                .as_str()
+                .expect("it has a name");
             json!({ "Fn::Sub": format!("${{{function}Clock}}/{name}") })
         };
         let names: Vec<Value> = events.values().map(named).collect();
