@@ -98,9 +98,8 @@ deployed_environment() {
     line GRANARY_DLQ_URL "${output[DlqUrl]}"
     line GRANARY_PRIORITY_DLQ_URL "${output[PriorityDlqUrl]}"
     line GRANARY_ALERT_TOPIC_ARN "${output[AlertTopicArn]}"
-    line GRANARY_SCHEDULE_GROUP "${output[ScheduleGroupName]}"
-    line GRANARY_HARVESTER_SCHEDULE "${output[HarvesterScheduleName]}"
-    line GRANARY_REAPER_SCHEDULE "${output[ReaperScheduleName]}"
+    line GRANARY_HARVESTER_SCHEDULE "${output[HarvesterSchedule]}"
+    line GRANARY_REAPER_SCHEDULE "${output[ReaperSchedule]}"
     line GRANARY_EXPORTER_FUNCTION "${output[ExporterFunctionName]}"
 }
 

@@ -13,7 +13,7 @@ const LEASE: Duration = Duration::from_secs(90);
 const RESTART: &str = "/queue/consumers/restart";
 
 /// A stage with switches, and an operator that is told of them.
-async fn with_switches(name: &str) -> (Stage, Function) {
+pub(super) async fn with_switches(name: &str) -> (Stage, Function) {
     let stage = Stage::new(name).await;
     let settings = stage.switches().await.settings();
     let settings: Vec<(&str, &str)> = settings
@@ -55,13 +55,13 @@ async fn get(operator: &Function, path: &str) -> Value {
     answer
 }
 
-async fn post(operator: &Function, path: &str, body: Value) -> Value {
+pub(super) async fn post(operator: &Function, path: &str, body: Value) -> Value {
     let (status, answer) = ask(operator, "POST", path, &body).await;
     assert_eq!(status, 200, "{path}: {answer}");
     answer
 }
 
-async fn end(stage: Stage, operator: Function) {
+pub(super) async fn end(stage: Stage, operator: Function) {
     operator.kill().await;
     stage.finish().await;
 }

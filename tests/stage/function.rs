@@ -35,6 +35,29 @@ pub(crate) enum FunctionError {
     TimedOut,
 }
 
+/// What Lambda counts of a function's invocations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) invocations: usize,
+    /// Of these, the ones that failed: an error of the handler, a process that ended, a timeout.
+    pub(crate) errors: usize,
+    /// Of these, the ones whose process ended: they wrote no metrics.
+    pub(crate) unmeasured: usize,
+}
+
+impl Counted {
+    fn add(&mut self, invoked: &Result<Value, FunctionError>) {
+        let (error, unmeasured) = match invoked {
+            Ok(_) => (0, 0),
+            Err(FunctionError::Returned { .. }) => (1, 0),
+            Err(FunctionError::Exited(_) | FunctionError::TimedOut) => (1, 1),
+        };
+        self.invocations += 1;
+        self.errors += error;
+        self.unmeasured += unmeasured;
+    }
+}
+
 pub(crate) struct Function {
     pub(crate) name: String,
     environment: BTreeMap<String, String>,
@@ -48,6 +71,7 @@ pub(crate) struct Function {
     readers: Mutex<Vec<JoinHandle<()>>>,
     process: tokio::sync::Mutex<Option<Process>>,
     pid: Arc<Mutex<Option<u32>>>,
+    counted: Mutex<Counted>,
 }
 
 struct Process {
@@ -67,6 +91,7 @@ impl Function {
             readers: Mutex::default(),
             process: tokio::sync::Mutex::new(None),
             pid: Arc::default(),
+            counted: Mutex::default(),
         }
     }
 
@@ -90,6 +115,22 @@ impl Function {
 
     /// The same, with a request id of the test's choice.
     pub(crate) async fn invoke_as(
+        &self,
+        request_id: &str,
+        event: Value,
+        timeout: Duration,
+    ) -> Result<Value, FunctionError> {
+        let invoked = self.hand_over(request_id, event, timeout).await;
+        self.counted.lock().unwrap().add(&invoked);
+        invoked
+    }
+
+    /// Its invocations so far, as Lambda counts them.
+    pub(crate) fn counted(&self) -> Counted {
+        *self.counted.lock().unwrap()
+    }
+
+    async fn hand_over(
         &self,
         request_id: &str,
         event: Value,

@@ -15,6 +15,7 @@ mod verbs;
 mod operator;
 mod listening;
 mod switches;
+mod deployed;
 mod dice;
 mod archived;
 mod invariants;
@@ -34,8 +35,9 @@ mod discretion;
 pub(crate) use archive::ExportedLine;
 pub(crate) use canary::CANARY;
 pub(crate) use certificates::Authority;
+pub(crate) use deployed::{Deployed, Invoked};
 pub(crate) use dice::Dice;
-pub(crate) use function::{Function, FunctionError};
+pub(crate) use function::{Counted, Function, FunctionError};
 pub(crate) use granary_test_database::{LedgerServer, processlist};
 pub(crate) use http_proxy::{Asked, Fault, HttpProxy, Said};
 pub(crate) use invariants::APPLY;
@@ -63,6 +65,7 @@ use queues::Queues;
 use services::Database;
 use source::Indices;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 use switches::Switches;
 use tokio::sync::OnceCell;
@@ -93,6 +96,8 @@ pub(crate) struct Stage {
     pub(crate) reaper: Function,
     pub(crate) operator: Function,
     switches: OnceCell<Switches>,
+    /// Functions at the emulator, by their names.
+    deployed: Mutex<Vec<String>>,
     exporters: Vec<Function>,
     is_finished: bool,
     environment: BTreeMap<String, String>,
@@ -162,6 +167,7 @@ impl Stage {
             reaper: function("reaper"),
             operator: function("operator"),
             switches: OnceCell::new(),
+            deployed: Mutex::default(),
             exporters: vec![function("exporter"), function("exporter")],
             id,
             ledger,
@@ -258,6 +264,7 @@ impl Stage {
         if let Some(switches) = self.switches.get() {
             switches.remove().await;
         }
+        deployed::remove(&self.deployed).await;
         remove(&self.indices, &self.queues, &self.bucket).await;
         self.ledger.clone().disconnect();
         self.is_finished = true;
@@ -291,6 +298,7 @@ impl Drop for Stage {
                     if let Some(switches) = self.switches.get() {
                         switches.reconnected(&aws).remove().await;
                     }
+                    deployed::remove(&self.deployed).await;
                     let (queues, bucket) = (self.queues.reconnected(&aws), self.bucket.reconnected(&aws));
                     remove(&self.indices.reconnected(), &queues, &bucket).await;
                 });

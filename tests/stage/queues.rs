@@ -198,6 +198,18 @@ impl Queues {
             .sum()
     }
 
+    /// How many messages of a queue are visible: what SQS gives to CloudWatch as `ApproximateNumberOfMessagesVisible`.
+    pub(crate) async fn visible(&self, queue: &Queue) -> u64 {
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let request = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&queue.url)
+            .attribute_names(name.clone());
+        let attributes = request.send().await.unwrap().attributes.unwrap_or_default();
+        attributes[&name].parse().unwrap()
+    }
+
     /// Takes everything from the dead-letter queue.
     pub(crate) async fn dead_letters(&self) -> Vec<String> {
         self.drain(&self.dead_letters).await

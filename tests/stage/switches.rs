@@ -100,11 +100,10 @@ impl Switches {
     }
 
     /// What the operator is told of them.
-    pub(crate) fn settings(&self) -> [(&'static str, String); 4] {
-        let [harvester, reaper] = self.schedules.clone();
+    pub(crate) fn settings(&self) -> [(&'static str, String); 3] {
+        let [harvester, reaper] = self.schedules.each_ref().map(|name| format!("{GROUP}/{name}"));
         [
             ("GRANARY_EXPORTER_FUNCTION", self.function.clone()),
-            ("GRANARY_SCHEDULE_GROUP", GROUP.to_owned()),
             ("GRANARY_HARVESTER_SCHEDULE", harvester),
             ("GRANARY_REAPER_SCHEDULE", reaper),
         ]

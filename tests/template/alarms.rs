@@ -2,10 +2,8 @@
 
 use super::Template;
 use super::document::{checkout, reference};
-use super::evaluation::{Series, metrics, run, threshold};
+use super::evaluation::{ALARM, Series, metrics, run, threshold};
 use serde_json::{Value, json};
-
-const ALARM: &str = "AWS::CloudWatch::Alarm";
 
 #[test]
 fn every_alarm_has_the_same_form_and_is_sent_when_it_begins_and_ends() {
@@ -49,7 +47,8 @@ const fn scene(
     Scene { alarm, well, trouble }
 }
 
-const ATTEMPTS: &str = "AWS/Scheduler/InvocationAttemptCount/Clock";
+const HARVESTER_ATTEMPTS: &str = "AWS/Scheduler/InvocationAttemptCount/HarvesterClock";
+const REAPER_ATTEMPTS: &str = "AWS/Scheduler/InvocationAttemptCount/ReaperClock";
 const HARVESTS: &str = "AWS/Lambda/Invocations/Harvester";
 const EXPORTED: &str = "Granary/BatchesExported/Exporter";
 const FAILED: &str = "Granary/BatchesFailed/Exporter";
@@ -57,13 +56,16 @@ const FAILED: &str = "Granary/BatchesFailed/Exporter";
 const SCENES: [Scene; 19] = [
     scene(
         "ReaperSilent",
-        &[(ATTEMPTS, 10.0), ("Granary/TickSucceeded/Reaper", 5.0)],
-        &[(ATTEMPTS, 10.0), ("Granary/TickSucceeded/Reaper", 0.0)],
+        &[(REAPER_ATTEMPTS, 5.0), ("Granary/TickSucceeded/Reaper", 5.0)],
+        &[(REAPER_ATTEMPTS, 5.0), ("Granary/TickSucceeded/Reaper", 0.0)],
     ),
     scene(
         "HarvesterSilent",
-        &[(ATTEMPTS, 10.0), ("Granary/TickSucceeded/Harvester", 1.0)],
-        &[(ATTEMPTS, 10.0)],
+        &[
+            (HARVESTER_ATTEMPTS, 5.0),
+            ("Granary/TickSucceeded/Harvester", 1.0),
+        ],
+        &[(HARVESTER_ATTEMPTS, 5.0)],
     ),
     scene(
         "HarvesterFails",
@@ -205,6 +207,21 @@ fn no_alarm_fires_without_any_data_as_where_both_schedules_are_off() {
     let template = Template::read();
     for (name, alarm) in template.resources_of(ALARM) {
         let states = run(alarm, threshold(&template, alarm), &Series::default(), PART);
+        assert!(!states.contains(&true), "{name}: {states:?}");
+    }
+}
+
+#[test]
+fn an_alarm_about_silence_counts_the_attempts_of_its_own_schedule_alone() {
+    let template = Template::read();
+    for (name, attempts, of_the_other) in [
+        ("HarvesterSilent", HARVESTER_ATTEMPTS, REAPER_ATTEMPTS),
+        ("ReaperSilent", REAPER_ATTEMPTS, HARVESTER_ATTEMPTS),
+    ] {
+        let alarm = template.resource(name);
+        assert!(metrics(alarm).iter().any(|metric| metric == attempts), "{name}");
+        let series = Series::default().with(of_the_other, 0..PART, 5.0);
+        let states = run(alarm, threshold(&template, alarm), &series, PART);
         assert!(!states.contains(&true), "{name}: {states:?}");
     }
 }

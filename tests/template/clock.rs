@@ -19,7 +19,8 @@ fn the_harvester_and_the_reaper_tick_every_minute_and_their_next_tick_is_the_ret
         let tick = ticks[0];
         assert_eq!(tick["ScheduleExpression"], "rate(1 minute)", "{function}");
         assert_eq!(tick["State"], reference("ScheduleState"), "{function}");
-        assert_eq!(tick["GroupName"], reference("Clock"), "{function}");
+        let group = reference(&format!("{function}Clock"));
+        assert_eq!(tick["GroupName"], group, "AWS counts attempts by group");
         assert_eq!(tick["RetryPolicy"]["MaximumRetryAttempts"], 0, "{function}");
         assert_eq!(
             properties["EventInvokeConfig"]["MaximumRetryAttempts"], 0,
@@ -45,7 +46,6 @@ fn the_operator_is_told_of_the_clock_and_of_the_exporter_by_their_names() {
     let template = Template::read();
     let told = &template.resource("Operator")["Environment"]["Variables"];
     assert_eq!(told["GRANARY_EXPORTER_FUNCTION"], reference("Exporter"));
-    assert_eq!(told["GRANARY_SCHEDULE_GROUP"], reference("Clock"));
     for (function, variable) in [
         ("Harvester", "GRANARY_HARVESTER_SCHEDULE"),
         ("Reaper", "GRANARY_REAPER_SCHEDULE"),
@@ -53,11 +53,14 @@ fn the_operator_is_told_of_the_clock_and_of_the_exporter_by_their_names() {
         let events = template.resource(function)["Events"]
             .as_object()
             .expect("it has events");
-        let names: Vec<&Value> = events
-            .values()
-            .map(|event| &event["Properties"]["Name"])
-            .collect();
-        assert_eq!(names, [&told[variable]], "{function}");
+        let named = |event: &Value| {
+            let name = event["Properties"]["Name"]["Fn::Sub"]
+                .as_str()
+                .expect("it has a name");
+            json!({ "Fn::Sub": format!("${{{function}Clock}}/{name}") })
+        };
+        let names: Vec<Value> = events.values().map(named).collect();
+        assert_eq!(names, [told[variable].clone()], "{function}");
     }
 }
 

@@ -6,7 +6,9 @@
 use super::Template;
 use super::metric_math::compute;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) const ALARM: &str = "AWS::CloudWatch::Alarm";
 
 /// Periods that CloudWatch retrieves in addition to those that it evaluates.
 const RETRIEVED_BESIDES: usize = 2;
@@ -53,6 +55,13 @@ pub(crate) fn states_of(alarm: &str, series: &Series, periods: usize) -> Vec<boo
     let template = Template::read();
     let alarm = template.resource(alarm);
     run(alarm, threshold(&template, alarm), series, periods)
+}
+
+/// The names of the template's alarms.
+pub(crate) fn alarms() -> BTreeSet<String> {
+    let template = Template::read();
+    let alarms = template.resources_of(ALARM).into_iter();
+    alarms.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// A number, or the default of the parameter that holds it.

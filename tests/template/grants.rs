@@ -21,8 +21,8 @@ pub(crate) const BUCKET: &[&str] = &["arn:${AWS::Partition}:s3:::${Bucket}"];
 pub(crate) const QUEUES: &[&str] = &["Batches.Arn", "BatchesPriority.Arn"];
 pub(crate) const DEAD_LETTERS: &[&str] = &["BatchesDeadLetters.Arn", "BatchesPriorityDeadLetters.Arn"];
 const SCHEDULES: &[&str] = &[
-    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Clock}/${AWS::StackName}-harvester",
-    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Clock}/${AWS::StackName}-reaper",
+    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${HarvesterClock}/${AWS::StackName}-harvester-tick",
+    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${ReaperClock}/${AWS::StackName}-reaper-tick",
 ];
 const TRIGGERS: &[&str] = &[
     "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:event-source-mapping:${ExporterBatches}",

@@ -94,7 +94,9 @@ fn only_the_operator_switches_and_only_what_is_ours() {
         assert!(of_action.next().is_none(), "{action}: two statements");
         statement
     };
-    let schedules: Vec<Value> = ["harvester", "reaper"].map(schedule).into();
+    let schedules: Vec<Value> = [("Harvester", "harvester"), ("Reaper", "reaper")]
+        .map(schedule)
+        .into();
     assert_eq!(
         statement("scheduler:UpdateSchedule")["Resource"],
         json!(schedules)
@@ -109,10 +111,10 @@ fn only_the_operator_switches_and_only_what_is_ours() {
     }
 }
 
-/// The ARN of the schedule that starts a function, by the name that the function's event gives it.
-fn schedule(function: &str) -> Value {
-    let group = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Clock}";
-    json!({ "Fn::Sub": format!("{group}/${{AWS::StackName}}-{function}") })
+/// The ARN of the schedule that starts a function, by the group and the name that the function's event gives it.
+fn schedule((function, name): (&str, &str)) -> Value {
+    let schedules = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule";
+    json!({ "Fn::Sub": format!("{schedules}/${{{function}Clock}}/${{AWS::StackName}}-{name}-tick") })
 }
 
 /// The ARN of the exporter's trigger at a queue, by the name that SAM gives the resource.

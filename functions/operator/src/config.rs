@@ -41,17 +41,14 @@ const EXPORTER_FUNCTION: Variable = Variable {
     name: "GRANARY_EXPORTER_FUNCTION",
     holds: "the name of the exporter, whose consumers are switched",
 };
-const SCHEDULE_GROUP: Variable = Variable {
-    name: "GRANARY_SCHEDULE_GROUP",
-    holds: "the group of the schedules, together with GRANARY_HARVESTER_SCHEDULE and GRANARY_REAPER_SCHEDULE",
-};
 const HARVESTER_SCHEDULE: Variable = Variable {
     name: "GRANARY_HARVESTER_SCHEDULE",
-    holds: "the name of the schedule that starts the harvester",
+    holds: "group/name of the schedule that starts the harvester, together with GRANARY_REAPER_SCHEDULE",
 };
+const ONE_SCHEDULE: &str = "it is not set, and the other schedule's name is";
 const REAPER_SCHEDULE: Variable = Variable {
     name: "GRANARY_REAPER_SCHEDULE",
-    holds: "the name of the schedule that starts the reaper",
+    holds: "group/name of the schedule that starts the reaper, together with GRANARY_HARVESTER_SCHEDULE",
 };
 
 const ALERT_TOPIC: Variable = Variable {
@@ -165,19 +162,14 @@ fn parse_tokens(text: &str) -> Result<TokenList, String> {
     TokenList::parse(text).map_err(|error| error.to_string())
 }
 
-/// All three names, or none of them.
+/// Both names, or neither of them.
 fn schedules(env: &mut Environment) -> Reading<Option<ScheduleNames>> {
-    let names = [SCHEDULE_GROUP, HARVESTER_SCHEDULE, REAPER_SCHEDULE].map(|name| env.optional(name));
-    match names {
-        [Some(group), Some(harvester), Some(reaper)] => Ok(Some(ScheduleNames {
-            group,
-            harvester,
-            reaper,
-        })),
-        [None, None, None] => Ok(None),
-        _ => Err(env.refuse(
-            SCHEDULE_GROUP,
-            "some of the three names of the schedules are set, and some are not",
-        )),
+    let harvester = env.optional_parsed(HARVESTER_SCHEDULE, str::parse);
+    let reaper = env.optional_parsed(REAPER_SCHEDULE, str::parse);
+    match (harvester?, reaper?) {
+        (Some(harvester), Some(reaper)) => Ok(Some(ScheduleNames { harvester, reaper })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(env.refuse(REAPER_SCHEDULE, ONE_SCHEDULE)),
+        (None, Some(_)) => Err(env.refuse(HARVESTER_SCHEDULE, ONE_SCHEDULE)),
     }
 }

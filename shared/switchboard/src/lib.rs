@@ -14,7 +14,7 @@ mod error;
 
 pub use consumers::{Consumer, Consumers, Standing};
 pub use error::SwitchError;
-pub use schedules::{Schedule, ScheduleNames, Schedules, Ticked};
+pub use schedules::{Schedule, ScheduleName, ScheduleNames, Schedules, Ticked};
 
 use serde::Serialize;
 

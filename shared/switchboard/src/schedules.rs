@@ -15,8 +15,10 @@ use granary_environment::aws::RetryClockAndToken;
 use granary_steps::{Step, perform};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::str::FromStr;
 
 const SERVICE: &str = "EventBridge Scheduler";
+const NOT_A_NAME: &str = "it is not group/name, such as granary-harvester/granary-harvester-tick";
 
 /// What a schedule starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -41,19 +43,44 @@ impl Ticked {
     }
 }
 
+/// Where a schedule is: `group/name`, as in its ARN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleName {
+    /// Its group. AWS counts attempts by group, so each schedule has one of its own.
+    pub group: String,
+    /// Its name in the group.
+    pub name: String,
+}
+
+impl FromStr for ScheduleName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let [group, name] = parts[..] else {
+            return Err(NOT_A_NAME);
+        };
+        if group.is_empty() || name.is_empty() {
+            return Err(NOT_A_NAME);
+        }
+        Ok(Self {
+            group: group.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+}
+
 /// Where the schedules are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleNames {
-    /// The schedules' group.
-    pub group: String,
-    /// The name of the one that starts the harvester.
-    pub harvester: String,
-    /// The name of the one that starts the reaper.
-    pub reaper: String,
+    /// The one that starts the harvester.
+    pub harvester: ScheduleName,
+    /// The one that starts the reaper.
+    pub reaper: ScheduleName,
 }
 
 impl ScheduleNames {
-    fn of(&self, ticked: Ticked) -> &str {
+    fn of(&self, ticked: Ticked) -> &ScheduleName {
         match ticked {
             Ticked::Harvester => &self.harvester,
             Ticked::Reaper => &self.reaper,
@@ -101,8 +128,8 @@ impl Schedules {
         let definition = self.definition(ticked).await?;
         Ok(Schedule {
             schedule: ticked,
-            name: self.names.of(ticked).to_owned(),
-            group: self.names.group.clone(),
+            name: self.names.of(ticked).name.clone(),
+            group: self.names.of(ticked).group.clone(),
             enabled: definition.state == Some(ScheduleState::Enabled),
             expression: definition.schedule_expression,
             modified_at: instant_of(definition.last_modification_date.as_ref()),
@@ -123,8 +150,8 @@ impl Schedules {
         let update = self
             .scheduler
             .update_schedule()
-            .name(self.names.of(ticked))
-            .group_name(&self.names.group)
+            .name(&self.names.of(ticked).name)
+            .group_name(&self.names.of(ticked).group)
             .set_schedule_expression(definition.schedule_expression)
             .set_schedule_expression_timezone(definition.schedule_expression_timezone)
             .set_start_date(definition.start_date)
@@ -144,8 +171,8 @@ impl Schedules {
     async fn definition(&self, ticked: Ticked) -> Result<GetScheduleOutput, SwitchError> {
         self.scheduler
             .get_schedule()
-            .group_name(&self.names.group)
-            .name(self.names.of(ticked))
+            .group_name(&self.names.of(ticked).group)
+            .name(&self.names.of(ticked).name)
             .send()
             .await
             .map_err(|error| SwitchError::new(self.request("GetSchedule", ticked), &error))
@@ -155,7 +182,24 @@ impl Schedules {
         Request {
             service: SERVICE,
             operation,
-            subject: self.names.of(ticked),
+            subject: &self.names.of(ticked).name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_named_by_its_group_and_its_name() {
+        let named: ScheduleName = "granary-reaper/granary-reaper-tick".parse().unwrap();
+        assert_eq!(
+            (named.group.as_str(), named.name.as_str()),
+            ("granary-reaper", "granary-reaper-tick")
+        );
+        for text in ["granary-reaper", "/tick", "granary/", "a/b/c", ""] {
+            assert_eq!(text.parse::<ScheduleName>(), Err(NOT_A_NAME), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use aws_config::SdkConfig;
-use granary_switchboard::{Consumers, ScheduleNames, Schedules, Switch, SwitchError, Ticked};
+use granary_switchboard::{Consumers, ScheduleName, ScheduleNames, Schedules, Switch, SwitchError, Ticked};
 
 async fn aws() -> SdkConfig {
     assert!(
@@ -17,10 +17,13 @@ async fn aws() -> SdkConfig {
 /// Names that nobody else has.
 fn names() -> ScheduleNames {
     let unique = uuid::Uuid::now_v7();
-    ScheduleNames {
+    let named = |function: &str| ScheduleName {
         group: "default".to_owned(),
-        harvester: format!("absent-{unique}-harvester"),
-        reaper: format!("absent-{unique}-reaper"),
+        name: format!("absent-{unique}-{function}"),
+    };
+    ScheduleNames {
+        harvester: named("harvester"),
+        reaper: named("reaper"),
     }
 }
 

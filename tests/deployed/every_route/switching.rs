@@ -13,10 +13,9 @@ async fn schedules(desk: &Desk) -> Vec<ScheduleState> {
     let scheduler = aws_sdk_scheduler::Client::new(&desk.deployment.aws);
     let mut states = Vec::new();
     for name in SCHEDULES {
-        let asking = scheduler
-            .get_schedule()
-            .name(variable(name))
-            .group_name(variable("GRANARY_SCHEDULE_GROUP"));
+        let schedule = variable(name);
+        let (group, name) = schedule.split_once('/').expect("a schedule has a group");
+        let asking = scheduler.get_schedule().name(name).group_name(group);
         states.push(
             asking
                 .send()

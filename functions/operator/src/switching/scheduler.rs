@@ -67,10 +67,10 @@ pub(crate) struct ShownSchedule {
     /// What it starts.
     schedule: ScheduleName,
     /// Its name.
-    #[schema(examples("granary-harvester"))]
+    #[schema(examples("granary-harvester-tick"))]
     name: String,
     /// Its group.
-    #[schema(examples("granary"))]
+    #[schema(examples("granary-harvester"))]
     group: String,
     /// Whether it starts anything.
     enabled: bool,
@@ -247,8 +247,7 @@ fn schedules(services: &Services) -> Result<&Schedules, Problem> {
             "This deployment has no schedules that the operator knows of.",
         )
         .remedy(
-            "Set GRANARY_SCHEDULE_GROUP, GRANARY_HARVESTER_SCHEDULE and GRANARY_REAPER_SCHEDULE of the operator, as \
-             template.yaml does.",
+            "Set GRANARY_HARVESTER_SCHEDULE and GRANARY_REAPER_SCHEDULE of the operator, as template.yaml does.",
         )
     })
 }
@@ -304,8 +303,8 @@ mod tests {
     fn schedule(schedule: Ticked, switch: Switch) -> Schedule {
         Schedule {
             schedule,
-            name: format!("granary-{}", schedule.as_str()),
-            group: "granary".into(),
+            name: format!("granary-{}-tick", schedule.as_str()),
+            group: format!("granary-{}", schedule.as_str()),
             enabled: switch.is_on(),
             expression: Some("rate(1 minute)".into()),
             modified_at: None,

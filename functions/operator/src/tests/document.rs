@@ -26,13 +26,12 @@ const NOBODYS: &str = "nobodysField";
 const AT_ONCE_SECS_MAX: u64 = 10;
 
 /// Everything that may be off is on, so that each route comes as far as to look at what it was asked.
-const ALL_ALLOWED: [(&str, &str); 8] = [
+const ALL_ALLOWED: [(&str, &str); 7] = [
     ("GRANARY_ALLOW_SEEDING", "true"),
     ("GRANARY_SEED_ES_URL", "http://127.0.0.1:1"),
     ("GRANARY_EXPORTER_FUNCTION", "exporter"),
-    ("GRANARY_SCHEDULE_GROUP", "granary"),
-    ("GRANARY_HARVESTER_SCHEDULE", "harvester"),
-    ("GRANARY_REAPER_SCHEDULE", "reaper"),
+    ("GRANARY_HARVESTER_SCHEDULE", "harvester/tick"),
+    ("GRANARY_REAPER_SCHEDULE", "reaper/tick"),
     (
         "GRANARY_DLQ_URL",
         "http://127.0.0.1:1/000000000000/batches-dead-letters",

@@ -45,7 +45,7 @@ async fn s1_nobody_looks_without_a_token_and_a_viewer_changes_nothing() {
 #[tokio::test]
 async fn what_this_deployment_does_not_have_is_not_possible_and_the_remedy_names_the_variable() {
     for (route, body, variable) in [
-        ("GET /migrate/scheduler/status", "", "GRANARY_SCHEDULE_GROUP"),
+        ("GET /migrate/scheduler/status", "", "GRANARY_HARVESTER_SCHEDULE"),
         ("POST /migrate/scheduler/start", "", "GRANARY_HARVESTER_SCHEDULE"),
         (
             "POST /migrate/scheduler/stop",
@@ -168,16 +168,20 @@ async fn a_ledger_that_is_down_is_503_where_it_is_needed_and_a_finding_where_hea
 }
 
 #[tokio::test]
-async fn some_names_of_the_schedules_are_none() {
-    let error = config_with(&[("GRANARY_SCHEDULE_GROUP", "granary")])
-        .await
-        .unwrap_err();
-    assert!(error.contains("GRANARY_SCHEDULE_GROUP"), "{error}");
+async fn the_name_of_one_schedule_alone_and_a_name_without_its_group_are_refused() {
     let all = [
-        ("GRANARY_SCHEDULE_GROUP", "granary"),
-        ("GRANARY_HARVESTER_SCHEDULE", "granary-harvester"),
-        ("GRANARY_REAPER_SCHEDULE", "granary-reaper"),
+        ("GRANARY_HARVESTER_SCHEDULE", "granary-harvester/tick"),
+        ("GRANARY_REAPER_SCHEDULE", "granary-reaper/tick"),
     ];
+    let without_group = [all[0], ("GRANARY_REAPER_SCHEDULE", "granary-reaper")];
+    for (settings, refused) in [
+        (&all[..1], "GRANARY_REAPER_SCHEDULE"),
+        (&all[1..], "GRANARY_HARVESTER_SCHEDULE"),
+        (&without_group[..], "it is not group/name"),
+    ] {
+        let error = config_with(settings).await.unwrap_err();
+        assert!(error.contains(refused), "{error}");
+    }
     // Nobody answers for AWS here: what is configured is asked, and isn't reached.
     let answered = ask_at(&all, request("GET /migrate/scheduler/nowhere", Some(VIEWER), "")).await;
     assert_eq!(answered.problem(), "no-such-route");

@@ -77,7 +77,7 @@ async fn schedules(services: &Services) -> Result<Finding, Problem> {
     if services.schedules.is_none() {
         return Ok(Finding::warning(
             "the operator isn't told which schedules there are",
-            "Set GRANARY_SCHEDULE_GROUP, GRANARY_HARVESTER_SCHEDULE and GRANARY_REAPER_SCHEDULE, as the template does.",
+            "Set GRANARY_HARVESTER_SCHEDULE and GRANARY_REAPER_SCHEDULE, as the template does.",
         ));
     }
     Ok(of_schedules(&scheduler::look(services).await?))
