@@ -12,8 +12,8 @@ mod token;
 
 pub(crate) use asking::{Change, Page, Span};
 pub(crate) use desk::{
-    Alerts, Audit, Database, Doctor, Failures, FailuresCommand, Health, Operations, OperationsCommand, Proof,
-    RetryFailed, Scheduled, Schedules, Steer, Trace, Tune, TuneCommand, Windows,
+    Alerts, AlertsCommand, Audit, Database, Doctor, Failures, FailuresCommand, Health, Operations,
+    OperationsCommand, Proof, RetryFailed, Scheduled, Schedules, Steer, Trace, Tune, TuneCommand, Windows,
 };
 pub(crate) use migrate::{Again, Bulk, Jobs, Migrate, Missing, Start, Watch};
 pub(crate) use queue::{Consumers, Probe, Queue, Redrive, Switched};

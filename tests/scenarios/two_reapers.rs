@@ -26,7 +26,7 @@ async fn troubled(name: &str) -> (Stage, Vec<Document>) {
     ] {
         stage.sql(statement).await;
     }
-    for (kind, subject) in [("parked", "1000000.1.0"), ("archive_conflict", "1.1")] {
+    for (kind, subject) in [("invariant", "1000000.1.0"), ("archive_conflict", "1.1")] {
         let raised = stage.ledger.raise_alert(kind, subject, "miscount", "a batch");
         assert_eq!(raised.await.unwrap(), 1);
     }

@@ -220,7 +220,8 @@ impl Queues {
         let notifications = self.drain(&self.told).await;
         let text = |body: &String| {
             let notification: Value = serde_json::from_str(body).unwrap();
-            notification["Message"].as_str().unwrap_or_default().to_owned()
+            let message: Value = serde_json::from_str(notification["Message"].as_str().unwrap()).unwrap();
+            message["text"].as_str().unwrap().to_owned()
         };
         notifications.iter().map(text).collect()
     }

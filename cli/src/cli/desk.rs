@@ -208,8 +208,13 @@ pub(crate) struct Windows {
 
 /// What people were told.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  granary alerts --open\n  granary alerts --kind parked")]
+#[command(
+    after_help = "Examples:\n  granary alerts --open\n  granary alerts --kind parked\n  \
+                              granary alerts test --reason 'a new pager'"
+)]
 pub(crate) struct Alerts {
+    #[command(subcommand)]
+    pub(crate) command: Option<AlertsCommand>,
     /// Only those that aren't over.
     #[arg(long)]
     pub(crate) open: bool,
@@ -220,6 +225,21 @@ pub(crate) struct Alerts {
     pub(crate) span: Span,
     #[command(flatten)]
     pub(crate) page: Page,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertsCommand {
+    /// Send a test alert to everyone who is subscribed to the topic.
+    #[command(after_help = "Example:\n  granary alerts test --reason 'a new pager'\n\n\
+                      The reaper sends it within a minute. `granary doctor` shows subscriptions that wait for their confirmation.")]
+    Test {
+        /// Show what it would say, and send nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Why, for the audit. It is in the alert.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
 }
 
 /// Who changed what, and why.

@@ -1,10 +1,12 @@
 //! `granary alerts`: what people were told.
 
 use super::{Listing, Session};
-use crate::cli::Alerts;
+use crate::cli::{Alerts, AlertsCommand};
 use crate::ending::Ending;
-use crate::sheet::{Field, Kind};
+use crate::progress::say;
+use crate::sheet::{Field, Kind, Sheet};
 use crate::wish::Wish;
+use serde_json::json;
 
 pub(super) const ALERTS: Listing = Listing {
     member: "alerts",
@@ -20,7 +22,20 @@ pub(super) const ALERTS: Listing = Listing {
     nothing: "there is no such alert",
 };
 
+const TESTED: &[Field] = &[
+    Field("dry run", "/dryRun", Kind::Text),
+    Field("alert", "/text", Kind::Text),
+];
+
 pub(super) async fn run(session: &Session, options: &Alerts) -> anyhow::Result<Ending> {
+    if let Some(AlertsCommand::Test { dry_run, reason }) = &options.command {
+        let body = json!({"dryRun": dry_run, "reason": reason});
+        let answer = session.api.post("/alerts/test", &body).await?;
+        if !dry_run {
+            say("the reaper sends it within a minute: granary alerts --kind test");
+        }
+        return session.show(&answer, |answer| Sheet::new().values(answer, TESTED));
+    }
     let path = Wish::new()
         .with("open", options.open.then_some("true"))
         .with_text("kind", options.kind.as_ref())
@@ -33,7 +48,7 @@ pub(super) async fn run(session: &Session, options: &Alerts) -> anyhow::Result<E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sheet::{Format, Sheet};
+    use crate::sheet::Format;
     use serde_json::json;
 
     #[test]

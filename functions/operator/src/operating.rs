@@ -8,4 +8,5 @@ pub(crate) mod exceptions;
 pub(crate) mod sweep;
 pub(crate) mod sweep_object;
 pub(crate) mod restored;
+pub(crate) mod alert_test;
 pub(crate) mod purge;

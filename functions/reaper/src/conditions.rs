@@ -3,6 +3,11 @@
 use crate::reap::Reaper;
 
 impl Reaper {
+    /// Ends storms of parked batches and of exceptions that are over.
+    pub(crate) async fn end_storms(&self) -> anyhow::Result<()> {
+        Ok(self.ledger.end_storms().await?)
+    }
+
     /// Ends those of the lasting conditions of a kind, each with the number of its alert, whose cause is not among `holding`.
     pub(crate) async fn end_all_but(
         &self,

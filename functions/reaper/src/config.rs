@@ -1,8 +1,10 @@
 //! What the reaper is told by its environment.
 
+use granary_alert::Sender;
 use granary_environment::{
-    ArchiveSection, Environment, HarvestSection, InvalidEnvironment, LedgerSection, MetadataSection,
-    ProofSection, QueueSection, Reading, RescanSection, RetrySection, SourceSection, Variable,
+    ArchiveSection, Deployment, Environment, HarvestSection, InvalidEnvironment, LedgerSection,
+    MetadataSection, ProofSection, QueueSection, Reading, RescanSection, RetrySection, SourceSection,
+    Variable,
 };
 use granary_seeding::SeedingSection;
 use granary_sweep::SweepSection;
@@ -12,6 +14,10 @@ use std::time::Duration;
 const ALERT_TOPIC_ARN: Variable = Variable {
     name: "GRANARY_ALERT_TOPIC_ARN",
     holds: "the ARN of the SNS topic that people are told through",
+};
+const API_URL: Variable = Variable {
+    name: "GRANARY_API_URL",
+    holds: "the address of the operator, https://…, that alerts link to; without it they have no links",
 };
 const FAILURE_RATE_THRESHOLD: Variable = Variable {
     name: "GRANARY_FAILURE_RATE_THRESHOLD",
@@ -43,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) proof: ProofSection,
     pub(crate) operations: OperationsConfig,
     pub(crate) alert_topic_arn: String,
+    /// Whose alerts they are.
+    pub(crate) sender: Sender,
     pub(crate) failure_rate_threshold: f64,
     /// `None`: its triggers can't be looked at.
     pub(crate) exporter_function: Option<String>,
@@ -82,12 +90,19 @@ impl Config {
         let verify = VerifySection::read(&mut env);
         let seeding = SeedingSection::read(&mut env, aws).await;
         let alert_topic_arn = env.required(ALERT_TOPIC_ARN);
+        let deployment = Deployment::read(&mut env);
+        let api_url = env.optional_parsed(API_URL, parse_api_url);
         let failure_rate_threshold = read_threshold(&mut env);
         let exporter_function = env.optional(EXPORTER_FUNCTION);
         let history_days = env.number(HISTORY_DAYS, HISTORY_DAYS_DEFAULT, 0..=36_500);
         let concurrency = env.number(REAPER_CONCURRENCY, 1_u32, 0..=1);
         env.finish(|| {
-            let history_days = history_days?;
+            let (history_days, archive) = (history_days?, archive?);
+            let sender = Sender {
+                environment: deployment?.as_str(),
+                source: archive.source_name.clone(),
+                api_url: api_url?,
+            };
             Ok(Self {
                 ledger: ledger?,
                 queues: queues?,
@@ -96,7 +111,7 @@ impl Config {
                 operations: OperationsConfig {
                     source: source?,
                     metadata: metadata?,
-                    archive: archive?,
+                    archive,
                     harvest: harvest?,
                     rescan: rescan?,
                     sweep: sweep?,
@@ -104,12 +119,20 @@ impl Config {
                     seeding: seeding?,
                 },
                 alert_topic_arn: alert_topic_arn?,
+                sender,
                 failure_rate_threshold: failure_rate_threshold?,
                 exporter_function,
                 history: (history_days > 0).then(|| Duration::from_secs(history_days * SECONDS_PER_DAY)),
                 is_alone: concurrency? == 1,
             })
         })
+    }
+}
+
+fn parse_api_url(text: &str) -> Result<String, &'static str> {
+    match text.starts_with("https://") || text.starts_with("http://") {
+        true => Ok(text.trim_end_matches('/').to_owned()),
+        false => Err("it doesn't begin with https://"),
     }
 }
 

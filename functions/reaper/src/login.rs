@@ -5,8 +5,7 @@
 //! was told is known to this process alone: a new one tells it again. Each such tick fails besides, and its log has the
 //! reason. An alert that SNS doesn't take is tried again with the next tick.
 
-use granary_alert::{Alert, Publisher};
-use granary_domain::{alert_headline, alert_remedy};
+use granary_alert::{Alert, Publisher, Sender};
 use granary_ledger::LedgerError;
 use jiff::Timestamp;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +16,7 @@ const TICKS_MIN: u32 = 5;
 /// Alerts that the ledger refuses the login. Lives as long as the process.
 pub(crate) struct LoginWatch {
     publisher: Publisher,
+    sender: Sender,
     seen: Mutex<Seen>,
 }
 
@@ -30,9 +30,10 @@ struct Seen {
 }
 
 impl LoginWatch {
-    pub(crate) fn new(publisher: Publisher) -> Self {
+    pub(crate) fn new(publisher: Publisher, sender: Sender) -> Self {
         Self {
             publisher,
+            sender,
             seen: Mutex::default(),
         }
     }
@@ -49,11 +50,15 @@ impl LoginWatch {
             (Some(error), None) if seen.refused_ticks >= TICKS_MIN => {
                 let number = Timestamp::now().as_second().unsigned_abs();
                 let text = format!("{error:#}, at {} ticks in a row", seen.refused_ticks);
-                self.tell("ledger_login", number, &text).await.then_some(number)
+                self.tell("ledger_login", (number, None), &text)
+                    .await
+                    .then_some(number)
             }
             (None, Some(number)) if ticked.is_ok() => {
                 let text = format!("the ledger accepts the login again (see alert {number})");
-                let is_told = self.tell("ledger_login_over", number + 1, &text).await;
+                let is_told = self
+                    .tell("ledger_login_over", (number + 1, Some(number)), &text)
+                    .await;
                 (!is_told).then_some(number)
             }
             (Some(_) | None, told) => told,
@@ -62,14 +67,17 @@ impl LoginWatch {
     }
 
     /// Says whether SNS took it.
-    async fn tell(&self, kind: &str, number: u64, text: &str) -> bool {
+    async fn tell(&self, kind: &str, (number, resolves): (u64, Option<u64>), text: &str) -> bool {
         let alert = Alert {
             number,
+            resolves,
             kind: kind.to_owned(),
-            subject: format!("Granary: {}", alert_headline(kind)),
-            text: format!("- {text}\n\nWhat to do: {}", alert_remedy(kind, "")),
+            cause: String::new(),
+            count: 1,
+            since: Timestamp::now(),
+            lines: vec![text.to_owned()],
         };
-        match self.publisher.publish(&alert).await {
+        match self.publisher.publish(&self.sender.message(&alert)).await {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(kind, "{error}. {}", error.remedy());

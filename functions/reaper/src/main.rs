@@ -57,7 +57,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = &aws::sdk_config().await;
     let read = Config::read(aws).await.map_err(anyhow::Error::from);
     let config = &read.inspect_err(|error| tracing::error!("the reaper can't start: {error:#}"))?;
-    let watch = &LoginWatch::new(Publisher::new(aws, config.alert_topic_arn.clone()));
+    let watch = &LoginWatch::new(
+        Publisher::new(aws, config.alert_topic_arn.clone()),
+        config.sender.clone(),
+    );
     let reaper = &start(config, aws, watch).await?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let started = Instant::now();

@@ -6,7 +6,7 @@
 use crate::reap::{Reaper, Tick};
 use anyhow::Context;
 use granary_alert::Alert;
-use granary_domain::{alert_headline, alert_remedy};
+use granary_domain::resolved_kind;
 use granary_ledger::AlertRow;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 const MORE_OF_A_CAUSE_MAX: u32 = 100_000;
 /// Numbers in one statement.
 const MARKED_AT_ONCE_MAX: usize = 1_000;
+const SOURCE_PROBLEM: &str = "source_problem";
 /// Of one message; the rest are in the ledger.
 const TEXTS_MAX: u32 = 20;
 /// Where SNS answers slowly or not at all, the rest is for the next tick.
@@ -26,7 +27,7 @@ impl Reaper {
         let until = Instant::now() + PUBLISHING_TIME_MAX;
         let rows = self.ledger.unpublished_alerts(TEXTS_MAX).await?;
         let mut first_error = None;
-        for alike in rows.chunk_by(|left, right| (&left.kind, &left.cause) == (&right.kind, &right.cause)) {
+        for alike in rows.chunk_by(is_alike) {
             if let Err(error) = self.publish_alike(alike, tick).await {
                 first_error.get_or_insert(error);
             }
@@ -40,11 +41,11 @@ impl Reaper {
     /// Publishes alerts of one kind and cause, in one message.
     async fn publish_alike(&self, alike: &[AlertRow], tick: &mut Tick) -> anyhow::Result<()> {
         let more = self.more_like(alike).await?;
-        let Some(alert) = message_of(alike, more.len()) else {
+        let Some(alert) = alert_of(alike, more.len()) else {
             return Ok(());
         };
         self.publisher
-            .publish(&alert)
+            .publish(&self.sender.message(&alert))
             .await
             .with_context(|| format!("alert {}", alert.number))?;
         let ids: Vec<u64> = alike.iter().map(|row| row.id).chain(more).collect();
@@ -58,6 +59,7 @@ impl Reaper {
     /// The numbers of those whose texts are not in the message.
     async fn more_like(&self, alike: &[AlertRow]) -> anyhow::Result<Vec<u64>> {
         match alike.last() {
+            // Alike ones were read up to this number, so there may be more.
             Some(last) if alike.len() >= TEXTS_MAX as usize => {
                 Ok(self.ledger.unpublished_like(last, MORE_OF_A_CAUSE_MAX).await?)
             }
@@ -66,29 +68,32 @@ impl Reaper {
     }
 }
 
+/// Whether alerts of one kind are told in one message. Those that are resolved one by one are told one by one.
+fn is_alike(left: &AlertRow, right: &AlertRow) -> bool {
+    let is_single = left.kind == SOURCE_PROBLEM || resolved_kind(&left.kind).is_some();
+    !is_single && (&left.kind, &left.cause) == (&right.kind, &right.cause)
+}
+
 /// One message for alerts of one kind and cause: these, and so many more.
-fn message_of(alike: &[AlertRow], more: usize) -> Option<Alert> {
+fn alert_of(alike: &[AlertRow], more: usize) -> Option<Alert> {
     let first = alike.first()?;
-    let count = alike.len() + more;
-    let subject = match count {
-        1 => format!("Granary: {}", alert_headline(&first.kind)),
-        _ => format!("Granary: {} ({count} times)", alert_headline(&first.kind)),
-    };
-    let mut text: Vec<String> = alike
+    let mut lines: Vec<String> = alike
         .iter()
         .take(TEXTS_MAX as usize)
-        .map(|row| format!("- [{}] {}", row.id, row.text))
+        .map(|row| format!("[{}] {}", row.id, row.text))
         .collect();
-    let untold = count.saturating_sub(text.len());
+    let untold = alike.len() + more - lines.len();
     if untold > 0 {
-        text.push(format!("- and {untold} more of the same cause"));
+        lines.push(format!("and {untold} more of the same cause"));
     }
-    text.push(String::new());
-    text.push(format!("What to do: {}", alert_remedy(&first.kind, &first.cause)));
+    let occurrences: u64 = alike.iter().map(|row| u64::from(row.occurrences)).sum();
     Some(Alert {
         number: first.id,
+        resolves: resolved_kind(&first.kind).and_then(|_| first.subject_key.parse().ok()),
         kind: first.kind.clone(),
-        subject,
-        text: text.join("\n"),
+        cause: first.cause.clone(),
+        count: occurrences + more as u64,
+        since: first.created_at,
+        lines,
     })
 }

@@ -14,7 +14,7 @@ use crate::operations;
 use crate::prove::Schedule;
 use anyhow::Context;
 use aws_config::SdkConfig;
-use granary_alert::Publisher;
+use granary_alert::{Publisher, Sender};
 use granary_archive::Archive;
 use granary_domain::Tuning;
 use granary_environment::{Deadline, RetrySection};
@@ -38,6 +38,7 @@ pub(crate) struct Reaper {
     pub(crate) ledger: Ledger,
     pub(crate) handoff: Handoff,
     pub(crate) publisher: Publisher,
+    pub(crate) sender: Sender,
     pub(crate) failure_rate_threshold: f64,
     pub(crate) desk: Desk,
     pub(crate) inspector: Inspector,
@@ -150,6 +151,7 @@ impl Reaper {
             ledger,
             handoff: Handoff::new(aws, urls),
             publisher: Publisher::new(aws, config.alert_topic_arn),
+            sender: config.sender,
             failure_rate_threshold: config.failure_rate_threshold,
             retry: config.retry,
             schedule,
@@ -227,6 +229,7 @@ impl Reaper {
         steps
             .take("watch restarts of consumers", self.watch_restarts())
             .await;
+        steps.take("end storms", self.end_storms()).await;
         steps.take("publish alerts", self.publish_alerts(tick)).await;
         steps
             .take("send what is pending", self.send_pending(deadline, tick))

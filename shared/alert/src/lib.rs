@@ -4,8 +4,10 @@
 //! publishes the row again until SNS took it. People may therefore read one twice, and tell it by its number. Not
 //! responsible for deciding what is worth an alert, nor for remembering what was published.
 
+mod message;
 mod publisher;
 mod error;
 
 pub use error::AlertError;
-pub use publisher::{Alert, Publisher};
+pub use message::{Alert, Message, Sender};
+pub use publisher::{Publisher, Subscriptions};

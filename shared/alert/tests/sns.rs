@@ -11,18 +11,26 @@ use aws_config::SdkConfig;
 use aws_sdk_sns::Client as Sns;
 use aws_sdk_sqs::Client as Sqs;
 use aws_sdk_sqs::types::QueueAttributeName;
-use granary_alert::{Alert, Publisher};
+use granary_alert::{Alert, Message, Publisher, Sender, Subscriptions};
 use serde_json::Value;
 
 const RECEIVE_WAIT_SECS_MAX: i32 = 10;
 
-fn alert() -> Alert {
-    Alert {
+fn message() -> Message {
+    let sender = Sender {
+        environment: "staging",
+        source: "messages".to_owned(),
+        api_url: None,
+    };
+    sender.message(&Alert {
         number: 42,
-        kind: "batches_parked".to_owned(),
-        subject: "Granary: 3 batches are parked".to_owned(),
-        text: "3 batches failed 5 times and are parked.\nSee them with: granary failures".to_owned(),
-    }
+        resolves: None,
+        kind: "parked".to_owned(),
+        cause: "spool".to_owned(),
+        count: 3,
+        since: "2026-11-22T10:00:00Z".parse().unwrap(),
+        lines: vec!["batch 7 is parked".to_owned()],
+    })
 }
 
 #[tokio::test]
@@ -68,8 +76,12 @@ async fn a_subscriber_reads_what_happened_and_gets_the_number_and_the_kind() {
         .unwrap();
 
     let publisher = Publisher::new(&aws, &topic);
-    publisher.check().await.unwrap();
-    publisher.publish(&alert()).await.unwrap();
+    let expected = Subscriptions {
+        confirmed: 1,
+        pending: 0,
+    };
+    assert_eq!(publisher.check().await.unwrap(), expected);
+    publisher.publish(&message()).await.unwrap();
 
     let received = sqs
         .receive_message()
@@ -79,15 +91,17 @@ async fn a_subscriber_reads_what_happened_and_gets_the_number_and_the_kind() {
         .await
         .unwrap();
     let envelope: Value = serde_json::from_str(received.messages()[0].body().unwrap()).unwrap();
-    assert_eq!(envelope["Subject"], "Granary: 3 batches are parked");
-    let text = envelope["Message"].as_str().unwrap();
-    assert!(
-        text.starts_with("3 batches failed 5 times and are parked.\n"),
-        "{text}"
+    assert_eq!(
+        envelope["Subject"],
+        "[STAGING messages] 3 batches parked: temp directory full"
     );
-    assert!(text.contains("Alert 42 of Granary (batches_parked)."), "{text}");
+    let json: Value = serde_json::from_str(envelope["Message"].as_str().unwrap()).unwrap();
+    assert_eq!((&json["event"], &json["count"]), (&"triggered".into(), &3.into()));
+    let text = json["text"].as_str().unwrap();
+    assert!(text.contains("Alert 42 of Granary (parked)."), "{text}");
     assert_eq!(envelope["MessageAttributes"]["number"]["Value"], "42");
-    assert_eq!(envelope["MessageAttributes"]["kind"]["Value"], "batches_parked");
+    assert_eq!(envelope["MessageAttributes"]["kind"]["Value"], "parked");
+    assert_eq!(envelope["MessageAttributes"]["severity"]["Value"], "critical");
 
     sqs.delete_queue().queue_url(queue).send().await.unwrap();
     sns.delete_topic().topic_arn(topic).send().await.unwrap();
@@ -97,7 +111,7 @@ async fn a_subscriber_reads_what_happened_and_gets_the_number_and_the_kind() {
 async fn a1_a_topic_that_is_gone_is_refused_and_one_out_of_reach_is_the_platforms() {
     let aws = granary_environment::aws::sdk_config().await;
     let absent = Publisher::new(&aws, "arn:aws:sns:us-east-1:000000000000:granary-absent");
-    let error = absent.publish(&alert()).await.unwrap_err();
+    let error = absent.publish(&message()).await.unwrap_err();
     assert!(
         !error.is_platforms() && error.remedy().contains("GRANARY_ALERT_TOPIC_ARN"),
         "{error}"
@@ -105,7 +119,7 @@ async fn a1_a_topic_that_is_gone_is_refused_and_one_out_of_reach_is_the_platform
 
     let unreachable = out_of_reach(&aws);
     let publisher = Publisher::new(&unreachable, "arn:aws:sns:us-east-1:000000000000:granary-alerts");
-    let error = publisher.publish(&alert()).await.unwrap_err();
+    let error = publisher.publish(&message()).await.unwrap_err();
     assert!(
         error.is_platforms() && error.to_string().contains("refused"),
         "{error}"

@@ -80,7 +80,7 @@ impl Invariant {
                 "every object on record exists with its size and checksum, and so does its manifest"
             }
             Self::NothingUnrecorded => "after a sweep no object is left that nobody recorded",
-            Self::ParkedIsTold => "every parked batch has exactly one alert, and no other batch has one",
+            Self::ParkedIsTold => "an alert is open about the cause of every parked batch",
             Self::WindowsAddUp => {
                 "what a window found was recorded, adopted, owned elsewhere, there twice, or without an id"
             }

@@ -17,10 +17,12 @@ mod manifest;
 mod exception_kind;
 mod cause;
 mod stall;
+mod alert_kind;
 mod remedy;
 mod setting;
 mod invariant;
 
+pub use alert_kind::{Severity, alert_command, alert_severity, cause_label, resolved_kind};
 pub use archive::{Compression, Format, LEDGER, Layout, ObjectKey, QUARANTINE, UnknownName};
 pub use backoff::Backoff;
 pub use batch::{Batch, BatchStatus, IllegalTransition, Transition};

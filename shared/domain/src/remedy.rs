@@ -4,7 +4,7 @@
 //! Not here: whom to tell and when (the reaper decides), nor how things stand. A name that this version doesn't know has a
 //! text as well: it was written by a newer one.
 
-use crate::{Cause, Outcome, Stall};
+use crate::{Cause, Outcome, Stall, resolved_kind};
 
 const LOOK: &str = "look at the reason above, and into the log of the harvester and the exporter.";
 
@@ -99,6 +99,9 @@ impl Outcome {
 pub fn alert_headline(kind: &str) -> &str {
     match kind {
         "parked" => "batches are parked",
+        "parked_over" => "no batch is parked any more",
+        "exceptions_over" => "no further batch is completed without some of its messages",
+        "test" => "this is a test",
         "exceptions" => "batches are completed without some of their messages",
         "failure_rate" => "too many attempts fail",
         "failure_rate_over" => "attempts succeed again",
@@ -147,7 +150,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
         "parked" => {
             let remedy = Cause::remedy_of(cause);
             return format!(
-                "read the cause above, remove it, then POST /migrate/retry-failed; nothing is lost meanwhile. {cause}: {remedy}"
+                "read the cause above, remove it, then granary failures retry --cause {cause}. Nothing is lost meanwhile. {cause}: {remedy}"
             );
         }
         "exceptions" => return exceptions_remedy(cause),
@@ -175,7 +178,8 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             "archive them with `granary migrate start` (without --from it begins with the first message), correct their event \
              times at the source, or exclude them with GRANARY_SOURCE_FILTER; `granary status` counts them."
         }
-        over if over.ends_with("_over") => "nothing.",
+        over if resolved_kind(over).is_some() => "nothing.",
+        "test" => "nothing. Alerts reach you.",
         "source_problem" if cause == "refused" => {
             "do what is said above; until then no id is read (of metadata: no batch is exported), and nothing is lost. \
              `granary doctor` shows whether it helped."
@@ -247,7 +251,7 @@ mod tests {
     fn a_parked_batch_is_told_with_the_remedy_of_its_cause() {
         let text = alert_remedy("parked", "spool");
         assert!(
-            text.contains("retry-failed") && text.contains(Cause::Spool.remedy()),
+            text.contains("granary failures retry --cause spool") && text.contains(Cause::Spool.remedy()),
             "{text}"
         );
     }

@@ -20,6 +20,15 @@ pub enum Deployment {
 }
 
 impl Deployment {
+    /// `local`, `staging` or `production`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+
     /// Reads `GRANARY_ENVIRONMENT`. A name that isn't known is refused: it would take the care of production away.
     pub fn read(env: &mut Environment) -> Reading<Self> {
         let deployment = env.optional_parsed(ENVIRONMENT, |text| match text {

@@ -1,10 +1,8 @@
 //! Alerts: what people are to be told. The row is the outbox; the reaper publishes and marks.
 //!
 //! A row is written once for each subject, whatever happens how often; it is published at least once, with its
-//! number, so that a reader can tell a repetition.
+//! number, so that a reader can tell a repetition. Storms of batches count in one row: `storm.rs`.
 
-use crate::connect::Doing;
-use crate::connections::Connection;
 use crate::error::During;
 use crate::row::Columns;
 use crate::shape::List;
@@ -32,6 +30,8 @@ pub struct AlertRow {
     pub text: String,
     /// Since when.
     pub created_at: Timestamp,
+    /// How often it has happened so far.
+    pub occurrences: u32,
 }
 
 /// How many attempts of the last stretch of time failed.
@@ -86,7 +86,7 @@ impl Ledger {
         self.read("list unpublished alerts", |mut reader| async move {
             let rows: Vec<Row> = reader
                 .rows(
-                    "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at FROM \
+                    "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at, a.occurrences FROM \
                      (SELECT id, ROW_NUMBER() OVER (PARTITION BY kind, cause ORDER BY id) AS place FROM alert \
                       WHERE published_at IS NULL) unpublished JOIN alert a ON a.id = unpublished.id \
                      WHERE unpublished.place <= ? ORDER BY a.kind, a.cause, a.id LIMIT ?",
@@ -102,6 +102,7 @@ impl Ledger {
                         cause: row.column("cause")?,
                         text: row.column("text")?,
                         created_at: row.instant("created_at")?,
+                        occurrences: row.column("occurrences")?,
                     })
                 })
                 .collect()
@@ -155,21 +156,4 @@ impl Ledger {
         })
         .await
     }
-}
-
-/// Writes an alert for each of these batches that is parked, in the transaction that parked it. One for each time.
-pub(crate) async fn raise_parked(
-    conn: &mut Connection,
-    doing: Doing,
-    batches: &[u64],
-) -> Result<(), LedgerError> {
-    let list = List::of(batches.iter().copied());
-    let statement = format!(
-        "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-         SELECT 'parked', CONCAT(b.id, '.', b.generation, '.', b.retry_count), b.error_code, \
-         LEFT(CONCAT('batch ', b.id, ' (', b.message_count, ' messages) is parked after ', b.attempts, \
-         ' attempts: ', COALESCE(b.error_text, '')), 1000), UTC_TIMESTAMP(6) \
-         FROM batch b WHERE b.id IN ({list}) AND b.parked_at IS NOT NULL ON DUPLICATE KEY UPDATE kind = alert.kind"
-    );
-    conn.exec_drop(statement, list.params()).await.during(doing)
 }

@@ -1,7 +1,6 @@
 //! The alerts that there were, for people who look back: which were told, and what they are about still lasts.
 //!
-//! An alert is open if it is about a condition that isn't over, or about a batch that is still parked as it was then.
-//! Anything else is something that happened once. Writing and publishing them is `alert.rs`.
+//! An alert is open if it is about a condition or a storm that isn't over. Anything else is something that happened once. Writing and publishing them is `alert.rs`.
 
 use crate::row::{Columns, at};
 use crate::{Ledger, LedgerError};
@@ -48,22 +47,14 @@ pub struct AlertFilter {
     pub limit: u32,
 }
 
-/// So many parked batches are looked at when open alerts are counted: a page waits for the number.
-pub const PARKED_ALERTS_MAX: u32 = 5_000;
 /// The kinds of alerts about conditions: those that somebody ends with an alert of its own.
 pub(crate) const CONDITIONS: &str = "('failure_rate', 'deferred', 'documents_late', 'documents_without_time', 'documents_in_future', \
-     'documents_too_early', 'unproven', 'source_problem', 'export_stalled')";
-/// Of an alert `a` that isn't about a condition: its batch `b` is still parked as it was then.
-pub(crate) const STILL_PARKED: &str = "a.kind = 'parked' AND b.parked_at IS NOT NULL \
-     AND a.subject_key = CONVERT(CONCAT(b.id, '.', b.generation, '.', b.retry_count) USING ascii)";
+     'documents_too_early', 'unproven', 'source_problem', 'export_stalled', 'parked', 'exceptions')";
 
 impl Ledger {
     /// Alerts, the newest first.
     pub async fn alerts(&self, filter: &AlertFilter) -> Result<Vec<AlertEntry>, LedgerError> {
-        let is_open = format!(
-            "((a.over_at IS NULL AND a.kind IN {CONDITIONS}) OR EXISTS (SELECT 1 FROM batch b \
-             WHERE b.id = CAST(SUBSTRING_INDEX(a.subject_key, '.', 1) AS UNSIGNED) AND {STILL_PARKED}))"
-        );
+        let is_open = format!("(a.over_at IS NULL AND a.kind IN {CONDITIONS})");
         let query = &format!(
             "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at, a.published_at, a.over_at, \
              {is_open} AS is_open FROM alert a WHERE a.id < :before AND (:kind IS NULL OR a.kind = :kind) \
@@ -86,13 +77,9 @@ impl Ledger {
         .await
     }
 
-    /// How many alerts are open, of those about parked batches at most [`PARKED_ALERTS_MAX`].
+    /// How many alerts are open.
     pub async fn open_alerts(&self) -> Result<u64, LedgerError> {
-        let query = &format!(
-            "SELECT (SELECT COUNT(*) FROM alert a WHERE a.over_at IS NULL AND a.kind IN {CONDITIONS}) \
-             + (SELECT COUNT(*) FROM (SELECT id, generation, retry_count, parked_at FROM batch \
-             WHERE status = 'failed' AND parked_at IS NOT NULL LIMIT {PARKED_ALERTS_MAX}) b JOIN alert a ON {STILL_PARKED})"
-        );
+        let query = &format!("SELECT COUNT(*) FROM alert WHERE over_at IS NULL AND kind IN {CONDITIONS}");
         self.read("count open alerts", |mut reader| async move {
             Ok(reader.first::<u64>(query, ()).await?.unwrap_or(0))
         })

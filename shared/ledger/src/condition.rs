@@ -71,18 +71,18 @@ impl Ledger {
     pub async fn end_alerts_but(&self, kind: &str, lasting: &[String]) -> Result<(), LedgerError> {
         self.change(Step::EndCondition, |doing| async move {
             let mut transaction = self.begin(doing).await?;
-            let open: Vec<(u64, String, String)> = transaction
+            let open: Vec<(u64, String, String, String)> = transaction
                 .exec(
-                    "SELECT id, CONVERT(subject_key USING utf8mb4), text FROM alert \
+                    "SELECT id, CONVERT(subject_key USING utf8mb4), cause, text FROM alert \
                      WHERE kind = ? AND over_at IS NULL ORDER BY id LIMIT ? FOR UPDATE",
                     (kind, OPEN_MAX),
                 )
                 .await
                 .during(doing)?;
-            let over = open.iter().filter(|(_, subject, _)| !lasting.contains(subject));
-            for (id, _, text) in over.take(ENDED_MAX) {
+            let over = open.iter().filter(|(_, subject, ..)| !lasting.contains(subject));
+            for (id, _, cause, text) in over.take(ENDED_MAX) {
                 let text = format!("no longer the case: {text}");
-                end_alert(&mut transaction, doing, (*id, kind, kind), &text).await?;
+                end_alert(&mut transaction, doing, (*id, kind, cause), &text).await?;
             }
             transaction.commit().await.during(doing)
         })

@@ -1,9 +1,8 @@
-//! Telling people that a batch was completed without some of its messages: one alert for each generation of a batch, with
-//! counts and the most common reasons.
+//! Alerts that batches were completed without some of their messages: one storm for each outcome, whose text has counts and the
+//! most common reasons of its first batch.
 //!
-//! It is raised in the transaction that settles the batch, so that no batch ends without it and nothing has to look for
-//! such batches afterwards. Alerts of one cause are published in one message (the reaper's `publish.rs`), so that a storm is one
-//! message a minute. Reasons are the exporter's; none has a message's content.
+//! It is raised in the transaction that settles the batch, so that no batch ends without it. Reasons are the exporter's; none
+//! has a message's content.
 
 use crate::LedgerError;
 use crate::connect::Doing;
@@ -11,6 +10,7 @@ use crate::connections::Transaction;
 use crate::error::During;
 use crate::row::Columns;
 use crate::settle::shortened;
+use crate::storm::ONE_MORE;
 use granary_domain::{BatchId, Hour, Outcome};
 use mysql_async::{Row, params};
 
@@ -28,7 +28,7 @@ pub(crate) async fn raise_exceptions(
 ) -> Result<(), LedgerError> {
     let row: Option<Row> = transaction
         .exec_first(
-            "SELECT generation, hour_start, message_count, missing, quarantined FROM batch \
+            "SELECT hour_start, message_count, missing, quarantined FROM batch \
              WHERE id = ? AND missing + quarantined > 0",
             (batch.0,),
         )
@@ -46,11 +46,12 @@ pub(crate) async fn raise_exceptions(
         .during(doing)?;
     transaction
         .exec_drop(
-            "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
-             VALUES (:kind, :subject, :cause, :text, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE kind = alert.kind",
+            format!(
+                "INSERT INTO alert (kind, subject_key, cause, text, created_at) \
+                 VALUES (:kind, :cause, :cause, :text, UTC_TIMESTAMP(6)) {ONE_MORE}"
+            ),
             params! {
-                "kind" => KIND, "subject" => format!("{batch}.{}", settled.generation),
-                "cause" => settled.cause().as_str(), "text" => shortened(&settled.text(&reasons)),
+                "kind" => KIND, "cause" => settled.cause().as_str(), "text" => shortened(&settled.text(&reasons)),
             },
         )
         .await
@@ -59,7 +60,6 @@ pub(crate) async fn raise_exceptions(
 
 struct SettledBatch {
     batch: BatchId,
-    generation: u32,
     hour: Hour,
     messages: u64,
     missing: u64,
@@ -70,7 +70,6 @@ impl SettledBatch {
     fn of(batch: BatchId, mut row: Row) -> Result<Self, LedgerError> {
         Ok(Self {
             batch,
-            generation: row.column("generation")?,
             hour: Hour::of(row.instant("hour_start")?),
             messages: row.column("message_count")?,
             missing: row.column("missing")?,
@@ -123,7 +122,6 @@ mod tests {
     fn an_alert_counts_and_names_the_most_common_reasons() {
         let settled = SettledBatch {
             batch: BatchId(7),
-            generation: 1,
             hour: Hour::of("2026-03-01T10:20:00Z".parse().unwrap()),
             messages: 1_000,
             missing: 30,

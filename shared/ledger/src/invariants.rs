@@ -204,23 +204,18 @@ impl Ledger {
         .await
     }
 
-    /// [`Invariant::ParkedIsTold`]. A batch that was cancelled after it was parked keeps its alert.
+    /// [`Invariant::ParkedIsTold`].
     async fn untold(&self, slice: &BatchSlice, bounds: &Bounds) -> Result<Vec<Violation>, LedgerError> {
         let query = format!(
-            "SELECT b.id, b.status, COUNT(a.id) AS alerts FROM batch b LEFT JOIN alert a ON a.kind = 'parked' \
-             AND a.subject_key = CONCAT(b.id, '.', b.generation, '.', b.retry_count) \
-             WHERE {} AND b.status <> 'cancelled' \
-             AND (b.parked_at IS NULL OR b.parked_at <= UTC_TIMESTAMP(6) - INTERVAL {} MICROSECOND) \
-             GROUP BY b.id HAVING alerts <> (MAX(b.parked_at) IS NOT NULL)",
+            "SELECT b.id, b.error_code FROM batch b WHERE {} AND b.status = 'failed' \
+             AND b.parked_at <= UTC_TIMESTAMP(6) - INTERVAL {} MICROSECOND \
+             AND NOT EXISTS (SELECT 1 FROM alert a WHERE a.kind = 'parked' AND a.subject_key = b.error_code)",
             slice.holds("b.id"),
             micros(bounds.untold_max)
         );
         self.each(&query, Invariant::ParkedIsTold, |row| {
-            let (status, alerts): (String, u64) = (row.column("status")?, row.column("alerts")?);
-            Ok(match alerts {
-                0 => "it is parked, and no alert says so".to_owned(),
-                _ => format!("it is {status}, and {alerts} alerts say that it is parked"),
-            })
+            let cause: String = row.column("error_code")?;
+            Ok(format!("it is parked ({cause}), and no alert says so"))
         })
         .await
     }

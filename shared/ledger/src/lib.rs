@@ -40,6 +40,7 @@ mod claim;
 mod settle;
 mod excepted;
 mod split;
+mod storm;
 mod suspect;
 mod absence;
 mod reap;
@@ -94,7 +95,7 @@ mod purge;
 
 pub use accepted::{Acceptance, AcceptedException};
 pub use alert::{AlertRow, FailureRate};
-pub use alert_list::{AlertEntry, AlertFilter, PARKED_ALERTS_MAX};
+pub use alert_list::{AlertEntry, AlertFilter};
 pub use audit::{Audit, AuditEntry, AuditFilter};
 pub use cancel::Cancelled;
 pub use claim::{Claim, ClaimedBatch, NotClaimed, OwnedMessage};

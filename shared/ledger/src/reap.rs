@@ -1,9 +1,9 @@
 //! Taking back what dead workers held, and giving failed batches another attempt.
 
-use crate::alert::raise_parked;
 use crate::connect::Doing;
 use crate::error::During;
 use crate::shape::List;
+use crate::storm::raise_parked;
 use crate::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{Backoff, BatchId, Cause};

@@ -4,7 +4,7 @@
 //! and the ledger's rows about it, have no part in this. When it fails, what is left is forgotten by the next call, and a day
 //! counts as done only when nothing is left.
 
-use crate::alert_list::{CONDITIONS, STILL_PARKED};
+use crate::alert_list::CONDITIONS;
 use crate::connect::Doing;
 use crate::connections::Connection;
 use crate::error::During;
@@ -97,8 +97,7 @@ async fn forget_alerts(conn: &mut Connection, kept: u64, limit: u32) -> Result<u
     let query = format!(
         "SELECT a.id FROM alert a WHERE a.created_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND \
          AND a.published_at IS NOT NULL AND (a.over_at IS NOT NULL OR a.kind NOT IN {CONDITIONS}) \
-         AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.id = CAST(SUBSTRING_INDEX(a.subject_key, '.', 1) AS UNSIGNED) \
-         AND {STILL_PARKED}) ORDER BY a.created_at LIMIT ?"
+         ORDER BY a.created_at LIMIT ?"
     );
     let ids: Vec<u64> = conn.exec(query, (kept, limit)).await?;
     if !ids.is_empty() {

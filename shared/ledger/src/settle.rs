@@ -1,12 +1,12 @@
 //! Ending an attempt: settled, failed, deferred or handed back. Each is one conditional UPDATE of the batch and its
 //! attempt together, and is refused where the fence is not the newest one.
 
-use crate::alert::raise_parked;
 use crate::connect::Doing;
 use crate::error::During;
 use crate::excepted::raise_exceptions;
 use crate::row::{BY_KEY, LOOKED_UP_KEYS_MAX};
 use crate::shape::List;
+use crate::storm::raise_parked;
 use crate::window::micros;
 use crate::{ClaimedBatch, Ledger, LedgerError};
 use granary_domain::{Failure, Generation, MessageId, ObjectKey, Outcome};

@@ -66,6 +66,10 @@ async fn what_nobody_needs_is_foretold(desk: &Desk) {
         .await;
     assert!(confirmed.status.is_success(), "{confirmed:?}");
     assert_eq!(confirmed.body["restored"], Value::Null, "{confirmed:?}");
+    let tested = desk
+        .answer("POST /alerts/test", &[], json!({ "dryRun": true }))
+        .await;
+    assert!(tested.status.is_success(), "{tested:?}");
     let purged = desk
         .answer(
             "POST /purge",

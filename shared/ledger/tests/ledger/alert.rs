@@ -199,3 +199,28 @@ async fn a1_an_alert_ends_with_its_subject_and_begins_anew_when_that_comes_back(
         assert_eq!(ledger.open_alerts().await.unwrap(), 2);
     }
 }
+
+#[tokio::test]
+async fn a_storm_of_exceptions_is_over_after_an_hour_without_another() {
+    let stage = Stage::new().await;
+    let raised = stage
+        .ledger
+        .raise_alert("exceptions", "missing", "missing", "a batch");
+    raised.await.unwrap();
+    stage.ledger.end_storms().await.unwrap();
+    assert_eq!(stage.ledger.open_alerts().await.unwrap(), 1);
+    let hour_ago = "UPDATE alert SET created_at = created_at - INTERVAL 61 MINUTE";
+    stage.database.sql(hour_ago).await;
+    stage.ledger.end_storms().await.unwrap();
+    assert_eq!(stage.ledger.open_alerts().await.unwrap(), 0);
+    let alerts = stage.ledger.unpublished_alerts(10).await.unwrap();
+    let kinds: Vec<&str> = alerts.iter().map(|alert| alert.kind.as_str()).collect();
+    assert_eq!(kinds, ["exceptions", "exceptions_over"]);
+    assert_eq!(alerts[1].subject_key, alerts[0].id.to_string());
+    stage.ledger.end_storms().await.unwrap();
+    assert_eq!(
+        stage.ledger.unpublished_alerts(10).await.unwrap().len(),
+        2,
+        "it ends once"
+    );
+}

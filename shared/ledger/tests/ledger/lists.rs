@@ -44,7 +44,10 @@ async fn an_alert_is_open_as_long_as_what_it_is_about_lasts() {
     };
     assert_eq!(open(true).await, ["failure_rate", "parked"]);
     assert_eq!(open(false).await, ["archive_conflict"]);
+    stage.ledger.end_storms().await.unwrap();
+    assert_eq!(open(true).await, ["failure_rate", "parked"], "it is still parked");
     stage.ledger.unpark(&[claimed.id]).await.unwrap();
+    stage.ledger.end_storms().await.unwrap();
     stage
         .ledger
         .end_condition("failure_rate", "failure_rate", "over")

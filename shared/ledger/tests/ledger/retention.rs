@@ -99,7 +99,7 @@ async fn alerts_that_are_over_are_forgotten_and_open_or_unpublished_ones_never()
     assert_eq!(
         forgotten,
         Forgotten {
-            alerts: 4,
+            alerts: 3,
             ..Forgotten::default()
         }
     );

@@ -8,6 +8,7 @@ use crate::queueing::queue_health;
 use crate::services::Services;
 use crate::switching::scheduler;
 use crate::web::problem::Problem;
+use granary_alert::Subscriptions;
 use granary_switchboard::Schedule;
 
 pub(super) async fn checks(services: &Services) -> Vec<Check> {
@@ -61,7 +62,7 @@ async fn topic(services: &Services) -> Result<Finding, Problem> {
         ));
     };
     Ok(match topic.check().await {
-        Ok(()) => Finding::ok("it is there; the reaper publishes alerts to it"),
+        Ok(subscriptions) => of_subscriptions(subscriptions),
         Err(error) if error.is_platforms() => Finding::failed(error.to_string(), error.remedy()),
         Err(error) => Finding::failed(
             error.to_string(),
@@ -71,6 +72,25 @@ async fn topic(services: &Services) -> Result<Finding, Problem> {
             ),
         ),
     })
+}
+
+fn of_subscriptions(subscriptions: Subscriptions) -> Finding {
+    let Subscriptions { confirmed, pending } = subscriptions;
+    if pending > 0 {
+        return Finding::warning(
+            format!("{pending} subscriptions wait for their confirmation, and receive nothing"),
+            "Follow the link in the mail \"AWS Notification - Subscription Confirmation\". Then try it: granary alerts test",
+        );
+    }
+    if confirmed == 0 {
+        return Finding::warning(
+            "it has no subscription: alerts and alarms reach no one",
+            "Set the template's AlertEmail, or subscribe a pager to the topic. Then try it: granary alerts test",
+        );
+    }
+    Finding::ok(format!(
+        "the reaper publishes alerts to it; {confirmed} subscriptions receive them"
+    ))
 }
 
 async fn schedules(services: &Services) -> Result<Finding, Problem> {
