@@ -15,7 +15,9 @@ import { pager, table } from '../table.js';
 // Those that have a headline in the domain; the runbook has a section for each.
 const KINDS = [
   'parked',
+  'parked_over',
   'exceptions',
+  'exceptions_over',
   'failure_rate',
   'failure_rate_over',
   'deferred',
@@ -43,6 +45,7 @@ const KINDS = [
   'consumers_off',
   'ledger_login',
   'ledger_login_over',
+  'test',
 ];
 
 export const alerts = {
