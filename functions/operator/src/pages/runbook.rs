@@ -149,17 +149,21 @@ fn linked(events: Vec<Event>) -> Vec<Event> {
     let mut linked = Vec::with_capacity(events.len());
     let mut elsewhere: Option<String> = None;
     for event in events {
-        match event {
-            Event::Start(Tag::Link { ref dest_url, .. }) if is_document(dest_url) => {
-                let document = dest_url.split('#').next().unwrap_or_default();
-                elsewhere = Some(format!(" (docs/{document})"));
-            }
-            Event::End(TagEnd::Link) if elsewhere.is_some() => {
-                let name = elsewhere.take().unwrap_or_default();
-                linked.push(Event::Text(name.into()));
-            }
-            Event::Code(address) if address.starts_with("#/") => linked.extend(to_dashboard(address)),
-            other => linked.push(other),
+        if let Event::Start(Tag::Link { dest_url, .. }) = &event
+            && is_document(dest_url)
+        {
+            let document = dest_url.split('#').next().unwrap_or_default();
+            elsewhere = Some(format!(" (docs/{document})"));
+        } else if let Event::End(TagEnd::Link) = &event
+            && let Some(name) = elsewhere.take()
+        {
+            linked.push(Event::Text(name.into()));
+        } else if let Event::Code(address) = &event
+            && address.starts_with("#/")
+        {
+            linked.extend(to_dashboard(address.clone()));
+        } else {
+            linked.push(event);
         }
     }
     linked

@@ -327,7 +327,7 @@ async fn batches_with_exceptions_are_found_by_outcome_and_hours() {
 #[tokio::test]
 async fn a_batch_that_ends_with_exceptions_raises_one_alert_with_counts_and_reasons() {
     let stage = Stage::new().await;
-    let batch = completed_without(&stage, &["a", "b", "c", "d"], 2).await;
+    completed_without(&stage, &["a", "b", "c", "d"], 2).await;
     let alerts: Vec<(String, String, String)> = stage
         .database
         .rows("SELECT subject_key, cause, text FROM alert WHERE kind = 'exceptions'")
