@@ -14,6 +14,7 @@ pub(super) const ALERTS: Listing = Listing {
         Field("ALERT", "/id", Kind::Number),
         Field("KIND", "/kind", Kind::Text),
         Field("OPEN", "/open", Kind::Text),
+        Field("TIMES", "/occurrences", Kind::Count),
         Field("SINCE", "/createdAt", Kind::Time),
         Field("OVER", "/overAt", Kind::Time),
         Field("WHAT", "/headline", Kind::Text),
@@ -55,12 +56,12 @@ mod tests {
     fn alerts_are_rows() {
         let alerts = [
             json!({"id": 9, "kind": "parked", "headline": "batches are parked", "subject": "7.1.0", "open": true,
-            "createdAt": "2026-11-22T10:00:00Z", "overAt": null, "remedy": "See the causes."}),
+            "occurrences": 3, "createdAt": "2026-11-22T10:00:00Z", "overAt": null, "remedy": "See the causes."}),
         ];
         let sheet = Sheet::new().table(&alerts, ALERTS.fields);
         insta::assert_snapshot!(sheet.render(Format::People), @r"
-        ALERT  KIND    OPEN  SINCE                 OVER  WHAT                WHAT TO DO
-            9  parked  true  2026-11-22 10:00:00Z  -     batches are parked  See the causes.
+        ALERT  KIND    OPEN  TIMES  SINCE                 OVER  WHAT                WHAT TO DO
+            9  parked  true      3  2026-11-22 10:00:00Z  -     batches are parked  See the causes.
         ");
     }
 }

@@ -12,6 +12,10 @@ use jiff::Timestamp;
 use mysql_async::{Row, params};
 use std::time::Duration;
 
+/// Kinds whose alerts are events: each is about another subject, and none ends. A fault that causes one after another sends one
+/// message an hour for its cause; the rest wait for the next hour, and are counted there.
+const EVENTS: &str =
+    "('archive_conflict', 'invariant', 'unreadable_message', 'unproven_object', 'replaced_object_kept')";
 /// Of all kinds and causes, of which there are a few dozen.
 const UNPUBLISHED_MAX: u32 = 10_000;
 
@@ -80,19 +84,20 @@ impl Ledger {
         .await
     }
 
-    /// Unpublished alerts, up to `limit` of each kind and cause, alike ones side by side. However many there are of one cause, they
-    /// hide no other.
+    /// Alerts to publish now, up to `limit` of each kind and cause, alike ones side by side. However many there are of one cause,
+    /// they hide no other. Events of a cause that was published within the last hour wait.
     pub async fn unpublished_alerts(&self, limit: u32) -> Result<Vec<AlertRow>, LedgerError> {
+        let query = &format!(
+            "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at, a.occurrences FROM \
+             (SELECT u.id, ROW_NUMBER() OVER (PARTITION BY u.kind, u.cause ORDER BY u.id) AS place FROM alert u \
+                      LEFT JOIN (SELECT DISTINCT kind, cause FROM alert WHERE kind IN {EVENTS} \
+                       AND published_at >= UTC_TIMESTAMP(6) - INTERVAL 3600 SECOND) recent \
+                       ON recent.kind = u.kind AND recent.cause = u.cause \
+                      WHERE u.published_at IS NULL AND recent.kind IS NULL) unpublished JOIN alert a ON a.id = unpublished.id \
+                     WHERE unpublished.place <= ? ORDER BY a.kind, a.cause, a.id LIMIT ?"
+        );
         self.read("list unpublished alerts", |mut reader| async move {
-            let rows: Vec<Row> = reader
-                .rows(
-                    "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at, a.occurrences FROM \
-                     (SELECT id, ROW_NUMBER() OVER (PARTITION BY kind, cause ORDER BY id) AS place FROM alert \
-                      WHERE published_at IS NULL) unpublished JOIN alert a ON a.id = unpublished.id \
-                     WHERE unpublished.place <= ? ORDER BY a.kind, a.cause, a.id LIMIT ?",
-                    (limit, UNPUBLISHED_MAX),
-                )
-                .await?;
+            let rows: Vec<Row> = reader.rows(query, (limit, UNPUBLISHED_MAX)).await?;
             rows.into_iter()
                 .map(|mut row| {
                     Ok(AlertRow {

@@ -22,6 +22,10 @@ pub struct AlertEntry {
     pub text: String,
     /// Since when.
     pub created_at: Timestamp,
+    /// How often it has happened.
+    pub occurrences: u32,
+    /// When it happened last, where it happened more than once.
+    pub last_at: Option<Timestamp>,
     /// When people were told; `None`: not yet.
     pub published_at: Option<Timestamp>,
     /// When the condition was over.
@@ -56,8 +60,8 @@ impl Ledger {
     pub async fn alerts(&self, filter: &AlertFilter) -> Result<Vec<AlertEntry>, LedgerError> {
         let is_open = format!("(a.over_at IS NULL AND a.kind IN {CONDITIONS})");
         let query = &format!(
-            "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at, a.published_at, a.over_at, \
-             {is_open} AS is_open FROM alert a WHERE a.id < :before AND (:kind IS NULL OR a.kind = :kind) \
+            "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at, a.occurrences, a.last_at, a.published_at, \
+             a.over_at, {is_open} AS is_open FROM alert a WHERE a.id < :before AND (:kind IS NULL OR a.kind = :kind) \
              AND (:from IS NULL OR a.created_at >= :from) AND (:to IS NULL OR a.created_at < :to) \
              AND (:open IS NULL OR {is_open} = :open) ORDER BY a.id DESC LIMIT :limit"
         );
@@ -95,6 +99,8 @@ fn alert_of(mut row: Row) -> Result<AlertEntry, LedgerError> {
         cause: row.column("cause")?,
         text: row.column("text")?,
         created_at: row.instant("created_at")?,
+        occurrences: row.column("occurrences")?,
+        last_at: row.instant_or_null("last_at")?,
         published_at: row.instant_or_null("published_at")?,
         over_at: row.instant_or_null("over_at")?,
         is_open: row.column("is_open")?,

@@ -21,8 +21,9 @@ const NEVER: [(&str, &str); 5] = [
         "SELECT COUNT(*) FROM batch WHERE parked_at IS NOT NULL",
     ),
     (
-        "an alert that nobody was told",
-        "SELECT COUNT(*) FROM alert WHERE published_at IS NULL",
+        "an alert that was not sent, and is no event whose cause was sent",
+        "SELECT COUNT(*) FROM alert a WHERE a.published_at IS NULL AND NOT EXISTS (SELECT 1 FROM alert sent \
+         WHERE sent.kind = a.kind AND sent.cause = a.cause AND sent.published_at IS NOT NULL)",
     ),
     (
         "a message that nobody owns",

@@ -6,7 +6,7 @@ import { badge } from '../badge.js';
 import { CAUSES } from '../causes.js';
 import { at } from '../clock.js';
 import { filterChoice, filters, noneFound } from '../field.js';
-import { words } from '../format.js';
+import { count, words } from '../format.js';
 import { panel } from '../panel.js';
 import { link } from '../router.js';
 import { runbookLink } from '../runbook.js';
@@ -88,7 +88,7 @@ export const alerts = {
               h('p', null, runbookLink(`alert-${alert.kind}`, words(alert.kind))),
             ],
           },
-          { name: 'When', cell: (alert) => [at(alert.createdAt), told(alert), over(alert)] },
+          { name: 'When', cell: (alert) => [at(alert.createdAt), repeated(alert), told(alert), over(alert)] },
         ],
       }),
       pager(data.nextCursor, data.alerts.length),
@@ -102,6 +102,8 @@ function causeOf({ cause }) {
   return CAUSES.includes(cause) ? h('a', { href: link('/failures', { cause }) }, words(cause)) : words(cause);
 }
 
-// It is told within seconds of its beginning; only what isn't is worth a word.
-const told = ({ publishedAt }) => (publishedAt ? null : h('p', { class: 'warn small' }, 'not told yet'));
+// An alert is sent within a minute; only what isn't is worth a word.
+const told = ({ publishedAt }) => (publishedAt ? null : h('p', { class: 'warn small' }, 'not sent yet'));
+const repeated = ({ occurrences, lastAt }) =>
+  lastAt ? h('p', { class: 'aside' }, `${count(occurrences)} times, last `, at(lastAt)) : null;
 const over = ({ overAt }) => (overAt ? h('p', { class: 'aside' }, 'over ', at(overAt)) : null);

@@ -70,6 +70,11 @@ pub(crate) struct ShownAlert {
     text: String,
     /// When it was written down.
     created_at: Timestamp,
+    /// How often it has happened so far.
+    #[schema(minimum = 1, examples(3))]
+    occurrences: u32,
+    /// When it happened last; `null`: it happened once.
+    last_at: Option<Timestamp>,
     /// When people were told; `null`: the reaper's next tick tells them.
     published_at: Option<Timestamp>,
     /// When a condition that lasts was over.
@@ -119,6 +124,8 @@ pub(crate) fn shown(alert: &AlertEntry) -> ShownAlert {
         cause: alert.cause.clone(),
         text: alert.text.clone(),
         created_at: alert.created_at,
+        occurrences: alert.occurrences,
+        last_at: alert.last_at,
         published_at: alert.published_at,
         over_at: alert.over_at,
         open: alert.is_open,

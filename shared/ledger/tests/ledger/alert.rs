@@ -56,6 +56,39 @@ async fn alerts_that_did_not_fit_are_found_by_their_cause() {
 }
 
 #[tokio::test]
+async fn a1_events_of_a_cause_are_sent_at_once_and_the_next_ones_an_hour_later() {
+    let stage = Stage::new().await;
+    let raise = async |kind: &str, subject: &str, cause: &str| {
+        let raised = stage.ledger.raise_alert(kind, subject, cause, "text").await;
+        assert_eq!(raised.unwrap(), 1);
+    };
+    let to_publish = async || {
+        let alerts = stage.ledger.unpublished_alerts(10).await.unwrap();
+        alerts
+            .into_iter()
+            .map(|alert| (alert.id, alert.subject_key))
+            .unzip::<_, _, Vec<u64>, Vec<String>>()
+    };
+    raise("invariant", "1", "miscount").await;
+    let (numbers, _) = to_publish().await;
+    stage.ledger.mark_published(&numbers).await.unwrap();
+
+    raise("invariant", "2", "miscount").await;
+    raise("invariant", "3", "another rule").await;
+    raise("source_problem", "4", "miscount").await;
+    assert_eq!(
+        to_publish().await.1,
+        ["3", "4"],
+        "the same cause waits, and nothing else"
+    );
+    stage
+        .database
+        .sql("UPDATE alert SET published_at = published_at - INTERVAL 3601 SECOND")
+        .await;
+    assert_eq!(to_publish().await.1, ["3", "2", "4"]);
+}
+
+#[tokio::test]
 async fn a1_a_storm_alerts_once_and_says_when_it_is_over() {
     let stage = Stage::new().await;
     let ledger = &stage.ledger;
