@@ -142,7 +142,7 @@ advisories: tools ## Look for known vulnerabilities of the dependencies (needs g
 tools:
 	@local/stack tools
 	@mkdir -p $(LOCAL)/cargo
-	@$(LOCAL)/cargo/bin/cargo-deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY_VERSION)' || \
+	@$(LOCAL)/cargo/bin/cargo-deny --version 2>/dev/null | grep -x 'cargo-deny $(CARGO_DENY_VERSION)' >/dev/null || \
 		cargo install --quiet --locked --root $(LOCAL)/cargo cargo-deny --version $(CARGO_DENY_VERSION)
 
 .PHONY: lint-tools
@@ -166,5 +166,5 @@ package: cyclonedx ## Make zips of the functions, their sizes and a software bil
 .PHONY: cyclonedx
 cyclonedx:
 	@mkdir -p $(LOCAL)/cargo
-	@$(LOCAL)/cargo/bin/cargo-cyclonedx cyclonedx --version 2>/dev/null | grep -qx 'cargo-cyclonedx-cyclonedx $(CARGO_CYCLONEDX_VERSION)' || \
+	@$(LOCAL)/cargo/bin/cargo-cyclonedx cyclonedx --version 2>/dev/null | grep -x 'cargo-cyclonedx-cyclonedx $(CARGO_CYCLONEDX_VERSION)' >/dev/null || \
 		cargo install --quiet --locked --root $(LOCAL)/cargo cargo-cyclonedx --version $(CARGO_CYCLONEDX_VERSION)

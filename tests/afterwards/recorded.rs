@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 
 const BATCH_NUMBERS: &str = "/_ledger/batch-numbers.json";
 const DEAD_LETTER_QUEUE: &str = "-dead-letters";
+/// `${Prefix}/source=${SourceName}/` of every scenario.
+const ROOT: &str = "archive/source=messages/";
 
 /// A request of a function of some scenario.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,13 +41,12 @@ impl Asked {
     /// Whether it is on something that the template has under this name.
     fn is_on(&self, name: &str) -> bool {
         let among = |names: &[&str]| names.contains(&name);
-        let is_key = self.on.contains('/');
         if among(OBJECTS) {
-            is_key && !self.on.ends_with(BATCH_NUMBERS)
+            self.is_object() && !self.on.ends_with(BATCH_NUMBERS)
         } else if among(MARK) {
-            self.on.ends_with(BATCH_NUMBERS)
+            self.is_object() && self.on.ends_with(BATCH_NUMBERS)
         } else if among(BUCKET) {
-            !is_key
+            !self.on.contains('/')
         } else if among(QUEUES) {
             !self.on.ends_with(DEAD_LETTER_QUEUE)
         } else if among(DEAD_LETTERS) {
@@ -56,10 +57,17 @@ impl Asked {
         }
     }
 
+    /// Whether it is on an object of the source.
+    fn is_object(&self) -> bool {
+        self.on
+            .split_once('/')
+            .is_some_and(|(_, key)| key.starts_with(ROOT))
+    }
+
     fn is_granted(&self, granted: &BTreeSet<(String, String)>) -> bool {
         granted.iter().any(|(action, on)| {
             // The mark lies among the objects.
-            let is_on = self.is_on(on) || (OBJECTS.contains(&on.as_str()) && self.on.contains('/'));
+            let is_on = self.is_on(on) || (OBJECTS.contains(&on.as_str()) && self.is_object());
             *action == self.action && is_on
         })
     }
@@ -152,6 +160,10 @@ fn a_request_that_is_not_granted_there_is_found() {
         ),
         (
             "harvester s3:GetObject b-#/archive/source=messages/dt=#/hour=#/batch.zst",
+            false,
+        ),
+        (
+            "harvester s3:GetObject b-#/elsewhere/source=messages/_ledger/batch-numbers.json",
             false,
         ),
         ("harvester s3:ListBucket b-#", false),

@@ -24,6 +24,7 @@ mod stalled;
 mod splitting;
 mod a_killed_worker;
 mod reaping;
+mod alerting;
 mod two_reapers;
 mod hidden;
 mod faithful;

@@ -214,16 +214,23 @@ async fn a1_a_storm_of_failures_is_told_once_and_its_end_once_and_a_tiny_sample_
     );
 
     have_attempts(&stage, 180, "completed", "1 MINUTE").await;
+    assert_eq!(
+        told_by_three_ticks(&stage).await,
+        NOBODY,
+        "at the threshold it neither begins nor ends"
+    );
+
+    have_attempts(&stage, 200, "completed", "1 MINUTE").await;
     let told = told_by_three_ticks(&stage).await;
     assert!(
-        told.len() == 1 && told[0].contains("the storm is over: 20 of 200"),
+        told.len() == 1 && told[0].contains("the storm is over: 20 of 400"),
         "{told:?}"
     );
 
-    have_attempts(&stage, 10, "failed", "1 MINUTE").await;
+    have_attempts(&stage, 30, "failed", "1 MINUTE").await;
     let told = told_by_three_ticks(&stage).await;
     assert!(
-        told.len() == 1 && told[0].contains("30 of 210"),
+        told.len() == 1 && told[0].contains("50 of 430"),
         "a new storm: {told:?}"
     );
     let rows = [

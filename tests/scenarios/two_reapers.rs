@@ -18,6 +18,7 @@ async fn troubled(name: &str) -> (Stage, Vec<Document>) {
     assert_eq!(stage.harvest().await["batches_sent"], 4);
     stage.queues.purge(&stage.queues.normal).await;
     for statement in [
+        "UPDATE migration SET created_at = created_at - INTERVAL 2 DAY",
         "UPDATE batch SET enqueued_at = enqueued_at - INTERVAL 11 MINUTE",
         "UPDATE batch SET status = 'in_progress', attempts = 1, fence = 1, holder = 'dead', enqueued_at = NULL, \
          lease_until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND ORDER BY id LIMIT 1",

@@ -8,8 +8,12 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// The word. It survives JSON and URLs as it is.
+/// The word. It survives JSON and URLs as it is. It is a text, an item of a list, and the name of a field.
 pub(crate) const CANARY: &str = "canary-text";
+/// A number that nothing else has.
+pub(crate) const CANARY_NUMBER: u64 = 7_319_402_846_173;
+/// In each of the product's own test messages, which the deployed functions seed.
+const SEEDED: &str = "@example.com";
 
 /// Ids and times are no content: the ledger keeps them.
 const FIELDS_ON_RECORD: [&str; 2] = ["message_id", "created_at"];
@@ -19,7 +23,8 @@ const VALUE_CHARS_MIN: usize = 12;
 const VALUE_CHARS_MAX: usize = 24;
 /// So that neither a time nor a row of zeros is a value.
 const LETTERS_MIN: usize = 5;
-const VALUES_MAX: usize = 64;
+/// More would slow down every search.
+const VALUES_MAX: usize = 512;
 /// Of one write: what documents look like shows in the first ones.
 const DOCUMENTS_MAX: usize = 100;
 const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
@@ -37,18 +42,18 @@ impl Values {
     pub(crate) fn learn<'a>(&self, documents: impl Iterator<Item = (&'a str, &'a str)>) {
         let mut values = self.0.lock().unwrap();
         for (doc_id, body) in documents.take(DOCUMENTS_MAX) {
-            if values.len() >= VALUES_MAX {
-                return;
-            }
             // What Elasticsearch takes and no parser of JSON does has the canary in it.
             if body.len() <= DOCUMENT_BYTES_MAX
                 && let Ok(body) = serde_json::from_str::<Value>(body)
             {
                 let mut of_document = BTreeSet::new();
                 collect("", &body, &mut of_document);
-                values.extend(of_document.into_iter().filter(|value| !doc_id.contains(value)));
+                // The canary is searched for anyway.
+                let own = |value: &String| !doc_id.contains(value) && !value.contains(CANARY);
+                values.extend(of_document.into_iter().filter(own));
             }
         }
+        assert!(values.len() <= VALUES_MAX, "a search for {} values", values.len());
     }
 
     fn all(&self) -> Vec<String> {
@@ -83,10 +88,10 @@ fn distinctive(text: &str) -> Option<&str> {
 pub(crate) struct Search(AhoCorasick);
 
 impl Search {
-    /// For the canary, and for the values of these documents.
+    /// For the canaries, and for the values of these documents.
     pub(crate) fn of(values: &Values) -> Self {
         let mut words = values.all();
-        words.push(CANARY.to_owned());
+        words.extend([CANARY.to_owned(), CANARY_NUMBER.to_string(), SEEDED.to_owned()]);
         Self(AhoCorasick::new(words).unwrap())
     }
 

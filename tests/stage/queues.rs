@@ -2,6 +2,7 @@
 
 use super::canary::Lines;
 use aws_config::SdkConfig;
+use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use serde_json::{Value, json};
 
@@ -108,18 +109,18 @@ impl Queues {
         for _ in 0..ANSWERS_MAX {
             let request = self.sqs.receive_message().queue_url(&queue.url);
             let request = request.max_number_of_messages(MESSAGES_PER_ANSWER);
-            // A scenario may have deleted the queue.
-            let messages = request
-                .send()
-                .await
-                .ok()
-                .and_then(|answer| answer.messages)
-                .unwrap_or_default();
+            let messages = match request.send().await.map_err(SdkError::into_service_error) {
+                Ok(answer) => answer.messages.unwrap_or_default(),
+                // By the scenario.
+                Err(error) if error.is_queue_does_not_exist() => return,
+                Err(error) => panic!("{}: {error:?}", queue.url),
+            };
             self.note(&messages);
             if messages.is_empty() {
                 return;
             }
         }
+        panic!("{} holds more than is searched", queue.url);
     }
 
     fn note(&self, messages: &[Message]) {
@@ -215,15 +216,21 @@ impl Queues {
         self.drain(&self.dead_letters).await
     }
 
-    /// What people were told since the last call: the texts of the notifications.
-    pub(crate) async fn told(&self) -> Vec<String> {
+    /// The alerts that were published since the last call, as SQS gets them.
+    pub(crate) async fn received_alerts(&self) -> Vec<Value> {
         let notifications = self.drain(&self.told).await;
-        let text = |body: &String| {
+        let alert = |body: &String| {
             let notification: Value = serde_json::from_str(body).unwrap();
-            let message: Value = serde_json::from_str(notification["Message"].as_str().unwrap()).unwrap();
-            message["text"].as_str().unwrap().to_owned()
+            serde_json::from_str(notification["Message"].as_str().unwrap()).unwrap()
         };
-        notifications.iter().map(text).collect()
+        notifications.iter().map(alert).collect()
+    }
+
+    /// Their texts.
+    pub(crate) async fn told(&self) -> Vec<String> {
+        let alerts = self.received_alerts().await;
+        let text = |alert: &Value| alert["text"].as_str().unwrap().to_owned();
+        alerts.iter().map(text).collect()
     }
 
     async fn drain(&self, queue: &Queue) -> Vec<String> {

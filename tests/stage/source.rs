@@ -3,7 +3,7 @@
 //! Documents go in as the bytes that a test gives, over plain HTTP and not through the product's own client, so that a
 //! defect there can't hide itself.
 
-use super::canary::{CANARY, Values};
+use super::canary::{CANARY, CANARY_NUMBER, Values};
 use super::services::Addresses;
 use reqwest::{Body, Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -31,7 +31,11 @@ impl Document {
     pub(crate) fn message(id: &str, created_at: &str) -> Self {
         Self::raw(
             id,
-            json!({ID_FIELD: id, TIME_FIELD: created_at, "text": format!("{CANARY} {id}")}).to_string(),
+            json!({
+                ID_FIELD: id, TIME_FIELD: created_at, "text": format!("{CANARY} {id}"),
+                "details": { CANARY: [CANARY, { "amount": CANARY_NUMBER }] },
+            })
+            .to_string(),
         )
     }
 

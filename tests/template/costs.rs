@@ -15,24 +15,99 @@ fn docs() -> String {
     std::fs::read_to_string(checkout().join("docs/deploy.md")).unwrap()
 }
 
-/// The rows of the table whose head begins so: what is paid for, and USD.
-fn rows(docs: &str, head: &str) -> Vec<(String, f64)> {
+/// A row of a table: what is paid for, the arithmetic, and USD with their decimals.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    arithmetic: String,
+    usd: f64,
+    decimals: usize,
+}
+
+/// The rows of the table whose head begins so.
+fn rows(docs: &str, head: &str) -> Vec<Row> {
     let (_, table) = docs.split_once(head).expect("docs/deploy.md has the table");
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     rows.filter_map(|row| {
-        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let usd = cells.last()?.replace('*', "").parse().ok()?;
-        Some((cells.first()?.replace('*', ""), usd))
+        let cells: Vec<String> = row
+            .trim_matches('|')
+            .split('|')
+            .map(|cell| cell.replace('*', "").trim().to_owned())
+            .collect();
+        let [name, arithmetic, usd] = &cells[..] else {
+            panic!("a row has three cells: {row}");
+        };
+        Some(Row {
+            name: name.clone(),
+            arithmetic: arithmetic.clone(),
+            usd: usd.parse().ok()?,
+            decimals: usd.split_once('.').map_or(0, |(_, decimals)| decimals.len()),
+        })
     })
     .collect()
 }
 
 /// Its rows down to the sum, and the sum.
-fn with_sum(rows: Vec<(String, f64)>) -> (Vec<(String, f64)>, f64) {
-    let at = rows.iter().position(|(name, _)| name == "together");
+fn with_sum(rows: Vec<Row>) -> (Vec<Row>, f64) {
+    let at = rows.iter().position(|row| row.name == "together");
     let at = at.expect("the table has a sum");
-    let sum = rows[at].1;
+    let sum = rows[at].usd;
     (rows.into_iter().take(at).collect(), sum)
+}
+
+/// What arithmetic is made of: the rest are names and units.
+const ARITHMETIC: &str = "0123456789.×+()";
+
+/// `1,000 × (2 PUT × 0.5 + 2 GET × 0.4)`. Kilobytes that are paid by the gigabyte are a millionth.
+fn computed(arithmetic: &str) -> f64 {
+    let unit = if arithmetic.contains("KB") && arithmetic.contains("a GB") {
+        1e-6
+    } else {
+        1.0
+    };
+    let plain: String = arithmetic
+        .chars()
+        .filter(|char| ARITHMETIC.contains(*char))
+        .collect();
+    let mut rest = plain.as_str();
+    let value = sum(&mut rest);
+    assert_eq!(rest, "", "{arithmetic}");
+    value * unit
+}
+
+fn sum(rest: &mut &str) -> f64 {
+    let mut total = product(rest);
+    while let Some(after) = rest.strip_prefix('+') {
+        *rest = after;
+        total += product(rest);
+    }
+    total
+}
+
+fn product(rest: &mut &str) -> f64 {
+    let mut total = factor(rest);
+    while let Some(after) = rest.strip_prefix('×') {
+        *rest = after;
+        total *= factor(rest);
+    }
+    total
+}
+
+fn factor(rest: &mut &str) -> f64 {
+    if let Some(inner) = rest.strip_prefix('(') {
+        *rest = inner;
+        let total = sum(rest);
+        *rest = rest.strip_prefix(')').expect("a bracket is closed");
+        return total;
+    }
+    let end = rest
+        .find(|char: char| !char.is_ascii_digit() && char != '.')
+        .unwrap_or(rest.len());
+    let (number, after) = rest.split_at(end);
+    *rest = after;
+    number
+        .parse()
+        .unwrap_or_else(|_| panic!("{number:?} is a number"))
 }
 
 /// Memory of a function in GB.
@@ -57,7 +132,7 @@ fn the_sums_of_the_costs_are_those_of_their_rows() {
     ] {
         let (rows, sum) = with_sum(rows(&docs, head));
         assert!(rows.len() >= rows_min, "{head}: {rows:?}");
-        let added: f64 = rows.iter().map(|(_, usd)| usd).sum();
+        let added: f64 = rows.iter().map(|row| row.usd).sum();
         assert!(
             (added - sum).abs() < precision,
             "{head}: {added}, and the sum says {sum}"
@@ -66,14 +141,27 @@ fn the_sums_of_the_costs_are_those_of_their_rows() {
 }
 
 #[test]
+fn each_row_of_the_costs_is_what_its_arithmetic_says() {
+    let docs = docs();
+    for head in ["| for a million messages |", "| for a month |"] {
+        for row in with_sum(rows(&docs, head)).0 {
+            let half_a_digit = 0.5 * 0.1_f64.powi(row.decimals as i32) + 1e-9;
+            let value = computed(&row.arithmetic);
+            assert!((value - row.usd).abs() <= half_a_digit, "{row:?}: {value}");
+        }
+    }
+    assert_eq!(computed("2 × (3 PUT × 0.5 + 4 GET)"), 11.0);
+}
+
+#[test]
 fn the_costs_of_the_functions_are_computed_from_the_memory_and_the_schedules_of_the_template() {
     let (template, docs) = (Template::read(), docs());
     let (of_messages, _) = with_sum(rows(&docs, "| for a million messages |"));
     let (of_month, _) = with_sum(rows(&docs, "| for a month |"));
-    let usd = |rows: &[(String, f64)], name: &str| {
-        let row = rows.iter().find(|(row, _)| row.starts_with(name));
+    let usd = |rows: &[Row], name: &str| {
+        let row = rows.iter().find(|row| row.name.starts_with(name));
         row.unwrap_or_else(|| panic!("docs/deploy.md has no row {name}"))
-            .1
+            .usd
     };
     // A batch has 1,000 messages and takes a second.
     let exporter = 1_000.0 * memory_gb(&template, "Exporter") * GB_SECOND_USD;

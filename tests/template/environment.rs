@@ -2,6 +2,7 @@
 
 use super::Template;
 use super::document::checkout;
+use super::names::STACK_NAME_CHARS_MAX;
 use super::settings::variables_read_by;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +85,10 @@ fn bytes_max(template: &Template, variable: &str, value: &Value) -> usize {
     const ARN: usize = 112;
     const NAME: usize = 64;
     let Some(parameter) = value["Ref"].as_str() else {
-        return NAME;
+        let text = value["Fn::Sub"].as_str().unwrap_or_default();
+        // Each of these is built of the stack's name.
+        let names = text.matches("${").count() * STACK_NAME_CHARS_MAX;
+        return NAME.max(names + "-harvester/-harvester-run".len());
     };
     let definition = template.at(&format!("/Parameters/{parameter}"));
     if let Some(values) = definition["AllowedValues"].as_array() {

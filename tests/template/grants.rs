@@ -14,15 +14,16 @@ pub(crate) enum Why {
 /// On what, which action, and why.
 pub(crate) type Need = (&'static [&'static str], &'static str, Why);
 
-pub(crate) const OBJECTS: &[&str] = &["arn:${AWS::Partition}:s3:::${Bucket}/${Prefix}/*"];
+pub(crate) const OBJECTS: &[&str] =
+    &["arn:${AWS::Partition}:s3:::${Bucket}/${Prefix}/source=${SourceName}/*"];
 pub(crate) const MARK: &[&str] =
     &["arn:${AWS::Partition}:s3:::${Bucket}/${Prefix}/source=${SourceName}/_ledger/batch-numbers.json"];
 pub(crate) const BUCKET: &[&str] = &["arn:${AWS::Partition}:s3:::${Bucket}"];
 pub(crate) const QUEUES: &[&str] = &["Batches.Arn", "BatchesPriority.Arn"];
 pub(crate) const DEAD_LETTERS: &[&str] = &["BatchesDeadLetters.Arn", "BatchesPriorityDeadLetters.Arn"];
 const SCHEDULES: &[&str] = &[
-    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${HarvesterClock}/${AWS::StackName}-harvester-tick",
-    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${ReaperClock}/${AWS::StackName}-reaper-tick",
+    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${HarvesterClock}/${AWS::StackName}-harvester-run",
+    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${ReaperClock}/${AWS::StackName}-reaper-run",
 ];
 const TRIGGERS: &[&str] = &[
     "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:event-source-mapping:${ExporterBatches}",

@@ -5,7 +5,7 @@ use super::document::checkout;
 use serde_json::Value;
 
 /// The longest name of a stack, as docs/deploy.md says.
-const STACK_NAME_CHARS_MAX: usize = 50;
+pub(super) const STACK_NAME_CHARS_MAX: usize = 50;
 /// The property that names a resource of a type, and how long the name may be.
 const NAMED: [(&str, &str, usize); 12] = [
     ("AWS::Lambda::Function", "FunctionName", 64),
@@ -29,10 +29,12 @@ fn chars(name: &Value) -> usize {
         (_, Some(text)) => text,
         _ => panic!("{name} is built otherwise than this test thinks"),
     };
-    let built = text.replace("${AWS::StackName}", &"s".repeat(STACK_NAME_CHARS_MAX));
+    let built = text
+        .replace("${AWS::StackName}", &"s".repeat(STACK_NAME_CHARS_MAX))
+        .replace("${AWS::Region}", "ap-southeast-1");
     assert!(
         !built.contains('$'),
-        "{text} is built of more than the stack's name"
+        "{text} is built of more than the names of stack and region"
     );
     built.chars().count()
 }
@@ -76,5 +78,17 @@ fn buckets_roles_policies_and_alarms_have_no_fixed_name() {
         for (resource, properties) in template.resources_of(resource_type) {
             assert!(properties[property].is_null(), "{resource}");
         }
+    }
+}
+
+/// An account has its dashboards in all regions at once.
+#[test]
+fn the_dashboards_name_has_the_region() {
+    let template = Template::transformed();
+    for (dashboard, properties) in template.resources_of("AWS::CloudWatch::Dashboard") {
+        let name = properties["DashboardName"]["Fn::Sub"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(name.contains("${AWS::Region}"), "{dashboard}: {name}");
     }
 }

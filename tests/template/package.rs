@@ -56,3 +56,24 @@ fn every_function_of_the_template_is_packaged() {
     binaries.sort_unstable();
     assert_eq!(packaged, binaries);
 }
+
+/// A package is deployed without building: its template names the zips.
+#[test]
+fn the_template_of_a_package_names_the_zip_of_each_function() {
+    let output = Command::new("python3")
+        .args(["local/lib/packaged_template.py", "template.yaml"])
+        .current_dir(checkout())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let packaged = String::from_utf8(output.stdout).unwrap();
+    let template = super::Template::read();
+    for (name, _) in template.functions() {
+        let (_, function) = packaged.split_once(&format!("\n  {name}:\n")).unwrap();
+        let (_, code) = function.split_once("CodeUri: ").unwrap();
+        let zip = format!("./{}.zip", template.binary_of(name));
+        assert_eq!(code.lines().next(), Some(zip.as_str()), "{name}");
+    }
+    let source = std::fs::read_to_string(checkout().join("template.yaml")).unwrap();
+    assert_eq!(packaged.lines().count(), source.lines().count());
+}

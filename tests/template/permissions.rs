@@ -114,7 +114,7 @@ fn only_the_operator_switches_and_only_what_is_ours() {
 /// The ARN of the schedule that starts a function, by the group and the name that the function's event gives it.
 fn schedule((function, name): (&str, &str)) -> Value {
     let schedules = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule";
-    json!({ "Fn::Sub": format!("{schedules}/${{{function}Clock}}/${{AWS::StackName}}-{name}-tick") })
+    json!({ "Fn::Sub": format!("{schedules}/${{{function}Clock}}/${{AWS::StackName}}-{name}-run") })
 }
 
 /// The ARN of the exporter's trigger at a queue, by the name that SAM gives the resource.
@@ -203,7 +203,11 @@ fn a_secret_can_be_read_by_the_functions_that_need_it_and_by_no_other() {
 #[test]
 fn whatever_a_function_may_do_to_objects_is_limited_to_the_prefix_of_the_archives_bucket() {
     let template = Template::read();
-    let ours = [in_the_archive(""), in_the_archive("/${Prefix}/*"), number_mark()];
+    let ours = [
+        in_the_archive(""),
+        in_the_archive("/${Prefix}/source=${SourceName}/*"),
+        number_mark(),
+    ];
     for function in FUNCTIONS {
         for statement in statements(&template, function) {
             if statement["Action"].to_string().contains("\"s3:") {

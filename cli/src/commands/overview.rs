@@ -95,7 +95,7 @@ mod tests {
             "deferrals": [{"cause": "deadline", "batches": 1, "windows": 0, "since": "2026-11-22T10:30:00Z", "reason": "too slow"}],
             "schedules": [{"schedule": "harvester", "enabled": true, "expression": "rate(1 minute)"}],
             "alerts": [{"id": 9, "kind": "parked", "headline": "batches are parked", "subject": "7", "open": true,
-                        "createdAt": "2026-11-22T10:31:00Z"}],
+                        "occurrences": 2, "createdAt": "2026-11-22T10:31:00Z"}],
             "operations": [], "verdicts": [{"finishedAt": null, "verdict": null, "state": "running"}],
         });
         insta::assert_snapshot!(described(&answer).render(Format::People), @r"
@@ -119,8 +119,8 @@ mod tests {
         SCHEDULE   ENABLED  EXPRESSION
         harvester  true     rate(1 minute)
 
-        ALERT  KIND    OPEN  SINCE                 OVER  WHAT                WHAT TO DO
-            9  parked  true  2026-11-22 10:31:00Z  -     batches are parked  -
+        ALERT  KIND    OPEN  TIMES  SINCE                 OVER  WHAT                WHAT TO DO
+            9  parked  true      2  2026-11-22 10:31:00Z  -     batches are parked  -
 
         VERIFIED  VERDICT  STATE
         -         -        running

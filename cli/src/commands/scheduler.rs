@@ -48,16 +48,16 @@ mod tests {
     #[test]
     fn schedules_are_rows() {
         let answer = json!({"status": "partly", "schedules": [
-            {"schedule": "harvester", "name": "granary-harvester-tick", "group": "granary-harvester", "enabled": true,
+            {"schedule": "harvester", "name": "granary-harvester-run", "group": "granary-harvester", "enabled": true,
              "expression": "rate(1 minute)", "modifiedAt": "2026-11-22T10:00:00Z"},
-            {"schedule": "reaper", "name": "granary-reaper-tick", "group": "granary-reaper", "enabled": false, "wasEnabled": true,
+            {"schedule": "reaper", "name": "granary-reaper-run", "group": "granary-reaper", "enabled": false, "wasEnabled": true,
              "expression": "rate(1 minute)", "modifiedAt": null}]});
         insta::assert_snapshot!(described(&answer).render(Format::People), @r"
          status  partly
 
         SCHEDULE   ENABLED  WAS   EXPRESSION      CHANGED               NAME
-        harvester  true     -     rate(1 minute)  2026-11-22 10:00:00Z  granary-harvester-tick
-        reaper     false    true  rate(1 minute)  -                     granary-reaper-tick
+        harvester  true     -     rate(1 minute)  2026-11-22 10:00:00Z  granary-harvester-run
+        reaper     false    true  rate(1 minute)  -                     granary-reaper-run
         ");
     }
 }

@@ -1,6 +1,6 @@
-//! Telling people: alerts go from the ledger to SNS, alike ones in one message.
+//! Publishing: alerts go from the ledger to SNS, events of one cause in one message.
 //!
-//! Published first, marked afterwards: dying between the two tells twice, with the same number. SNS being down loses
+//! Published first, marked afterwards: dying between the two sends twice, with the same number. SNS being down loses
 //! nothing: the rows stay unpublished.
 
 use crate::reap::{Reaper, Tick};
@@ -10,11 +10,10 @@ use granary_domain::resolved_kind;
 use granary_ledger::AlertRow;
 use std::time::{Duration, Instant};
 
-/// Beyond these, of one cause: they are counted in its message. A fault that parks whatever it meets is one to people.
+/// Beyond these, of one cause: they are counted in its message.
 const MORE_OF_A_CAUSE_MAX: u32 = 100_000;
 /// Numbers in one statement.
 const MARKED_AT_ONCE_MAX: usize = 1_000;
-const SOURCE_PROBLEM: &str = "source_problem";
 /// Of one message; the rest are in the ledger.
 const TEXTS_MAX: u32 = 20;
 /// Where SNS answers slowly or not at all, the rest is for the next tick.
@@ -38,7 +37,7 @@ impl Reaper {
         first_error.map_or(Ok(()), Err)
     }
 
-    /// Publishes alerts of one kind and cause, in one message.
+    /// Publishes one alert, or events of one kind and cause, in one message.
     async fn publish_alike(&self, alike: &[AlertRow], tick: &mut Tick) -> anyhow::Result<()> {
         let more = self.more_like(alike).await?;
         let Some(alert) = alert_of(alike, more.len()) else {
@@ -59,8 +58,8 @@ impl Reaper {
     /// The numbers of those whose texts are not in the message.
     async fn more_like(&self, alike: &[AlertRow]) -> anyhow::Result<Vec<u64>> {
         match alike.last() {
-            // Alike ones were read up to this number, so there may be more.
-            Some(last) if alike.len() >= TEXTS_MAX as usize => {
+            // Events of a cause were read up to this number, so there may be more.
+            Some(last) if last.is_event() && alike.len() >= TEXTS_MAX as usize => {
                 Ok(self.ledger.unpublished_like(last, MORE_OF_A_CAUSE_MAX).await?)
             }
             Some(_) | None => Ok(Vec::new()),
@@ -68,10 +67,9 @@ impl Reaper {
     }
 }
 
-/// Whether alerts of one kind are told in one message. Those that are resolved one by one are told one by one.
+/// Whether alerts are sent in one message. What is resolved one by one is sent one by one.
 fn is_alike(left: &AlertRow, right: &AlertRow) -> bool {
-    let is_single = left.kind == SOURCE_PROBLEM || resolved_kind(&left.kind).is_some();
-    !is_single && (&left.kind, &left.cause) == (&right.kind, &right.cause)
+    left.is_event() && (&left.kind, &left.cause) == (&right.kind, &right.cause)
 }
 
 /// One message for alerts of one kind and cause: these, and so many more.
@@ -82,9 +80,9 @@ fn alert_of(alike: &[AlertRow], more: usize) -> Option<Alert> {
         .take(TEXTS_MAX as usize)
         .map(|row| format!("[{}] {}", row.id, row.text))
         .collect();
-    let untold = alike.len() + more - lines.len();
-    if untold > 0 {
-        lines.push(format!("and {untold} more of the same cause"));
+    let omitted = alike.len() + more - lines.len();
+    if omitted > 0 {
+        lines.push(format!("and {omitted} more of the same cause"));
     }
     let occurrences: u64 = alike.iter().map(|row| u64::from(row.occurrences)).sum();
     Some(Alert {
@@ -93,7 +91,54 @@ fn alert_of(alike: &[AlertRow], more: usize) -> Option<Alert> {
         kind: first.kind.clone(),
         cause: first.cause.clone(),
         count: occurrences + more as u64,
-        since: first.created_at,
+        since: first.since,
         lines,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+
+    fn row(id: u64, kind: &str, subject: &str, cause: &str) -> AlertRow {
+        AlertRow {
+            id,
+            kind: kind.to_owned(),
+            subject_key: subject.to_owned(),
+            cause: cause.to_owned(),
+            text: "text".to_owned(),
+            since: Timestamp::UNIX_EPOCH,
+            occurrences: 3,
+        }
+    }
+
+    #[test]
+    fn events_of_a_cause_are_one_message_and_what_is_resolved_is_not() {
+        let alike = |kind| is_alike(&row(1, kind, "1", "cause"), &row(2, kind, "2", "cause"));
+        assert!(alike("archive_conflict"));
+        for kind in ["deferred", "source_problem", "parked_over", "test"] {
+            assert!(!alike(kind), "{kind}");
+        }
+        assert!(!is_alike(
+            &row(1, "invariant", "1", "one"),
+            &row(2, "invariant", "2", "another")
+        ));
+    }
+
+    #[test]
+    fn an_alert_resolves_the_one_that_its_subject_names() {
+        let over = alert_of(&[row(7, "parked_over", "5", "spool")], 0).unwrap();
+        assert_eq!((over.number, over.resolves, over.count), (7, Some(5), 3));
+        let begun = alert_of(&[row(5, "parked", "spool", "spool")], 0).unwrap();
+        assert_eq!((begun.number, begun.resolves), (5, None));
+    }
+
+    #[test]
+    fn events_beyond_the_first_twenty_are_counted() {
+        let rows: Vec<AlertRow> = (1..=20).map(|id| row(id, "invariant", "x", "cause")).collect();
+        let alert = alert_of(&rows, 5).unwrap();
+        assert_eq!((alert.number, alert.count, alert.lines.len()), (1, 65, 21));
+        assert_eq!(alert.lines[20], "and 5 more of the same cause");
+    }
 }

@@ -53,6 +53,15 @@ impl AlertError {
         }
     }
 
+    /// An answer about the topic that lacks an attribute.
+    pub(crate) fn without(attribute: &str, topic: &str) -> Self {
+        Self::Refused {
+            operation: "GetTopicAttributes",
+            topic: topic.to_owned(),
+            reason: format!("the answer has no number {attribute}"),
+        }
+    }
+
     pub(crate) fn new<E>(operation: &'static str, topic: &str, error: &SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,

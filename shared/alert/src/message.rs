@@ -8,10 +8,14 @@ use granary_domain::{
 use jiff::Timestamp;
 use serde_json::json;
 
-/// SNS's limit, and what a mail program shows of a subject.
-const SUBJECT_CHARS_MAX: usize = 100;
-/// SNS takes 256 KiB for all forms together. Nobody reads that much; the rest is in the ledger.
-const TEXT_BYTES_MAX: usize = 16 * 1_024;
+/// SNS takes subjects of less than 100 characters.
+const SUBJECT_CHARS_MAX: usize = 99;
+/// Of a subject; the whole name is in the text. More would leave no room for what happened.
+const SOURCE_CHARS_MAX: usize = 32;
+/// What happened, in the text. SNS takes 256 KiB for all forms together; the rest is in the ledger.
+const LINES_BYTES_MAX: usize = 16 * 1_024;
+/// The alert that no row of the ledger has: one lasts at most, whichever process sends it.
+const LEDGER_LOGIN: &str = "ledger_login";
 
 /// Which deployment sends alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub struct Message {
     pub kind: String,
     /// How urgent it is.
     pub severity: Severity,
-    /// One line of at most 100 characters of ASCII.
+    /// One line of at most 99 characters of ASCII.
     pub subject: String,
     /// For mail and chat.
     pub text: String,
@@ -66,12 +70,13 @@ impl Sender {
         let severity = alert_severity(&alert.kind, &alert.cause);
         let summary = summary_of(alert);
         let environment = self.environment.to_uppercase();
-        let text = cut(&self.text(alert, severity, &summary));
+        let source: String = self.source.chars().take(SOURCE_CHARS_MAX).collect();
+        let text = self.text(alert, severity, &summary);
         Message {
             number: alert.number,
             kind: alert.kind.clone(),
             severity,
-            subject: one_line(&format!("[{environment} {}] {summary}", self.source)),
+            subject: one_line(&format!("[{environment} {source}] {summary}")),
             json: self.json(alert, (severity, &summary), &text),
             text,
         }
@@ -86,7 +91,8 @@ impl Sender {
             ),
             String::new(),
         ];
-        text.extend(alert.lines.iter().map(|line| format!("- {line}")));
+        let lines: Vec<String> = alert.lines.iter().map(|line| format!("- {line}")).collect();
+        text.push(cut(&lines.join("\n")));
         text.push(String::new());
         text.push(format!("What to do: {}", alert_remedy(&alert.kind, &alert.cause)));
         text.push(format!(
@@ -112,7 +118,10 @@ impl Sender {
             (None, "test") => "test",
             (None, _) => "triggered",
         };
-        let dedup = alert.resolves.unwrap_or(alert.number);
+        let dedup = match resolved_kind(&alert.kind).unwrap_or(&alert.kind) {
+            LEDGER_LOGIN => LEDGER_LOGIN.to_owned(),
+            _ => alert.resolves.unwrap_or(alert.number).to_string(),
+        };
         json!({
             "version": 1,
             "event": event,
@@ -157,7 +166,12 @@ fn summary_of(alert: &Alert) -> String {
     let what = match kind {
         "parked" => format!("{count} {batches} parked"),
         "exceptions" => format!("{count} {batches} completed without some messages"),
-        _ if alert.resolves.is_some() => format!("Resolved: {}", alert_headline(kind)),
+        _ if alert.resolves.is_some() => {
+            format!(
+                "Resolved: {}",
+                alert_headline(resolved_kind(kind).unwrap_or(kind))
+            )
+        }
         _ if count > 1 => format!("{} ({count} times)", alert_headline(kind)),
         _ => alert_headline(kind).to_owned(),
     };
@@ -170,7 +184,7 @@ fn summary_of(alert: &Alert) -> String {
 }
 
 fn cut(text: &str) -> String {
-    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    let end = text.floor_char_boundary(LINES_BYTES_MAX);
     let cut = if end < text.len() { "…" } else { "" };
     format!("{}{cut}", &text[..end])
 }
@@ -198,7 +212,9 @@ fn one_line(subject: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use granary_domain::{ALERT_HEADLINES, Cause, Stall};
     use serde_json::Value;
+    use std::collections::BTreeSet;
 
     fn sender() -> Sender {
         Sender {
@@ -233,56 +249,29 @@ mod tests {
         insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
     }
 
-    /// Each kind with the causes that change its text.
-    const EVERY: &[(&str, &str)] = &[
-        ("parked", "spool"),
-        ("parked_over", "spool"),
-        ("exceptions", "missing"),
-        ("exceptions", "quarantined"),
-        ("exceptions_over", "missing"),
-        ("failure_rate", "failure_rate"),
-        ("failure_rate_over", "failure_rate"),
-        ("deferred", "source_unavailable"),
-        ("deferred", "source_refused"),
-        ("deferred", "source_login"),
-        ("deferred", "archive_unavailable"),
-        ("deferred", "archive_refused"),
-        ("deferred", "ledger_unavailable"),
-        ("deferred", "temp_dir"),
-        ("deferred", "mostly_missing"),
-        ("deferred_over", "source_unavailable"),
-        ("export_stalled", "unclaimed"),
-        ("export_stalled_over", "unclaimed"),
-        ("documents_late", "documents_late"),
-        ("documents_late_over", "documents_late"),
-        ("documents_without_time", "documents_without_time"),
-        ("documents_without_time_over", "documents_without_time"),
-        ("documents_in_future", "documents_in_future"),
-        ("documents_in_future_over", "documents_in_future"),
-        ("documents_too_early", "documents_too_early"),
-        ("documents_too_early_over", "documents_too_early"),
-        ("source_problem", "refused"),
-        ("source_problem", "left_out"),
-        ("source_problem", "reported"),
-        ("source_problem_over", "reported"),
-        ("invariant", "record_is_whole"),
-        ("archive_conflict", "archive_conflict"),
-        ("unreadable_message", "unreadable_message"),
-        ("ledger_restored", "ledger_restored"),
-        ("unproven_object", "unproven_object"),
-        ("replaced_object_kept", "replaced_object_kept"),
-        ("unproven", "unproven"),
-        ("unproven_over", "unproven"),
-        ("consumers_off", "consumers_restart"),
-        ("ledger_login", "ledger_login"),
-        ("ledger_login_over", "ledger_login"),
-        ("test", "test"),
-    ];
+    /// Each kind, with the causes that change its text.
+    fn every() -> Vec<(&'static str, &'static str)> {
+        let parked = Cause::NAMES.iter().map(|cause| ("parked", *cause));
+        let deferred = Cause::NAMES.iter().map(|cause| ("deferred", *cause));
+        let stalled = Stall::NAMES.iter().map(|cause| ("export_stalled", *cause));
+        let with_causes = parked.chain(deferred).chain(stalled);
+        let problems = ["refused", "left_out", "reported"].map(|cause| ("source_problem", cause));
+        let exceptions = ["missing", "quarantined"].map(|cause| ("exceptions", cause));
+        let mut every: Vec<_> = with_causes.chain(problems).chain(exceptions).collect();
+        every.push(("invariant", "parked_is_told"));
+        every.push(("ledger_login", ""));
+        every.push(("ledger_login_over", ""));
+        let covered: BTreeSet<&str> = every.iter().map(|(kind, _)| *kind).collect();
+        let kinds = ALERT_HEADLINES.iter().map(|(kind, _)| *kind);
+        let rest = kinds.filter(|kind| !covered.contains(kind));
+        every.extend(rest.map(|kind| (kind, resolved_kind(kind).unwrap_or(kind))));
+        every
+    }
 
     #[test]
     fn every_text_is_a_snapshot() {
-        let texts: Vec<String> = EVERY
-            .iter()
+        let texts: Vec<String> = every()
+            .into_iter()
             .map(|(kind, cause)| {
                 let message = sender().message(&alert(kind, cause));
                 format!("Subject: {}\n\n{}", message.subject, message.text)
@@ -326,12 +315,50 @@ mod tests {
             one_line("3 batches parked – “mapping”\nsee below"),
             "3 batches parked - \"mapping\" see below"
         );
-        assert_eq!(one_line(&"ü".repeat(300)), "?".repeat(100));
+        assert_eq!(one_line(&"ü".repeat(300)), "?".repeat(99));
     }
 
     #[test]
-    fn a_text_that_is_too_long_is_cut_between_characters() {
-        let long = cut(&"ü".repeat(20_000));
-        assert!(long.len() < 17_000 && long.ends_with("ü…"));
+    fn a_text_that_is_too_long_loses_what_happened_and_keeps_what_to_do() {
+        let long = Alert {
+            lines: vec!["ü".repeat(1_000); 20],
+            ..alert("unproven_object", "unproven_object")
+        };
+        let message = sender().message(&long);
+        assert!(message.text.len() < 18_000, "{}", message.text.len());
+        let rest: Vec<&str> = message.text.rsplit("ü…\n").take(1).collect();
+        for part in ["What to do: ", "Next command: ", "Runbook: ", "Alert 42 "] {
+            assert!(rest[0].contains(part), "{part} in {}", rest[0]);
+        }
+    }
+
+    #[test]
+    fn a_long_name_of_a_source_leaves_room_for_what_happened() {
+        let long = Sender {
+            source: "m".repeat(63),
+            ..sender()
+        };
+        let subject = long.message(&alert("parked", "spool")).subject;
+        assert!(
+            subject.ends_with("] 1 batch parked: temp directory full"),
+            "{subject}"
+        );
+    }
+
+    #[test]
+    fn every_process_sends_a_refused_login_of_the_ledger_with_one_key() {
+        let key = |kind, number| {
+            let alert = Alert {
+                number,
+                ..alert(kind, "")
+            };
+            let json: Value = serde_json::from_str(&sender().message(&alert).json).unwrap();
+            json["dedupKey"].clone()
+        };
+        assert_eq!(
+            key("ledger_login", 1_790_000_000),
+            "granary/production/messages/ledger_login"
+        );
+        assert_eq!(key("ledger_login_over", 7), key("ledger_login", 9));
     }
 }

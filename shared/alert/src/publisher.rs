@@ -91,14 +91,14 @@ impl Publisher {
             .await;
         let topic =
             answer.map_err(|error| AlertError::new("GetTopicAttributes", self.topic_name(), &error))?;
-        let count = |name: &str| {
+        let count = |name: &'static str| {
             let attributes = topic.attributes.as_ref();
             let count = attributes.and_then(|attributes| attributes.get(name)?.parse().ok());
-            count.unwrap_or(0)
+            count.ok_or_else(|| AlertError::without(name, self.topic_name()))
         };
         Ok(Subscriptions {
-            confirmed: count("SubscriptionsConfirmed"),
-            pending: count("SubscriptionsPending"),
+            confirmed: count("SubscriptionsConfirmed")?,
+            pending: count("SubscriptionsPending")?,
         })
     }
 

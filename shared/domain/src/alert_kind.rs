@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_resolves_an_alert_wakes_no_one() {
+    fn an_alert_that_resolves_another_is_no_page() {
         assert_eq!(alert_severity("parked", "spool"), Severity::Critical);
         assert_eq!(alert_severity("parked_over", "spool"), Severity::Info);
         assert_eq!(alert_severity("source_problem", "reported"), Severity::Warning);

@@ -40,7 +40,7 @@ pub use migration::{MigrationKind, MigrationState, Priority, WindowState};
 pub use number_mark::NumberMark;
 pub use part::{Cut, CutBy, Part};
 pub use place::Place;
-pub use remedy::{alert_headline, alert_remedy};
+pub use remedy::{ALERT_HEADLINES, alert_headline, alert_remedy};
 pub use setting::{Setting, Tuning};
 pub use stall::Stall;
 pub use tally::{Tally, TallyMismatch};

@@ -9,6 +9,9 @@ macro_rules! named {
         pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
+            /// All names, in the order of the variants.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
+
             /// The name in the ledger and in the API.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }

@@ -95,43 +95,77 @@ impl Outcome {
     }
 }
 
-/// The first line of an alert.
+/// The kinds of alerts that this version raises, each with its first line. The runbook has a section for each.
+pub const ALERT_HEADLINES: [(&str, &str); 33] = [
+    ("parked", "batches are parked"),
+    ("parked_over", "no batch is parked"),
+    (
+        "exceptions",
+        "batches are completed without some of their messages",
+    ),
+    (
+        "exceptions_over",
+        "no further batch is completed without some of its messages",
+    ),
+    ("failure_rate", "too many attempts fail"),
+    ("failure_rate_over", "attempts succeed again"),
+    ("deferred", "work is waiting"),
+    ("deferred_over", "work continues"),
+    ("export_stalled", "the export is stalled"),
+    ("export_stalled_over", "the export continues"),
+    ("documents_late", "many documents are late"),
+    ("documents_late_over", "few documents are late"),
+    (
+        "documents_without_time",
+        "the source has documents without an event time",
+    ),
+    ("documents_without_time_over", "all documents have an event time"),
+    (
+        "documents_in_future",
+        "the source has documents with a future event time",
+    ),
+    ("documents_in_future_over", "no document has a future event time"),
+    (
+        "documents_too_early",
+        "the source has documents before the first window",
+    ),
+    (
+        "documents_too_early_over",
+        "no document lies before the first window",
+    ),
+    ("source_problem", "the source has a problem"),
+    ("source_problem_over", "a problem of the source is gone"),
+    ("unproven", "windows are not proven"),
+    ("unproven_over", "no window fails its verification"),
+    ("consumers_off", "a restart of the consumers is not done"),
+    ("consumers_off_over", "the restart of the consumers is done"),
+    ("ledger_login", "the ledger refuses the login"),
+    ("ledger_login_over", "the ledger accepts the login"),
+    (
+        "ledger_restored",
+        "the ledger was restored from a backup, or emptied",
+    ),
+    ("invariant", "the ledger contradicts itself"),
+    (
+        "archive_conflict",
+        "an object in the archive is not the expected one",
+    ),
+    ("unreadable_message", "a message in the queue can't be read"),
+    (
+        "unproven_object",
+        "an unrecorded object may be the only copy of messages",
+    ),
+    (
+        "replaced_object_kept",
+        "an object was replaced, and both were kept",
+    ),
+    ("test", "this is a test"),
+];
+
+/// The first line of an alert. A kind of a newer version is its own.
 pub fn alert_headline(kind: &str) -> &str {
-    match kind {
-        "parked" => "batches are parked",
-        "parked_over" => "no batch is parked any more",
-        "exceptions_over" => "no further batch is completed without some of its messages",
-        "test" => "this is a test",
-        "exceptions" => "batches are completed without some of their messages",
-        "failure_rate" => "too many attempts fail",
-        "failure_rate_over" => "attempts succeed again",
-        "deferred" => "work is waiting",
-        "deferred_over" => "nothing waits any more",
-        "export_stalled" => "the export is stalled",
-        "export_stalled_over" => "the export is no longer stalled",
-        "documents_late" => "many documents come late",
-        "documents_late_over" => "few documents come late again",
-        "documents_without_time" => "the source has documents without an event time",
-        "documents_without_time_over" => "all documents have an event time again",
-        "source_problem" => "the source has a problem",
-        "source_problem_over" => "a problem of the source is gone",
-        "documents_in_future" => "the source has documents of the future",
-        "documents_in_future_over" => "the source has no documents of the future any more",
-        "documents_too_early" => "the source has documents before the first window",
-        "documents_too_early_over" => "no document lies before the first window any more",
-        "invariant" => "what always holds doesn't hold",
-        "archive_conflict" => "an object in the archive is not what it should be",
-        "unreadable_message" => "a message in the queue can't be read",
-        "ledger_restored" => "the ledger was restored from a backup, or emptied",
-        "unproven_object" => "an object that nobody recorded may be the only copy of messages",
-        "replaced_object_kept" => "an object was replaced, and both were kept",
-        "unproven" => "windows are not proven",
-        "unproven_over" => "no window fails its verification any more",
-        "consumers_off" => "a restart of the consumers doesn't come to its end",
-        "ledger_login" => "the ledger refuses the login",
-        "ledger_login_over" => "the ledger accepts the login again",
-        other => other,
-    }
+    let known = ALERT_HEADLINES.iter().find(|(known, _)| *known == kind);
+    known.map_or(kind, |(_, headline)| headline)
 }
 
 const INDEX_LEFT_OUT: &str = "repair the indices as described above. Granary then re-reads the windows that lack them. \
@@ -177,6 +211,19 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
         "documents_too_early" => {
             "archive them with `granary migrate start` (without --from it begins with the first message), correct their event \
              times at the source, or exclude them with GRANARY_SOURCE_FILTER; `granary status` counts them."
+        }
+        "parked_over" | "exceptions_over" => "nothing more than the alert it resolves asked for.",
+        "failure_rate_over" => {
+            "look whether batches were parked meanwhile (granary failures), and retry them."
+        }
+        "documents_without_time_over" => {
+            "if some had no time for longer than GRANARY_RESCAN_DAYS: granary verify --from … --to … --repair."
+        }
+        "ledger_login_over" => {
+            "look into the dead-letter queues (granary redrive --dry-run): messages that were returned too often are there."
+        }
+        "source_problem_over" => {
+            "nothing, unless an index was deleted before its messages were archived: granary proof shows such windows."
         }
         over if resolved_kind(over).is_some() => "nothing.",
         "test" => "nothing. Alerts reach you.",
@@ -258,7 +305,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_condition_asks_for_nothing() {
-        for kind in ["failure_rate_over", "deferred_over", "documents_late_over"] {
+        for kind in ["deferred_over", "documents_late_over"] {
             assert_eq!(alert_remedy(kind, "x"), "nothing.");
         }
     }

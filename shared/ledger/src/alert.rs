@@ -14,8 +14,13 @@ use std::time::Duration;
 
 /// Kinds whose alerts are events: each is about another subject, and none ends. A fault that causes one after another sends one
 /// message an hour for its cause; the rest wait for the next hour, and are counted there.
-const EVENTS: &str =
-    "('archive_conflict', 'invariant', 'unreadable_message', 'unproven_object', 'replaced_object_kept')";
+const EVENTS: [&str; 5] = [
+    "archive_conflict",
+    "invariant",
+    "unreadable_message",
+    "unproven_object",
+    "replaced_object_kept",
+];
 /// Of all kinds and causes, of which there are a few dozen.
 const UNPUBLISHED_MAX: u32 = 10_000;
 
@@ -32,10 +37,17 @@ pub struct AlertRow {
     pub cause: String,
     /// For people.
     pub text: String,
-    /// Since when.
-    pub created_at: Timestamp,
+    /// Since when; of an alert that resolves another one, since when that one lasted.
+    pub since: Timestamp,
     /// How often it has happened so far.
     pub occurrences: u32,
+}
+
+impl AlertRow {
+    /// Whether it is an event: events of one cause are published in one message.
+    pub fn is_event(&self) -> bool {
+        EVENTS.contains(&self.kind.as_str())
+    }
 }
 
 /// How many attempts of the last stretch of time failed.
@@ -85,16 +97,20 @@ impl Ledger {
     }
 
     /// Alerts to publish now, up to `limit` of each kind and cause, alike ones side by side. However many there are of one cause,
-    /// they hide no other. Events of a cause that was published within the last hour wait.
+    /// they hide no other. Events of a cause that was published within the last hour wait, and so does an alert that resolves an
+    /// unpublished one.
     pub async fn unpublished_alerts(&self, limit: u32) -> Result<Vec<AlertRow>, LedgerError> {
+        let events = EVENTS.map(|kind| format!("'{kind}'")).join(", ");
         let query = &format!(
-            "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, a.created_at, a.occurrences FROM \
-             (SELECT u.id, ROW_NUMBER() OVER (PARTITION BY u.kind, u.cause ORDER BY u.id) AS place FROM alert u \
-                      LEFT JOIN (SELECT DISTINCT kind, cause FROM alert WHERE kind IN {EVENTS} \
-                       AND published_at >= UTC_TIMESTAMP(6) - INTERVAL 3600 SECOND) recent \
-                       ON recent.kind = u.kind AND recent.cause = u.cause \
-                      WHERE u.published_at IS NULL AND recent.kind IS NULL) unpublished JOIN alert a ON a.id = unpublished.id \
-                     WHERE unpublished.place <= ? ORDER BY a.kind, a.cause, a.id LIMIT ?"
+            "SELECT a.id, a.kind, a.subject_key, a.cause, a.text, COALESCE(begun.created_at, a.created_at) AS since, a.occurrences \
+             FROM (SELECT u.id, ROW_NUMBER() OVER (PARTITION BY u.kind, u.cause ORDER BY u.id) AS place FROM alert u \
+              LEFT JOIN (SELECT DISTINCT kind, cause FROM alert WHERE kind IN ({events}) \
+               AND published_at >= UTC_TIMESTAMP(6) - INTERVAL 3600 SECOND) recent \
+               ON recent.kind = u.kind AND recent.cause = u.cause \
+              WHERE u.published_at IS NULL AND recent.kind IS NULL) unpublished JOIN alert a ON a.id = unpublished.id \
+             LEFT JOIN alert begun ON a.kind LIKE '%\\_over' AND begun.id = CAST(a.subject_key AS UNSIGNED) \
+             WHERE unpublished.place <= ? AND (begun.id IS NULL OR begun.published_at IS NOT NULL) \
+             ORDER BY a.kind, a.cause, a.id LIMIT ?"
         );
         self.read("list unpublished alerts", |mut reader| async move {
             let rows: Vec<Row> = reader.rows(query, (limit, UNPUBLISHED_MAX)).await?;
@@ -106,7 +122,7 @@ impl Ledger {
                         subject_key: row.column("subject_key")?,
                         cause: row.column("cause")?,
                         text: row.column("text")?,
-                        created_at: row.instant("created_at")?,
+                        since: row.instant("since")?,
                         occurrences: row.column("occurrences")?,
                     })
                 })

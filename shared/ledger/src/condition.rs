@@ -140,10 +140,11 @@ pub(crate) async fn end_alert(
     }
     transaction
         .exec_drop(
-            "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at) \
-             VALUES (CONCAT(:kind, '_over'), :id, :cause, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))",
+            "INSERT INTO alert (kind, subject_key, cause, text, created_at, over_at, occurrences) \
+             SELECT CONCAT(:kind, '_over'), id, :cause, :text, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), occurrences \
+             FROM alert WHERE id = :id",
             params! {
-                "kind" => kind, "id" => id.to_string(), "cause" => cause, "text" => crate::settle::shortened(text),
+                "kind" => kind, "id" => id, "cause" => cause, "text" => crate::settle::shortened(text),
             },
         )
         .await

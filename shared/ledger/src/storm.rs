@@ -40,31 +40,36 @@ impl Ledger {
     /// Ends the storms that are over, each with an alert that says so.
     pub async fn end_storms(&self) -> Result<(), LedgerError> {
         let query = &format!(
-            "SELECT a.id FROM alert a WHERE a.kind IN ('parked', 'exceptions') AND {IS_OVER} ORDER BY a.id LIMIT {CAUSES_MAX}"
+            "SELECT a.kind, a.cause FROM alert a WHERE a.kind IN ('parked', 'exceptions') AND {IS_OVER} ORDER BY a.id LIMIT {CAUSES_MAX}"
         );
-        let alerts: Vec<u64> = self
+        let alerts: Vec<(String, String)> = self
             .read("list storms that are over", |mut reader| async move {
                 reader.rows(query, ()).await
             })
             .await?;
-        for alert in alerts {
-            self.change(Step::EndCondition, |doing| self.end_storm(doing, alert))
+        for (kind, cause) in alerts {
+            let of = (kind.as_str(), cause.as_str());
+            self.change(Step::EndCondition, |doing| self.end_storm(doing, of))
                 .await?;
         }
         Ok(())
     }
 
     /// Looks again under the alert's lock: a batch that is being parked is either seen here, or begins a storm of its own afterwards.
-    async fn end_storm(&self, doing: Doing, alert: u64) -> Result<(), LedgerError> {
+    async fn end_storm(&self, doing: Doing, of: (&str, &str)) -> Result<(), LedgerError> {
         let mut transaction = self.begin(doing).await?;
         transaction
-            .exec_drop("SELECT id FROM alert WHERE id = ? FOR UPDATE", (alert,))
+            .exec_drop(
+                "SELECT id FROM alert WHERE kind = ? AND subject_key = ? FOR UPDATE",
+                of,
+            )
             .await
             .during(doing)?;
         let query = format!(
-            "SELECT a.id, a.kind, a.cause, a.occurrences, a.created_at FROM alert a WHERE a.id = ? AND {IS_OVER}"
+            "SELECT a.id, a.kind, a.cause, a.occurrences, a.created_at FROM alert a \
+             WHERE a.kind = ? AND a.subject_key = ? AND {IS_OVER}"
         );
-        let over: Option<Row> = transaction.exec_first(query, (alert,)).await.during(doing)?;
+        let over: Option<Row> = transaction.exec_first(query, of).await.during(doing)?;
         if let Some(row) = over {
             let storm = Storm::of(row)?;
             let of = (alert, storm.kind.as_str(), storm.cause.as_str());
@@ -95,7 +100,7 @@ impl Storm {
         } = self;
         let seen = format!("{occurrences} since {since:.0} (see alert {alert})");
         match self.kind.as_str() {
-            "parked" => format!("{cause}: no batch is parked any more, after {seen}"),
+            "parked" => format!("{cause}: no batch is parked, after {seen}"),
             _ => format!(
                 "{cause}: no further batch was completed without messages within an hour, after {seen}. What is missing \
                  or quarantined stays on record"

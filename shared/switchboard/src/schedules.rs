@@ -18,7 +18,7 @@ use serde::Serialize;
 use std::str::FromStr;
 
 const SERVICE: &str = "EventBridge Scheduler";
-const NOT_A_NAME: &str = "it is not group/name, such as granary-harvester/granary-harvester-tick";
+const NOT_A_NAME: &str = "it is not group/name, such as granary-harvester/granary-harvester-run";
 
 /// What a schedule starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -193,10 +193,10 @@ mod tests {
 
     #[test]
     fn a_schedule_is_named_by_its_group_and_its_name() {
-        let named: ScheduleName = "granary-reaper/granary-reaper-tick".parse().unwrap();
+        let named: ScheduleName = "granary-reaper/granary-reaper-run".parse().unwrap();
         assert_eq!(
             (named.group.as_str(), named.name.as_str()),
-            ("granary-reaper", "granary-reaper-tick")
+            ("granary-reaper", "granary-reaper-run")
         );
         for text in ["granary-reaper", "/tick", "granary/", "a/b/c", ""] {
             assert_eq!(text.parse::<ScheduleName>(), Err(NOT_A_NAME), "{text}");

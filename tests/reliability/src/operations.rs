@@ -53,10 +53,12 @@ fn named(path: &str, what: &str) -> BTreeSet<String> {
 /// The kinds of alerts: those that have a headline.
 fn alerts() -> BTreeSet<String> {
     let source = read("shared/domain/src/remedy.rs");
-    let arms = between(&source, "fn alert_headline", "\n}");
-    let quoted = arms.lines().filter_map(|line| line.trim().strip_prefix('"'));
-    quoted
-        .filter_map(|line| Some(line.split_once("\" =>")?.0.to_owned()))
+    let headlines = between(&source, "pub const ALERT_HEADLINES", "\n];");
+    let kinds = headlines
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("(\""));
+    kinds
+        .filter_map(|line| Some(line.split_once("\",")?.0.to_owned()))
         .collect()
 }
 

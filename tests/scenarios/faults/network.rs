@@ -87,7 +87,7 @@ async fn outlast(name: &str, wire: Wire) -> (Stage, Proxy, Vec<Document>) {
             .raise_alert(
                 "archive_conflict",
                 &format!("{round}.1"),
-                "archive_conflict",
+                &format!("cause {round}"),
                 "an object",
             )
             .await

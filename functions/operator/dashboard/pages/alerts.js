@@ -43,6 +43,7 @@ const KINDS = [
   'unproven',
   'unproven_over',
   'consumers_off',
+  'consumers_off_over',
   'ledger_login',
   'ledger_login_over',
   'test',

@@ -67,7 +67,7 @@ pub(crate) struct ShownSchedule {
     /// What it starts.
     schedule: ScheduleName,
     /// Its name.
-    #[schema(examples("granary-harvester-tick"))]
+    #[schema(examples("granary-harvester-run"))]
     name: String,
     /// Its group.
     #[schema(examples("granary-harvester"))]

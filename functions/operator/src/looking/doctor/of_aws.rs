@@ -85,7 +85,8 @@ fn of_subscriptions(subscriptions: Subscriptions) -> Finding {
     if confirmed == 0 {
         return Finding::warning(
             "it has no subscription: alerts and alarms reach no one",
-            "Set the template's AlertEmail, or subscribe a pager to the topic. Then try it: granary alerts test",
+            "Set the template's AlertEmail, or subscribe a pager to the topic. AWS deletes a subscription that was not confirmed within \
+             48 hours: subscribe the address again with aws sns subscribe. Then try it: granary alerts test",
         );
     }
     Finding::ok(format!(

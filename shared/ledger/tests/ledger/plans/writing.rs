@@ -311,6 +311,7 @@ async fn alerts(asking: &mut Asking<'_>, ledger: &Ledger) {
         ledger.end_condition("failure_rate", "failure_rate", "text")
     );
     ask!(asking, ledger.end_alerts_but("source_problem", &[]));
+    ask!(asking, ledger.end_storms());
     let alerts = ledger.unpublished_alerts(10).await.unwrap();
     ask!(asking, ledger.unpublished_like(&alerts[0], 100));
     let alerts: Vec<u64> = alerts.iter().map(|alert| alert.id).collect();
