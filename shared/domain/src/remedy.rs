@@ -212,20 +212,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             "archive them with `granary migrate start` (without --from it begins with the first message), correct their event \
              times at the source, or exclude them with GRANARY_SOURCE_FILTER; `granary status` counts them."
         }
-        "parked_over" | "exceptions_over" => "nothing more than the alert it resolves asked for.",
-        "failure_rate_over" => {
-            "look whether batches were parked meanwhile (granary failures), and retry them."
-        }
-        "documents_without_time_over" => {
-            "if some had no time for longer than GRANARY_RESCAN_DAYS: granary verify --from … --to … --repair."
-        }
-        "ledger_login_over" => {
-            "look into the dead-letter queues (granary redrive --dry-run): messages that were returned too often are there."
-        }
-        "source_problem_over" => {
-            "nothing, unless an index was deleted before its messages were archived: granary proof shows such windows."
-        }
-        over if resolved_kind(over).is_some() => "nothing.",
+        over if resolved_kind(over).is_some() => remedy_of_end(over),
         "test" => "nothing. Alerts reach you.",
         "source_problem" if cause == "refused" => {
             "do what is said above; until then no id is read (of metadata: no batch is exported), and nothing is lost. \
@@ -270,6 +257,26 @@ fn exceptions_remedy(cause: &str) -> String {
     format!(
         "{cause}: {remedy} GET /failures counts and names such messages; verify --repair retries what the source shows."
     )
+}
+
+/// What is left to do when an alert is resolved.
+fn remedy_of_end(kind: &str) -> &'static str {
+    match kind {
+        "parked_over" | "exceptions_over" => "nothing more than the alert it resolves asked for.",
+        "failure_rate_over" => {
+            "look whether batches were parked meanwhile (granary failures), and retry them."
+        }
+        "documents_without_time_over" => {
+            "if some had no time for longer than GRANARY_RESCAN_DAYS: granary verify --from … --to … --repair."
+        }
+        "ledger_login_over" => {
+            "look into the dead-letter queues (granary redrive --dry-run): messages that were returned too often are there."
+        }
+        "source_problem_over" => {
+            "nothing, unless an index was deleted before its messages were archived: granary proof shows such windows."
+        }
+        _ => "nothing.",
+    }
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Ledger {
         let over: Option<Row> = transaction.exec_first(query, of).await.during(doing)?;
         if let Some(row) = over {
             let storm = Storm::of(row)?;
-            let of = (alert, storm.kind.as_str(), storm.cause.as_str());
+            let of = (storm.alert, storm.kind.as_str(), storm.cause.as_str());
             end_alert(&mut transaction, doing, of, &storm.end()).await?;
         }
         transaction.commit().await.during(doing)
