@@ -244,9 +244,9 @@ mod tests {
         };
         let message = sender().message(&storm);
         insta::assert_snapshot!(message.subject, @"[PRODUCTION messages] 3 batches parked: temp directory full");
-        insta::assert_snapshot!(message.text);
+        insta::assert_snapshot!("parked_text", message.text);
         let json: Value = serde_json::from_str(&message.json).unwrap();
-        insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
+        insta::assert_snapshot!("parked_json", serde_json::to_string_pretty(&json).unwrap());
     }
 
     /// Each kind, with the causes that change its text.
@@ -277,7 +277,7 @@ mod tests {
                 format!("Subject: {}\n\n{}", message.subject, message.text)
             })
             .collect();
-        insta::assert_snapshot!(texts.join("\n\n========\n\n"));
+        insta::assert_snapshot!("every_text", texts.join("\n\n========\n\n"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ impl Cause {
         match self {
             Self::SourceUnavailable => {
                 "see whether Elasticsearch is up, reachable and not overloaded (fewer exporters load it less: \
-                 ExporterConcurrency). Work goes on by itself when it answers; no attempt is used up meanwhile."
+                 ExporterConcurrency). Work continues by itself when it answers; no attempt is used up meanwhile."
             }
             Self::SourceRefused => {
                 "Elasticsearch refuses what it is asked: the reason above names it. Look at blocks, privileges, closed \
@@ -26,7 +26,7 @@ impl Cause {
                  the secret again by itself, after 10 minutes at the latest, and no attempt is used up meanwhile."
             }
             Self::ArchiveUnavailable => {
-                "see whether S3 is reachable and not throttling. Work goes on by itself when it answers; no attempt is \
+                "see whether S3 is reachable and not throttling. Work continues by itself when it answers; no attempt is \
                  used up meanwhile."
             }
             Self::ArchiveRefused => {
@@ -39,11 +39,11 @@ impl Cause {
                  export) if you need more time."
             }
             Self::ArchiveConflict => {
-                "something that isn't this batch stands at its key: find out who else writes to the bucket. The batch \
+                "the object at the batch's key is not this batch's: find out who else writes to the bucket. The batch \
                  moves on to a new key by itself."
             }
             Self::LedgerUnavailable => {
-                "see whether MySQL is overloaded, or short of connections. Work goes on by itself when it answers; no attempt \
+                "see whether MySQL is overloaded, or short of connections. Work continues by itself when it answers; no attempt \
                  is used up meanwhile."
             }
             Self::Spool => {
@@ -65,7 +65,7 @@ impl Cause {
                  worker's id. From the third attempt on messages are fetched one by one, and one that kills is set aside."
             }
             Self::Miscount => {
-                "it is a defect, or somebody changed ledger or bucket by hand: pause the export, and look at the batch before \
+                "this is a defect, or the ledger or bucket was changed by hand: pause the export, and look at the batch before \
                  anything else is changed."
             }
             Self::Shutdown | Self::LeaseLost | Self::Unexpected => LOOK,
@@ -223,7 +223,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             "decide whether that matters. The harvest continues; `granary doctor` lists the indices that are concerned now."
         }
         "invariant" => {
-            "it is a defect, or somebody changed ledger or bucket by hand: pause the export, and look at what is named above \
+            "this is a defect, or the ledger or bucket was changed by hand: pause the export, and look at what is named above \
              before anything else is changed."
         }
         "archive_conflict" => {
@@ -233,8 +233,9 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             "look at the dead-letter queue: who else sends to this queue, or was a newer version rolled back?"
         }
         "ledger_restored" => {
-            "see whether somebody restored the ledger, and from when; verify what was archived since, and adopt what the ledger \
-             lost (granary sweep, granary sweep adopt KEY). Then granary sweep confirm-restored --reason: sweeps go on."
+            "find out whether the ledger was restored, and from which time. Verify what was archived since then, and adopt what \
+             the ledger lost (granary sweep, granary sweep adopt KEY). Then granary sweep confirm-restored --reason TEXT: \
+             sweeps continue."
         }
         "unproven_object" => {
             "look at it, then decide: `granary sweep adopt KEY` puts the messages on record that no other object holds, \
