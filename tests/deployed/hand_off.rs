@@ -77,6 +77,10 @@ async fn q1_messages_that_cannot_be_read_go_back_to_the_queue_and_people_are_tol
         [&malformed, &future]
     );
     assert!(alerts[1].1.contains("version 2"), "{alerts:?}");
+    // Another test may have had one sent within the last hour, and the reaper one of these two alone.
+    let _: Vec<u64> = deployment
+        .rows("UPDATE alert SET published_at = published_at - INTERVAL 1 HOUR WHERE kind = 'unreadable_message'")
+        .await;
     let published = told.about(&[&malformed, &future]).await;
     for text in alerts.iter().map(|(_, text)| text).chain(&published) {
         assert!(!text.contains(&secret), "{text}");

@@ -40,33 +40,6 @@ async fn a1_a_storm_and_its_end_are_one_incident() {
     stage.finish().await;
 }
 
-/// A1: a pager that has closed an incident is not told of it once more.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a1_the_end_of_an_alert_that_was_not_sent_yet_waits_for_it() {
-    let stage = Stage::new("end-waits").await;
-    let condition = ("failure_rate", "failure_rate");
-    let begin = stage
-        .ledger
-        .begin_condition(condition.0, condition.1, "too many attempts");
-    assert!(begin.await.unwrap());
-    let end = stage.ledger.end_condition(condition.0, condition.1, "it is over");
-    assert!(end.await.unwrap());
-    stage.reap().await;
-    let first = stage.queues.received_alerts().await;
-    assert_eq!(first.len(), 1, "{first:?}");
-    assert_eq!(first[0]["kind"], "failure_rate");
-    stage.reap().await;
-    let kinds: Vec<Value> = stage
-        .queues
-        .received_alerts()
-        .await
-        .iter()
-        .map(|alert| alert["kind"].clone())
-        .collect();
-    assert_eq!(kinds, ["failure_rate_over"]);
-    stage.finish().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_test_alert_arrives_and_says_who_asked_for_it() {
     let stage = Stage::new("alert-test").await;

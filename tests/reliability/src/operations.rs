@@ -54,12 +54,9 @@ fn named(path: &str, what: &str) -> BTreeSet<String> {
 fn alerts() -> BTreeSet<String> {
     let source = read("shared/domain/src/remedy.rs");
     let headlines = between(&source, "pub const ALERT_HEADLINES", "\n];");
-    let kinds = headlines
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("(\""));
-    kinds
-        .filter_map(|line| Some(line.split_once("\",")?.0.to_owned()))
-        .collect()
+    let entries = headlines.split('(');
+    let kinds = entries.filter_map(|entry| entry.trim_start().strip_prefix('"')?.split_once('"'));
+    kinds.map(|(kind, _)| kind.to_owned()).collect()
 }
 
 /// The kinds of findings, as the API names them.
