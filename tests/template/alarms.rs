@@ -272,7 +272,7 @@ fn the_documentation_has_the_costs_of_the_alarms() {
     let watched: usize = alarms.iter().map(|(_, alarm)| metrics(alarm).len()).sum();
     let cents = watched * 10;
     let row = format!(
-        "| alarms | {watched} metrics × 0.10, in {} alarms | {}.{:02} |",
+        "| {} alarms | {watched} metrics × 0.10 | {}.{:02} |",
         alarms.len(),
         cents / 100,
         cents % 100
