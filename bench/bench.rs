@@ -7,8 +7,9 @@ use crate::counters::Counters;
 use crate::dataset::Dataset;
 use crate::elasticsearch::Elasticsearch;
 use crate::meter::Meter;
+use crate::run::Run;
 use crate::settings::Settings;
-use crate::stage::{Addresses, Stage};
+use crate::stage::{Addresses, Function, Stage};
 use futures::StreamExt;
 use futures::future::ready;
 use granary_test_database::{LedgerServer, ServerKind};
@@ -21,8 +22,8 @@ use url::Url;
 const SHARDS: u32 = 2;
 const BULK_MESSAGES: usize = 2_000;
 const BULKS_IN_FLIGHT: usize = 2;
-/// Room for the ledger of 3 million messages.
-const LEDGER_OPTION: &str = "--innodb-buffer-pool-size=2G";
+/// Room for the ledger of 3 million messages, and a file for each table, as servers have by default.
+const LEDGER_OPTIONS: [&str; 2] = ["--innodb-buffer-pool-size=2G", "--innodb-file-per-table=1"];
 const LEDGER_REDO_LOG: &str = "256M";
 
 pub(crate) struct Bench {
@@ -32,7 +33,7 @@ pub(crate) struct Bench {
     pub(crate) bytes: u64,
     pub(crate) index: String,
     pub(crate) elasticsearch: Elasticsearch,
-    pub(crate) meter: Meter,
+    meter: Meter,
     /// It has the index. Removed before the server that its ledger is in.
     owner: Stage,
     ledger_server: LedgerServer,
@@ -44,7 +45,8 @@ impl Bench {
         let elasticsearch = Elasticsearch::new(&addresses.elasticsearch);
         elasticsearch.assert_it_compiles_in_full().await;
         let redo_log = ServerKind::of_stack().redo_log(LEDGER_REDO_LOG);
-        let ledger_server = LedgerServer::start_with(&[LEDGER_OPTION, &redo_log]).await;
+        let [buffer_pool, files] = LEDGER_OPTIONS;
+        let ledger_server = LedgerServer::start_with(&[buffer_pool, files, &redo_log]).await;
         let owner = Stage::at(addresses.with_ledger_server(&ledger_server), "bench", &[]).await;
         owner.indices.have_shards(SHARDS).await;
         let emulator: Url = variable("AWS_ENDPOINT_URL").parse().unwrap();
@@ -103,6 +105,18 @@ impl Bench {
             String::from_utf8_lossy(&answer[..answer.len().min(1_000)])
         );
         bytes
+    }
+
+    /// Measures work on all messages, and what the functions that do it use; see [`Meter::measure`].
+    pub(crate) async fn measure(
+        &self,
+        row: &'static str,
+        functions: &[&Function],
+        work: impl Future<Output = ()>,
+    ) -> Run {
+        self.meter
+            .measure(row, self.settings.messages, functions, work)
+            .await
     }
 
     /// Where a contestant's own stage finds the services.

@@ -75,7 +75,9 @@ impl Counters {
         let status: Vec<(String, String)> = conn.query("SHOW GLOBAL STATUS").await.unwrap();
         let status: BTreeMap<String, String> = status.into_iter().collect();
         let sum = |names: &[&str]| -> u64 {
-            let counts = names.iter().filter_map(|name| status.get(*name)?.parse::<u64>().ok());
+            let counts = names
+                .iter()
+                .filter_map(|name| status.get(*name)?.parse::<u64>().ok());
             counts.sum()
         };
         Counts::from([
@@ -97,9 +99,11 @@ impl Counters {
         );
         let calls: BTreeMap<String, Value> = answer.json().await.unwrap();
         let of = |service: &str| -> u64 {
-            let calls = calls
-                .iter()
-                .filter(|(call, _)| call.split(' ').nth(1).is_some_and(|action| action.starts_with(service)));
+            let calls = calls.iter().filter(|(call, _)| {
+                call.split(' ')
+                    .nth(1)
+                    .is_some_and(|action| action.starts_with(service))
+            });
             calls.filter_map(|(_, count)| count.as_u64()).sum()
         };
         Counts::from([

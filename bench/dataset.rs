@@ -22,10 +22,54 @@ const OF_ORDER: u64 = 0xA5A5_A5A5_A5A5_A5A5;
 
 const KINDS: [&str; 4] = ["order", "invoice", "shipment", "reminder"];
 const WORDS: [&str; 48] = [
-    "order", "delivered", "tomorrow", "please", "confirm", "invoice", "the", "your", "and", "of", "before", "Grüße", "naïve",
-    "façade", "señor", "Привет", "заказ", "東京", "配送", "안녕", "مرحبا", "שלום", "account", "number", "customer", "warehouse",
-    "shipment", "returns", "weekly", "summary", "attached", "thank", "you", "for", "choosing", "us", "amount", "total", "due",
-    "paid", "refund", "pending", "status", "update", "address", "changed", "yesterday", "quarter",
+    "order",
+    "delivered",
+    "tomorrow",
+    "please",
+    "confirm",
+    "invoice",
+    "the",
+    "your",
+    "and",
+    "of",
+    "before",
+    "Grüße",
+    "naïve",
+    "façade",
+    "señor",
+    "Привет",
+    "заказ",
+    "東京",
+    "配送",
+    "안녕",
+    "مرحبا",
+    "שלום",
+    "account",
+    "number",
+    "customer",
+    "warehouse",
+    "shipment",
+    "returns",
+    "weekly",
+    "summary",
+    "attached",
+    "thank",
+    "you",
+    "for",
+    "choosing",
+    "us",
+    "amount",
+    "total",
+    "due",
+    "paid",
+    "refund",
+    "pending",
+    "status",
+    "update",
+    "address",
+    "changed",
+    "yesterday",
+    "quarter",
 ];
 
 /// The messages, numbered in the order of their event times.
@@ -58,11 +102,25 @@ impl Dataset {
         let kind = pick(&dice, &KINDS);
         let (sender, recipient) = (dice.below(5_000), dice.below(90_000));
         write!(body, ",\"kind\":\"{kind}\",\"number\":{number},\"urgent\":false").unwrap();
-        write!(body, ",\"sender\":{{\"name\":\"Sender {sender}\",\"mail\":\"sender{sender}@mail.test\"}}").unwrap();
+        write!(
+            body,
+            ",\"sender\":{{\"name\":\"Sender {sender}\",\"mail\":\"sender{sender}@mail.test\"}}"
+        )
+        .unwrap();
         write!(body, ",\"recipients\":[\"r{recipient}@mail.test\",null]").unwrap();
         let (whole, cents) = (dice.below(10_000), dice.below(100));
-        write!(body, ",\"amount\":{{\"value\":{whole}.{cents:02},\"currency\":\"EUR\"}}").unwrap();
-        write!(body, ",\"trace\":\"{:016x}{:016x}\"", dice.below(u64::MAX), dice.below(u64::MAX)).unwrap();
+        write!(
+            body,
+            ",\"amount\":{{\"value\":{whole}.{cents:02},\"currency\":\"EUR\"}}"
+        )
+        .unwrap();
+        write!(
+            body,
+            ",\"trace\":\"{:016x}{:016x}\"",
+            dice.below(u64::MAX),
+            dice.below(u64::MAX)
+        )
+        .unwrap();
         write!(body, ",\"text\":\"{CANARY}").unwrap();
         for _ in 0..WORDS_IN_TEXT {
             body.push(' ');

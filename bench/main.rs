@@ -7,7 +7,11 @@
 //! Correctness is proven by the tests, not here. A contestant that reads or archives another number of messages than the index
 //! has ends the benchmark, and so does an error of a service.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark may fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark may fail by panicking"
+)]
 #![expect(
     clippy::disallowed_methods,
     reason = "a benchmark stands outside the product: it takes no steps"

@@ -74,7 +74,9 @@ impl Report {
     fn write_docs(&self) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
         let page = std::fs::read_to_string(&file).unwrap();
-        let (before, rest) = page.split_once(BEGIN).expect("the page says where the tables begin");
+        let (before, rest) = page
+            .split_once(BEGIN)
+            .expect("the page says where the tables begin");
         let (_, after) = rest.split_once(END).expect("the page says where the tables end");
         let written = format!("{before}{BEGIN}\n{}\n{END}{after}", self.page());
         std::fs::write(&file, written).unwrap();

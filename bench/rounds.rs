@@ -29,7 +29,10 @@ pub(crate) async fn run(bench: &Bench, begun: Instant) -> Vec<Vec<Run>> {
         rounds.push(runs);
         let would_end = begun.elapsed() + round_begun.elapsed();
         if would_end > bench.settings.duration_max && number < bench.settings.rounds {
-            eprintln!("bench: the time is over after {number} of {} rounds", bench.settings.rounds);
+            eprintln!(
+                "bench: the time is over after {number} of {} rounds",
+                bench.settings.rounds
+            );
             break;
         }
     }
@@ -37,7 +40,11 @@ pub(crate) async fn run(bench: &Bench, begun: Instant) -> Vec<Vec<Run>> {
 }
 
 async fn run_round(bench: &Bench, round: Round) -> Vec<Run> {
-    let name = if round.is_warm_up() { ", which warms up and isn't counted" } else { "" };
+    let name = if round.is_warm_up() {
+        ", which warms up and isn't counted"
+    } else {
+        ""
+    };
     eprintln!("bench: round {} of {}{name}", round.0, bench.settings.rounds);
     let mut contestants: Vec<&Contestant> = CONTESTANTS.iter().collect();
     let first = usize::try_from(round.0).unwrap() % contestants.len();

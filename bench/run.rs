@@ -16,7 +16,13 @@ pub(crate) struct Run {
 
 impl Run {
     /// `cpu`: microseconds by process. `counts`: by the names of figures.
-    pub(crate) fn new(row: &'static str, messages: u64, time: Duration, cpu: &Counts, counts: &Counts) -> Self {
+    pub(crate) fn new(
+        row: &'static str,
+        messages: u64,
+        time: Duration,
+        cpu: &Counts,
+        counts: &Counts,
+    ) -> Self {
         let (messages, seconds) = (messages as f64, time.as_secs_f64());
         let mut figures: BTreeMap<String, f64> = counts
             .iter()

@@ -71,7 +71,9 @@ pub(crate) fn cost(summary: &Summary) -> String {
 
 /// What each row does.
 pub(crate) fn legend() -> String {
-    rows().map(|row| format!("- `{}` {}.\n", row.name, row.does)).collect()
+    rows()
+        .map(|row| format!("- `{}` {}.\n", row.name, row.does))
+        .collect()
 }
 
 pub(crate) fn outcomes(summary: &Summary) -> String {
@@ -113,7 +115,11 @@ impl Column {
 }
 
 fn range(spread: &Spread, decimals: usize) -> String {
-    format!("{}–{}", grouped(spread.least, decimals), grouped(spread.most, decimals))
+    format!(
+        "{}–{}",
+        grouped(spread.least, decimals),
+        grouped(spread.most, decimals)
+    )
 }
 
 fn table(titles: &[String], lines: impl Iterator<Item = Vec<String>>) -> String {

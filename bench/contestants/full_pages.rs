@@ -21,7 +21,7 @@ fn run(bench: &Bench, _round: Round) -> LocalBoxFuture<'_, Vec<Run>> {
     async move {
         let what = json!({"size": 5_000});
         let read = read_all(bench, &what);
-        vec![bench.meter.measure("full_pages", bench.settings.messages, &[], read).await]
+        vec![bench.measure("full_pages", &[], read).await]
     }
     .boxed_local()
 }

@@ -21,7 +21,7 @@ fn run(bench: &Bench, _round: Round) -> LocalBoxFuture<'_, Vec<Run>> {
     async move {
         let what = json!({"size": 10_000, "_source": false});
         let read = read_all(bench, &what);
-        vec![bench.meter.measure("ids", bench.settings.messages, &[], read).await]
+        vec![bench.measure("ids", &[], read).await]
     }
     .boxed_local()
 }

@@ -22,7 +22,7 @@ fn run(bench: &Bench, _round: Round) -> LocalBoxFuture<'_, Vec<Run>> {
     async move {
         let what = json!({"size": 10_000, "stored_fields": "_none_", "docvalue_fields": [ID_FIELD]});
         let read = read_all(bench, &what);
-        vec![bench.meter.measure("ids_by_doc_values", bench.settings.messages, &[], read).await]
+        vec![bench.measure("ids_by_doc_values", &[], read).await]
     }
     .boxed_local()
 }

@@ -20,7 +20,7 @@ fn run(bench: &Bench, _round: Round) -> LocalBoxFuture<'_, Vec<Run>> {
     async move {
         let ids = &bench.dataset.ids;
         let read = read_all(bench, ids);
-        vec![bench.meter.measure("mget_by_time", bench.settings.messages, &[], read).await]
+        vec![bench.measure("mget_by_time", &[], read).await]
     }
     .boxed_local()
 }

@@ -20,7 +20,7 @@ fn run(bench: &Bench, _round: Round) -> LocalBoxFuture<'_, Vec<Run>> {
     async move {
         let ids = bench.dataset.shuffled_ids();
         let read = read_all(bench, &ids);
-        vec![bench.meter.measure("mget_random", bench.settings.messages, &[], read).await]
+        vec![bench.measure("mget_random", &[], read).await]
     }
     .boxed_local()
 }

@@ -1,6 +1,6 @@
 //! The contestants. Each is one file with a `CONTESTANT`, and one line in [`CONTESTANTS`].
 //!
-//! A contestant reads or archives all messages and measures that with [`Bench::meter`]. What it needs besides it makes before,
+//! A contestant reads or archives all messages and measures that with [`Bench::measure`]. What it needs besides it makes before,
 //! and removes afterwards; neither is measured.
 
 mod pages;
