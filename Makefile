@@ -117,7 +117,7 @@ soak: up ## Archive for half an hour while everything is killed again and again 
 	cargo build --release --workspace --bins $(SOAK)
 	@. $(LOCAL)/env; $(SOAK_TEST)
 
-# Its Elasticsearch is compiled as in production, and the functions are release builds, which no schedule starts.
+# Its Elasticsearch compiles as in production, and the functions are release builds on a Runtime API of the benchmark's.
 .PHONY: bench
 bench: ## Measure harvest and export against the limits of Elasticsearch (BENCH_MESSAGES, BENCH_ROUNDS, BENCH_SEED, BENCH_EXPORTERS, BENCH_MINUTES)
 	@ES_JIT=full local/stack up --services
