@@ -117,11 +117,19 @@ soak: up ## Archive for half an hour while everything is killed again and again 
 	cargo build --release --workspace --bins $(SOAK)
 	@. $(LOCAL)/env; $(SOAK_TEST)
 
+# Its Elasticsearch compiles as in production, and the functions are release builds on a Runtime API of the benchmark's.
+.PHONY: bench
+bench: ## Measure harvest and export against the limits of Elasticsearch (BENCH_MESSAGES, BENCH_ROUNDS, BENCH_SEED, BENCH_EXPORTERS, BENCH_MINUTES)
+	@ES_JIT=full local/stack up --services
+	cargo build --release --workspace --bins
+	@. $(LOCAL)/env; export BENCH_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || true); \
+		cargo test --release --workspace --test bench
+
 .PHONY: lint
 lint: tools lint-tools ## Check format, lints, docs, dependencies, the template, its security and spelling
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	cargo clippy --workspace --test afterwards --test long --test scale --quiet -- -D warnings
+	cargo clippy --workspace --test afterwards --test bench --test long --test scale --quiet -- -D warnings
 	cargo clippy --workspace --tests $(SOAK) $(FULL) --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo fetch --locked --quiet # cargo-deny looks at the crates of every platform; building has fetched those of this one

@@ -4,15 +4,19 @@ names, as in `harvester sqs:SendMessage stage-#-batches`.
 A function of the tests signs its requests with its own name as access key. The actions are those that IAM knows, as the emulator's
 own judgement of policies would have them. Runs of letters and digits that only one test has are `#`. Where the file has been
 removed, the record begins again.
+
+`GET /_calls` says how often each function has taken each action since the emulator's start: the benchmark reads it.
 """
 
 import json
 import os
 import re
+from collections import Counter
 from urllib.parse import parse_qs
 
 from ministack.core.iam_actions import extract_iam_action
 
+COUNTS = "/_calls"
 FUNCTIONS = {"harvester", "exporter", "reaper", "operator"}
 CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/[^/]+/([^/]+)/aws4_request")
 # The emulator's own table takes reading a setting of a function for writing it, and one trigger for a list of them.
@@ -29,16 +33,21 @@ class Recording:
     """The application, with a record beside it. A request that can't be understood is noted as it is, for the test to refuse."""
 
     def __init__(self, app, path):
-        self.app, self.path, self.noted = app, path, set()
+        self.app, self.path, self.noted, self.counts = app, path, set(), Counter()
 
     async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and scope["path"] == COUNTS:
+            await answer(send, self.counts)
+            return
         signed = signed_by_a_function(scope)
         if signed:
             function, service = signed
             body = b""
             if service != "s3":
                 body, receive = await read(receive)
-            self.note(f"{function} {action_of(service, scope, body)} {resource_of(service, scope, body)}")
+            taken = f"{function} {action_of(service, scope, body)}"
+            self.counts[taken] += 1
+            self.note(f"{taken} {resource_of(service, scope, body)}")
         await self.app(scope, receive, send)
 
     def note(self, line):
@@ -48,6 +57,12 @@ class Recording:
             with open(self.path, "a", encoding="utf-8") as record:
                 record.write(f"{line}\n")
             self.noted.add(line)
+
+
+async def answer(send, value):
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(value).encode()})
 
 
 def signed_by_a_function(scope):

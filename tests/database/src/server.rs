@@ -216,6 +216,11 @@ impl LedgerServer {
         }
     }
 
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// Starts it again, on the same data and port, and waits until it has recovered. What was set by
     /// [`be_read_only`](Self::be_read_only) and [`limit_connections`](Self::limit_connections) is forgotten.
     pub async fn restart(&mut self) {
