@@ -2,7 +2,9 @@
 
 use super::services::Held;
 use super::source::Document;
-use super::{Exports, FunctionError, HARVESTER_TIMEOUT, REAPER_TIMEOUT, SOURCE_NAME, Stage, source};
+use super::{
+    Exports, FunctionError, HARVESTER_TIMEOUT, MIGRATOR_TIMEOUT, REAPER_TIMEOUT, SOURCE_NAME, Stage, source,
+};
 use granary_domain::{BatchStatus, MigrationId, MigrationKind, Priority};
 use granary_ledger::NewMigration;
 use granary_source::{DocId, Source, SourceSettings};
@@ -64,6 +66,12 @@ impl Stage {
     pub(crate) async fn try_harvest(&self) -> Result<Value, FunctionError> {
         let tick = serde_json::from_str(include_str!("../../events/harvester.tick.json")).unwrap();
         self.harvester.invoke(tick, HARVESTER_TIMEOUT).await
+    }
+
+    /// Has the schema brought up to date, as `make up` does; what the migrator says.
+    pub(crate) async fn migrate_schema(&self) -> Value {
+        let asked = serde_json::json!({});
+        self.migrator.invoke(asked, MIGRATOR_TIMEOUT).await.unwrap()
     }
 
     /// One tick of the reaper.
