@@ -68,6 +68,17 @@ impl Stage {
         self.harvester.invoke(tick, HARVESTER_TIMEOUT).await
     }
 
+    /// Takes the ledger's tables away, as before the first deployment.
+    pub(crate) async fn empty_database(&self) {
+        let tables: Vec<(String, String)> = self
+            .rows("SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = DATABASE()")
+            .await;
+        for (name, kind) in tables {
+            let kind = if kind == "VIEW" { "VIEW" } else { "TABLE" };
+            self.sql(&format!("DROP {kind} `{name}`")).await;
+        }
+    }
+
     /// Has the schema brought up to date, as `make up` does; what the migrator says.
     pub(crate) async fn migrate_schema(&self) -> Value {
         let asked = serde_json::json!({});
