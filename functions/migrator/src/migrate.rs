@@ -82,10 +82,18 @@ async fn migrate(aws: &SdkConfig, audit: Audit, deadline: Deadline) -> anyhow::R
     let change = until_it_is_done(&ledger, deadline).await?;
     // The ledger may be newer than this program, and not allow it.
     ledger.ready().await.map_err(for_people)?;
+    let who = audit.who.clone();
     if change.from != change.to {
         write_down(&ledger, audit, change).await;
     }
     ledger.disconnect();
+    let SchemaChange { from, to } = change;
+    tracing::info!(
+        by = who,
+        from,
+        to,
+        "the ledger has the schema that this version needs"
+    );
     Ok(change)
 }
 
