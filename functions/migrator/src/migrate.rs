@@ -89,7 +89,7 @@ async fn migrate(aws: &SdkConfig, audit: Audit, deadline: Deadline) -> anyhow::R
     ledger.disconnect();
     let SchemaChange { from, to } = change;
     tracing::info!(
-        by = who,
+        by = %who,
         from,
         to,
         "the ledger has the schema that this version needs"
