@@ -13,7 +13,8 @@ mod token;
 pub(crate) use asking::{Change, Page, Span};
 pub(crate) use desk::{
     Alerts, AlertsCommand, Audit, Database, Doctor, Failures, FailuresCommand, Health, Operations,
-    OperationsCommand, Proof, RetryFailed, Scheduled, Schedules, Steer, Trace, Tune, TuneCommand, Windows,
+    OperationsCommand, Proof, RetryFailed, Scheduled, Schedules, Schema, Steer, Trace, Tune, TuneCommand,
+    Windows,
 };
 pub(crate) use migrate::{Again, Bulk, Jobs, Migrate, Missing, Start, Watch};
 pub(crate) use queue::{Consumers, Probe, Queue, Redrive, Switched};
@@ -152,6 +153,9 @@ pub(crate) enum Command {
     /// Look at the ledger's database.
     #[command(subcommand)]
     Db(Database),
+    /// Show the schema of the ledger's database, and bring it up to date.
+    #[command(subcommand)]
+    Schema(Schema),
     /// Whether the services answer, for probes.
     Health(Health),
     /// Print the completions of a shell.

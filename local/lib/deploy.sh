@@ -50,6 +50,7 @@ deploy_functions() {
     wanted=$({ cat "$BUILD/template.yaml" "$CHECKOUT/samconfig.toml" "$BUILD"/*/bootstrap; printf '%s\n' "${parameters[@]}"; } | sha256sum | cut -d' ' -f1)
     if [ "$(cat "$LOCAL/aws/deployed" 2>/dev/null)" = "$wanted" ] && stack_outputs >/dev/null 2>&1; then
         say "the deployed stack is up to date"
+        migrate_schema
         return 0
     fi
     say "deploying the stack $STACK_NAME"
@@ -60,6 +61,14 @@ deploy_functions() {
     on_aws "$VENV/bin/python" "$HERE/lib/complete_deployment.py" "$BUILD/template.yaml" "$STACK_NAME" \
         >>"$LOCAL/log/deploy.log" 2>&1 || deployment_failed
     echo "$wanted" >"$LOCAL/aws/deployed"
+    migrate_schema
+}
+
+# CloudFormation has the migrator invoked where the template asks for another schema than before. The ledger's server may be the other
+# one since then, or its data new.
+migrate_schema() {
+    on_aws STACK_NAME="$STACK_NAME" "$VENV/bin/python" "$HERE/lib/invoke.py" migrator >>"$LOCAL/log/deploy.log" 2>&1 ||
+        die "the migrator could not bring the ledger's schema up to date, see $LOCAL/log/deploy.log"
 }
 
 deployment_failed() {

@@ -101,6 +101,7 @@ deployed_environment() {
     line GRANARY_HARVESTER_SCHEDULE "${output[HarvesterSchedule]}"
     line GRANARY_REAPER_SCHEDULE "${output[ReaperSchedule]}"
     line GRANARY_EXPORTER_FUNCTION "${output[ExporterFunctionName]}"
+    line GRANARY_MIGRATOR_FUNCTION "${output[MigratorFunctionName]}"
 }
 
 # line NAME VALUE: single quotes, so that a `$default` or a JSON value means itself.

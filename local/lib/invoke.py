@@ -1,4 +1,4 @@
-"""Invokes a deployed function once, as its schedule does every minute: invoke.py harvester|reaper [SECONDS]
+"""Invokes a deployed function once, as its schedule does every minute: invoke.py harvester|reaper|migrator [SECONDS]
 
 With SECONDS it goes on until that time is over or it is terminated, a second after each answer. A function that is
 already at work (its concurrency is reserved) is no error: the schedule was first.

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from ministack.core.iam_actions import extract_iam_action
 
 COUNTS = "/_calls"
-FUNCTIONS = {"harvester", "exporter", "reaper", "operator"}
+FUNCTIONS = {"migrator", "harvester", "exporter", "reaper", "operator"}
 CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/[^/]+/([^/]+)/aws4_request")
 # The emulator's own table takes reading a setting of a function for writing it, and one trigger for a list of them.
 LAMBDA = (
@@ -25,6 +25,7 @@ LAMBDA = (
     ("GET", re.compile(r"/[^/]+/event-source-mappings/[^/]+"), "GetEventSourceMapping"),
     ("PUT", re.compile(r"/[^/]+/event-source-mappings/[^/]+"), "UpdateEventSourceMapping"),
     ("GET", re.compile(r"/[^/]+/functions/[^/]+/concurrency"), "GetFunctionConcurrency"),
+    ("POST", re.compile(r"/[^/]+/functions/[^/]+/invocations"), "InvokeFunction"),
 )
 OF_ONE_TEST = re.compile(r"[0-9a-f]*\d[0-9a-f]*")
 

@@ -12,7 +12,7 @@ async fn no_log_of_a_deployed_function_holds_the_content_of_a_message() {
     let deployment = Deployment::of_environment().await;
     let search = Search::of(&Values::default());
     let since = Timestamp::now() - SignedDuration::from_hours(HOURS_OF_LOGS);
-    for function in ["harvester", "exporter", "reaper", "operator"] {
+    for function in ["migrator", "harvester", "exporter", "reaper", "operator"] {
         let lines = deployment.log(function, since, &[]).await;
         assert!(
             !lines.is_empty(),

@@ -4,7 +4,7 @@
 
 use crate::deployment::variable;
 use crate::document::Template;
-use crate::grants::{BUCKET, DEAD_LETTERS, EACH, FUNCTIONS, MARK, Need, OBJECTS, QUEUES, UNRECORDED, Why};
+use crate::grants::{BUCKET, DEAD_LETTERS, FUNCTIONS, MARK, Need, OBJECTS, QUEUES, UNRECORDED, Why};
 use crate::policies::granted_to;
 use std::collections::BTreeSet;
 
@@ -110,8 +110,10 @@ fn the_record_has_requests_of_every_function() {
     let record = record();
     for (function, _) in FUNCTIONS {
         let asked = record.iter().filter(|asked| asked.function == function);
+        // The migrator asks AWS for the ledger's secret alone.
+        let more_than = if function == "Migrator" { 0 } else { 2 };
         assert!(
-            asked.count() > 2,
+            asked.count() > more_than,
             "{function} has asked AWS for too little: {record:?}"
         );
     }
@@ -136,10 +138,7 @@ fn every_request_that_a_grant_is_for_was_sent_by_a_scenario_or_has_a_reason_why_
     let record = record();
     let unproven: Vec<String> = FUNCTIONS
         .iter()
-        .flat_map(|(function, needs)| {
-            let needs: Vec<Need> = EACH.iter().chain(*needs).copied().collect();
-            unproven(function, &needs, &record)
-        })
+        .flat_map(|(function, needs)| unproven(function, &needs.concat(), &record))
         .collect();
     assert!(
         unproven.is_empty(),

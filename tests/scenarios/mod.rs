@@ -1,5 +1,6 @@
 //! The scenarios, in the order of a message's journey.
 
+mod schema;
 mod happy;
 mod metrics;
 mod alarms;

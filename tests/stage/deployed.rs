@@ -76,6 +76,11 @@ impl Stage {
 }
 
 impl Deployed {
+    /// By which others invoke it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Invokes it once; an answer that is an error fails the test.
     pub(crate) async fn invoke(&self, event: &Value) -> Invoked {
         let invoking = self

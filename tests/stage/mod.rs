@@ -76,6 +76,7 @@ pub(crate) const HARVESTER_TIMEOUT: Duration = Duration::from_secs(600);
 pub(crate) const EXPORTER_TIMEOUT: Duration = Duration::from_secs(180);
 pub(crate) const REAPER_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) const OPERATOR_TIMEOUT: Duration = Duration::from_secs(29);
+pub(crate) const MIGRATOR_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// The source's name in the archive.
 pub(crate) const SOURCE_NAME: &str = "messages";
@@ -95,6 +96,7 @@ pub(crate) struct Stage {
     pub(crate) harvester: Function,
     pub(crate) reaper: Function,
     pub(crate) operator: Function,
+    pub(crate) migrator: Function,
     switches: OnceCell<Switches>,
     /// Functions at the emulator, by their names.
     deployed: Mutex<Vec<String>>,
@@ -166,6 +168,7 @@ impl Stage {
             harvester: function("harvester"),
             reaper: function("reaper"),
             operator: function("operator"),
+            migrator: function("migrator"),
             switches: OnceCell::new(),
             deployed: Mutex::default(),
             exporters: vec![function("exporter"), function("exporter")],
@@ -214,6 +217,7 @@ impl Stage {
         self.harvester = function("harvester");
         self.reaper = function("reaper");
         self.operator = function("operator");
+        self.migrator = function("migrator");
         let exporters = self.exporters.len();
         self.exporters = (0..exporters).map(|_| function("exporter")).collect();
     }
@@ -273,7 +277,7 @@ impl Stage {
     fn functions(&self) -> impl Iterator<Item = &Function> {
         self.exporters
             .iter()
-            .chain([&self.harvester, &self.reaper, &self.operator])
+            .chain([&self.harvester, &self.reaper, &self.operator, &self.migrator])
     }
 }
 

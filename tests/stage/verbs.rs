@@ -2,7 +2,9 @@
 
 use super::services::Held;
 use super::source::Document;
-use super::{Exports, FunctionError, HARVESTER_TIMEOUT, REAPER_TIMEOUT, SOURCE_NAME, Stage, source};
+use super::{
+    Exports, FunctionError, HARVESTER_TIMEOUT, MIGRATOR_TIMEOUT, REAPER_TIMEOUT, SOURCE_NAME, Stage, source,
+};
 use granary_domain::{BatchStatus, MigrationId, MigrationKind, Priority};
 use granary_ledger::NewMigration;
 use granary_source::{DocId, Source, SourceSettings};
@@ -64,6 +66,23 @@ impl Stage {
     pub(crate) async fn try_harvest(&self) -> Result<Value, FunctionError> {
         let tick = serde_json::from_str(include_str!("../../events/harvester.tick.json")).unwrap();
         self.harvester.invoke(tick, HARVESTER_TIMEOUT).await
+    }
+
+    /// Takes the ledger's tables away, as before the first deployment.
+    pub(crate) async fn empty_database(&self) {
+        let tables: Vec<(String, String)> = self
+            .rows("SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = DATABASE()")
+            .await;
+        for (name, kind) in tables {
+            let kind = if kind == "VIEW" { "VIEW" } else { "TABLE" };
+            self.sql(&format!("DROP {kind} `{name}`")).await;
+        }
+    }
+
+    /// Has the schema brought up to date, as `make up` does; what the migrator says.
+    pub(crate) async fn migrate_schema(&self) -> Value {
+        let asked = serde_json::json!({});
+        self.migrator.invoke(asked, MIGRATOR_TIMEOUT).await.unwrap()
     }
 
     /// One tick of the reaper.

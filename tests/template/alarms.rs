@@ -285,7 +285,9 @@ fn the_documentation_has_the_costs_of_the_alarms() {
 #[test]
 fn every_function_has_an_alarm_about_the_share_of_its_invocations_that_fail() {
     let template = Template::read();
-    for (function, _) in template.functions() {
+    // CloudFormation says where the migrator fails: the deployment does.
+    let watched = template.functions().into_iter();
+    for (function, _) in watched.filter(|(function, _)| *function != "Migrator") {
         let name = format!("{function}Fails");
         let alarm = template.resource(&name);
         let expression = metric(alarm, "ratio")["Expression"].as_str().unwrap();

@@ -111,7 +111,12 @@ fn the_bucket_denies_deletions_to_every_role_but_the_reapers_and_final_ones_to_a
     let unless_seeding = json!({"Fn::If": ["SeedingAllowed", reference("AWS::NoValue"), role("Operator")]});
     assert_eq!(
         others["Principal"]["AWS"],
-        json!([role("Harvester"), role("Exporter"), unless_seeding])
+        json!([
+            role("Migrator"),
+            role("Harvester"),
+            role("Exporter"),
+            unless_seeding
+        ])
     );
     let nobody = of("NobodyDeletesForGood");
     let roles: Vec<Value> = template

@@ -99,6 +99,24 @@ fn keys_are_used_by_the_services_of_the_stack_alone_and_no_function_encrypts_for
     }
 }
 
+/// It writes nowhere but to the ledger.
+#[test]
+fn the_migrator_uses_keys_for_its_environment_and_its_secrets_alone() {
+    let template = Template::read();
+    let services: Vec<&Value> = statements(&template, "Migrator")
+        .into_iter()
+        .filter(|statement| statement["Action"] == "kms:Decrypt")
+        .map(|statement| &statement["Condition"]["StringEquals"]["kms:ViaService"]["Fn::Sub"])
+        .collect();
+    assert_eq!(
+        services,
+        [
+            "secretsmanager.${AWS::Region}.${AWS::URLSuffix}",
+            "lambda.${AWS::Region}.${AWS::URLSuffix}"
+        ]
+    );
+}
+
 /// Each says why, beside the resource that it is about.
 #[test]
 fn every_skipped_check_has_its_reason_beside_it() {

@@ -6,7 +6,7 @@
 use super::Template;
 use super::document::checkout;
 use super::grants::Why::{Because, Call};
-use super::grants::{EACH, FUNCTIONS, Need, UNRECORDED};
+use super::grants::{FUNCTIONS, Need, UNRECORDED};
 use super::policies::granted_to;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -15,13 +15,13 @@ use std::collections::BTreeSet;
 fn functions_are_granted_what_they_need_and_nothing_else() {
     let template = Template::transformed();
     for (function, needs) in FUNCTIONS {
-        let needed: BTreeSet<(String, String)> = EACH
-            .iter()
-            .chain(needs)
+        let needed: BTreeSet<(String, String)> = needs
+            .concat()
+            .into_iter()
             .flat_map(|(resources, action, _)| {
                 resources
                     .iter()
-                    .map(|on| ((*action).to_owned(), (*on).to_owned()))
+                    .map(move |on| (action.to_owned(), (*on).to_owned()))
             })
             .collect();
         let granted = granted_to(&template, function);
@@ -64,7 +64,7 @@ fn every_request_that_a_grant_is_for_is_in_the_code_and_the_function_has_that_co
     for (function, needs) in FUNCTIONS {
         let manifest = format!("functions/{}/Cargo.toml", template.binary_of(function));
         let manifest = std::fs::read_to_string(checkout().join(manifest)).unwrap();
-        for (_, action, why) in EACH.iter().chain(needs) {
+        for (_, action, why) in needs.concat() {
             match why {
                 Call(file, request) => {
                     let code = std::fs::read_to_string(checkout().join(file)).unwrap();
@@ -94,7 +94,7 @@ fn what_no_scenario_sends_is_a_request_of_the_table_and_has_a_reason() {
             .unwrap_or_else(|| panic!("there is no function {function}"));
         let is_call = |(_, of, why): &Need| of == action && matches!(why, Call(..));
         assert!(
-            EACH.iter().chain(*needs).any(is_call) && reason.len() > 20,
+            needs.concat().iter().any(is_call) && reason.len() > 20,
             "{function}, {action}: {reason}"
         );
     }

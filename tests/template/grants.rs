@@ -54,19 +54,13 @@ const TRACES: Why = Because("Lambda's runtime sends traces in the function's nam
 const LOGS: Why = Because("Lambda writes the function's log in its name");
 
 /// What all functions need.
-pub(crate) const EACH: &[Need] = &[
+const EACH: &[Need] = &[
     (
-        &[
-            "EsSecretArn",
-            "EsCaSecretArn",
-            "LedgerSecretArn",
-            "LedgerCaSecretArn",
-        ],
+        &["LedgerSecretArn", "LedgerCaSecretArn"],
         "secretsmanager:GetSecretValue",
         SECRET,
     ),
     (&["KmsKeyArn", "SecretsKmsKeyArn"], "kms:Decrypt", DECRYPTS),
-    (&["KmsKeyArn"], "kms:GenerateDataKey", ENCRYPTS),
     (&["*"], "xray:PutTraceSegments", TRACES),
     (&["*"], "xray:PutTelemetryRecords", TRACES),
     (&["*"], "ec2:CreateNetworkInterface", BEFORE_THE_CODE),
@@ -75,7 +69,22 @@ pub(crate) const EACH: &[Need] = &[
     (&["*"], "ec2:DeleteNetworkInterface", BEFORE_THE_CODE),
     (&["*"], "ec2:AssignPrivateIpAddresses", BEFORE_THE_CODE),
     (&["*"], "ec2:UnassignPrivateIpAddresses", BEFORE_THE_CODE),
+];
+
+/// What those need that have messages in hand: all but the migrator.
+const OF_MESSAGES: &[Need] = &[
+    (
+        &["EsSecretArn", "EsCaSecretArn"],
+        "secretsmanager:GetSecretValue",
+        SECRET,
+    ),
+    (&["KmsKeyArn"], "kms:GenerateDataKey", ENCRYPTS),
     (BUCKET, "s3:ListBucket", MISSING),
+];
+
+const MIGRATOR: &[Need] = &[
+    (&["MigratorLog.Arn"], "logs:CreateLogStream", LOGS),
+    (&["MigratorLog.Arn"], "logs:PutLogEvents", LOGS),
 ];
 
 const HARVESTER: &[Need] = &[
@@ -191,6 +200,11 @@ const OPERATOR: &[Need] = &[
         Because("updating a schedule names its role again"),
     ),
     (
+        &["Migrator.Arn"],
+        "lambda:InvokeFunction",
+        Call("shared/switchboard/src/migrator.rs", "invoke"),
+    ),
+    (
         &["Alerts"],
         "sns:GetTopicAttributes",
         Call("shared/alert/src/publisher.rs", "get_topic_attributes"),
@@ -216,11 +230,13 @@ const OPERATOR: &[Need] = &[
     ),
 ];
 
-pub(crate) const FUNCTIONS: [(&str, &[Need]); 4] = [
-    ("Harvester", HARVESTER),
-    ("Exporter", EXPORTER),
-    ("Reaper", REAPER),
-    ("Operator", OPERATOR),
+/// Each function, and the tables that have its needs.
+pub(crate) const FUNCTIONS: [(&str, &[&[Need]]); 5] = [
+    ("Migrator", &[EACH, MIGRATOR]),
+    ("Harvester", &[EACH, OF_MESSAGES, HARVESTER]),
+    ("Exporter", &[EACH, OF_MESSAGES, EXPORTER]),
+    ("Reaper", &[EACH, OF_MESSAGES, REAPER]),
+    ("Operator", &[EACH, OF_MESSAGES, OPERATOR]),
 ];
 
 /// Requests in the code that no scenario has sent: function, action, and why none has. With each of them the table above

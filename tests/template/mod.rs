@@ -6,6 +6,7 @@ mod document;
 mod settings;
 mod hand_off;
 mod clock;
+mod schema;
 mod connections;
 mod archive;
 mod encryption;

@@ -7,7 +7,9 @@ use super::policies::{statements, statements_as_written};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const FUNCTIONS: [&str; 4] = ["Harvester", "Exporter", "Reaper", "Operator"];
+const FUNCTIONS: [&str; 5] = ["Migrator", "Harvester", "Exporter", "Reaper", "Operator"];
+/// All but the migrator, which has the ledger alone.
+const OF_MESSAGES: [&str; 4] = ["Harvester", "Exporter", "Reaper", "Operator"];
 /// Actions that are allowed on every resource, each because AWS has no resource to name for its action.
 const ABOUT_EVERYTHING: [(&str, &str); 2] = [
     ("Operator", "lambda:ListEventSourceMappings"),
@@ -183,7 +185,13 @@ fn a_secret_can_be_read_by_the_functions_that_need_it_and_by_no_other() {
             continue;
         }
         let of_some = SECRETS_OF_SOME.iter().find(|(secret, _)| secret == name);
-        let readers = of_some.map_or(FUNCTIONS.as_slice(), |(_, readers)| readers);
+        let readers = of_some.map_or_else(
+            || match name.starts_with("Ledger") {
+                true => FUNCTIONS.as_slice(),
+                false => OF_MESSAGES.as_slice(),
+            },
+            |(_, readers)| readers,
+        );
         for function in FUNCTIONS {
             assert_eq!(
                 may(
@@ -214,6 +222,19 @@ fn whatever_a_function_may_do_to_objects_is_limited_to_the_prefix_of_the_archive
                 for resource in several(&statement["Resource"]) {
                     assert!(ours.contains(resource), "{function}: {resource}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_operator_invokes_and_the_migrator_alone() {
+    let template = Template::read();
+    for function in FUNCTIONS {
+        for statement in statements(&template, function) {
+            if several(&statement["Action"]).contains(&&json!("lambda:InvokeFunction")) {
+                assert_eq!(function, "Operator");
+                assert_eq!(statement["Resource"], attribute("Migrator", "Arn"));
             }
         }
     }

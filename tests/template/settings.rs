@@ -34,19 +34,22 @@ pub(super) fn variables_read_by(binary: &str) -> BTreeSet<String> {
 }
 
 /// What sections read by types of their own: each stands in a file with its variables.
-const READ_BY_SECTIONS: [(&str, &str); 3] = [
-    ("Deployment::read(", "deployment.rs"),
-    ("Plaintext::read(", "transport.rs"),
-    ("Ca::of_", "ca.rs"),
+/// A file may have more than what a section has read: of its variables, those that begin so.
+const READ_BY_SECTIONS: [(&str, &str, &str); 4] = [
+    ("Deployment::read(", "deployment.rs", PREFIX),
+    ("Plaintext::read(", "transport.rs", PREFIX),
+    ("Ca::of_elasticsearch(", "ca.rs", "GRANARY_ES_"),
+    ("Ca::of_ledger(", "ca.rs", "GRANARY_LEDGER_"),
 ];
 
 /// The variables that a file declares, and those that it has read for it.
 fn variables_in(code: &str) -> BTreeSet<String> {
     let mut variables: BTreeSet<String> = quoted_after(code, DECLARED).collect();
-    for (call, file) in READ_BY_SECTIONS {
+    for (call, file, beginning) in READ_BY_SECTIONS {
         if code.contains(call) {
             let code = code_of(&checkout().join("shared/environment/src").join(file));
-            variables.extend(variables_in(&code));
+            let read = variables_in(&code).into_iter();
+            variables.extend(read.filter(|name| name.starts_with(beginning)));
         }
     }
     variables

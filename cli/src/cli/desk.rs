@@ -326,6 +326,18 @@ pub(crate) enum Database {
     SuccessCount,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schema {
+    /// Show which schema the ledger has, and what this version needs.
+    Status,
+    /// Have the migrator bring it up to date, and wait.
+    #[command(
+        after_help = "Examples:\n  granary schema migrate --dry-run\n  granary schema migrate --reason 'a new database'\n\n\
+                      A deployment does the same. Running it twice is harmless."
+    )]
+    Migrate(Change),
+}
+
 /// Whether the services answer.
 #[derive(Debug, Args)]
 #[command(

@@ -5,6 +5,7 @@ mod overview;
 mod status;
 mod health;
 mod database;
+mod schema;
 mod seed;
 mod migrate;
 mod jobs;
@@ -82,6 +83,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         | Command::Sweep(_)
         | Command::Purge(_)
         | Command::Db(_)
+        | Command::Schema(_)
         | Command::Health(_) => {}
     }
     let session = Session {
@@ -113,6 +115,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Sweep(options) => sweep::run(&session, &options).await,
         Command::Purge(options) => purge::run(&session, &options).await,
         Command::Db(command) => database::run(&session, &command).await,
+        Command::Schema(command) => schema::run(&session, command).await,
         Command::Health(options) => health::run(&session, &options).await,
     }
 }

@@ -51,6 +51,11 @@ const REAPER_SCHEDULE: Variable = Variable {
     holds: "group/name of the schedule that starts the reaper, together with GRANARY_HARVESTER_SCHEDULE",
 };
 
+const MIGRATOR_FUNCTION: Variable = Variable {
+    name: "GRANARY_MIGRATOR_FUNCTION",
+    holds: "the name of the migrator, which is invoked where a person has the schema brought up to date",
+};
+
 const ALERT_TOPIC: Variable = Variable {
     name: "GRANARY_ALERT_TOPIC_ARN",
     holds: "the ARN of the topic that the reaper alerts people by, to look whether it is there",
@@ -81,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) retry: RetrySection,
     /// `None`: there are no consumers to be switched.
     pub(crate) exporter_function: Option<String>,
+    /// `None`: nobody can have the schema changed here.
+    pub(crate) migrator_function: Option<String>,
     /// `None`: the topic isn't looked at.
     pub(crate) alert_topic_arn: Option<String>,
     /// `None`: there are no schedules to be switched.
@@ -109,6 +116,7 @@ impl Config {
         let rescan = RescanSection::read(&mut env);
         let retry = RetrySection::read(&mut env);
         let exporter_function = env.optional(EXPORTER_FUNCTION);
+        let migrator_function = env.optional(MIGRATOR_FUNCTION);
         let alert_topic_arn = env.optional(ALERT_TOPIC);
         let schedules = schedules(&mut env);
         let listen = env.optional_parsed(LISTEN, str::parse);
@@ -128,6 +136,7 @@ impl Config {
                 rescan: rescan?,
                 retry: retry?,
                 exporter_function,
+                migrator_function,
                 alert_topic_arn,
                 schedules: schedules?,
                 listen: listen?.unwrap_or((Ipv4Addr::LOCALHOST, LISTEN_PORT_DEFAULT).into()),

@@ -10,3 +10,4 @@ pub(crate) mod sweep_object;
 pub(crate) mod restored;
 pub(crate) mod alert_test;
 pub(crate) mod purge;
+pub(crate) mod schema;

@@ -8,7 +8,7 @@ use crate::migrating::{
 };
 use crate::operating::{
     alert_test, cancelling as cancelling_a_job, exceptions, operations, operations_list, purge, restored,
-    sweep, sweep_object, verify,
+    schema, sweep, sweep_object, verify,
 };
 use crate::pages::{dashboard, documents_page, runbook};
 use crate::queueing::{monitoring, probes, purge_queue, queue, queue_health, redrive, workers};
@@ -92,6 +92,8 @@ fn databases() -> Vec<Route> {
         database::count,
         database::pending_count,
         database::success_count,
+        schema::status,
+        schema::migrate,
     ]
 }
 

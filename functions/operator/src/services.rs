@@ -16,7 +16,7 @@ use granary_environment::{HarvestSection, Transport};
 use granary_handoff::{Handoff, QueueUrls};
 use granary_ledger::{Audit, Ledger, LedgerSettings};
 use granary_source::{Source, SourceSettings};
-use granary_switchboard::{Consumers, Schedules};
+use granary_switchboard::{Consumers, Migrator, Schedules};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -43,6 +43,8 @@ pub(crate) struct Services {
     pub(crate) schedules: Option<Schedules>,
     /// What starts exporters.
     pub(crate) consumers: Option<Consumers>,
+    /// What changes the ledger's schema.
+    pub(crate) migrator: Option<Migrator>,
     /// Where the reaper alerts people; looked at, never published to.
     pub(crate) topic: Option<Publisher>,
     ledger: Ledger,
@@ -88,6 +90,10 @@ impl Services {
                 .exporter_function
                 .clone()
                 .map(|function| Consumers::new(aws, function)),
+            migrator: config
+                .migrator_function
+                .clone()
+                .map(|function| Migrator::new(aws, function)),
             topic: config
                 .alert_topic_arn
                 .clone()
@@ -97,10 +103,15 @@ impl Services {
         })
     }
 
-    /// The ledger. The first caller brings its schema up to date; where that fails, the next one tries again.
+    /// The ledger. The first caller sees whether its schema is this program's; where it isn't, the next one looks again.
     pub(crate) async fn ledger(&self) -> Result<&Ledger, Problem> {
         self.ledger.ready().await?;
         Ok(&self.ledger)
+    }
+
+    /// The ledger, whatever its schema is: for those who look at that.
+    pub(crate) fn any_ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// How connections to the ledger are protected.

@@ -6,7 +6,7 @@
 use crate::LedgerError;
 use crate::connections::{Connection, Connections, Transaction};
 use crate::error::{During, Remedy};
-use crate::limits::{Limits, migrator};
+use crate::limits::Limits;
 use crate::numbers::Floor;
 use crate::row::Columns;
 use backon::{ExponentialBuilder, Retryable};
@@ -14,7 +14,7 @@ use granary_environment::{LedgerAddress, Login};
 use granary_steps::{Step, perform};
 use jiff::Timestamp;
 use mysql_async::prelude::FromRow;
-use mysql_async::{Params, Pool, Row};
+use mysql_async::{Params, Row};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
@@ -25,10 +25,10 @@ const CONNECTIONS_MIN: usize = 2;
 /// How to reach the ledger.
 #[derive(Debug, Clone)]
 pub struct LedgerSettings {
-    /// `mysql://user:password@host:3306/database`, and whom to trust there. The database exists; its tables are made here.
+    /// `mysql://user:password@host:3306/database`, and whom to trust there. The database exists; its tables are
+    /// made by [`Ledger::migrate_schema`].
     pub url: Login<LedgerAddress>,
-    /// Connections that one process holds at most, 2 or more. A heartbeat takes one of them. While the schema is changed
-    /// there is one more.
+    /// Connections that one process holds at most, 2 or more. A heartbeat takes one of them.
     pub connections_max: usize,
 }
 
@@ -37,7 +37,7 @@ pub struct LedgerSettings {
 pub struct Ledger {
     connections: Connections,
     limits: Limits,
-    is_up_to_date: Arc<OnceCell<()>>,
+    is_fit: Arc<OnceCell<()>>,
     pub(crate) floor: Arc<Floor>,
 }
 
@@ -65,23 +65,21 @@ impl Ledger {
         Ok(Self {
             connections: Connections::new(settings.url.clone(), connections_max)?,
             limits: Limits::OF_WORK,
-            is_up_to_date: Arc::default(),
+            is_fit: Arc::default(),
             floor: Arc::default(),
         })
     }
 
-    /// Connects, and brings the schema up to date where it is older than this program.
+    /// Connects, and sees that this program may run on the schema.
     pub async fn connect(settings: &LedgerSettings) -> Result<Self, LedgerError> {
         let ledger = Self::new(settings)?;
         ledger.ready().await?;
         Ok(ledger)
     }
 
-    /// Brings the schema up to date where it is older than this program. Done once, it costs nothing.
+    /// Sees that this program may run on the schema. Done once, it costs nothing.
     pub async fn ready(&self) -> Result<(), LedgerError> {
-        let ready = self
-            .is_up_to_date
-            .get_or_try_init(|| self.bring_schema_up_to_date());
+        let ready = self.is_fit.get_or_try_init(|| self.check_schema());
         ready.await.copied()
     }
 
@@ -172,11 +170,6 @@ impl Ledger {
     /// rolled back by closing its connection; work that ends early without an error rolls back and keeps it.
     pub(crate) async fn begin(&self, doing: Doing) -> Result<Transaction, LedgerError> {
         self.conn(doing).await?.begin().await.during(doing)
-    }
-
-    /// A connection of its own, for the migrator.
-    pub(crate) fn migrator(&self, _doing: Doing) -> Result<Pool, LedgerError> {
-        Ok(migrator(&self.connections.opts()?))
     }
 
     /// Repeats a whole transaction for some seconds where the platform is at fault. A deadlock (1213) has rolled all of it

@@ -85,7 +85,7 @@ impl Connections {
     }
 
     /// What holds for every connection with the login that is held now.
-    pub(crate) fn opts(&self) -> Result<Opts, LedgerError> {
+    fn opts(&self) -> Result<Opts, LedgerError> {
         options(&self.login.current().0)
     }
 

@@ -4,7 +4,6 @@
 //! [`LedgerError::remedy`], or only on whether waiting helps ([`LedgerError::is_platforms`]).
 
 use mysql_async::{DriverError, Error as MySqlError};
-use std::error::Error;
 
 /// Why the ledger did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,24 +47,46 @@ pub enum LedgerError {
     /// Another program is changing the schema.
     #[error("the ledger's schema is still being changed by another program; try again when it is done")]
     BeingMigrated,
-    /// The schema couldn't be brought up to date.
-    #[error("the ledger's schema could not be brought up to version {wanted}")]
+    /// A migration could not be applied. Those before it are.
+    #[error("the ledger's schema could not be changed to version {version}")]
     Schema {
-        /// The version that this program needs.
-        wanted: u32,
+        /// The migration's number.
+        version: u32,
         /// Why not.
         #[source]
-        source: Box<refinery::Error>,
+        source: MySqlError,
     },
-    /// The schema was made by a newer program.
+    /// A migration that was applied isn't the one that this program has under its number.
     #[error(
-        "the ledger's schema is version {found}, this program knows versions up to {known}; deploy the newer program"
+        "version {version} of the ledger's schema was made by another migration than this version has: use the database of \
+         this deployment"
+    )]
+    SchemaDiffers {
+        /// The migration's number.
+        version: u32,
+    },
+    /// The schema is older than this program needs.
+    #[error(
+        "the ledger has schema {found}, this version needs {needed}: run `granary schema migrate`, or deploy the stack"
+    )]
+    SchemaOlder {
+        /// In the database; 0: it has no tables.
+        found: u32,
+        /// In this program.
+        needed: u32,
+    },
+    /// The schema was made by a newer program, and doesn't allow this one.
+    #[error(
+        "the ledger has schema {found}, which only versions with schema {oldest} or later may use; this one has {known}: \
+         deploy a newer version"
     )]
     SchemaNewer {
         /// In the database.
         found: u32,
         /// In this program.
         known: u32,
+        /// What a program has to know at least.
+        oldest: u32,
     },
     /// The open block has too few batch numbers, or this process has reserved none yet.
     #[error("the ledger has no batch numbers left: a block has to be reserved first")]
@@ -94,6 +115,8 @@ pub enum Remedy {
     FetchSecret,
     /// Wait until a person has mended whom to trust: the server can't be reached over TLS.
     Trust,
+    /// Wait until the schema and the program fit: a deployment or an operator sees to it.
+    Migrate,
     /// Wait: the server, or a proxy before it, has no room for one more.
     Wait,
     /// Ask for less: it took too long, or was too large. If that isn't possible, fail.
@@ -134,9 +157,13 @@ impl Remedy {
     /// Whether the same call may succeed later, as it is: what it is for is not to blame.
     pub fn passes(self) -> bool {
         match self {
-            Self::Repeat | Self::Reconnect | Self::FetchSecret | Self::Trust | Self::Wait | Self::Smaller => {
-                true
-            }
+            Self::Repeat
+            | Self::Reconnect
+            | Self::FetchSecret
+            | Self::Trust
+            | Self::Migrate
+            | Self::Wait
+            | Self::Smaller => true,
             Self::Refuse | Self::Report => false,
         }
     }
@@ -145,7 +172,9 @@ impl Remedy {
     pub(crate) fn is_to_be_repeated(self) -> bool {
         match self {
             Self::Repeat | Self::Reconnect | Self::Wait => true,
-            Self::FetchSecret | Self::Trust | Self::Smaller | Self::Refuse | Self::Report => false,
+            Self::FetchSecret | Self::Trust | Self::Migrate | Self::Smaller | Self::Refuse | Self::Report => {
+                false
+            }
         }
     }
 }
@@ -172,10 +201,10 @@ impl LedgerError {
             Self::Tls { .. } => Remedy::Trust,
             Self::RightMissing { .. } => Remedy::Refuse,
             Self::BeingMigrated => Remedy::Wait,
-            Self::Database { source, .. } => remedy_of(source),
-            Self::Schema { source, .. } => said_by_the_server(source).map_or(Remedy::Report, remedy_of),
+            Self::SchemaOlder { .. } | Self::SchemaNewer { .. } => Remedy::Migrate,
+            Self::Database { source, .. } | Self::Schema { source, .. } => remedy_of(source),
             Self::Address(_)
-            | Self::SchemaNewer { .. }
+            | Self::SchemaDiffers { .. }
             | Self::OutOfNumbers { .. }
             | Self::Inconsistent { .. } => Remedy::Report,
         }
@@ -208,18 +237,6 @@ pub(crate) fn remedy_of(error: &MySqlError) -> Remedy {
         }
         MySqlError::Driver(_) | MySqlError::Other(_) | MySqlError::Url(_) => Remedy::Report,
     }
-}
-
-/// What a migration's error has to say of the server.
-fn said_by_the_server<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a MySqlError> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(said) = error.downcast_ref() {
-            return Some(said);
-        }
-        next = error.source();
-    }
-    None
 }
 
 /// The right that a server's refusal names, and on what.

@@ -6,7 +6,7 @@
 use crate::{LedgerError, tls};
 use granary_environment::LedgerAddress;
 use granary_steps::Step;
-use mysql_async::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use mysql_async::{Opts, OptsBuilder};
 use secrecy::ExposeSecret;
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ const SESSION: [&str; 2] = [
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 ];
 /// A change of the schema may take as long as it needs. Only the lock that it waits for has a limit.
-const NO_STATEMENT_LIMIT: &str =
+pub(crate) const NO_STATEMENT_LIMIT: &str =
     "SET @schema = 1 /*!80000 , max_execution_time = 0 */ /*M!100100 , max_statement_time = 0 */";
 
 /// Shorter than the server waits before it closes an idle connection.
@@ -106,14 +106,4 @@ pub(crate) fn options(address: &LedgerAddress) -> Result<Opts, LedgerError> {
         .stmt_cache_size(STATEMENTS_KEPT_MAX)
         .setup(SESSION.to_vec())
         .into())
-}
-
-/// One connection for a migrator, which asks for a pool. What is locked on it by name stays locked as long as it lasts.
-pub(crate) fn migrator(opts: &Opts) -> Pool {
-    let one = PoolConstraints::new(1, 1).unwrap_or_default();
-    let pool = PoolOpts::new().with_constraints(one).with_reset_connection(false);
-    let setup = [&SESSION[..], &[NO_STATEMENT_LIMIT]].concat();
-    Pool::new(Opts::from(
-        OptsBuilder::from_opts(opts.clone()).setup(setup).pool_opts(pool),
-    ))
 }

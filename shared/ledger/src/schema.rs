@@ -1,100 +1,178 @@
-//! The schema: numbered migrations, applied once, under a lock.
+//! The schema: which version the ledger has, and whether this program may run on it.
 //!
-//! Forward only, one DDL statement each (MySQL commits DDL by itself) that does no harm when it is repeated: a program
-//! may die between the statement and its version's record. A program that meets a newer schema refuses
-//! to start; one that meets an older one brings it up to date, while others wait, and give up after 20 s as in an outage.
+//! A program only looks; what changes the schema is [`Ledger::migrate_schema`] (`schema_change.rs`), a step of the deployment. A
+//! program that meets an older schema fails and says what to do. One that meets a newer schema goes on where every migration that it
+//! doesn't know allows it: each names the oldest program that may run on it, by the newest migration which that program has.
 
-use crate::connect::Doing;
-use crate::error::During;
+use crate::connect::Reader;
+use crate::schema_change::{LOCK_NAME, RULES_SINCE, schema_changes};
 use crate::{Ledger, LedgerError};
-use granary_steps::Step;
-use mysql_async::{Pool, prelude::Queryable};
 
-#[allow(unreachable_pub, missing_docs, reason = "what the macro generates")]
-mod embedded {
-    refinery::embed_migrations!("migrations");
-}
-
-const LOCK_WAIT_SECS_MAX: u32 = 20;
-/// 64 characters at most, as MySQL wants it. Databases whose names end alike wait for each other, which does no harm.
-const LOCK_NAME: &str = "CONCAT('granary_schema.', RIGHT(DATABASE(), 49))";
 const NO_SUCH_TABLE: u16 = 1146;
 
-impl Ledger {
-    pub(crate) async fn bring_schema_up_to_date(&self) -> Result<(), LedgerError> {
-        let known = known_version();
-        match self.schema_version().await? {
-            found if found == known => Ok(()),
-            found if found > known => Err(LedgerError::SchemaNewer { found, known }),
-            _ => self.migrate_schema(known).await,
+/// The ledger's schema, beside what this program needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// The newest migration that was applied; 0 in an empty database.
+    pub found: u32,
+    /// The newest migration that this program has.
+    pub needed: u32,
+    /// The oldest program that may run on it, by the newest migration which that program has. `None`: no migration names one yet.
+    pub oldest_program: Option<u32>,
+    /// What this program has and the ledger lacks, the oldest first.
+    pub pending: Vec<PendingMigration>,
+    /// Whether some program changes it at this moment.
+    pub is_being_changed: bool,
+}
+
+/// A migration of this program that wasn't applied yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingMigration {
+    /// Its number.
+    pub version: u32,
+    /// What it is about, as its file is named.
+    pub name: String,
+}
+
+impl Schema {
+    /// Why this program may not run on it.
+    pub fn objection(&self) -> Option<LedgerError> {
+        let Self { found, needed, .. } = *self;
+        if found < needed {
+            return Some(LedgerError::SchemaOlder { found, needed });
         }
+        let oldest = self.oldest_program.filter(|oldest| *oldest > needed);
+        oldest.map(|oldest| LedgerError::SchemaNewer {
+            found,
+            known: needed,
+            oldest,
+        })
+    }
+}
+
+/// The newest migration that this program has: it needs a schema with all of them.
+pub fn needed_schema() -> u32 {
+    let changes = schema_changes();
+    changes.last().map_or(0, |newest| newest.version)
+}
+
+impl Ledger {
+    /// Whether this program may run on the ledger's schema. Nothing is changed.
+    pub(crate) async fn check_schema(&self) -> Result<(), LedgerError> {
+        let needed = needed_schema();
+        if self.schema_version().await? == needed {
+            return Ok(());
+        }
+        let schema = self.schema().await?;
+        if let Some(objection) = schema.objection() {
+            return Err(objection);
+        }
+        tracing::info!(
+            found = schema.found,
+            known = needed,
+            "the ledger's schema is newer, and allows this version"
+        );
+        Ok(())
     }
 
     /// The newest migration that the database has; 0 for an empty database.
     pub async fn schema_version(&self) -> Result<u32, LedgerError> {
-        let version = self
-            .read("read its schema's version", |mut reader| async move {
-                reader
-                    .first::<Option<u32>>("SELECT MAX(version) FROM refinery_schema_history", ())
-                    .await
+        self.read("read its schema's version", |mut reader| async move {
+            let query = "SELECT MAX(version) FROM refinery_schema_history";
+            let version = reader.first::<Option<u32>>(query, ()).await;
+            Ok(unless_empty(version)?.flatten().flatten().unwrap_or(0))
+        })
+        .await
+    }
+
+    /// The schema as it is, whatever this program thinks of it.
+    pub async fn schema(&self) -> Result<Schema, LedgerError> {
+        self.read("look at its schema", |mut reader| async move {
+            let applied = reader
+                .rows::<u32>("SELECT version FROM refinery_schema_history", ())
+                .await;
+            let applied = unless_empty(applied)?.unwrap_or_default();
+            let needed = needed_schema();
+            let found = applied.iter().copied().max().unwrap_or(0);
+            let held: Option<Option<u64>> = reader
+                .first(format!("SELECT IS_USED_LOCK({LOCK_NAME})"), ())
+                .await?;
+            let pending = schema_changes()
+                .into_iter()
+                .filter(|change| !applied.contains(&change.version));
+            Ok(Schema {
+                found,
+                needed,
+                oldest_program: oldest_program(&mut reader, found, needed).await?,
+                pending: pending
+                    .map(|change| PendingMigration {
+                        version: change.version,
+                        name: change.name,
+                    })
+                    .collect(),
+                is_being_changed: held.flatten().is_some(),
             })
-            .await;
-        match version {
-            Ok(version) => Ok(version.flatten().unwrap_or(0)),
-            Err(LedgerError::Database {
-                source: mysql_async::Error::Server(error),
-                ..
-            }) if error.code == NO_SUCH_TABLE => Ok(0),
-            Err(error) => Err(error),
+        })
+        .await
+    }
+}
+
+/// Of all migrations that name one. A migration that this program doesn't know and that names none allows no program but
+/// those that know it.
+async fn oldest_program(reader: &mut Reader, found: u32, needed: u32) -> Result<Option<u32>, LedgerError> {
+    if found < RULES_SINCE {
+        return Ok(None);
+    }
+    let query =
+        "SELECT MAX(COALESCE(oldest_program, IF(version > ?, version, NULL))) FROM refinery_schema_history";
+    let oldest: Option<Option<u32>> = reader.first(query, (needed,)).await?;
+    Ok(oldest.flatten())
+}
+
+/// `None`: the database has no tables yet.
+fn unless_empty<T>(answer: Result<T, LedgerError>) -> Result<Option<T>, LedgerError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(LedgerError::Database {
+            source: mysql_async::Error::Server(error),
+            ..
+        }) if error.code == NO_SUCH_TABLE => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(found: u32, needed: u32, oldest_program: Option<u32>) -> Schema {
+        Schema {
+            found,
+            needed,
+            oldest_program,
+            pending: Vec::new(),
+            is_being_changed: false,
         }
     }
 
-    /// refinery takes no lock, so two functions that start at once would race: a named lock lets one pass. It is held on
-    /// the very connection that changes the schema, so it ends with the change, and not before.
-    async fn migrate_schema(&self, wanted: u32) -> Result<(), LedgerError> {
-        self.change(Step::MigrateSchema, |doing| {
-            self.try_migrate_schema(doing, wanted)
-        })
-        .await?;
-        tracing::info!(version = wanted, "the ledger's schema is up to date");
-        Ok(())
+    #[test]
+    fn a_program_runs_on_its_own_schema_and_on_a_newer_one_that_allows_it() {
+        for runs in [
+            schema(48, 48, Some(48)),
+            schema(50, 48, Some(48)),
+            schema(50, 48, Some(45)),
+        ] {
+            assert!(runs.objection().is_none(), "{runs:?}");
+        }
     }
 
-    async fn try_migrate_schema(&self, doing: Doing, wanted: u32) -> Result<(), LedgerError> {
-        let mut one = self.migrator(doing)?;
-        let outcome = match take_lock(&one, doing).await {
-            Ok(()) => {
-                let run = embedded::migrations::runner().run_async(&mut one).await;
-                run.map(drop).map_err(|source| LedgerError::Schema {
-                    wanted,
-                    source: Box::new(source),
-                })
-            }
-            Err(error) => Err(error),
-        };
-        // With its only connection the lock is gone.
-        one.disconnect().await.during(doing).and(outcome)
+    #[test]
+    fn an_objection_names_both_versions_and_what_to_do() {
+        let said = |schema: Schema| schema.objection().map(|error| error.to_string());
+        let older = "the ledger has schema 44, this version needs 45: run `granary schema migrate`, or deploy the stack";
+        assert_eq!(said(schema(44, 45, None)).as_deref(), Some(older));
+        let newer = "the ledger has schema 51, which only versions with schema 50 or later may use; this one has 48: deploy a \
+                     newer version";
+        assert_eq!(said(schema(51, 48, Some(50))).as_deref(), Some(newer));
     }
-}
-
-async fn take_lock(one: &Pool, doing: Doing) -> Result<(), LedgerError> {
-    let mut conn = one.get_conn().await.during(doing)?;
-    let taken: Option<Option<u8>> = conn
-        .exec_first(format!("SELECT GET_LOCK({LOCK_NAME}, ?)"), (LOCK_WAIT_SECS_MAX,))
-        .await
-        .during(doing)?;
-    match taken.flatten() {
-        Some(1) => Ok(()),
-        _ => Err(LedgerError::BeingMigrated),
-    }
-}
-
-fn known_version() -> u32 {
-    let runner = embedded::migrations::runner();
-    runner
-        .get_migrations()
-        .iter()
-        .map(|migration| u32::try_from(migration.version()).unwrap_or(0))
-        .max()
-        .unwrap_or(0)
 }

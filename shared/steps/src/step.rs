@@ -9,6 +9,8 @@ macro_rules! for_each_step {
         $made! {
             /// The schema is what this program needs.
             MigrateSchema migrate_schema "migrate its schema",
+            /// The migrator was asked to bring the schema up to date.
+            AskForMigration ask_for_migration "have the migrator invoked",
 
             /// A migration exists, open; or it existed already.
             MakeMigration make_migration "make a migration",

@@ -65,7 +65,7 @@ impl SwitchError {
             }
             Self::BeingChanged { .. } => "Ask again in some seconds: AWS takes up to a minute to switch.",
             Self::Refused { .. } => {
-                "Check that GRANARY_HARVESTER_SCHEDULE, GRANARY_REAPER_SCHEDULE and GRANARY_EXPORTER_FUNCTION name what is deployed in this account and region, and that the operator's role \
+                "Check that GRANARY_HARVESTER_SCHEDULE, GRANARY_REAPER_SCHEDULE, GRANARY_EXPORTER_FUNCTION and GRANARY_MIGRATOR_FUNCTION name what is deployed in this account and region, and that the operator's role \
                  may do what was refused."
             }
         }

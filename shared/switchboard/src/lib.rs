@@ -1,5 +1,6 @@
 //! The switchboard: what AWS starts by itself, and the switches to have it no longer do so. The schedules start the
-//! harvester and the reaper, the consumers (Lambda's event source mappings) hand the queues' messages to the exporter.
+//! harvester and the reaper, the consumers (Lambda's event source mappings) hand the queues' messages to the exporter. And the
+//! migrator, which a person may have invoked.
 //!
 //! A switch is read from AWS each time, never remembered: people have a console, and deployments set switches too. What is
 //! switched already is left alone, so asking twice is asking once. Not responsible for who may switch, nor for writing down
@@ -10,10 +11,12 @@
 
 mod schedules;
 mod consumers;
+mod migrator;
 mod error;
 
 pub use consumers::{Consumer, Consumers, Standing};
 pub use error::SwitchError;
+pub use migrator::{Migrating, Migrator};
 pub use schedules::{Schedule, ScheduleName, ScheduleNames, Schedules, Ticked};
 
 use serde::Serialize;

@@ -22,7 +22,14 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// What the names of our crates begin with.
-const OURS: [&str; 5] = ["granary", "harvester", "exporter", "reaper", "operator"];
+const OURS: [&str; 6] = [
+    "granary",
+    "migrator",
+    "harvester",
+    "exporter",
+    "reaper",
+    "operator",
+];
 /// Where Lambda's runtime says, in a span of level `info`, which request a line belongs to.
 const REQUEST_SPAN: &str = "lambda_runtime=info";
 

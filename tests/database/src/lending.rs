@@ -1,7 +1,7 @@
 //! Lending: which databases there are, which are lent, and which are empty.
 
-use crate::{BOOKS, connection, processlist};
-use granary_ledger::{Ledger, LedgerSettings};
+use crate::{BOOKS, connection, deployed, processlist};
+use granary_ledger::LedgerSettings;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, params};
 use std::collections::hash_map::DefaultHasher;
@@ -78,8 +78,7 @@ async fn make(conn: &mut Conn, server: &str, name: &str) {
         url: format!("{server}/{name}").into(),
         connections_max: 2,
     };
-    let ledger = Ledger::connect(&settings).await.expect("the schema is made");
-    ledger.disconnect();
+    deployed(&settings).await.disconnect();
     let tables = tables_of(conn, name).await;
     for table in &tables {
         let rows: Option<u64> = conn

@@ -12,6 +12,7 @@ mod server;
 
 pub use server::{LedgerServer, ServerKind, free_port};
 
+use granary_ledger::{Ledger, LedgerSettings};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,6 +82,14 @@ impl Database {
     pub async fn connection(&self) -> Conn {
         connection(&self.url()).await
     }
+}
+
+/// The ledger in a database, after a deployment has brought its schema up to date.
+pub async fn deployed(settings: &LedgerSettings) -> Ledger {
+    let ledger = Ledger::new(settings).expect("an address is a MySQL URL");
+    ledger.migrate_schema().await.expect("the schema is made");
+    ledger.ready().await.expect("the schema is this program's");
+    ledger
 }
 
 /// The server of an address that names a database as well.

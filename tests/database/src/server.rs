@@ -6,6 +6,7 @@
 //! tests do. What it leaves behind is removed with the value, also where the test panics. Not responsible for the databases
 //! in it: a test makes and drops its own.
 
+use crate::deployed;
 use crate::lending::end_connections;
 use crate::processlist;
 use granary_ledger::{Ledger, LedgerSettings};
@@ -366,7 +367,7 @@ impl LedgerServer {
             url: self.database_url().into(),
             connections_max: 4,
         };
-        Ledger::connect(&settings).await.expect("the ledger is made")
+        deployed(&settings).await
     }
 }
 

@@ -46,6 +46,18 @@ async fn the_database_is_what_it_says_of_itself(desk: &Desk) {
     }
     assert_eq!(desk.look("GET /db/health").await["schemaVersion"], version);
     assert_eq!(desk.look("GET /db/status").await["schemaVersion"], version);
+    let schema = desk.look("GET /schema").await;
+    assert_eq!(
+        (&schema["status"], &schema["version"]),
+        (&json!("current"), &json!(version))
+    );
+    let migrated = desk
+        .ask("POST /schema/migrate", &[], json!({ "reason": "a test" }))
+        .await;
+    assert_eq!(
+        (&migrated["from"], &migrated["to"]),
+        (&json!(version), &json!(version))
+    );
     let server: Vec<String> = desk.deployment.rows("SELECT VERSION()").await;
     assert_eq!(desk.look("GET /db/info").await["serverVersion"], server[0]);
     for (route, query) in [

@@ -9,6 +9,7 @@ mod queues;
 mod switching;
 mod looking;
 mod doctor;
+mod schema;
 mod manners;
 
 use crate::stage::{Document, Listening, Stage};

@@ -2,6 +2,7 @@
 //! interrupted while it is told; the exporter and the reaper while they do their part of it.
 
 use super::exporting;
+use super::harvesting::new_database;
 use super::scene::{Prepared, Scene};
 use crate::stage::{Function, REAPER_TIMEOUT, Stage, request};
 use granary_ledger::QueueLane;
@@ -36,6 +37,15 @@ pub(super) async fn scheduler_stop_asked_for(stage: &Stage) -> Prepared {
 pub(super) async fn restart_asked_for(stage: &Stage) -> Prepared {
     let prepared = with_switches(stage).await;
     prepared.asked(request("POST", "/queue/consumers/restart", ""))
+}
+
+/// The operator knows of a migrator.
+pub(super) async fn migration_of_schema_asked_for(stage: &Stage) -> Prepared {
+    let prepared = new_database(stage).await;
+    let migrator = stage.deploy("migrator", &[], 1).await;
+    prepared
+        .told("GRANARY_MIGRATOR_FUNCTION", migrator.name())
+        .asked(request("POST", "/schema/migrate", ""))
 }
 
 pub(super) async fn emptying_asked_for(stage: &Stage) -> Prepared {
@@ -113,7 +123,8 @@ pub(super) async fn counter_reset_asked_for(stage: &Stage) -> Prepared {
 }
 
 /// Scenes in which people wait for an answer of the operator that is interrupted.
-pub(super) const ASKED: [Scene; 6] = [
+pub(super) const ASKED: [Scene; 7] = [
+    Scene::MigrationOfSchemaAskedFor,
     Scene::SchedulerStopAskedFor,
     Scene::RestartAskedFor,
     Scene::EmptyingAskedFor,

@@ -23,13 +23,7 @@ pub(super) async fn archived(stage: &Stage, messages: &[Document]) {
 
 /// As before the first deployment.
 pub(super) async fn new_database(stage: &Stage) -> Prepared {
-    let tables: Vec<(String, String)> = stage
-        .rows("SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = DATABASE()")
-        .await;
-    for (name, kind) in tables {
-        let kind = if kind == "VIEW" { "VIEW" } else { "TABLE" };
-        stage.sql(&format!("DROP {kind} `{name}`")).await;
-    }
+    stage.empty_database().await;
     Prepared::of(indexed(stage, 10).await)
 }
 

@@ -10,6 +10,7 @@ pub(super) enum Who {
     Exporter,
     Reaper,
     Operator,
+    Migrator,
 }
 
 impl Who {
@@ -19,6 +20,7 @@ impl Who {
             Self::Exporter => "exporter",
             Self::Reaper => "reaper",
             Self::Operator => "operator",
+            Self::Migrator => "migrator",
         }
     }
 }
@@ -58,11 +60,19 @@ fn operator(scene: Scene) -> Plot {
     }
 }
 
+fn migrator(scene: Scene) -> Plot {
+    Plot {
+        who: Who::Migrator,
+        scene,
+    }
+}
+
 /// All the ways to come to a step that differ in what may go wrong.
 #[expect(clippy::too_many_lines, reason = "a table: nothing but one arm for each step")]
 pub(super) fn plots(step: Step) -> Vec<Plot> {
     let plot = match step {
-        Step::MigrateSchema => harvester(Scene::NewDatabase),
+        Step::MigrateSchema => migrator(Scene::NewDatabase),
+        Step::AskForMigration => operator(Scene::MigrationOfSchemaAskedFor),
         Step::MakeMigration
         | Step::OpenWindow
         | Step::ClaimWindow

@@ -66,7 +66,7 @@ async fn let_leases_end(stage: &Stage) {
 
 async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepared) {
     if scene == Scene::NewDatabase {
-        stage.harvest().await;
+        stage.migrate_schema().await;
         stage.backfill(FROM, TO).await;
     }
     if scene == Scene::LedgerRestored {
@@ -117,6 +117,9 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
     }
     if desk::ASKED.contains(&scene) {
         desk::ask_again(stage, scene, prepared).await;
+    }
+    if scene == Scene::MigrationOfSchemaAskedFor {
+        stage.backfill(FROM, TO).await;
     }
     if scene == Scene::PauseAskedFor {
         assert_eq!(

@@ -16,6 +16,8 @@ pub(super) const NOWHERE: &str = "http://127.0.0.1:9";
 pub(super) enum Scene {
     /// Nobody has made the tables yet.
     NewDatabase,
+    /// Nobody has, and somebody asks for it.
+    MigrationOfSchemaAskedFor,
     /// Two hours are due.
     Due,
     /// A harvester died at the end of a window, and the point in time that its bookmark names is closed.
@@ -246,6 +248,7 @@ impl Scene {
     pub(super) async fn prepare(self, stage: &Stage) -> Prepared {
         match self {
             Self::NewDatabase => harvesting::new_database(stage).await,
+            Self::MigrationOfSchemaAskedFor => desk::migration_of_schema_asked_for(stage).await,
             Self::Due => harvesting::due(stage).await,
             Self::LostView => harvesting::lost_view(stage).await,
             Self::RefusedWindow => harvesting::refused_window(stage).await,

@@ -8,7 +8,7 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use granary_handoff::HandoffError;
-use granary_ledger::LedgerError;
+use granary_ledger::{LedgerError, Remedy};
 use granary_numbering::NumberingError;
 use granary_source::SourceError;
 use granary_switchboard::SwitchError;
@@ -210,7 +210,20 @@ impl Problem {
 
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
-        Self::of_service("ledger", error.is_platforms(), &error)
+        let problem = Self::of_service("ledger", error.is_platforms(), &error);
+        match error.remedy() {
+            Remedy::Migrate => problem.remedy(
+                "GET /schema (granary schema status) shows what the ledger has and what this version needs.",
+            ),
+            Remedy::Repeat
+            | Remedy::Reconnect
+            | Remedy::FetchSecret
+            | Remedy::Trust
+            | Remedy::Wait
+            | Remedy::Smaller
+            | Remedy::Refuse
+            | Remedy::Report => problem,
+        }
     }
 }
 

@@ -235,6 +235,7 @@ async fn d1_after_a_failover_the_old_writers_connections_are_closed_and_the_new_
         url: format!("mysql://worker@127.0.0.1:{}/granary", name.port).into(),
         connections_max: 3,
     };
+    old.ledger().await.disconnect();
     let ledger = Ledger::connect(&settings).await.unwrap();
     let (first, second, third) = tokio::join!(migration(&ledger), ledger.now(), ledger.now());
     first.unwrap();

@@ -1,19 +1,24 @@
-//! The schema: made once, by whoever comes first, and true to its own rules.
+//! The schema: made once, by a deployment, looked at by every program, and true to its own rules.
 
 use crate::reserved_words::RESERVED_WORDS;
 use crate::stage::{Database, Stage, seen};
-use granary_ledger::{Ledger, LedgerError, RIGHTS_NEEDED};
+use granary_ledger::{Ledger, LedgerError, RIGHTS_NEEDED, Remedy, needed_schema};
 use mysql_async::prelude::Queryable;
 use std::collections::BTreeSet;
 use uuid::Uuid;
+
+/// How many there are.
+fn migrations() -> usize {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
+    files.count()
+}
 
 #[tokio::test]
 async fn an_empty_database_becomes_a_ledger() {
     let database = Database::empty().await;
     let ledger = database.ledger().await;
     let applied: usize = database.row("SELECT COUNT(*) FROM refinery_schema_history").await;
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
-    assert_eq!(applied, files.count(), "each migration once");
+    assert_eq!(applied, migrations(), "each migration once");
     let newest: u32 = database
         .row("SELECT MAX(version) FROM refinery_schema_history")
         .await;
@@ -22,23 +27,32 @@ async fn an_empty_database_becomes_a_ledger() {
 }
 
 #[tokio::test]
-async fn d3_programs_that_migrate_at_once_wait_for_each_other() {
+async fn d3_programs_that_migrate_at_once_apply_each_migration_once() {
     let database = Database::empty().await;
-    let (one, another, third) = tokio::join!(database.ledger(), database.ledger(), database.ledger());
-    let version = one.schema_version().await.unwrap();
-    assert!(version > 0);
-    assert_eq!(another.schema_version().await.unwrap(), version);
-    assert_eq!(third.schema_version().await.unwrap(), version);
+    let [one, another, third] = [(); 3].map(|()| Ledger::new(&database.settings(2)).unwrap());
+    let (one, another, third) = tokio::join!(
+        one.migrate_schema(),
+        another.migrate_schema(),
+        third.migrate_schema()
+    );
+    let changes = [one, another, third].map(Result::unwrap);
+    assert!(
+        changes.iter().all(|change| change.to == needed_schema()),
+        "{changes:?}"
+    );
+    let made = changes.iter().filter(|change| change.from == 0).count();
+    assert_eq!(made, 1, "the others had to wait, and found it done: {changes:?}");
+    let applied: usize = database.row("SELECT COUNT(*) FROM refinery_schema_history").await;
+    assert_eq!(applied, migrations());
 }
 
 #[tokio::test]
 async fn d3_a_program_with_one_connection_can_migrate() {
     let database = Database::empty().await;
-    let settings = database.settings(1);
-    let connecting = Ledger::connect(&settings);
-    let connected = tokio::time::timeout(std::time::Duration::from_secs(60), connecting).await;
-    let ledger = connected.expect("migrating doesn't wait for itself").unwrap();
-    ledger.ping().await.unwrap();
+    let ledger = Ledger::new(&database.settings(1)).unwrap();
+    let migrated = tokio::time::timeout(std::time::Duration::from_secs(60), ledger.migrate_schema()).await;
+    migrated.expect("migrating doesn't wait for itself").unwrap();
+    ledger.ready().await.unwrap();
 }
 
 /// MySQL's longest name; its locks have none that is longer.
@@ -50,10 +64,41 @@ async fn d3_a_database_with_the_longest_name_becomes_a_ledger() {
     assert!(ledger.schema_version().await.unwrap() > 0);
 }
 
+/// As the last migration is about to be applied, and somebody reads the table that it alters. The database is the test's own:
+/// a table of MySQL can be altered in an instant only so many times.
+#[tokio::test]
+async fn d3_the_lock_is_held_by_the_connection_that_runs_the_statement() {
+    let database = Database::empty().await;
+    let ledger = database.ledger().await;
+    for statement in [
+        "ALTER TABLE refinery_schema_history DROP COLUMN oldest_program",
+        "DELETE FROM refinery_schema_history WHERE name = 'oldest_program'",
+    ] {
+        database.sql(statement).await;
+    }
+    let mut reading = database
+        .held("SELECT COUNT(*) FROM refinery_schema_history")
+        .await;
+    let (migrated, ()) = tokio::join!(ledger.migrate_schema(), async {
+        let at_work = database.until_a_connection_waits().await;
+        let lock = "SELECT IS_USED_LOCK(CONCAT('granary_schema.', RIGHT(DATABASE(), 49)))";
+        let holder: Option<u64> = database.row(lock).await;
+        assert_eq!(holder, Some(at_work));
+        let another = Ledger::new(&database.settings(2)).unwrap();
+        let seen = another.schema().await.unwrap();
+        assert!(seen.is_being_changed && seen.pending.len() == 1, "{seen:?}");
+        reading.query_drop("ROLLBACK").await.unwrap();
+    });
+    migrated.unwrap();
+    reading.disconnect().await.unwrap();
+    let left = ledger.schema().await.unwrap();
+    assert!(!left.is_being_changed && left.pending.is_empty(), "{left:?}");
+}
+
 /// What `doctor` asks for is what a ledger needs to be made and used.
 #[tokio::test]
 async fn the_rights_that_are_asked_for_are_enough() {
-    let database = Database::new().await;
+    let database = Database::empty().await;
     let user = format!("granary{}", &Uuid::now_v7().simple().to_string()[20..]);
     let admin = std::env::var("LEDGER_ADMIN_URL").expect("LEDGER_ADMIN_URL is in .local/env");
     let mut conn = mysql_async::Conn::from_url(format!("{admin}?prefer_socket=false"))
@@ -70,7 +115,7 @@ async fn the_rights_that_are_asked_for_are_enough() {
     let url = database.url();
     let (_, server) = url.rsplit_once('@').unwrap();
     settings.url = format!("mysql://{user}:of-a-test@{server}").into();
-    let ledger = Ledger::connect(&settings).await.unwrap();
+    let ledger = granary_test_database::deployed(&settings).await;
     assert!(ledger.batches_by_status().await.unwrap().is_empty());
     assert_eq!(ledger.missing_rights().await.unwrap(), [""; 0]);
     ledger.disconnect();
@@ -79,18 +124,88 @@ async fn the_rights_that_are_asked_for_are_enough() {
 }
 
 #[tokio::test]
-async fn d3_a_newer_schema_is_refused() {
-    let stage = Stage::new().await;
-    let known = stage.ledger.schema_version().await.unwrap();
-    stage
-        .database
+async fn d3_an_older_schema_is_refused_with_what_to_do_and_left_as_it_is() {
+    let database = Database::empty().await;
+    let refused = Ledger::connect(&database.settings(2)).await.unwrap_err();
+    let needed = needed_schema();
+    assert_eq!(
+        refused.to_string(),
+        format!(
+            "the ledger has schema 0, this version needs {needed}: run `granary schema migrate`, or deploy the stack"
+        )
+    );
+    assert_eq!(refused.remedy(), Remedy::Migrate);
+    assert!(
+        refused.is_platforms(),
+        "work waits for the deployment, and costs nothing"
+    );
+    let tables: u64 = database
+        .row("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()")
+        .await;
+    assert_eq!(tables, 0, "a program only looks");
+
+    let ledger = Ledger::new(&database.settings(2)).unwrap();
+    let seen = ledger.schema().await.unwrap();
+    assert_eq!((seen.found, seen.pending.len()), (0, migrations()));
+    ledger.migrate_schema().await.unwrap();
+    ledger.ready().await.unwrap();
+}
+
+/// A migration that this program doesn't know, and the oldest program that it allows.
+async fn newer(database: &Database, oldest_program: &str) -> u32 {
+    let found = needed_schema() + 1;
+    database
         .sql(&format!(
-            "UPDATE refinery_schema_history SET version = {} WHERE version = {known}",
-            known + 1
+            "INSERT INTO refinery_schema_history (version, name, applied_on, checksum, oldest_program) \
+             VALUES ({found}, 'of_tomorrow', '2027-01-01T00:00:00Z', '1', {oldest_program})"
         ))
         .await;
-    let refused = Ledger::connect(&stage.database.settings(2)).await.unwrap_err();
-    assert!(matches!(refused, LedgerError::SchemaNewer { found, .. } if found == known + 1));
+    found
+}
+
+#[tokio::test]
+async fn d3_a_newer_schema_that_allows_this_version_is_used() {
+    let stage = Stage::new().await;
+    let found = newer(&stage.database, &needed_schema().to_string()).await;
+    let ledger = Ledger::connect(&stage.database.settings(2)).await.unwrap();
+    assert_eq!(ledger.schema_version().await.unwrap(), found);
+    assert!(ledger.batches_by_status().await.unwrap().is_empty());
+    let unchanged = ledger.migrate_schema().await.unwrap();
+    assert_eq!((unchanged.from, unchanged.to), (found, found));
+}
+
+#[tokio::test]
+async fn d3_a_newer_schema_that_does_not_allow_this_version_or_says_nothing_is_refused() {
+    let needed = needed_schema();
+    for oldest_program in [(needed + 1).to_string(), "NULL".to_owned()] {
+        let stage = Stage::new().await;
+        let found = newer(&stage.database, &oldest_program).await;
+        let refused = Ledger::connect(&stage.database.settings(2)).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            format!(
+                "the ledger has schema {found}, which only versions with schema {found} or later may use; this one has \
+                 {needed}: deploy a newer version"
+            )
+        );
+        assert_eq!(refused.remedy(), Remedy::Migrate);
+    }
+}
+
+#[tokio::test]
+async fn d3_a_database_that_another_migration_was_applied_to_is_left_as_it_is() {
+    let stage = Stage::new().await;
+    for statement in [
+        "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1",
+        "DELETE FROM refinery_schema_history WHERE name = 'oldest_program'",
+    ] {
+        stage.database.sql(statement).await;
+    }
+    let refused = stage.ledger.migrate_schema().await.unwrap_err();
+    assert!(
+        matches!(refused, LedgerError::SchemaDiffers { version: 1 }),
+        "{refused}"
+    );
     assert!(!refused.is_platforms(), "it is for a person to repair");
 }
 

@@ -83,9 +83,9 @@ impl Database {
         }
     }
 
-    /// Another program's ledger on this database.
+    /// Another program's ledger on this database, after a deployment.
     pub(crate) async fn ledger(&self) -> Ledger {
-        let ledger = Ledger::connect(&self.settings(8)).await.unwrap();
+        let ledger = granary_test_database::deployed(&self.settings(8)).await;
         with_numbers(&ledger).await;
         ledger
     }

@@ -27,7 +27,9 @@ async fn connect(
         url: Login::fixed(address),
         connections_max: 2,
     };
-    Ledger::connect(&settings).await
+    let ledger = Ledger::new(&settings)?;
+    ledger.migrate_schema().await?;
+    Ok(ledger)
 }
 
 #[tokio::test]

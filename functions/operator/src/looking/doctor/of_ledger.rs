@@ -1,6 +1,6 @@
 //! The ledger: whether it answers, its server, connection and schema, what this user may do there, and its clock.
 //!
-//! Whoever connects brings the schema up to date, so a schema that is behind was refused to this user.
+//! Only the schema is looked at where it isn't what this version needs: everything else waits for it.
 
 use super::{Check, Finding};
 use crate::services::Services;
@@ -77,8 +77,18 @@ fn is_old(version: &str) -> bool {
 }
 
 async fn schema(services: &Services) -> Result<Finding, Problem> {
-    let version = services.ledger().await?.schema_version().await?;
-    Ok(Finding::ok(format!("version {version}, as this release has it")))
+    let schema = services.any_ledger().schema().await?;
+    let (found, needed) = (schema.found, schema.needed);
+    Ok(match schema.objection() {
+        Some(objection) => Finding::failed(
+            objection.to_string(),
+            "Run granary schema migrate where it is older, and deploy a newer version where it is newer.",
+        ),
+        None if found == needed => Finding::ok(format!("version {found}, as this release has it")),
+        None => Finding::ok(format!(
+            "version {found}, which allows this release; it has {needed}"
+        )),
+    })
 }
 
 async fn rights(services: &Services) -> Result<Finding, Problem> {

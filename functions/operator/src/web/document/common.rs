@@ -7,10 +7,11 @@ use granary_tokens::Role;
 use serde_json::{Map, Value, json};
 
 /// The groups of routes, by how their paths begin. The longest beginning counts.
-const GROUPS: [(&str, &str, &str); 9] = [
+const GROUPS: [(&str, &str, &str); 10] = [
     ("/", "desk", "What is going on, and the few things to turn."),
     ("/health", "health", "Whether this deployment can do its work."),
     ("/db", "database", "The ledger's database."),
+    ("/schema", "database", "The ledger's database."),
     (
         "/migrate",
         "migrations",
