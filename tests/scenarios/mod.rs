@@ -51,6 +51,7 @@ mod leaks;
 mod limits;
 mod edges;
 mod configuration;
+mod identity;
 mod surveyed;
 mod left_out;
 mod unnamed;

@@ -23,6 +23,7 @@ mod redrive;
 mod scheduler;
 mod steering;
 mod tune;
+mod ledger;
 mod windows;
 mod proof;
 mod alerts;
@@ -74,6 +75,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         | Command::Pause(_)
         | Command::Resume(_)
         | Command::Tune(_)
+        | Command::Ledger(_)
         | Command::Windows(_)
         | Command::Proof(_)
         | Command::Alerts(_)
@@ -105,6 +107,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Pause(options) => steering::run(&session, "/pause", &options).await,
         Command::Resume(options) => steering::run(&session, "/resume", &options).await,
         Command::Tune(options) => tune::run(&session, options).await,
+        Command::Ledger(command) => ledger::run(&session, command).await,
         Command::Windows(options) => windows::run(&session, &options).await,
         Command::Proof(options) => proof::run(&session, &options).await,
         Command::Alerts(options) => alerts::run(&session, &options).await,

@@ -63,6 +63,11 @@ fn operator(scene: Scene) -> Plot {
 pub(super) fn plots(step: Step) -> Vec<Plot> {
     let plot = match step {
         Step::MigrateSchema => harvester(Scene::NewDatabase),
+        Step::RecordIdentity | Step::RecordSettings => harvester(Scene::Due),
+        Step::NoteMismatch => {
+            return vec![exporter(Scene::AnothersLedger), reaper(Scene::AnothersLedger)];
+        }
+        Step::AdoptSetting => operator(Scene::SettingAdopted),
         Step::MakeMigration
         | Step::OpenWindow
         | Step::ClaimWindow
