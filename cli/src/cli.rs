@@ -12,9 +12,9 @@ mod token;
 
 pub(crate) use asking::{Change, Page, Span};
 pub(crate) use desk::{
-    Alerts, AlertsCommand, Audit, Database, Doctor, Failures, FailuresCommand, Health, Operations,
-    OperationsCommand, Proof, RetryFailed, Scheduled, Schedules, Schema, Steer, Trace, Tune, TuneCommand,
-    Windows,
+    Alerts, AlertsCommand, Audit, Database, Doctor, Failures, FailuresCommand, Health, LedgerCommand,
+    Operations, OperationsCommand, Proof, RetryFailed, Scheduled, Schedules, Schema, Steer, Trace, Tune,
+    TuneCommand, Windows,
 };
 pub(crate) use migrate::{Again, Bulk, Jobs, Migrate, Missing, Start, Watch};
 pub(crate) use queue::{Consumers, Probe, Queue, Redrive, Switched};
@@ -134,6 +134,9 @@ pub(crate) enum Command {
     /// Show and change the settings that may be changed while everything runs.
     #[command(args_conflicts_with_subcommands = true)]
     Tune(Tune),
+    /// Change which deployment the ledger belongs to.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// The windows by day, with how each stands.
     Windows(Windows),
     /// What people were told.

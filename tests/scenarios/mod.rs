@@ -52,6 +52,7 @@ mod leaks;
 mod limits;
 mod edges;
 mod configuration;
+mod identity;
 mod surveyed;
 mod left_out;
 mod unnamed;

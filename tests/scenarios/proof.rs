@@ -378,14 +378,25 @@ async fn e8_damaged_answers_set_nothing_aside() {
     stage.finish().await;
 }
 
+/// Else an exporter with another bucket than the ledger has would do no work.
+async fn ledger_has_bucket(stage: &Stage, bucket: &str) {
+    stage
+        .sql(&format!(
+            "UPDATE deployment_setting SET value = '{bucket}' WHERE name = 'bucket'"
+        ))
+        .await;
+}
+
 /// A bucket that isn't there, and a role that may not write to it: no batch is to blame.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a2_e12_a_bucket_that_refuses_everything_costs_no_attempt_and_is_told_at_once() {
     let (stage, messages) = harvested("no-bucket").await;
     let bucket = ("GRANARY_BUCKET", "granary-no-such-bucket");
     let exporter = stage.another("exporter", &[bucket, ("GRANARY_MAX_ATTEMPTS", "1")]);
+    ledger_has_bucket(&stage, bucket.1).await;
     attempt(&stage, &exporter).await;
     assert_eq!(state(&stage).await, waiting("archive_refused"));
+    ledger_has_bucket(&stage, &stage.bucket.name).await;
     assert_told_at_once(&stage, &["archive_refused", "NoSuchBucket", "create the bucket"]).await;
     assert_heals(&stage, &messages).await;
     stage.finish().await;

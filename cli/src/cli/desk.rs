@@ -6,6 +6,16 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 const STAGES: [&str; 2] = ["harvest", "export"];
+/// The settings that say whose ledger it is.
+const LEDGER_SETTINGS: [&str; 7] = [
+    "source_name",
+    "bucket",
+    "prefix",
+    "account",
+    "region",
+    "id_field",
+    "time_field",
+];
 const SCHEDULES: [&str; 2] = ["harvester", "reaper"];
 /// The worst first.
 const WINDOW_STATES: [&str; 9] = [
@@ -172,6 +182,27 @@ fn setting(text: &str) -> Result<(String, Option<u64>), String> {
         ),
     };
     Ok((name.trim().to_owned(), value))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Give the ledger a setting of this deployment, after it was changed on purpose. Harvester and exporter do no work before.
+    #[command(
+        after_help = "Examples:\n  granary ledger adopt --setting prefix --dry-run\n  \
+                      granary ledger adopt --setting prefix --reason 'the objects were copied to the new prefix'\n\n\
+                      One setting at a time. The value is the one that is deployed. All windows are verified again afterwards."
+    )]
+    Adopt {
+        /// The setting, as `granary doctor` names it.
+        #[arg(long, value_name = "NAME", value_parser = LEDGER_SETTINGS)]
+        setting: String,
+        /// Say what would change, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Why, for the audit.
+        #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+        reason: Option<String>,
+    },
 }
 
 /// Show how far the archive is proven, and whether the source can be deleted.

@@ -54,6 +54,7 @@ const WITHOUT_EXAMPLES: [&str; 27] = [
     "granary scheduler",
     "granary scheduler status",
     "granary tune list",
+    "granary ledger",
     "granary exceptions list",
     "granary operations show",
     "granary operations wait",

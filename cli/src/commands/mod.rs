@@ -24,6 +24,7 @@ mod redrive;
 mod scheduler;
 mod steering;
 mod tune;
+mod ledger;
 mod windows;
 mod proof;
 mod alerts;
@@ -75,6 +76,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         | Command::Pause(_)
         | Command::Resume(_)
         | Command::Tune(_)
+        | Command::Ledger(_)
         | Command::Windows(_)
         | Command::Proof(_)
         | Command::Alerts(_)
@@ -107,6 +109,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Pause(options) => steering::run(&session, "/pause", &options).await,
         Command::Resume(options) => steering::run(&session, "/resume", &options).await,
         Command::Tune(options) => tune::run(&session, options).await,
+        Command::Ledger(command) => ledger::run(&session, command).await,
         Command::Windows(options) => windows::run(&session, &options).await,
         Command::Proof(options) => proof::run(&session, &options).await,
         Command::Alerts(options) => alerts::run(&session, &options).await,

@@ -27,6 +27,13 @@ const FAILING: &[Field] = &[
     Field("VERIFIED", "/asOf", Kind::Time),
 ];
 
+const CHANGES: &[Field] = &[
+    Field("SETTING CHANGED", "/setting", Kind::Text),
+    Field("AT", "/changedAt", Kind::Time),
+    Field("FROM", "/before", Kind::Text),
+    Field("TO", "/after", Kind::Text),
+];
+
 pub(super) async fn run(session: &Session, options: &Proof) -> anyhow::Result<Ending> {
     let path = Wish::new()
         .with_text("before", options.before.as_ref())
@@ -46,7 +53,8 @@ fn described(answer: &Value) -> Sheet {
         .line(format!(" {line}"))
         .values(answer, PROOF)
         .table(items(&answer["gaps"]), GAPS)
-        .table(items(&answer["failing"]), FAILING);
+        .table(items(&answer["failing"]), FAILING)
+        .table(items(&answer["settingChanges"]), CHANGES);
     for todo in items(&answer["todo"]).iter().filter_map(Value::as_str) {
         sheet = sheet.line(format!("  - {todo}"));
     }
@@ -65,6 +73,8 @@ mod tests {
             "line": "Proven complete through 2026-11-22T10:00:00Z. 2 hours archived, 0 waiting, 0 failing.",
             "safeToDelete": false, "before": "2026-11-22T10:00:00Z", "provenTo": "2026-11-22T10:00:00Z", "finalTo": null,
             "asOf": "2026-11-22T11:00:00Z", "outside": 0, "gaps": [], "failing": [],
+            "settingChanges": [{"setting": "index", "before": "messages-a", "after": "messages-b",
+                                "changedAt": "2026-11-21T10:00:00Z"}],
             "todo": ["Set index.blocks.write on messages, verify again, then delete the index."],
         });
         let shown = described(&answer).render(Format::People);
@@ -73,5 +83,9 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("- Set index.blocks.write on messages"), "{shown}");
+        assert!(
+            shown.contains("messages-a") && shown.contains("messages-b"),
+            "{shown}"
+        );
     }
 }

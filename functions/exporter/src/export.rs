@@ -1,7 +1,8 @@
 //! One batch: claim, fetch, archive, settle.
 //!
-//! A batch is exported if and only if its claim was won and its settlement was accepted under the same fence. How an
-//! attempt ends is decided in [`Exporter::end`]: an outage and a refusal are deferred and don't count, what the batch
+//! A batch is exported if and only if its claim was won and its settlement was accepted under the same fence. On the ledger of
+//! another deployment nothing is claimed. How an attempt ends is decided in [`Exporter::end`]: an outage and a refusal are
+//! deferred and don't count, what the batch
 //! is too large for neither, and the ledger splits it the second time, what is
 //! the batch's own fault fails and may be retried by the reaper, a lost lease ends in silence where the batch
 //! is somebody else's. A ledger that is away at that moment is waited for as long as the batch is this worker's: an attempt
@@ -16,6 +17,7 @@ use crate::deferral::DeferralDelay;
 use crate::draft::Fetched;
 use crate::failure::{handed_back, ledger_failure};
 use crate::fetch::{BatchFetch, Fetcher};
+use crate::identity::Ownership;
 use crate::lease::Heartbeat;
 use crate::progress::Progress;
 use crate::request_size::RequestSize;
@@ -23,7 +25,7 @@ use crate::shutdown::Shutdown;
 use crate::writer::Writer;
 use granary_archive::{Archive, sweep_leftovers};
 use granary_domain::{BatchId, Cause, Failure};
-use granary_environment::{Deadline, LeaseSection, RetrySection, aws};
+use granary_environment::{Deadline, LeaseSection, RetrySection, aws, identity_of};
 use granary_handoff::{Handoff, QueueUrls};
 use granary_ledger::{
     Claim, ClaimedBatch, Fenced, Ledger, LedgerError, LedgerSettings, NotClaimed, OwnedMessage, Settlement,
@@ -41,6 +43,7 @@ const CONNECTIONS_MAX: usize = 2;
 /// What the exporter works with. Made once at cold start.
 pub(crate) struct Exporter {
     pub(crate) ledger: Ledger,
+    ownership: Ownership,
     pub(crate) handoff: Handoff,
     fetcher: Fetcher,
     pub(crate) writer: Writer,
@@ -84,6 +87,7 @@ impl Exporter {
     pub(crate) async fn start(shutdown: Shutdown) -> anyhow::Result<Self> {
         let aws = aws::sdk_config().await;
         let config = Config::read(&aws).await?;
+        let identity = identity_of(&config.archive, &config.source, &config.queues, &aws);
         let settings = LedgerSettings {
             url: config.ledger.url,
             connections_max: CONNECTIONS_MAX,
@@ -101,6 +105,7 @@ impl Exporter {
         let archive = Archive::new(&aws, config.archive.bucket, config.archive.layout);
         let deferral_delay = Arc::new(DeferralDelay::default());
         Ok(Self {
+            ownership: Ownership::new(identity),
             handoff: Handoff::new(&aws, urls),
             fetcher: Fetcher {
                 source: Source::new(config.source.into())?,
@@ -140,6 +145,9 @@ impl Exporter {
 
     async fn export_batch(&self, id: BatchId, worker: &str, deadline: Deadline) -> Result<(), LedgerError> {
         let started = Instant::now();
+        if self.ownership.is_anothers(&self.ledger).await? {
+            return self.ledger.mark_unsent(id).await;
+        }
         let mut batch = match self.ledger.claim(id, worker, self.lease.lease).await? {
             Claim::Won(batch) => *batch,
             Claim::Lost(reason) => return self.leave(id, reason).await,

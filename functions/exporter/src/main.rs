@@ -3,6 +3,7 @@
 
 mod config;
 mod event;
+mod identity;
 mod export;
 mod deferral;
 mod lease;

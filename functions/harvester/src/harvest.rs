@@ -8,13 +8,16 @@
 //! other takes another one or leaves.
 
 use crate::config::Config;
+use crate::identity;
 use crate::page_size::PageSize;
 use crate::rescan::{Rescan, Rescans};
 use crate::survey::Told;
 use crate::window::WindowEnd;
 use granary_archive::Archive;
-use granary_domain::{Failure, MigrationId, MigrationKind, Priority, Tally, TimeRange};
-use granary_environment::{Deadline, HarvestSection, LeaseSection, RescanSection, aws};
+use granary_domain::{Failure, Identity, MigrationId, MigrationKind, Priority, Tally, TimeRange};
+use granary_environment::{
+    Deadline, HarvestSection, LeaseSection, RescanSection, aws, identity_of, source_settings_of,
+};
 use granary_handoff::{Handoff, QueueUrls, Sending};
 use granary_ledger::{
     Lateness, LeasedWindow, Ledger, LedgerSettings, Migration, NewMigration, OutsideCounts,
@@ -31,6 +34,7 @@ const CONNECTIONS_MAX: usize = 2;
 /// What the harvester works with. Made once at cold start.
 pub(crate) struct Harvester {
     pub(crate) ledger: Ledger,
+    pub(crate) identity: Identity,
     pub(crate) numbering: Numbering,
     pub(crate) source: Source,
     pub(crate) told: Told,
@@ -89,17 +93,22 @@ impl Tick {
 }
 
 impl Harvester {
-    /// Connects, and refuses to start where the source isn't fit to be harvested: all problems at once.
+    /// Connects, and refuses to start where the ledger is another deployment's, or the source isn't fit to be harvested: all
+    /// problems at once.
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let aws = aws::sdk_config().await;
         let config = Config::read(&aws).await?;
+        let identity = identity_of(&config.archive, &config.source, &config.queues, &aws);
+        let of_source = source_settings_of(&config.source, &config.metadata);
         let source = Source::new(config.source.into())?;
         let settings = LedgerSettings {
             url: config.ledger.url,
             connections_max: CONNECTIONS_MAX,
         };
         let ledger = Ledger::connect(&settings).await?;
+        identity::compare(&ledger, &identity).await?;
         let told = Told::first(&source, &ledger, config.metadata.sources).await?;
+        identity::record(&ledger, &identity, &of_source).await?;
         let urls = QueueUrls {
             normal: config.queues.queue_url,
             priority: config.queues.priority_queue_url,
@@ -108,6 +117,7 @@ impl Harvester {
         let harvester = Self {
             numbering: Numbering::new(ledger.clone(), archive),
             ledger,
+            identity,
             source,
             told,
             handoff: Handoff::new(&aws, urls),
@@ -136,6 +146,7 @@ impl Harvester {
         started: Instant,
         tick: &mut Tick,
     ) -> anyhow::Result<()> {
+        self.compare_identity().await?;
         self.source.look_anew().await;
         self.send_unsent(deadline, &mut tick.sending).await?;
         let worked = self.harvest_windows(request_id, deadline, tick).await;

@@ -2,6 +2,7 @@
 //! hands their batches off to SQS. See `harvest.rs`.
 
 mod config;
+mod identity;
 mod harvest;
 mod survey;
 mod window;

@@ -14,7 +14,7 @@ use crate::pages::{dashboard, documents_page, runbook};
 use crate::queueing::{monitoring, probes, purge_queue, queue, queue_health, redrive, workers};
 use crate::seeding::{seed, seed_clear, seed_jobs};
 use crate::services::Services;
-use crate::switching::{consumers, restart, scheduler, steering, tune};
+use crate::switching::{adopting, consumers, restart, scheduler, steering, tune};
 use crate::web::problem::{Kind, Problem};
 use crate::web::route::{Route, routes};
 use crate::web::{auth, document, edge};
@@ -132,6 +132,7 @@ fn desk() -> Vec<Route> {
         trace::trace,
         tune::list,
         tune::tune,
+        adopting::adopt,
         audit::list,
     ]
 }

@@ -6,15 +6,16 @@
 use crate::config::Config;
 use crate::web::caller::Caller;
 use crate::web::edge;
-use crate::web::problem::Problem;
+use crate::web::problem::{Kind, Problem};
 use anyhow::Context;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use granary_alert::Publisher;
 use granary_archive::Archive;
-use granary_environment::{HarvestSection, Transport};
+use granary_domain::Identity;
+use granary_environment::{HarvestSection, Transport, identity_of};
 use granary_handoff::{Handoff, QueueUrls};
-use granary_ledger::{Audit, Ledger, LedgerSettings};
+use granary_ledger::{Audit, Ledger, LedgerSettings, Mismatch};
 use granary_source::{Source, SourceSettings};
 use granary_switchboard::{Consumers, Migrator, Schedules};
 use jiff::Timestamp;
@@ -31,9 +32,20 @@ const AWS_OPERATION_SECS_MAX: u64 = 8;
 /// somebody waits fails in time then, as the platform's fault, and API Gateway, which waits for 30 s, gets its answer.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Changes of this deployment's own switches, and the one that makes the ledger its own: these are possible on any ledger.
+const OWN_CHANGES: [&str; 5] = [
+    "ledger.adopt",
+    "scheduler.start",
+    "scheduler.stop",
+    "consumers.start",
+    "consumers.stop",
+];
+
 /// What the routes talk to.
 pub(crate) struct Services {
     pub(crate) config: Config,
+    /// What this deployment is told of the settings that say whose ledger it is.
+    pub(crate) identity: Identity,
     pub(crate) source: Source,
     pub(crate) archive: Archive,
     pub(crate) handoff: Handoff,
@@ -53,6 +65,7 @@ pub(crate) struct Services {
 impl Services {
     /// Clients for everything, none of them connected.
     pub(crate) fn new(config: Config, aws: &SdkConfig) -> anyhow::Result<Self> {
+        let identity = identity_of(&config.archive, &config.source, &config.queues, aws);
         let settings = SourceSettings {
             request_timeout: REQUEST_TIMEOUT,
             ..config.source.clone().into()
@@ -99,6 +112,7 @@ impl Services {
                 .clone()
                 .map(|topic| Publisher::new(aws, topic)),
             ledger: ledger.impatient(),
+            identity,
             config,
         })
     }
@@ -125,7 +139,7 @@ impl Services {
     }
 
     /// Writes down what somebody does, before it is done where that can be said. It is part of the doing: where it fails,
-    /// the request fails. A `reason` among the arguments is why.
+    /// the request fails. A `reason` among the arguments is why. On the ledger of another deployment it fails, so nothing is done.
     pub(crate) async fn record(&self, done: Done) -> Result<(), Problem> {
         self.write_down(&done.by, done.action, &done.arguments, done.effect)
             .await
@@ -144,6 +158,21 @@ impl Services {
         self.write_down(by, action, arguments, effect).await
     }
 
+    /// Refuses to change the ledger of another deployment.
+    async fn refuse_elsewhere(&self, action: &str) -> Result<(), Problem> {
+        if OWN_CHANGES.contains(&action) {
+            return Ok(());
+        }
+        let mismatches = self.ledger().await?.mismatches(&self.identity).await?;
+        if mismatches.is_empty() {
+            return Ok(());
+        }
+        let detail = format!("Nothing was changed: {}.", Mismatch::told(&mismatches));
+        Err(Problem::new(Kind::NotPossible, detail).remedy(
+            "Restore the setting, or give this deployment a ledger of its own. If the change is meant: granary ledger adopt.",
+        ))
+    }
+
     async fn write_down(
         &self,
         by: &Caller,
@@ -151,6 +180,7 @@ impl Services {
         arguments: &Value,
         effect: Value,
     ) -> Result<(), Problem> {
+        self.refuse_elsewhere(action).await?;
         let reason = arguments.get("reason").and_then(Value::as_str);
         let audit = Audit {
             request_id: edge::request_id(),

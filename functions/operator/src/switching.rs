@@ -2,6 +2,7 @@
 
 pub(crate) mod steering;
 pub(crate) mod tune;
+pub(crate) mod adopting;
 pub(crate) mod scheduler;
 pub(crate) mod consumers;
 pub(crate) mod restart;

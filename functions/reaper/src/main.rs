@@ -3,6 +3,7 @@
 
 mod config;
 mod login;
+mod identity;
 mod reap;
 mod resend;
 mod purged_queues;

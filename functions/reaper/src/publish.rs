@@ -3,6 +3,7 @@
 //! Published first, marked afterwards: dying between the two sends twice, with the same number. SNS being down loses
 //! nothing: the rows stay unpublished.
 
+use crate::identity::is_told_from_abroad;
 use crate::reap::{Reaper, Tick};
 use anyhow::Context;
 use granary_alert::Alert;
@@ -24,7 +25,8 @@ impl Reaper {
     /// error is the step's in the end.
     pub(crate) async fn publish_alerts(&self, tick: &mut Tick) -> anyhow::Result<()> {
         let until = Instant::now() + PUBLISHING_TIME_MAX;
-        let rows = self.ledger.unpublished_alerts(TEXTS_MAX).await?;
+        let mut rows = self.ledger.unpublished_alerts(TEXTS_MAX).await?;
+        rows.retain(|row| tick.is_at_home || is_told_from_abroad(row));
         let mut first_error = None;
         for alike in rows.chunk_by(is_alike) {
             if let Err(error) = self.publish_alike(alike, tick).await {

@@ -16,8 +16,8 @@ use anyhow::Context;
 use aws_config::SdkConfig;
 use granary_alert::{Publisher, Sender};
 use granary_archive::Archive;
-use granary_domain::Tuning;
-use granary_environment::{Deadline, RetrySection};
+use granary_domain::{Identity, Tuning};
+use granary_environment::{Deadline, RetrySection, identity_of};
 use granary_handoff::{Handoff, HandoffError, QueueUrls, send_unsent};
 use granary_invariants::Inspector;
 use granary_ledger::{Cancelled, Ledger, LedgerSettings};
@@ -36,6 +36,7 @@ const MIGRATIONS_PER_TICK_MAX: u32 = 500;
 /// What the reaper works with. Made once at cold start.
 pub(crate) struct Reaper {
     pub(crate) ledger: Ledger,
+    pub(crate) identity: Identity,
     pub(crate) handoff: Handoff,
     pub(crate) publisher: Publisher,
     pub(crate) sender: Sender,
@@ -56,6 +57,11 @@ pub(crate) struct Reaper {
 pub(crate) struct Tick {
     /// Another tick is at work, and this one did nothing.
     pub(crate) skipped: bool,
+    /// The ledger is another deployment's, and this tick did nothing but tell people.
+    pub(crate) foreign: bool,
+    /// The ledger is known to be this deployment's.
+    #[serde(skip)]
+    pub(crate) is_at_home: bool,
     /// What operators tuned, as this tick found it.
     #[serde(skip)]
     pub(crate) tuning: Tuning,
@@ -128,6 +134,8 @@ impl Tick {
 impl Reaper {
     /// Connects to the ledger.
     pub(crate) async fn start(config: Config, aws: &SdkConfig) -> anyhow::Result<Self> {
+        let of_operations = &config.operations;
+        let identity = identity_of(&of_operations.archive, &of_operations.source, &config.queues, aws);
         let of_a_turn = if config.is_alone { 0 } else { CONNECTIONS_OF_A_TURN };
         let settings = LedgerSettings {
             url: config.ledger.url,
@@ -149,6 +157,7 @@ impl Reaper {
             numbering: Numbering::new(ledger.clone(), archive.clone()),
             desk: operations::desk(config.operations, &ledger, archive)?,
             ledger,
+            identity,
             handoff: Handoff::new(aws, urls),
             publisher: Publisher::new(aws, config.alert_topic_arn),
             sender: config.sender,
@@ -181,38 +190,44 @@ impl Reaper {
         tick
     }
 
-    /// Takes each step, as long as the ledger answers.
+    /// Takes each step, as long as the ledger answers, and as long as it is this deployment's.
     async fn take_steps(&self, deadline: Deadline) -> anyhow::Result<Tick> {
         let started = Instant::now();
         self.desk.begin_tick();
         let mut tick = Tick::default();
         let mut steps = Steps::of(&self.ledger);
         steps
-            .take(
-                "put back what was purged",
-                self.make_purges_good(deadline, &mut tick),
-            )
+            .take("tell whose ledger it is", self.compare_identity(&mut tick))
             .await;
-        steps
-            .take("read live settings", self.read_tuning(&mut tick))
-            .await;
-        steps
-            .take("take back from dead workers", self.reap_all(deadline, &mut tick))
-            .await;
-        steps
-            .take("retry what failed", self.retry_all(deadline, &mut tick))
-            .await;
-        steps
-            .take(
-                "release what was cancelled",
-                self.release_all(deadline, &mut tick),
-            )
-            .await;
-        self.watch(deadline, (&mut steps, &mut tick)).await;
-        self.tidy_up(deadline, started, (&mut steps, &mut tick)).await;
+        if tick.is_at_home {
+            self.take_back(deadline, (&mut steps, &mut tick)).await;
+            self.watch(deadline, (&mut steps, &mut tick)).await;
+            self.tidy_up(deadline, started, (&mut steps, &mut tick)).await;
+        } else {
+            steps.take("watch identities", self.watch_identity()).await;
+            steps.take("publish alerts", self.publish_alerts(&mut tick)).await;
+            steps.take("measure how far behind it is", self.measure()).await;
+        }
         tick.log(started);
         record(Metric::InvariantsViolated, tick.violations);
         steps.first_error.map_or(Ok(tick), Err)
+    }
+
+    /// What was purged, what dead workers hold, what failed, what was cancelled.
+    async fn take_back(&self, deadline: Deadline, (steps, tick): (&mut Steps<'_>, &mut Tick)) {
+        steps
+            .take("put back what was purged", self.make_purges_good(deadline, tick))
+            .await;
+        steps.take("read live settings", self.read_tuning(tick)).await;
+        steps
+            .take("take back from dead workers", self.reap_all(deadline, tick))
+            .await;
+        steps
+            .take("retry what failed", self.retry_all(deadline, tick))
+            .await;
+        steps
+            .take("release what was cancelled", self.release_all(deadline, tick))
+            .await;
     }
 
     /// Migrations and alerts; alerts are published before anything that a silent SQS or S3 could hold up.
@@ -230,6 +245,7 @@ impl Reaper {
             .take("watch restarts of consumers", self.watch_restarts())
             .await;
         steps.take("end storms", self.end_storms()).await;
+        steps.take("watch identities", self.watch_identity()).await;
         steps.take("publish alerts", self.publish_alerts(tick)).await;
         steps
             .take("send what is pending", self.send_pending(deadline, tick))

@@ -38,7 +38,9 @@ pub fn alert_severity(kind: &str, cause: &str) -> Severity {
         "test" => Severity::Info,
         _ if resolved_kind(kind).is_some() => Severity::Info,
         "parked" | "failure_rate" | "export_stalled" | "deferred" | "invariant" | "archive_conflict"
-        | "ledger_restored" | "unproven" | "consumers_off" | "ledger_login" => Severity::Critical,
+        | "ledger_restored" | "ledger_identity" | "unproven" | "consumers_off" | "ledger_login" => {
+            Severity::Critical
+        }
         "source_problem" if cause == "refused" => Severity::Critical,
         _ => Severity::Warning,
     }
@@ -62,9 +64,8 @@ pub fn alert_command(kind: &str, cause: &str) -> String {
         "parked" | "deferred" | "exceptions" => format!("granary failures --cause {cause}"),
         "failure_rate" | "archive_conflict" => "granary failures".to_owned(),
         "unproven" => "granary verify --list".to_owned(),
-        "export_stalled" | "source_problem" | "ledger_login" | "ledger_restored" | "unreadable_message" => {
-            "granary doctor".to_owned()
-        }
+        "export_stalled" | "source_problem" | "ledger_login" | "ledger_restored" | "ledger_identity"
+        | "unreadable_message" => "granary doctor".to_owned(),
         "consumers_off" => "granary queue consumers status".to_owned(),
         "unproven_object" => "granary sweep --list".to_owned(),
         "documents_late" | "documents_without_time" | "documents_in_future" | "documents_too_early" => {

@@ -111,6 +111,7 @@ const QUARANTINE_DIGEST_BYTES: usize = 8;
 /// The part of the bucket that belongs to one source: `<prefix>/source=<name>/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
+    prefix: String,
     root: String,
 }
 
@@ -120,8 +121,14 @@ impl Layout {
         let prefix = prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
         Self {
+            prefix: prefix.to_owned(),
             root: format!("{prefix}{slash}source={source_name}/"),
         }
+    }
+
+    /// The prefix without slashes around it; may be empty.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Everything of this source begins with it. Ends in a slash.
@@ -199,6 +206,7 @@ mod tests {
             (key.format(), key.compression()),
             (Format::Ndjson, Compression::Zstd)
         );
+        assert_eq!(layout.prefix(), "archive");
         let bare =
             Layout::new("", "m").object(hour, BatchId(7), Generation(1), (Format::Json, Compression::None));
         assert_eq!(bare.as_str(), "source=m/dt=2026-11-22/hour=06/batch-7-g1.json");

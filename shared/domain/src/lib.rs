@@ -20,6 +20,7 @@ mod stall;
 mod alert_kind;
 mod remedy;
 mod setting;
+mod identity;
 mod invariant;
 
 pub use alert_kind::{Severity, alert_command, alert_severity, cause_label, resolved_kind};
@@ -33,6 +34,7 @@ pub use id::{
     BatchId, Fence, Generation, InvalidMessageId, MESSAGE_ID_BYTES_MAX, MessageId, MigrationId,
     ROUTING_BYTES_MAX, WindowId,
 };
+pub use identity::{Identity, IdentitySetting, SourceSetting};
 pub use invariant::{Invariant, Subject, Violation};
 pub use manifest::{Manifest, ManifestException, Outcome};
 pub use metadata::{MetadataName, MetadataSource};

@@ -96,7 +96,7 @@ impl Outcome {
 }
 
 /// The kinds of alerts that this version raises, each with its first line. The runbook has a section for each.
-pub const ALERT_HEADLINES: [(&str, &str); 33] = [
+pub const ALERT_HEADLINES: [(&str, &str); 35] = [
     ("parked", "batches are parked"),
     ("parked_over", "no batch is parked"),
     (
@@ -145,6 +145,11 @@ pub const ALERT_HEADLINES: [(&str, &str); 33] = [
         "ledger_restored",
         "the ledger was restored from a backup, or emptied",
     ),
+    ("ledger_identity", "the ledger belongs to another deployment"),
+    (
+        "ledger_identity_over",
+        "every function has the settings of the ledger",
+    ),
     ("invariant", "the ledger contradicts itself"),
     (
         "archive_conflict",
@@ -188,6 +193,7 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
             );
         }
         "exceptions" => return exceptions_remedy(cause),
+        "ledger_identity" => return identity_remedy(cause),
         "failure_rate" => {
             "look at the causes in the exporter's log or at GET /failures; failed batches are retried by themselves."
         }
@@ -257,6 +263,14 @@ fn exceptions_remedy(cause: &str) -> String {
     let remedy = cause.parse().map_or(LOOK, Outcome::remedy);
     format!(
         "{cause}: {remedy} GET /failures counts and names such messages; verify --repair retries what the source shows."
+    )
+}
+
+/// Of an alert about a setting that isn't the ledger's.
+fn identity_remedy(setting: &str) -> String {
+    format!(
+        "restore the setting, or give the deployment that has it a ledger of its own. If the change is meant: granary ledger adopt \
+         --setting {setting} --reason TEXT. Functions with this setting do no work meanwhile, and nothing is lost."
     )
 }
 

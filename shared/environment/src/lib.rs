@@ -93,6 +93,7 @@ mod harvest;
 mod rescan;
 mod proof;
 mod lease;
+mod identity;
 mod deadline;
 mod address;
 
@@ -103,6 +104,7 @@ pub use deadline::Deadline;
 pub use deployment::Deployment;
 pub use environment::{Environment, Reading, Rejected, Variable};
 pub use harvest::HarvestSection;
+pub use identity::{identity_of, source_settings_of};
 pub use invalid::InvalidEnvironment;
 pub use lease::LeaseSection;
 pub use ledger::{LedgerAddress, LedgerSection};

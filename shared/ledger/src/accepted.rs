@@ -17,6 +17,9 @@ use mysql_async::{Row, params};
 
 /// A verification reads so many rows at most. What is beyond them is not accepted.
 const ACCEPTED_MAX: u32 = 10_000;
+/// Which proofs are taken back: all of them, or those that rely on accepted exceptions.
+pub(crate) const EVERY_PROOF: &str = "TRUE";
+const PROOFS_WITH_ACCEPTED: &str = "p.accepted = TRUE";
 
 /// What an operator accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +92,7 @@ impl Ledger {
             };
             transaction.exec_drop(statement, values).await.during(doing)?;
             if before.is_some_and(|before| accepted.max < before) {
-                take_back_proofs(&mut transaction, doing).await?;
+                take_back_proofs(&mut transaction, doing, PROOFS_WITH_ACCEPTED).await?;
             }
             transaction.commit().await.during(doing)
         })
@@ -97,14 +100,18 @@ impl Ledger {
     }
 }
 
-/// Windows whose proof relies on accepted exceptions are as if they had never been verified.
-async fn take_back_proofs(transaction: &mut Transaction, doing: Doing) -> Result<(), LedgerError> {
+/// The windows of these proofs are as if they had never been verified.
+pub(crate) async fn take_back_proofs(
+    transaction: &mut Transaction,
+    doing: Doing,
+    which: &'static str,
+) -> Result<(), LedgerError> {
     transaction
         .query_drop(format!(
             "UPDATE window_proof p JOIN harvest_window w ON w.id = p.window_id \
              LEFT JOIN window_scan s ON s.window_id = w.id SET {NOT_VERIFIED}, p.outcome = NULL, p.as_of = NULL, \
              p.proven_at = NULL, p.final_at = NULL, p.source_at = NULL, p.asked_at = NULL, p.asked = 0, \
-             p.accepted = FALSE WHERE p.accepted = TRUE"
+             p.accepted = FALSE WHERE {which}"
         ))
         .await
         .during(doing)

@@ -53,7 +53,8 @@ pub struct AlertFilter {
 
 /// The kinds of alerts about conditions: those that somebody ends with an alert of its own.
 pub(crate) const CONDITIONS: &str = "('failure_rate', 'deferred', 'documents_late', 'documents_without_time', 'documents_in_future', \
-     'documents_too_early', 'unproven', 'source_problem', 'export_stalled', 'consumers_off', 'parked', 'exceptions')";
+     'documents_too_early', 'unproven', 'source_problem', 'export_stalled', 'consumers_off', 'parked', 'exceptions', \
+     'ledger_identity')";
 
 impl Ledger {
     /// Alerts, the newest first.

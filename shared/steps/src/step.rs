@@ -12,6 +12,13 @@ macro_rules! for_each_step {
             /// The migrator was asked to bring the schema up to date.
             AskForMigration ask_for_migration "have the migrator invoked",
 
+            /// It is on record whose ledger it is.
+            RecordIdentity record_identity "record whose ledger it is",
+            /// It is on record which source a harvester reads, and since when.
+            RecordSettings record_settings "record the settings of the source",
+            /// It is on record that a function has another setting than the ledger.
+            NoteMismatch note_mismatch "note that a setting isn't the ledger's",
+
             /// A migration exists, open; or it existed already.
             MakeMigration make_migration "make a migration",
             /// A migration's next window exists, and the migration counts its range as harvested.
@@ -131,6 +138,8 @@ macro_rules! for_each_step {
             TuneSettings tune_settings "tune settings",
             /// An operator accepts that some messages are not archived, or no longer does.
             AcceptExceptions accept_exceptions "accept exceptions",
+            /// The ledger has the setting that an operator's deployment has.
+            AdoptSetting adopt_setting "adopt a setting",
             /// An operator knows that the ledger was restored.
             ConfirmRestored confirm_restored "confirm that it was restored",
             /// What an operator did is on record.

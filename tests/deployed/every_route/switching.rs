@@ -140,6 +140,7 @@ pub(super) async fn pause_and_tune(desk: &Desk) {
     assert_eq!(desk.count(tuned).await, 0);
 
     accept_exceptions(desk).await;
+    adopt_a_setting(desk).await;
     cancel_long_jobs(desk).await;
     desk.ask("POST /tune", &[], json!({ "maxAttempts": null })).await;
 
@@ -173,6 +174,15 @@ async fn accept_exceptions(desk: &Desk) {
         assert_eq!(desk.count(accepted).await, rows);
     }
     desk.look("GET /exceptions").await;
+}
+
+/// The ledger is this deployment's already, so nothing changes.
+async fn adopt_a_setting(desk: &Desk) {
+    let body = json!({ "setting": "bucket", "reason": "a test" });
+    let adopted = desk.ask("POST /ledger/adopt", &[], body).await;
+    assert_eq!(adopted["differs"], false, "{adopted}");
+    assert_eq!(adopted["before"], adopted["after"], "{adopted}");
+    assert_eq!(desk.audited("ledger.adopt").await, 0);
 }
 
 /// As the tests after this one expect it.

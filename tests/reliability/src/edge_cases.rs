@@ -168,7 +168,7 @@ const EXPORT: [(&str, &str); 16] = [
     ),
 ];
 
-const QUEUE_LEDGER_PEOPLE: [(&str, &str); 15] = [
+const QUEUE_LEDGER_PEOPLE: [(&str, &str); 16] = [
     (
         "Q1",
         "malformed, foreign, oversized, or future-version message bodies: to the dead-letter queue, an alert, nothing else disturbed",
@@ -197,6 +197,10 @@ const QUEUE_LEDGER_PEOPLE: [(&str, &str); 15] = [
     (
         "D4",
         "the ledger's password, Elasticsearch's credential or an API token is rotated under warm functions; a secret that stays wrong",
+    ),
+    (
+        "D5",
+        "a second deployment on the same ledger, or a changed bucket, prefix, source name or field: no work, one alert for each setting, until it is restored or adopted",
     ),
     (
         "A1",

@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 
 const PATH: &str = "docs/operations.md";
 /// What people turn, each under a heading of its own.
-const CONTROLS: [&str; 18] = [
+const CONTROLS: [&str; 19] = [
     "Pause and resume",
     "Tune",
+    "Adopt a setting",
     "Run now",
     "Backfill",
     "Retry",

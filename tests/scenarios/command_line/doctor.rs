@@ -23,7 +23,7 @@ fn status<'a>(examination: &'a Value, check: &str) -> &'a str {
         .unwrap()
 }
 
-const ALL: [&str; 24] = [
+const ALL: [&str; 25] = [
     "api",
     "clockHere",
     "version",
@@ -35,6 +35,7 @@ const ALL: [&str; 24] = [
     "ledger",
     "ledgerConnection",
     "schema",
+    "identity",
     "permissions",
     "clocks",
     "bucket",

@@ -22,6 +22,12 @@ pub(super) async fn handed_off(stage: &Stage) -> Prepared {
     Prepared::of(messages)
 }
 
+/// A deployment that isn't the ledger's.
+pub(super) async fn anothers_ledger(stage: &Stage) -> Prepared {
+    let prepared = handed_off(stage).await;
+    prepared.told("GRANARY_SOURCE_NAME", "others")
+}
+
 pub(super) async fn too_early(stage: &Stage) -> Prepared {
     let prepared = handed_off(stage).await;
     stage

@@ -195,6 +195,16 @@ pub(super) async fn tuning_asked_for(stage: &Stage) -> Prepared {
     prepared.asked(request("POST", "/tune", r#"{"maxAttempts":7,"reason":"test"}"#))
 }
 
+/// As if the ledger were another bucket's.
+pub(super) async fn setting_adopted(stage: &Stage) -> Prepared {
+    let prepared = exporting::handed_off(stage).await;
+    stage
+        .sql("UPDATE deployment_setting SET value = 'elsewhere' WHERE name = 'bucket'")
+        .await;
+    let body = r#"{"setting":"bucket","reason":"test"}"#;
+    prepared.asked(request("POST", "/ledger/adopt", body))
+}
+
 pub(super) async fn acceptance_asked_for(stage: &Stage) -> Prepared {
     let prepared = exporting::handed_off(stage).await;
     let body = r#"{"kind":"without_id","index":"messages-1","max":3,"reason":"test"}"#;

@@ -73,6 +73,11 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
     let plot = match step {
         Step::MigrateSchema => migrator(Scene::NewDatabase),
         Step::AskForMigration => operator(Scene::MigrationOfSchemaAskedFor),
+        Step::RecordIdentity | Step::RecordSettings => harvester(Scene::Due),
+        Step::NoteMismatch => {
+            return vec![exporter(Scene::AnothersLedger), reaper(Scene::AnothersLedger)];
+        }
+        Step::AdoptSetting => operator(Scene::SettingAdopted),
         Step::MakeMigration
         | Step::OpenWindow
         | Step::ClaimWindow

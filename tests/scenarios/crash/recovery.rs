@@ -98,6 +98,7 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
             | Scene::RecallAskedFor
             | Scene::TuningAskedFor
             | Scene::AcceptanceAskedFor
+            | Scene::SettingAdopted
             | Scene::HistoryAskedFor
             | Scene::FixAskedFor
             | Scene::ResetAskedFor
@@ -144,6 +145,14 @@ async fn assert_on_record(stage: &Stage, scene: Scene) {
             .rows("SELECT DISTINCT reason FROM audit WHERE action = 'tune'")
             .await;
         assert_eq!(why, ["test"], "whoever changed it is on record, with the reason");
+    }
+    if scene == Scene::SettingAdopted {
+        let changed = stage.ledger.changed_settings(10).await.unwrap();
+        assert_eq!(changed.len(), 1, "it was adopted once: {changed:?}");
+        let why: Vec<String> = stage
+            .rows("SELECT DISTINCT reason FROM audit WHERE action = 'ledger.adopt'")
+            .await;
+        assert_eq!(why, ["test"], "whoever adopted it is on record, with the reason");
     }
     if scene == Scene::AcceptanceAskedFor {
         let accepted = stage.ledger.accepted_exceptions().await.unwrap();

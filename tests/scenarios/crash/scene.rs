@@ -158,6 +158,10 @@ pub(super) enum Scene {
     AdoptionAskedFor,
     /// Somebody confirms that the ledger was restored.
     LedgerRestored,
+    /// A batch waits in the queue, and the function is told another source name than the ledger has.
+    AnothersLedger,
+    /// The ledger has another bucket, and somebody adopts the one that is deployed.
+    SettingAdopted,
     /// Somebody adopts an object whose messages no other object holds.
     ObjectAdopted,
     /// Somebody has everything done that is due, while a worker died with a batch in its hands.
@@ -327,6 +331,8 @@ impl Scene {
             Self::BulkAskedFor => migrating::bulk_asked_for(stage).await,
             Self::AdoptionAskedFor => migrating::adoption_asked_for(stage).await,
             Self::LedgerRestored => migrating::ledger_restored(stage).await,
+            Self::AnothersLedger => exporting::anothers_ledger(stage).await,
+            Self::SettingAdopted => operating::setting_adopted(stage).await,
             Self::ObjectAdopted => migrating::object_adopted(stage).await,
             Self::EverythingAskedFor => migrating::everything_asked_for(stage).await,
             Self::PendingAskedFor => migrating::pending_asked_for(stage).await,

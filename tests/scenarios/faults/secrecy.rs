@@ -11,6 +11,8 @@ const CONTENT: &str = "canaryword";
 /// Stands in each credential.
 const SECRET: &str = "canarysecret";
 const HOST: &str = "127.0.0.1";
+/// Reports show which source was read: its address is on record here and nowhere else, without user and password.
+const WITH_THE_SOURCE: &str = "deployment_setting";
 const SHORT: Duration = Duration::from_secs(4);
 
 /// A message whose every value that isn't its id or its time is content.
@@ -227,7 +229,10 @@ async fn s2_a_run_full_of_faults_writes_down_no_content_no_address_and_no_secret
         .row("SELECT COUNT(*) FROM attempt WHERE error_text IS NOT NULL")
         .await;
     assert!(reasons >= 3, "{reasons} reasons are too few to learn from");
-    for (table, text) in ledger(&stage).await {
+    for (table, mut text) in ledger(&stage).await {
+        if table == WITH_THE_SOURCE {
+            text = text.replace(HOST, "");
+        }
         assert_discreet(&table, &text);
     }
     let functions = [

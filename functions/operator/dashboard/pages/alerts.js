@@ -40,6 +40,8 @@ const KINDS = [
   'replaced_object_kept',
   'unproven_object',
   'ledger_restored',
+  'ledger_identity',
+  'ledger_identity_over',
   'unproven',
   'unproven_over',
   'consumers_off',

@@ -10,7 +10,7 @@ use crate::web::fields::{Fields, QueryFields};
 use crate::web::problem::Problem;
 use axum::extract::State;
 use granary_domain::TimeRange;
-use granary_ledger::{AcceptedException, FailingWindow, ProofState};
+use granary_ledger::{AcceptedException, ChangedSetting, FailingWindow, ProofState};
 use granary_source::{SourceError, SourceProblem, Survey, WriteBlock};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,6 +19,8 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Indices that are named.
 const UNREAD_MAX: usize = 10;
+/// Changes of settings that are shown.
+const CHANGES_MAX: u32 = 20;
 
 /// Up to when.
 #[derive(IntoParams)]
@@ -92,8 +94,28 @@ pub(crate) struct Proof {
     unread: Vec<String>,
     /// Indices that take writes: the first 10. The proof holds as of `asOf` for these, and says nothing about now.
     writable: Vec<String>,
+    /// Settings of the source and of the archive that were changed, the newest first: the last 20. What was harvested before a
+    /// change was harvested with the value before it.
+    setting_changes: Vec<SettingChangeOnRecord>,
     /// What to do until `safeToDelete` is true, in this order. Empty where it is.
     todo: Vec<String>,
+}
+
+/// A setting that was changed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SettingChangeOnRecord {
+    /// The setting: `index`, `filter`, `metadata_sources`, `elasticsearch_url`, or one that was adopted.
+    #[schema(examples("index"))]
+    setting: String,
+    /// What it was; empty: it wasn't set.
+    #[schema(examples("messages-2026"))]
+    before: String,
+    /// What it has been since.
+    #[schema(examples("messages-*"))]
+    after: String,
+    /// When a harvester first had it, or when it was adopted.
+    changed_at: Timestamp,
 }
 
 /// An accepted exception.
@@ -119,7 +141,11 @@ pub(crate) async fn look(
 ) -> Result<Answer<Proof>, Problem> {
     let asked = read(&query)?;
     let ledger = services.ledger().await?;
-    let (state, accepted) = tokio::try_join!(ledger.proof_state(asked), ledger.accepted_exceptions())?;
+    let (state, accepted, changes) = tokio::try_join!(
+        ledger.proof_state(asked),
+        ledger.accepted_exceptions(),
+        ledger.changed_settings(CHANGES_MAX),
+    )?;
     let before = asked.or(state.proven_to);
     let survey = services.source.surveyed().await?;
     let blocked = match services.source.write_blocked_state().await {
@@ -152,6 +178,7 @@ pub(crate) async fn look(
         outside,
         filtered_out,
         accepted_exceptions: accepted.into_iter().map(AcceptedHere::from).collect(),
+        setting_changes: changes.into_iter().map(SettingChangeOnRecord::from).collect(),
         unread,
         writable,
         todo,
@@ -164,6 +191,17 @@ impl From<AcceptedException> for AcceptedHere {
             kind: accepted.kind.as_str(),
             index: accepted.index,
             max: accepted.max,
+        }
+    }
+}
+
+impl From<ChangedSetting> for SettingChangeOnRecord {
+    fn from(changed: ChangedSetting) -> Self {
+        Self {
+            setting: changed.name,
+            before: changed.before,
+            after: changed.after,
+            changed_at: changed.changed_at,
         }
     }
 }

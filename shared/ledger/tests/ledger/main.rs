@@ -51,6 +51,7 @@ mod operation;
 mod alert;
 mod lists;
 mod tune;
+mod identity;
 mod accepted;
 mod audit;
 mod retention;

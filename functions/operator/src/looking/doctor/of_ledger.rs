@@ -6,6 +6,7 @@ use super::{Check, Finding};
 use crate::services::Services;
 use crate::web::problem::Problem;
 use granary_environment::Transport;
+use granary_ledger::{Mismatch, RecordedSetting};
 use jiff::Timestamp;
 
 /// A lease, a lag and a schedule are counted in seconds and minutes.
@@ -14,14 +15,15 @@ const CLOCKS_APART_MS_WARNING: i64 = 2_000;
 const CLOCKS_APART_MS_FAILED: i64 = 240_000;
 
 pub(super) async fn checks(services: &Services) -> Vec<Check> {
-    let (server, connection, schema, rights, clocks) = tokio::join!(
+    let (server, connection, schema, identity, rights, clocks) = tokio::join!(
         Check::of("ledger", server(services)),
         Check::of("ledgerConnection", connection(services)),
         Check::of("schema", schema(services)),
+        Check::of("identity", identity(services)),
         Check::of("permissions", rights(services)),
         Check::of("clocks", clocks(services)),
     );
-    vec![server, connection, schema, rights, clocks]
+    vec![server, connection, schema, identity, rights, clocks]
 }
 
 async fn server(services: &Services) -> Result<Finding, Problem> {
@@ -91,6 +93,61 @@ async fn schema(services: &Services) -> Result<Finding, Problem> {
     })
 }
 
+/// Whose ledger it is, and who has other settings than it.
+async fn identity(services: &Services) -> Result<Finding, Problem> {
+    let ledger = services.ledger().await?;
+    let (recorded, own, noted) = tokio::try_join!(
+        ledger.identity(),
+        ledger.mismatches(&services.identity),
+        ledger.noted_mismatches(),
+    )?;
+    Ok(of_identity(&recorded, &own, &noted))
+}
+
+fn of_identity(recorded: &[RecordedSetting], own: &[Mismatch], noted: &[Mismatch]) -> Finding {
+    let (mismatches, found) = match (own, noted) {
+        ([], []) => return Finding::ok(told_identity(recorded)),
+        ([], noted) => (
+            noted,
+            "a function of this or another deployment is not the ledger's",
+        ),
+        (own, _) => (own, "harvester and exporter do no work"),
+    };
+    let each: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
+    let found = format!("{found}: {}", each.join("; "));
+    let setting = mismatches
+        .first()
+        .map_or("", |mismatch| mismatch.recorded.setting.as_str());
+    let adopting = format!("granary ledger adopt --setting {setting} --reason TEXT");
+    match own {
+        [] => Finding::warning(
+            found,
+            format!(
+                "Find the function that has it, and give its deployment a ledger of its own. If the change is meant, deploy it here \
+                 as well: {adopting}"
+            ),
+        ),
+        [_, ..] => Finding::failed(
+            found,
+            format!(
+                "Restore the setting, or give this deployment a ledger of its own. If the change is meant: {adopting}"
+            ),
+        ),
+    }
+}
+
+fn told_identity(recorded: &[RecordedSetting]) -> String {
+    let Some(since) = recorded.iter().map(|one| one.recorded_at).max() else {
+        return "not recorded yet: the harvester does it when it starts".to_owned();
+    };
+    let each: Vec<String> = recorded
+        .iter()
+        .filter(|one| !one.value.is_empty())
+        .map(|one| format!("{} {}", one.setting, one.value))
+        .collect();
+    format!("{}, since {since:.0}", each.join(", "))
+}
+
 async fn rights(services: &Services) -> Result<Finding, Problem> {
     let missing = services.ledger().await?.missing_rights().await?;
     if missing.is_empty() {
@@ -130,6 +187,8 @@ fn apart_ms(before: Timestamp, theirs: Timestamp, after: Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::looking::doctor::Standing;
+    use granary_domain::IdentitySetting;
 
     #[test]
     fn servers_without_check_constraints_are_too_old() {
@@ -147,6 +206,40 @@ mod tests {
             old.map(is_old),
             [true, true, false, false, true, false, false, false]
         );
+    }
+
+    fn mismatch(setting: IdentitySetting) -> Mismatch {
+        Mismatch {
+            recorded: RecordedSetting {
+                setting,
+                value: "old".to_owned(),
+                recorded_at: "2026-11-22T10:00:00Z".parse().unwrap(),
+            },
+            found: "new".to_owned(),
+        }
+    }
+
+    #[test]
+    fn d5_a_setting_that_is_not_the_ledgers_is_named_with_both_values_and_the_way_to_adopt_it() {
+        let bucket = [mismatch(IdentitySetting::Bucket)];
+        let failed = of_identity(&[], &bucket, &bucket);
+        assert_eq!(failed.standing, Standing::Failed);
+        for part in ["GRANARY_BUCKET", "\"old\"", "\"new\"", "2026-11-22T10:00:00Z"] {
+            assert!(failed.found.contains(part), "{part}: {}", failed.found);
+        }
+        let remedy = failed.remedy.unwrap();
+        assert!(
+            remedy.contains("granary ledger adopt --setting bucket"),
+            "{remedy}"
+        );
+        assert_eq!(of_identity(&[], &[], &bucket).standing, Standing::Warning);
+    }
+
+    #[test]
+    fn a_ledger_says_whose_it_is() {
+        let recorded = [mismatch(IdentitySetting::Bucket).recorded];
+        assert_eq!(told_identity(&recorded), "bucket old, since 2026-11-22T10:00:00Z");
+        assert!(told_identity(&[]).contains("not recorded yet"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ const LOGGED: [&str; 4] = [
 const ROWS_READ_MAX: u64 = 3_000;
 
 /// Functions that may read more, how much, and why.
-const MORE: [(&str, u64, &str); 14] = [
+const MORE: [(&str, u64, &str); 15] = [
     ("digests_of", AN_HOUR, "an hour's messages, each with its batch"),
     (
         "digests_of_part",
@@ -98,6 +98,11 @@ const MORE: [(&str, u64, &str); 14] = [
         "proof_state",
         8 * ALL_WINDOWS,
         "looks at every window once, with its scan and its proof",
+    ),
+    (
+        "adopt_setting",
+        8 * ALL_WINDOWS,
+        "takes the proof of every window back, which happens once in a deployment's life",
     ),
 ];
 /// With some rows of the temporary tables that group them.

@@ -7,8 +7,8 @@ use crate::stage::{
 };
 use crate::synthetic::Synthetic;
 use granary_domain::{
-    BatchId, ExceptionKind, Hour, MessageId, MigrationId, MigrationKind, NumberMark, ObjectKey, Outcome,
-    Priority, Setting,
+    BatchId, ExceptionKind, Hour, Identity, IdentitySetting, MessageId, MigrationId, MigrationKind,
+    NumberMark, ObjectKey, Outcome, Priority, Setting, SourceSetting,
 };
 use granary_ledger::{
     Acceptance, AtMost, Audit, Claim, ClaimedBatch, CountedExceptions, Difference, Exception,
@@ -35,6 +35,23 @@ pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger, server:
     operations(asking, ledger).await;
     clear(asking, ledger).await;
     purge(asking, ledger, server).await;
+    identity(asking, ledger).await;
+}
+
+async fn identity(asking: &mut Asking<'_>, ledger: &Ledger) {
+    let with_bucket = |bucket: &str| Identity::of([(IdentitySetting::Bucket, bucket.to_owned())]);
+    let (ours, theirs) = (with_bucket("a"), with_bucket("b"));
+    ask!(asking, ledger.record_identity(&ours));
+    ask!(
+        asking,
+        ledger.record_source_settings(&[(SourceSetting::Index, "messages".to_owned())])
+    );
+    let mismatches = ask!(asking, ledger.mismatches(&theirs));
+    ask!(asking, ledger.note_mismatches(&mismatches));
+    ask!(asking, ledger.noted_mismatches());
+    ask!(asking, ledger.adopt_setting(IdentitySetting::Bucket, "b"));
+    ask!(asking, ledger.changed_settings(20));
+    ask!(asking, ledger.identity());
 }
 
 async fn numbers(asking: &mut Asking<'_>, ledger: &Ledger) {
