@@ -1,5 +1,5 @@
 use super::*;
-use granary_domain::{BatchId, Compression, Format, Generation, Hour};
+use granary_domain::{BatchId, Compression, Format, Generation, Hour, IdentitySetting};
 use secrecy::ExposeSecret;
 use std::time::Duration;
 
@@ -102,6 +102,35 @@ async fn the_least_environment_gets_the_documented_defaults() {
         (config.retry.attempts_max, config.retry.backoff.first),
         (5, Duration::from_secs(5))
     );
+}
+
+#[tokio::test]
+async fn d5_an_identity_is_what_the_sections_say_and_no_address_holds_a_password() {
+    let config = read(least_with(&[
+        ("GRANARY_PREFIX", "/archive/"),
+        ("GRANARY_ES_URL", "http://granary:secret@127.0.0.1:9200"),
+    ]))
+    .await
+    .unwrap();
+    let aws = aws_config::SdkConfig::builder().build();
+    let identity = identity_of(&config.archive, &config.source, &config.queue, &aws);
+    let values: Vec<_> = IdentitySetting::ALL
+        .iter()
+        .map(|setting| identity.value(*setting))
+        .collect();
+    let expected = [
+        Some("messages"),
+        Some("granary-archive"),
+        Some("archive"),
+        Some("000000000000"),
+        None,
+        Some("_id"),
+        Some("@timestamp"),
+    ];
+    assert_eq!(values, expected, "the region isn't known");
+    let settings = source_settings_of(&config.source, &config.metadata);
+    let values: Vec<&str> = settings.iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(values, ["messages-*", "", "[]", "http://127.0.0.1:9200/"]);
 }
 
 #[tokio::test]

@@ -14,8 +14,9 @@ const LOOKS: [&str; 9] = [
     "GET /audit",
     "GET /operations",
 ];
-const CHANGES: [&str; 4] = [
+const CHANGES: [&str; 5] = [
     "POST /tune",
+    "POST /ledger/adopt",
     "POST /exceptions/accept",
     "POST /seed/job-status",
     "POST /seed/all",
@@ -88,6 +89,13 @@ async fn a_parameter_that_cannot_be_used_is_named_before_the_ledger_is_asked() {
             r#"{"kind":"merged_id","index":"a","max":1}"#,
             "reason",
         ),
+        ("POST /ledger/adopt", "", "setting"),
+        (
+            "POST /ledger/adopt",
+            r#"{"setting":"index","reason":"x"}"#,
+            "setting",
+        ),
+        ("POST /ledger/adopt", r#"{"setting":"bucket"}"#, "reason"),
         ("POST /tune", "", "maxAttempts"),
         ("POST /tune", r#"{"maxAttempts":101}"#, "maxAttempts"),
         (
