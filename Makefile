@@ -160,7 +160,8 @@ lint-tools:
 # ---- AWS ---------------------------------------------------------------------------------------------------------------
 
 .PHONY: deploy
-deploy: tools ## Build for Lambda and deploy to AWS: make deploy ENVIRONMENT=staging (or production)
+deploy: ## Build for Lambda and deploy to AWS: make deploy ENVIRONMENT=staging (or production)
+	@local/stack tools
 	PATH="$(abspath $(VENV)):$$PATH" sam build --config-env $(ENVIRONMENT)
 	PATH="$(abspath $(VENV)):$$PATH" sam deploy --config-env $(ENVIRONMENT)
 

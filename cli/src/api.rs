@@ -42,7 +42,8 @@ pub(crate) enum ApiError {
     },
     /// Nothing answers, or the answer broke off.
     #[error(
-        "{url} does not answer ({reason}). Is the stack up? `make up` starts the local one; then `. .local/env`"
+        "{url} does not answer ({reason}). Is API_URL the output ApiUrl of the stack, and what does the operator's log say? `make up` starts a \
+         local stack; then `. .local/env`"
     )]
     OutOfReach { url: String, reason: String },
     /// The function can't be invoked, or failed.

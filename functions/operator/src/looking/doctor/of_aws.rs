@@ -89,8 +89,13 @@ fn of_subscriptions(subscriptions: Subscriptions) -> Finding {
              48 hours: subscribe the address again with aws sns subscribe. Then try it: granary alerts test",
         );
     }
+    let subscriptions = if confirmed == 1 {
+        "subscription receives"
+    } else {
+        "subscriptions receive"
+    };
     Finding::ok(format!(
-        "the reaper publishes alerts to it; {confirmed} subscriptions receive them"
+        "the reaper publishes alerts to it; {confirmed} {subscriptions} them"
     ))
 }
 
