@@ -84,9 +84,6 @@ async fn d3_the_lock_is_held_by_the_connection_that_runs_the_statement() {
         let lock = "SELECT IS_USED_LOCK(CONCAT('granary_schema.', RIGHT(DATABASE(), 49)))";
         let holder: Option<u64> = database.row(lock).await;
         assert_eq!(holder, Some(at_work));
-        let another = Ledger::new(&database.settings(2)).unwrap();
-        let seen = another.schema().await.unwrap();
-        assert!(seen.is_being_changed && seen.pending.len() == 1, "{seen:?}");
         reading.query_drop("ROLLBACK").await.unwrap();
     });
     migrated.unwrap();
