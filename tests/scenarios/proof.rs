@@ -24,11 +24,13 @@ fn waiting(cause: &str) -> (String, u32, String) {
     ("pending".to_owned(), 0, cause.to_owned())
 }
 
-/// What two ticks of the reaper tell: one alert with all of these, in the first.
+/// What two ticks of the reaper tell: one alert with all of these, in the first. Another bucket is another deployment's to the reaper
+/// of the stage; that alert isn't counted.
 async fn assert_told_at_once(stage: &Stage, parts: &[&str]) {
     stage.reap().await;
     stage.reap().await;
-    let told = stage.queues.told().await;
+    let mut told = stage.queues.told().await;
+    told.retain(|text| !text.contains("(ledger_identity"));
     assert_eq!(told.len(), 1, "{told:?}");
     for part in parts {
         assert!(told[0].contains(part), "{part:?} is not in {}", told[0]);

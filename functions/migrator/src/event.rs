@@ -7,6 +7,8 @@ use granary_ledger::needed_schema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+const NOT_AN_EVENT: &str = "the event is neither CloudFormation's nor a person's";
+
 /// Who waits for an answer.
 pub(crate) enum Event {
     /// CloudFormation, at an address of its own.
@@ -75,12 +77,14 @@ pub(crate) enum Wish {
 
 impl Event {
     pub(crate) fn parse(payload: Value) -> anyhow::Result<Self> {
+        // A list would be read as the fields in their order.
+        anyhow::ensure!(payload.is_object(), NOT_AN_EVENT);
         let is_of_stack = payload.get("ResponseURL").is_some();
         let event = match is_of_stack {
             true => serde_json::from_value(payload).map(Self::Stack),
             false => serde_json::from_value(payload).map(Self::Person),
         };
-        event.context("the event is neither CloudFormation's nor a person's")
+        event.context(NOT_AN_EVENT)
     }
 }
 
