@@ -1,4 +1,4 @@
-//! What the migrator is told by its environment: where the ledger is, and nothing else.
+//! The migrator's settings, from its environment: where the ledger is, and nothing else.
 
 use aws_config::SdkConfig;
 use granary_environment::{Environment, InvalidEnvironment, LedgerSection};

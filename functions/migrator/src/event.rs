@@ -1,6 +1,6 @@
 //! What the migrator is invoked for: CloudFormation's request about the schema of a stack, or a person who asks.
 //!
-//! Not responsible for what is done then. An event that is neither is an error of whoever sent it.
+//! Not responsible for what is done then. An event that is neither is an error of its sender.
 
 use anyhow::Context;
 use granary_ledger::needed_schema;
@@ -28,7 +28,7 @@ pub(crate) struct Asked {
     pub(crate) request_id: Option<String>,
 }
 
-/// A request of CloudFormation. Its address is a secret: whoever has it can answer.
+/// A request of CloudFormation. Its address is a secret: with it, anyone can answer.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct StackRequest {
@@ -66,7 +66,7 @@ impl Properties {
     }
 }
 
-/// What a request comes to.
+/// What is to be done for a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Nothing is to be done, and why.
@@ -93,9 +93,7 @@ impl StackRequest {
     /// is: a schema never goes back, and CloudFormation must come to its end also where the ledger is out of reach.
     pub(crate) fn wish(&self) -> anyhow::Result<Wish> {
         if self.request_type == RequestType::Delete {
-            return Ok(Wish::Leave(
-                "the stack lets go of the ledger, which stays as it is",
-            ));
+            return Ok(Wish::Leave("the stack is deleted, and the ledger stays as it is"));
         }
         let wanted = self.resource_properties.version();
         let wanted = wanted.context("the template gives the schema's resource no SchemaVersion")?;
@@ -123,7 +121,7 @@ impl StackRequest {
         json!({
             "Status": status,
             "Reason": reason,
-            // The same for ever: with another one CloudFormation would delete the resource that it had.
+            // Always the same: with another one CloudFormation would delete the resource that it had.
             "PhysicalResourceId": self.physical_resource_id.as_deref().unwrap_or("granary-schema"),
             "StackId": self.stack_id,
             "RequestId": self.request_id,
@@ -191,7 +189,7 @@ mod tests {
     #[test]
     fn whoever_gives_no_address_for_the_answer_is_a_person() {
         let Ok(Event::Person(asked)) = Event::parse(json!({"who": "ada", "requestId": "1"})) else {
-            panic!("nobody else asks so");
+            panic!("the event is a person's");
         };
         assert_eq!(
             (asked.who.as_deref(), asked.request_id.as_deref()),

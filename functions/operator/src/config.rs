@@ -86,7 +86,7 @@ pub(crate) struct Config {
     pub(crate) retry: RetrySection,
     /// `None`: there are no consumers to be switched.
     pub(crate) exporter_function: Option<String>,
-    /// `None`: nobody can have the schema changed here.
+    /// `None`: `POST /schema/migrate` is refused.
     pub(crate) migrator_function: Option<String>,
     /// `None`: the topic isn't looked at.
     pub(crate) alert_topic_arn: Option<String>,

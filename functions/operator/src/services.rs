@@ -44,7 +44,7 @@ const OWN_CHANGES: [&str; 5] = [
 /// What the routes talk to.
 pub(crate) struct Services {
     pub(crate) config: Config,
-    /// What this deployment is told of the settings that say whose ledger it is.
+    /// This deployment's settings of those that identify a ledger.
     pub(crate) identity: Identity,
     pub(crate) source: Source,
     pub(crate) archive: Archive,

@@ -85,7 +85,7 @@ impl IdentitySetting {
     }
 }
 
-/// What a function is told of the settings that say whose ledger it is. One that it isn't told is neither recorded nor compared.
+/// A function's settings of those that identify a ledger. One that it doesn't have is neither recorded nor compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity(Vec<(IdentitySetting, String)>);
 

@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    /// MySQL takes no `LOCK` beside `INSTANT`. A new table holds nothing that somebody waits for.
+    /// MySQL takes no `LOCK` beside `INSTANT`. A new table holds nothing that another program waits for.
     #[test]
     fn every_migration_names_an_algorithm_that_lets_everybody_write_meanwhile_and_its_statement_demands_it() {
         for SchemaMigration { version, sql, .. } in schema_changes() {

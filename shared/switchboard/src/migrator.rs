@@ -1,6 +1,6 @@
 //! The migrator: the one function that changes the ledger's schema, invoked for a person.
 //!
-//! Lambda holds the line for some seconds. A change that takes longer goes on without anybody who listens; asking again tells
+//! The call waits for some seconds. A change that takes longer continues without it; asking again tells
 //! what came of it, since the migrator does what is left and says so. Not responsible for who may ask.
 
 use crate::error::{Request, SwitchError};

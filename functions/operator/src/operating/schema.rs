@@ -72,7 +72,7 @@ pub(crate) struct PendingSchemaChange {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SchemaMigrated {
-    /// Whether it was only foretold: then nothing was changed.
+    /// Dry run: nothing was changed.
     dry_run: bool,
     /// The newest migration before; 0 in an empty database.
     from: u32,
@@ -136,7 +136,7 @@ pub(crate) async fn migrate(
             dry_run: change.is_dry_run,
             from,
             to,
-            message: foretold(&schema),
+            message: forecast(&schema),
             pending: pending(schema),
         }));
     }
@@ -208,7 +208,7 @@ fn message(schema: &Schema) -> String {
     }
 }
 
-fn foretold(schema: &Schema) -> String {
+fn forecast(schema: &Schema) -> String {
     match schema.pending.len() {
         0 => format!("There is nothing to do: the ledger has schema {}.", schema.found),
         1 => "One migration would be applied.".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! The settings that say whose ledger it is are recorded once. Where the deployment has another one, harvester and exporter do
 //! no work until it is restored or adopted here, one setting at a time. Adopted is what this operator is told, never a value of
-//! the request: so nobody adopts what isn't deployed. Who did it and why is written down before.
+//! the request: so only what is deployed can be adopted. The audit is written first.
 
 use crate::services::{Done, Services};
 use crate::web::answer::Answer;
@@ -104,7 +104,7 @@ fn message(setting: IdentitySetting, differs: bool) -> String {
     }
 }
 
-/// What somebody wants adopted.
+/// The setting to adopt.
 #[derive(Debug)]
 struct Wish {
     setting: IdentitySetting,
