@@ -186,12 +186,7 @@ const CONSUMERS_OFF: &str = "look at GET /queue/consumers/status: each call cont
 /// What people can do about an alert of a kind, for a cause.
 pub fn alert_remedy(kind: &str, cause: &str) -> String {
     let text = match kind {
-        "parked" => {
-            let remedy = Cause::remedy_of(cause);
-            return format!(
-                "read the cause above, remove it, then granary failures retry --cause {cause}. Nothing is lost meanwhile. {cause}: {remedy}"
-            );
-        }
+        "parked" => return parked_remedy(cause),
         "exceptions" => return exceptions_remedy(cause),
         "ledger_identity" => return identity_remedy(cause),
         "failure_rate" => {
@@ -256,6 +251,13 @@ pub fn alert_remedy(kind: &str, cause: &str) -> String {
         _ => "look into the ledger's alert table and the functions' logs.",
     };
     text.to_owned()
+}
+
+fn parked_remedy(cause: &str) -> String {
+    let remedy = Cause::remedy_of(cause);
+    format!(
+        "read the cause above, remove it, then granary failures retry --cause {cause}. Nothing is lost meanwhile. {cause}: {remedy}"
+    )
 }
 
 /// Of an alert about messages of one outcome. A cause that isn't an outcome is a later version's.
