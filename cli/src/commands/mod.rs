@@ -51,11 +51,7 @@ use session::{Listing, Session, confirm, confirm_by_name, say_notes};
 
 /// Does what the command line says.
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
-    let format = match (cli.json, cli.plain) {
-        (true, _) => Format::Json,
-        (false, true) => Format::Plain,
-        (false, false) => Format::People,
-    };
+    let format = format_of(&cli);
     // These say something where the API isn't known, too.
     match &cli.command {
         Command::Completions { shell } => return completions::run(*shell),
@@ -120,6 +116,14 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Db(command) => database::run(&session, &command).await,
         Command::Schema(command) => schema::run(&session, command).await,
         Command::Health(options) => health::run(&session, &options).await,
+    }
+}
+
+fn format_of(cli: &Cli) -> Format {
+    match (cli.json, cli.plain) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Plain,
+        (false, false) => Format::People,
     }
 }
 

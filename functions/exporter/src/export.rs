@@ -145,7 +145,7 @@ impl Exporter {
 
     async fn export_batch(&self, id: BatchId, worker: &str, deadline: Deadline) -> Result<(), LedgerError> {
         let started = Instant::now();
-        if self.ownership.is_anothers(&self.ledger).await? {
+        if self.ownership.is_foreign(&self.ledger).await? {
             return self.ledger.mark_unsent(id).await;
         }
         let mut batch = match self.ledger.claim(id, worker, self.lease.lease).await? {

@@ -28,7 +28,7 @@ impl Ownership {
     }
 
     /// Whether the ledger is another deployment's. What differs is noted and logged.
-    pub(crate) async fn is_anothers(&self, ledger: &Ledger) -> Result<bool, LedgerError> {
+    pub(crate) async fn is_foreign(&self, ledger: &Ledger) -> Result<bool, LedgerError> {
         if self.has_agreed_lately() {
             return Ok(false);
         }

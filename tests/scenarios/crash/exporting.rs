@@ -23,7 +23,7 @@ pub(super) async fn handed_off(stage: &Stage) -> Prepared {
 }
 
 /// A deployment that isn't the ledger's.
-pub(super) async fn anothers_ledger(stage: &Stage) -> Prepared {
+pub(super) async fn foreign_ledger(stage: &Stage) -> Prepared {
     let prepared = handed_off(stage).await;
     prepared.told("GRANARY_SOURCE_NAME", "others")
 }

@@ -75,7 +75,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
         Step::AskForMigration => operator(Scene::MigrationOfSchemaAskedFor),
         Step::RecordIdentity | Step::RecordSettings => harvester(Scene::Due),
         Step::NoteMismatch => {
-            return vec![exporter(Scene::AnothersLedger), reaper(Scene::AnothersLedger)];
+            return vec![exporter(Scene::ForeignLedger), reaper(Scene::ForeignLedger)];
         }
         Step::AdoptSetting => operator(Scene::SettingAdopted),
         Step::MakeMigration

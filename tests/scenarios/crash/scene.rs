@@ -159,7 +159,7 @@ pub(super) enum Scene {
     /// Somebody confirms that the ledger was restored.
     LedgerRestored,
     /// A batch waits in the queue, and the function is told another source name than the ledger has.
-    AnothersLedger,
+    ForeignLedger,
     /// The ledger has another bucket, and somebody adopts the one that is deployed.
     SettingAdopted,
     /// Somebody adopts an object whose messages no other object holds.
@@ -331,7 +331,7 @@ impl Scene {
             Self::BulkAskedFor => migrating::bulk_asked_for(stage).await,
             Self::AdoptionAskedFor => migrating::adoption_asked_for(stage).await,
             Self::LedgerRestored => migrating::ledger_restored(stage).await,
-            Self::AnothersLedger => exporting::anothers_ledger(stage).await,
+            Self::ForeignLedger => exporting::foreign_ledger(stage).await,
             Self::SettingAdopted => operating::setting_adopted(stage).await,
             Self::ObjectAdopted => migrating::object_adopted(stage).await,
             Self::EverythingAskedFor => migrating::everything_asked_for(stage).await,
