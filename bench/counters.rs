@@ -30,12 +30,17 @@ const OF_DATA: [&str; 9] = [
 ];
 const STATEMENTS: [&str; 1] = ["Questions"];
 const PREPARATIONS: [&str; 1] = ["Com_stmt_prepare"];
-const ROWS_WRITTEN: [&str; 3] = [
-    "Innodb_rows_inserted",
-    "Innodb_rows_updated",
-    "Innodb_rows_deleted",
+/// Of each table, temporary ones included. MariaDB has no counters of InnoDB's rows any more.
+const ROWS_WRITTEN: [&str; 3] = ["Handler_write", "Handler_update", "Handler_delete"];
+const ROWS_READ: [&str; 7] = [
+    "Handler_read_first",
+    "Handler_read_key",
+    "Handler_read_last",
+    "Handler_read_next",
+    "Handler_read_prev",
+    "Handler_read_rnd",
+    "Handler_read_rnd_next",
 ];
-const ROWS_READ: [&str; 1] = ["Innodb_rows_read"];
 
 pub(crate) struct Counters {
     elasticsearch: Elasticsearch,
