@@ -192,12 +192,8 @@ impl Wish {
                 "`index` must be one concrete index, as the verification names it: no pattern and no list.";
             return Err(Problem::invalid("index", detail));
         }
-        if wish.change.reason().is_none() && !wish.change.is_dry_run {
-            return Err(Problem::invalid(
-                "reason",
-                "`reason` is missing: why these messages need not be archived, for the audit.",
-            ));
-        }
+        wish.change
+            .require_reason("why these messages need not be archived")?;
         Ok(wish)
     }
 }

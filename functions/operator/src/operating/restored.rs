@@ -57,10 +57,7 @@ pub(crate) async fn confirm(
 ) -> Result<Answer<Confirmed>, Problem> {
     fields.only(&["dryRun", "reason"])?;
     let change = Change::read(&fields)?;
-    if change.reason().is_none() && !change.is_dry_run {
-        let detail = "`reason` is missing: from which backup the ledger was restored, for the audit.";
-        return Err(Problem::invalid("reason", detail));
-    }
+    change.require_reason("from which backup the ledger was restored")?;
     let ledger = services.ledger().await?;
     let restored = ledger.restored().await?.map(ShownRestored::from);
     if !change.is_dry_run && restored.is_some() {

@@ -1,7 +1,7 @@
 //! `POST /ledger/adopt`: the ledger takes over a setting of this deployment.
 //!
 //! The settings that say whose ledger it is are recorded once. Where the deployment has another one, harvester and exporter do
-//! no work until it is restored or adopted here, one setting at a time. Adopted is what this operator is told, never a value of
+//! no work until it is restored or adopted here, one setting at a time. What is adopted is this operator's own setting, never a value of
 //! the request: so only what is deployed can be adopted. The audit is written first.
 
 use crate::services::{Done, Services};
@@ -125,10 +125,8 @@ impl Wish {
             setting: fields.parsed("setting")?.ok_or_else(missing)?,
             change: Change::read(fields)?,
         };
-        if wish.change.reason().is_none() && !wish.change.is_dry_run {
-            let detail = "`reason` is missing: why the ledger gets another setting, for the audit.";
-            return Err(Problem::invalid("reason", detail));
-        }
+        wish.change
+            .require_reason("why the ledger gets another setting")?;
         Ok(wish)
     }
 }

@@ -59,6 +59,15 @@ impl Change {
         self.reason.as_deref()
     }
 
+    /// Refuses a change without a reason, unless it is a dry run. `why` says what the reason is about.
+    pub(crate) fn require_reason(&self, why: &str) -> Result<(), Problem> {
+        if self.reason.is_some() || self.is_dry_run {
+            return Ok(());
+        }
+        let detail = format!("`reason` is missing: {why}, for the audit.");
+        Err(Problem::invalid("reason", detail))
+    }
+
     /// The arguments for the audit, an object, with the reason where one was given.
     pub(crate) fn with_reason(&self, mut arguments: Value) -> Value {
         if let Some(reason) = &self.reason {
