@@ -90,11 +90,15 @@ impl Ledger {
 
     /// Records the settings of a function that is fit for work, once. Says which of them are others than the ledger's.
     pub async fn record_identity(&self, identity: &Identity) -> Result<Vec<Mismatch>, LedgerError> {
-        let mismatches = self.mismatches(identity).await?;
-        if !mismatches.is_empty() || is_known(identity, &self.identity().await?) {
-            return Ok(mismatches);
+        let recorded = self.identity().await?;
+        if is_known(identity, &recorded) {
+            return Ok(Vec::new());
         }
+        let differing = differing(identity, &recorded);
         let is_used = self.is_used().await?;
+        if is_used && !differing.is_empty() {
+            return Ok(differing);
+        }
         self.change(Step::RecordIdentity, |doing| async move {
             let mut transaction = self.begin(doing).await?;
             for (setting, value) in identity.settings() {
