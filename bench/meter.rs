@@ -55,7 +55,7 @@ fn difference(mut after: Counts, before: &Counts) -> Counts {
         let before = before.get(name).copied().unwrap_or_default();
         *count = count
             .checked_sub(before)
-            .expect("nothing that is counted starts anew during a run");
+            .expect("nothing that is counted restarts during a run");
     }
     after
 }

@@ -22,7 +22,7 @@ async fn handed_off(name: &str) -> (Stage, Vec<Document>) {
     (stage, messages)
 }
 
-/// Every batch is pending, and nobody has begun an attempt.
+/// Every batch is pending, without an attempt.
 async fn assert_nothing_was_claimed(stage: &Stage) {
     let pending: (u64, u64) = stage
         .row("SELECT COUNT(*), CAST(SUM(attempts) AS UNSIGNED) FROM batch WHERE status = 'pending'")

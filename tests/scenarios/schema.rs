@@ -1,5 +1,5 @@
 //! The schema of the ledger: CloudFormation's requests and people's, answered by the migrator on a real server, and what every other
-//! function does where nobody has migrated it.
+//! function does where it is not migrated.
 
 use crate::stage::{Function, FunctionError, MIGRATOR_TIMEOUT, REAPER_TIMEOUT, Secret, Stage, request};
 use axum::Router;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// What a migrator needs no ledger for, or is told at once, takes no longer.
+/// What a migrator answers without the ledger, or at once, takes no longer.
 const AT_ONCE: Duration = Duration::from_secs(20);
 const TABLES: &str = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()";
 
@@ -315,7 +315,7 @@ async fn d3_no_function_works_on_an_older_schema_and_none_changes_it() {
     stage.finish().await;
 }
 
-/// The operator has the migrator invoked at Lambda, for whoever may change things.
+/// The operator has Lambda invoke the migrator, for those who may change things.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_has_the_schema_migrated_and_is_on_record() {
     let stage = Stage::new("schema-asked").await;

@@ -42,7 +42,7 @@ fn variables_of<'a>(template: &'a Template, name: &str, function: &'a Value) -> 
     [of_all, &function["Environment"]["Variables"]]
 }
 
-/// Everything that a function is told.
+/// All variables of a function.
 fn told_to(template: &Template, name: &str, function: &Value) -> BTreeSet<String> {
     variables_of(template, name, function)
         .into_iter()

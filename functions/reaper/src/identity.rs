@@ -48,7 +48,7 @@ impl Reaper {
     }
 }
 
-/// Whether an alert is told by a reaper whose ledger is another deployment's.
+/// Whether a reaper publishes an alert when its ledger is another deployment's.
 pub(crate) fn is_told_from_abroad(row: &AlertRow) -> bool {
     row.kind == KIND || resolved_kind(&row.kind) == Some(KIND)
 }

@@ -1,6 +1,6 @@
 //! How the schema is changed: migrations, numbered files that are applied once each, under a lock.
 //!
-//! The lock is held by the very connection that runs the statements. A server goes on with a statement whose client has died, and
+//! The lock is held by the very connection that runs the statements. A server continues a statement whose client has died, and
 //! the lock stays as long, so no second program begins beside it. Forward only, one DDL statement each (MySQL commits
 //! DDL by itself) that does no harm when it is repeated: a program may die between the statement and its version's record.
 //!

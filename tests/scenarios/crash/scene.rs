@@ -16,7 +16,7 @@ pub(super) const NOWHERE: &str = "http://127.0.0.1:9";
 pub(super) enum Scene {
     /// Nobody has made the tables yet.
     NewDatabase,
-    /// Nobody has, and somebody asks for it.
+    /// The schema is not migrated, and an operator asks for it.
     MigrationOfSchemaAskedFor,
     /// Two hours are due.
     Due,
@@ -158,9 +158,9 @@ pub(super) enum Scene {
     AdoptionAskedFor,
     /// Somebody confirms that the ledger was restored.
     LedgerRestored,
-    /// A batch waits in the queue, and the function is told another source name than the ledger has.
+    /// A batch waits in the queue, and the function has another source name than the ledger.
     ForeignLedger,
-    /// The ledger has another bucket, and somebody adopts the one that is deployed.
+    /// The ledger has another bucket, and an operator adopts the one that is deployed.
     SettingAdopted,
     /// Somebody adopts an object whose messages no other object holds.
     ObjectAdopted,

@@ -12,7 +12,7 @@ fn identity(settings: &[(IdentitySetting, &str)]) -> Identity {
     )
 }
 
-/// What the deployment of these tests is told.
+/// The settings of these tests' deployment.
 fn ours() -> Identity {
     identity(&[
         (IdentitySetting::SourceName, "messages"),

@@ -64,7 +64,7 @@ async fn d3_a_database_with_the_longest_name_becomes_a_ledger() {
     assert!(ledger.schema_version().await.unwrap() > 0);
 }
 
-/// As the last migration is about to be applied, and somebody reads the table that it alters. The database is the test's own:
+/// As the last migration is about to be applied, and another connection reads the table that it alters. The database is the test's own:
 /// a table of MySQL can be altered in an instant only so many times.
 #[tokio::test]
 async fn d3_the_lock_is_held_by_the_connection_that_runs_the_statement() {
