@@ -3,7 +3,7 @@
 use super::takeover::{self, let_it_be_reaped};
 use crate::stage::{Asked, Document, Exports, Fault, Function, HttpProxy, Proxy, Said, Stage};
 use granary_domain::{BatchId, BatchStatus, MessageId};
-use granary_ledger::Claim;
+use granary_ledger::export::Claim;
 use granary_verify::{FindingKind, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! What always holds, broken by somebody who writes SQL or to the bucket: the reaper tells people, a verification names
 //! it, and the look at everything finds exactly that. What the ledger sees by itself has its own tests, one for each
-//! invariant (`shared/ledger/tests/ledger/invariants.rs`).
+//! invariant (`shared/ledger/tests/ledger/integrity/invariants.rs`).
 
 use super::takeover::{FROM, TO, handed_off};
 use crate::stage::{Document, Stage};

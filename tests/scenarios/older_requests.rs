@@ -3,7 +3,7 @@
 
 use crate::stage::{Addresses, Document, HttpProxy, Listening, Stage};
 use granary_domain::BatchId;
-use granary_ledger::Claim;
+use granary_ledger::export::Claim;
 use serde_json::{Value, json};
 use std::time::Duration;
 

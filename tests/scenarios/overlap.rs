@@ -3,7 +3,7 @@
 
 use crate::stage::{Document, HARVESTER_TIMEOUT, Proxy, Stage, deliver_event, processlist};
 use granary_domain::{MigrationId, MigrationKind, Priority, TimeRange};
-use granary_ledger::NewMigration;
+use granary_ledger::harvest::NewMigration;
 use granary_verify::Verdict;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,8 @@
 use super::takeover::{FROM, TO};
 use super::tamper::verify;
 use crate::stage::{Document, EXPORTER_TIMEOUT, REAPER_TIMEOUT, Stage, request};
-use granary_ledger::{NewOperation, ProofState};
+use granary_ledger::integrity::ProofState;
+use granary_ledger::jobs::NewOperation;
 use granary_verify::Verdict;
 use reqwest::Method;
 use serde_json::{Value, json};

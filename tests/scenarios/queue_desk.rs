@@ -2,7 +2,7 @@
 
 use crate::stage::{Document, Function, REAPER_TIMEOUT, Stage, request};
 use granary_domain::BatchId;
-use granary_ledger::Claim;
+use granary_ledger::export::Claim;
 use serde_json::{Value, json};
 use std::time::Duration;
 

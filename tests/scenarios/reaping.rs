@@ -2,7 +2,9 @@
 
 use crate::stage::{Document, FunctionError, Proxy, REAPER_TIMEOUT, Stage};
 use granary_domain::{BatchId, BatchStatus, Fence, MigrationId, Priority, TimeRange};
-use granary_ledger::{ReExport, ReExported, RepairMigration, Stage as Part};
+use granary_ledger::export::{ReExport, ReExported};
+use granary_ledger::integrity::RepairMigration;
+use granary_ledger::settings::Stage as Part;
 use serde_json::{Value, json};
 
 const FROM: &str = "2026-03-01T10:00:00Z";

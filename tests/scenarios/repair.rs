@@ -6,7 +6,8 @@ use super::tamper::{
 };
 use crate::stage::{APPLY, Document, Stage};
 use granary_domain::{BatchId, Fence, MigrationId, Priority, TimeRange};
-use granary_ledger::{ReExport, ReExported, RepairMigration};
+use granary_ledger::export::{ReExport, ReExported};
+use granary_ledger::integrity::RepairMigration;
 use granary_verify::{FindingKind, Remedy, Verdict};
 use serde_json::json;
 use std::collections::BTreeSet;

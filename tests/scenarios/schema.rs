@@ -5,7 +5,7 @@ use crate::stage::{Function, FunctionError, MIGRATOR_TIMEOUT, REAPER_TIMEOUT, Se
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use granary_ledger::needed_schema;
+use granary_ledger::db::needed_schema;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

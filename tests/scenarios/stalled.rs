@@ -4,7 +4,9 @@
 use super::queue_desk::ask;
 use crate::stage::{Document, Proxy, REAPER_TIMEOUT, Stage};
 use granary_domain::{BatchId, Priority};
-use granary_ledger::{Claim, NewMigration, Stage as Part};
+use granary_ledger::export::Claim;
+use granary_ledger::harvest::NewMigration;
+use granary_ledger::settings::Stage as Part;
 use serde_json::json;
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,7 @@
 use super::queue_desk::ask;
 use crate::stage::{Document, Function, Stage};
 use granary_domain::BatchId;
-use granary_ledger::{Claim, ClaimedBatch};
+use granary_ledger::export::{Claim, ClaimedBatch};
 use serde_json::{Value, json};
 use std::time::Duration;
 

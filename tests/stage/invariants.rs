@@ -4,7 +4,7 @@ use super::Stage;
 use granary_domain::{BatchStatus, Invariant, Subject, Violation};
 use granary_environment::Environment;
 use granary_invariants::{Depth, Inspector};
-use granary_ledger::Bounds;
+use granary_ledger::integrity::Bounds;
 use granary_sweep::{Pile, SweepArguments, SweepReport, SweepSection, SweepStep, Sweeper};
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use super::{
     Exports, FunctionError, HARVESTER_TIMEOUT, MIGRATOR_TIMEOUT, REAPER_TIMEOUT, SOURCE_NAME, Stage, source,
 };
 use granary_domain::{BatchStatus, MigrationId, MigrationKind, Priority};
-use granary_ledger::NewMigration;
+use granary_ledger::harvest::NewMigration;
 use granary_source::{DocId, Source, SourceSettings};
 use granary_verify::{Report, Step, Verifier, VerifyArguments, Visibility};
 use mysql_async::prelude::FromRow;

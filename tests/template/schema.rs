@@ -2,7 +2,7 @@
 
 use super::Template;
 use super::document::{attribute, checkout, reference, several};
-use granary_ledger::needed_schema;
+use granary_ledger::db::needed_schema;
 use serde_json::{Value, json};
 
 /// The resource that has the migrator invoked.

@@ -6,7 +6,7 @@
 use crate::export::Exporter;
 use crate::failure::ledger_failure;
 use granary_domain::{Cause, Failure, Outcome};
-use granary_ledger::{ClaimedBatch, Exception};
+use granary_ledger::export::{ClaimedBatch, Exception};
 
 impl Exporter {
     /// An error: more than half of the batch is missing, and this is the first attempt that finds it so.

@@ -9,7 +9,7 @@
 use crate::fetch::{BatchFetch, Fetcher, document_ref, unavailable};
 use crate::request_size::{ANSWER_BYTES_MAX, Portion};
 use granary_domain::{Failure, Fence, MessageId};
-use granary_ledger::OwnedMessage;
+use granary_ledger::export::OwnedMessage;
 use granary_source::{ByteAllowance, Document, DocumentRef, SourceError};
 use std::collections::HashSet;
 use std::ops::Range;

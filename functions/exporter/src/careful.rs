@@ -14,7 +14,8 @@ use crate::blame::Flaw;
 use crate::failure::{ledger_failure, unless_lost};
 use crate::fetch::BatchFetch;
 use granary_domain::{Failure, Fence, MessageId, Outcome};
-use granary_ledger::{CarefulRecord, ClaimedBatch, Ledger, OwnedMessage};
+use granary_ledger::Ledger;
+use granary_ledger::export::{CarefulRecord, ClaimedBatch, OwnedMessage};
 use std::collections::HashMap;
 
 /// One death may be the platform's, and so may be two; but a third attempt that only repeats them is wasted.

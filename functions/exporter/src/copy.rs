@@ -9,7 +9,7 @@ use crate::export::Exporter;
 use crate::failure::{archive_failure, spool_failure};
 use crate::progress::Progress;
 use granary_domain::{Cause, Failure, MessageId, ObjectKey};
-use granary_ledger::{ClaimedBatch, OwnedMessage};
+use granary_ledger::export::{ClaimedBatch, OwnedMessage};
 use std::collections::HashSet;
 
 impl Exporter {

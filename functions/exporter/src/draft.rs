@@ -3,7 +3,7 @@
 use crate::failure::spool_failure;
 use granary_archive::{Line, SealedSpool, Spool, SpoolError};
 use granary_domain::{Compression, Failure, Format, MessageId, Outcome};
-use granary_ledger::{Exception, OwnedMessage};
+use granary_ledger::export::{Exception, OwnedMessage};
 use std::path::Path;
 
 /// A batch as far as it is written.

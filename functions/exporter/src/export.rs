@@ -27,9 +27,8 @@ use granary_archive::{Archive, sweep_leftovers};
 use granary_domain::{BatchId, Cause, Failure};
 use granary_environment::{Deadline, LeaseSection, RetrySection, aws, identity_of};
 use granary_handoff::{Handoff, QueueUrls};
-use granary_ledger::{
-    Claim, ClaimedBatch, Fenced, Ledger, LedgerError, LedgerSettings, NotClaimed, OwnedMessage, Settlement,
-};
+use granary_ledger::export::{Claim, ClaimedBatch, Fenced, NotClaimed, OwnedMessage, Settlement};
+use granary_ledger::{Ledger, LedgerError, LedgerSettings};
 use granary_source::Source;
 use granary_telemetry::{Metric, record};
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 
 use granary_archive::{ArchiveError, SpoolError};
 use granary_domain::{Cause, Failure};
-use granary_ledger::{Fenced, LedgerError};
+use granary_ledger::LedgerError;
+use granary_ledger::export::Fenced;
 
 /// A ledger that contradicts itself is a defect, and must not look like one that is down.
 pub(crate) fn ledger_failure(error: LedgerError) -> Failure {

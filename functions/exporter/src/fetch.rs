@@ -19,7 +19,7 @@ use futures::stream::FuturesOrdered;
 use futures::{StreamExt, TryStreamExt, stream};
 use granary_archive::{Archive, Line, MetadataValue, SpoolError};
 use granary_domain::{Backoff, Failure, MessageId, MetadataName, MetadataSource, Outcome};
-use granary_ledger::{ClaimedBatch, OwnedMessage};
+use granary_ledger::export::{ClaimedBatch, OwnedMessage};
 use granary_source::{ByteAllowance, Document, DocumentRef, Metadata, Source, SourceError};
 use std::ops::Range;
 use std::sync::Arc;

@@ -5,7 +5,8 @@
 //! the ledger doesn't answer, the message goes back to its queue.
 
 use granary_domain::Identity;
-use granary_ledger::{Ledger, LedgerError, Mismatch};
+use granary_ledger::settings::Mismatch;
+use granary_ledger::{Ledger, LedgerError};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,8 @@
 
 use granary_domain::{Cause, Failure};
 use granary_environment::LeaseSection;
-use granary_ledger::{ClaimedBatch, Fenced, Ledger};
+use granary_ledger::Ledger;
+use granary_ledger::export::{ClaimedBatch, Fenced};
 use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

@@ -16,7 +16,8 @@ use granary_domain::{
     Cause, Compression, Failure, Format, Manifest, ManifestException, MessageId, ObjectKey, Outcome,
 };
 use granary_environment::LeaseSection;
-use granary_ledger::{ClaimedBatch, Exception, Ledger, OwnedMessage, Settlement};
+use granary_ledger::Ledger;
+use granary_ledger::export::{ClaimedBatch, Exception, OwnedMessage, Settlement};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 

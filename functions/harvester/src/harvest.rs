@@ -19,9 +19,8 @@ use granary_environment::{
     Deadline, HarvestSection, LeaseSection, RescanSection, aws, identity_of, source_settings_of,
 };
 use granary_handoff::{Handoff, QueueUrls, Sending};
-use granary_ledger::{
-    Lateness, LeasedWindow, Ledger, LedgerSettings, Migration, NewMigration, OutsideCounts,
-};
+use granary_ledger::harvest::{Lateness, LeasedWindow, Migration, NewMigration, OutsideCounts};
+use granary_ledger::{Ledger, LedgerSettings};
 use granary_numbering::Numbering;
 use granary_source::{Source, SourceError};
 use granary_telemetry::{Metric, record, record_tick};

@@ -5,7 +5,9 @@
 //! bookmark.
 
 use granary_environment::LeaseSection;
-use granary_ledger::{Fenced, LeasedWindow, Ledger};
+use granary_ledger::Ledger;
+use granary_ledger::export::Fenced;
+use granary_ledger::harvest::LeasedWindow;
 use tokio::task::JoinHandle;
 
 /// The heartbeat of one window. It ends when it is dropped.

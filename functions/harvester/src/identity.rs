@@ -5,7 +5,8 @@
 
 use crate::harvest::Harvester;
 use granary_domain::{Identity, SourceSetting};
-use granary_ledger::{Ledger, Mismatch};
+use granary_ledger::Ledger;
+use granary_ledger::settings::Mismatch;
 
 /// Refuses to start on the ledger of another deployment.
 pub(crate) async fn compare(ledger: &Ledger, identity: &Identity) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@
 use crate::harvest::{Harvester, Tick};
 use granary_domain::TimeRange;
 use granary_environment::Deadline;
-use granary_ledger::{Lateness, OutsideCounts};
+use granary_ledger::harvest::{Lateness, OutsideCounts};
 use jiff::SignedDuration;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! Not responsible for what is done then. An event that is neither is an error of its sender.
 
 use anyhow::Context;
-use granary_ledger::needed_schema;
+use granary_ledger::db::needed_schema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@
 
 use crate::reap::{Reaper, Tick};
 use granary_domain::{Cause, Fault};
-use granary_ledger::Deferral;
+use granary_ledger::export::Deferral;
 use std::time::Duration;
 
 const KIND: &str = "deferred";

@@ -1,7 +1,7 @@
 //! The failure rate of the last hour: people are told when it becomes too high, and when it is over.
 
 use crate::reap::Reaper;
-use granary_ledger::FailureRate;
+use granary_ledger::jobs::FailureRate;
 use std::time::Duration;
 
 const CONDITION: &str = "failure_rate";

@@ -6,7 +6,8 @@
 
 use crate::reap::{Reaper, Tick};
 use granary_domain::resolved_kind;
-use granary_ledger::{AlertRow, Mismatch};
+use granary_ledger::jobs::AlertRow;
+use granary_ledger::settings::Mismatch;
 
 const KIND: &str = "ledger_identity";
 

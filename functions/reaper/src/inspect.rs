@@ -11,7 +11,7 @@ use crate::reap::{Reaper, Tick};
 use anyhow::Context;
 use granary_domain::{BatchId, Generation, Invariant, Subject, Violation};
 use granary_invariants::Depth;
-use granary_ledger::Bounds;
+use granary_ledger::integrity::Bounds;
 use std::time::Duration;
 
 /// What the alert's row says it is.

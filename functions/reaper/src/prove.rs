@@ -8,7 +8,8 @@
 use crate::daily::SCHEDULE;
 use crate::reap::{Reaper, Tick};
 use granary_environment::ProofSection;
-use granary_ledger::{FailingWindow, OperationFilter, OperationState, ProofRules};
+use granary_ledger::integrity::{FailingWindow, ProofRules};
+use granary_ledger::jobs::{OperationFilter, OperationState};
 use granary_operations::Job;
 use granary_telemetry::{Metric, record};
 use granary_verify::VerifyArguments;

@@ -8,7 +8,7 @@ use crate::reap::{Reaper, Tick};
 use anyhow::Context;
 use granary_alert::Alert;
 use granary_domain::resolved_kind;
-use granary_ledger::AlertRow;
+use granary_ledger::jobs::AlertRow;
 use std::time::{Duration, Instant};
 
 /// Beyond these, of one cause: they are counted in its message.

@@ -14,7 +14,7 @@
 
 use crate::reap::{Reaper, Tick};
 use granary_handoff::{Lane, QueueDepth, send};
-use granary_ledger::Unsent;
+use granary_ledger::handoff::Unsent;
 use std::time::Duration;
 
 const RESEND_AFTER: Duration = Duration::from_secs(600);

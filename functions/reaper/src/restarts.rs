@@ -4,7 +4,7 @@
 //! alert for each restart, resolved when the restart is done. Where this step fails, the next tick does the same again.
 
 use crate::reap::Reaper;
-use granary_ledger::{CONSUMERS_RESTART, Operation, OperationFilter, OperationState};
+use granary_ledger::jobs::{CONSUMERS_RESTART, Operation, OperationFilter, OperationState};
 use jiff::Timestamp;
 
 /// An exporter's three minutes, and what AWS takes to switch.

@@ -11,7 +11,8 @@
 use crate::reap::{Reaper, Tick};
 use granary_domain::Stall;
 use granary_handoff::{HandoffError, Lane};
-use granary_ledger::{QueueLane, QueueState, Stage};
+use granary_ledger::handoff::{QueueLane, QueueState};
+use granary_ledger::settings::Stage;
 use granary_switchboard::{Consumer, Switch};
 use std::time::Duration;
 

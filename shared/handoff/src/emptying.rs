@@ -1,7 +1,7 @@
 //! Emptying a queue, and looking at what is in it.
 //!
 //! Not responsible for what becomes of the batches whose messages go: whoever purges puts them back to unsent in the
-//! ledger (`purged_queue.rs` there says in which order).
+//! ledger (`handoff/purged_queue.rs` there says in which order).
 
 use crate::handoff::MESSAGES_PER_REQUEST_MAX;
 use crate::{Handoff, HandoffError, Lane};

@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::{BatchResultErrorEntry, QueueAttributeName, SendMessageB
 use futures::{StreamExt, stream};
 use granary_domain::{BatchId, MigrationId, Priority};
 use granary_environment::aws::{RetryClockAndToken, small_request_timeouts};
-use granary_ledger::QueueLane;
+use granary_ledger::handoff::QueueLane;
 use granary_steps::{Step, perform};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

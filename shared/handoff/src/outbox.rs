@@ -2,7 +2,8 @@
 
 use crate::{Handoff, HandoffError, Lane, Outgoing};
 use granary_domain::BatchId;
-use granary_ledger::{Ledger, LedgerError, Unsent};
+use granary_ledger::handoff::Unsent;
+use granary_ledger::{Ledger, LedgerError};
 use std::collections::HashSet;
 use std::ops::AddAssign;
 use std::time::Instant;

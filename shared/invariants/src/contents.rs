@@ -3,7 +3,7 @@
 use crate::{InspectError, Inspector};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use granary_domain::{BatchId, IdDigest, Invariant, Subject, Violation};
-use granary_ledger::{BatchSlice, ObjectOnRecord};
+use granary_ledger::integrity::{BatchSlice, ObjectOnRecord};
 
 const PARALLEL_READS: usize = 4;
 

@@ -13,7 +13,8 @@ mod contents;
 
 use granary_archive::{Archive, ArchiveError};
 use granary_domain::{BatchId, Violation};
-use granary_ledger::{BatchSlice, Bounds, Ledger, LedgerError};
+use granary_ledger::integrity::{BatchSlice, Bounds};
+use granary_ledger::{Ledger, LedgerError};
 
 /// Looks at batches, and says what doesn't hold. Cheap to clone.
 #[derive(Debug, Clone)]

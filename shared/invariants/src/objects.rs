@@ -5,7 +5,7 @@ use crate::{InspectError, Inspector};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use granary_archive::{ArchiveError, Seen};
 use granary_domain::{Generation, Invariant, Place, Subject, Violation};
-use granary_ledger::{BatchSlice, ObjectOnRecord};
+use granary_ledger::integrity::{BatchSlice, ObjectOnRecord};
 
 const PARALLEL_LOOKS: usize = 8;
 

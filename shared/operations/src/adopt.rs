@@ -8,7 +8,8 @@
 
 use crate::slice::Turned;
 use granary_domain::{Hour, MessageId, MigrationId, Priority, TimeRange};
-use granary_ledger::{FoundAgain, Ledger, RepairMigration};
+use granary_ledger::Ledger;
+use granary_ledger::integrity::{FoundAgain, RepairMigration};
 use granary_verify::{Verifier, VerifyError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,9 @@
 
 use crate::slice::Turned;
 use granary_domain::{BatchId, Fence, MigrationId, Priority};
-use granary_ledger::{Ledger, ReExport, ReExportSelection, RepairMigration};
+use granary_ledger::Ledger;
+use granary_ledger::export::{ReExport, ReExportSelection};
+use granary_ledger::integrity::RepairMigration;
 use granary_verify::{ExportedAnew, Intent, Verifier, VerifyError};
 use serde::{Deserialize, Serialize};
 

@@ -11,9 +11,10 @@
 use crate::anew::{Asking, BATCHES_PER_STEP_MAX, ReExportReport, ask_for};
 use crate::slice::Turned;
 use granary_domain::{BatchId, Fence, Hour, MessageId, MigrationId, Priority, TimeRange};
-use granary_ledger::{
-    FoundAgain, Ledger, Recall, Recalled, RepairMigration, SeenMessage, Standing, WhichExceptions,
-};
+use granary_ledger::Ledger;
+use granary_ledger::export::{Recall, Recalled, WhichExceptions};
+use granary_ledger::harvest::SeenMessage;
+use granary_ledger::integrity::{FoundAgain, RepairMigration, Standing};
 use granary_verify::{ExportedAnew, Intent, Verifier, VerifyError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

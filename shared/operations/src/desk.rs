@@ -2,7 +2,8 @@
 
 use crate::slice::LEASE;
 use crate::{Budget, Job};
-use granary_ledger::{Ledger, LedgerError, NewOperation, OperationSlice};
+use granary_ledger::jobs::{NewOperation, OperationSlice};
+use granary_ledger::{Ledger, LedgerError};
 use granary_seeding::Seeder;
 use granary_sweep::Sweeper;
 use granary_verify::{Verifier, VerifyError};

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::bulk::KnownMessages;
     use granary_domain::{BatchId, MessageId, ObjectKey, Priority};
-    use granary_ledger::ReExportSelection;
+    use granary_ledger::export::ReExportSelection;
 
     #[test]
     fn a_job_survives_the_ledger() {

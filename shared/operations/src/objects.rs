@@ -5,7 +5,7 @@
 
 use crate::slice::Turned;
 use granary_domain::{Cause, Failure, MigrationId, ObjectKey, Place, Priority};
-use granary_ledger::RepairMigration;
+use granary_ledger::integrity::RepairMigration;
 use granary_sweep::{DiscardArguments, DiscardReport, Discarded, Sweeper};
 use granary_verify::{Adopted, Intent, ObjectAdoption, Verifier};
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,8 @@
 //! Not responsible for the objects: they stay, and nothing here writes to the bucket.
 
 use granary_domain::{Hour, TimeRange};
-use granary_ledger::{Ledger, Seal, SealIntent};
+use granary_ledger::Ledger;
+use granary_ledger::integrity::{Seal, SealIntent};
 use granary_verify::{Verifier, VerifyError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -17,7 +17,8 @@ pub use sound::difference_to_record;
 
 use granary_archive::{Archive, ArchiveError, ObjectFault};
 use granary_domain::{BatchId, BatchStatus, MessageId, ObjectKey};
-use granary_ledger::{BatchSlice, Ledger, LedgerError, Standing};
+use granary_ledger::integrity::{BatchSlice, Standing};
+use granary_ledger::{Ledger, LedgerError};
 use std::collections::BTreeSet;
 
 /// Ids that one object may hold. A batch has 10,000; what holds more is no object of ours.

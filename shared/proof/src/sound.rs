@@ -3,7 +3,7 @@
 use crate::{Proof, ProofError, Prover};
 use granary_archive::Contents;
 use granary_domain::{BatchId, IdDigest, ObjectKey};
-use granary_ledger::{BatchSlice, ObjectOnRecord};
+use granary_ledger::integrity::{BatchSlice, ObjectOnRecord};
 
 impl Prover {
     /// What keeps a batch's object from standing for another one; `None`: it is sound.

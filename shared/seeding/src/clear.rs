@@ -9,7 +9,7 @@ use crate::{SeedError, Seeder};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use granary_archive::ArchiveError;
 use granary_domain::{BatchId, MessageId, QUARANTINE};
-use granary_ledger::SeededBatch;
+use granary_ledger::test_data::SeededBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

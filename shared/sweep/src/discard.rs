@@ -10,7 +10,7 @@ use crate::fate::{Fate, Knowledge, fate_of};
 use crate::{SweepArguments, SweepError, SweepReport, Sweeper};
 use granary_archive::Removal;
 use granary_domain::{BatchId, Generation, Hour, ObjectKey, Place};
-use granary_ledger::BatchAtKey;
+use granary_ledger::integrity::BatchAtKey;
 use granary_proof::{Candidate, Proof};
 use serde::{Deserialize, Serialize};
 

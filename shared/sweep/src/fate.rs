@@ -1,7 +1,7 @@
 //! What is to become of one key. Pure; what it rests on never becomes wrong later (see the races in `lib.rs`).
 
 use granary_domain::{BatchStatus, Generation, Hour, ObjectKey, Place};
-use granary_ledger::BatchAtKey;
+use granary_ledger::integrity::BatchAtKey;
 
 /// What is to become of what stands at a key, whatever its age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use crate::removal::Doomed;
 use crate::{SweepArguments, SweepError, SweepReport, Sweeper};
 use granary_archive::StoredObject;
 use granary_domain::{BatchId, Hour, ObjectKey, Place, TimeRange};
-use granary_ledger::BatchAtKey;
+use granary_ledger::integrity::BatchAtKey;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 

@@ -7,7 +7,7 @@ use crate::report::{Finding, Remedy};
 use crate::scan::{Pages, TRIES_MAX, is_worth_another_try};
 use crate::{FindingKind, Repair, Verifier, VerifyError};
 use granary_domain::{ExceptionKind, Hour, IdDigest, MessageId, Part};
-use granary_ledger::Standing;
+use granary_ledger::integrity::Standing;
 use granary_source::Hit;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

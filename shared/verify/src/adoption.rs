@@ -12,7 +12,8 @@
 use crate::asked_for::Intent;
 use crate::{Verifier, VerifyError};
 use granary_domain::{Hour, MessageId, ObjectKey, Place};
-use granary_ledger::{FoundAgain, RepairMigration, SeenMessage, Standing};
+use granary_ledger::harvest::SeenMessage;
+use granary_ledger::integrity::{FoundAgain, RepairMigration, Standing};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use crate::{Verifier, VerifyError};
 use granary_domain::{Hour, MigrationId, MigrationState, TimeRange};
-use granary_ledger::{Migration, MigrationFilter};
+use granary_ledger::harvest::{Migration, MigrationFilter};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -10,7 +10,8 @@ use crate::repair::seen_message;
 use crate::scan::{Pages, TRIES_MAX, is_worth_another_try};
 use crate::{Verifier, VerifyError};
 use granary_domain::{MessageId, TimeRange};
-use granary_ledger::{ReExport, ReExported, SeenMessage};
+use granary_ledger::export::{ReExport, ReExported};
+use granary_ledger::harvest::SeenMessage;
 use jiff::Timestamp;
 
 /// What the source shows of given messages.

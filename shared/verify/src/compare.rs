@@ -10,7 +10,7 @@ use crate::look::Look;
 use crate::scan::{IdSet, ScannedIds};
 use crate::{FindingKind, Verifier, VerifyError};
 use granary_domain::{Cut, IdDigest, MessageId, Part, TimeRange};
-use granary_ledger::{Digests, Standing};
+use granary_ledger::integrity::{Digests, Standing};
 use std::collections::HashMap;
 
 /// What comparing a range came to.

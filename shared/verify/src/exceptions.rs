@@ -5,7 +5,7 @@
 //! is accepted (`Ledger::accept_exceptions`). Nothing here can fail.
 
 use granary_domain::ExceptionKind;
-use granary_ledger::{AcceptedException, CountedExceptions};
+use granary_ledger::integrity::{AcceptedException, CountedExceptions};
 use serde::{Deserialize, Serialize};
 
 /// Indices and kinds that are listed. What is beyond them is counted under [`OTHERS`], and can't be accepted.

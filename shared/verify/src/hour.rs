@@ -9,7 +9,7 @@ use crate::look::Look;
 use crate::report::Finding;
 use crate::{FindingKind, Verifier, VerifyError};
 use granary_domain::{BatchId, CutBy, Hour, IdDigest, Part, TimeRange};
-use granary_ledger::CountedExceptions;
+use granary_ledger::integrity::CountedExceptions;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

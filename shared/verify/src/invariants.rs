@@ -3,7 +3,7 @@
 use crate::report::Finding;
 use crate::{Account, FindingKind, Verifier, VerifyError};
 use granary_domain::{BatchId, Hour, Subject};
-use granary_ledger::{BatchSlice, Bounds};
+use granary_ledger::integrity::{BatchSlice, Bounds};
 use std::time::Duration;
 
 const BATCHES_PAGE: u32 = 500;

@@ -3,7 +3,7 @@
 use crate::report::{Finding, Remedy};
 use crate::{Account, Limits, Repair, Scope};
 use granary_domain::{Hour, TimeRange};
-use granary_ledger::RepairMigration;
+use granary_ledger::integrity::RepairMigration;
 
 /// A step's look at an hour, or at the part of it that is in the scope.
 pub(crate) struct Look<'a> {

@@ -8,7 +8,7 @@ use crate::absent::Named;
 use crate::look::Look;
 use crate::{FindingKind, Verifier, VerifyError};
 use granary_domain::{ExceptionKind, MessageId};
-use granary_ledger::DocumentPlace;
+use granary_ledger::integrity::DocumentPlace;
 use granary_source::{DocumentRef, Hit};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use crate::{FindingKind, Scope, Verifier, VerifyError};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use granary_archive::{ArchiveError, Contents, ObjectFault};
 use granary_domain::{BatchId, Generation, Hour, IdDigest, Manifest, ObjectKey, Place};
-use granary_ledger::ObjectOnRecord;
+use granary_ledger::integrity::ObjectOnRecord;
 use granary_proof::difference_to_record;
 
 const PARALLEL_READS: usize = 4;

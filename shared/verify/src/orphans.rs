@@ -3,7 +3,7 @@
 use crate::report::Finding;
 use crate::{Account, FindingKind, Verifier, VerifyError};
 use granary_domain::{BatchId, Hour, ObjectKey};
-use granary_ledger::BatchObjects;
+use granary_ledger::integrity::BatchObjects;
 use std::collections::HashMap;
 
 const ORPHAN: &str = "no batch names it: queries over the bucket show its messages besides those on record";

@@ -4,7 +4,7 @@ use crate::hour::{Fit, HourProgress};
 use crate::look::Look;
 use crate::{Account, Outside, Report, Scope, Verdict, Verifier, VerifyArguments, VerifyError};
 use granary_domain::{Hour, MigrationId, Priority, TimeRange};
-use granary_ledger::{ProofOutcome, RepairMigration, Verification};
+use granary_ledger::integrity::{ProofOutcome, RepairMigration, Verification};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;

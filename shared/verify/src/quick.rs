@@ -8,7 +8,7 @@ use crate::sealed::Seals;
 use crate::{Account, FindingKind, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
 use granary_domain::{BatchId, Hour, IdDigest, ObjectKey};
-use granary_ledger::ObjectOnRecord;
+use granary_ledger::integrity::ObjectOnRecord;
 use std::collections::HashMap;
 
 const PARALLEL_READS: usize = 8;

@@ -14,10 +14,9 @@ use crate::report::Remedy;
 use crate::{FindingKind, Repair, Verifier, VerifyError};
 use granary_archive::ObjectFault;
 use granary_domain::{BatchId, Fence, MessageId, ObjectKey, TimeRange};
-use granary_ledger::{
-    FoundAgain, ObjectOnRecord, ReExport, ReExported, Recall, Recalled, RepairMigration, SeenMessage,
-    WhichExceptions,
-};
+use granary_ledger::export::{ReExport, ReExported, Recall, Recalled, WhichExceptions};
+use granary_ledger::harvest::SeenMessage;
+use granary_ledger::integrity::{FoundAgain, ObjectOnRecord, RepairMigration};
 use granary_source::{DocumentRef, Hit};
 use std::collections::HashSet;
 

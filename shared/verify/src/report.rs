@@ -2,7 +2,8 @@
 
 use crate::{ContentCounts, Exceptions, Scope};
 use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, MessageId, ObjectKey};
-use granary_ledger::{Difference, OutsideCounts};
+use granary_ledger::harvest::OutsideCounts;
+use granary_ledger::integrity::Difference;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -19,7 +19,7 @@ use crate::{Account, ContentCounts, FindingKind, Verifier, VerifyError};
 use futures::stream::{self, StreamExt};
 use granary_archive::{ArchiveError, Contents, StoredObject};
 use granary_domain::{BatchId, ExceptionKind, Hour, IdDigest, Manifest, MessageId, ObjectKey, Place};
-use granary_ledger::{SealedRange, Standing};
+use granary_ledger::integrity::{SealedRange, Standing};
 use granary_source::Hit;
 use std::collections::{HashMap, HashSet};
 

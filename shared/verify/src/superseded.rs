@@ -12,7 +12,7 @@
 use crate::{Verifier, VerifyError};
 use granary_archive::ArchiveError;
 use granary_domain::{BatchId, Fence, ObjectKey};
-use granary_ledger::Superseded;
+use granary_ledger::export::Superseded;
 use granary_proof::{Candidate, Proof};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;

@@ -90,7 +90,7 @@ async fn who_works_is_shown_and_attempts_are_counted_anew() {
     let batch = BatchId(stage.row("SELECT MIN(id) FROM batch").await);
     let lease = Duration::from_secs(90);
     let claim = stage.ledger.claim(batch, "somebody", lease).await.unwrap();
-    let granary_ledger::Claim::Won(claimed) = claim else {
+    let granary_ledger::export::Claim::Won(claimed) = claim else {
         panic!("{claim:?}")
     };
     let working = operator.done("queue workers --plain").await;

@@ -2,7 +2,7 @@
 
 use super::reasons;
 use crate::stage::Stage;
-use granary_ledger::needed_schema;
+use granary_ledger::db::needed_schema;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_schema_is_shown_and_migrated() {

@@ -5,7 +5,7 @@ use super::exporting;
 use super::harvesting::new_database;
 use super::scene::{Prepared, Scene};
 use crate::stage::{Function, REAPER_TIMEOUT, Stage, request};
-use granary_ledger::QueueLane;
+use granary_ledger::handoff::QueueLane;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use uuid::Uuid;

@@ -5,7 +5,7 @@ use super::scene::{FROM, Prepared, TO};
 use super::{Scene, desk};
 use crate::scenarios::purging;
 use crate::stage::{APPLY, Document, REAPER_TIMEOUT, Stage};
-use granary_ledger::Stage as Part;
+use granary_ledger::settings::Stage as Part;
 use granary_verify::{FindingKind, Verdict};
 
 const ROUNDS_MAX: u32 = 20;

@@ -9,7 +9,7 @@ use crate::web::page::{Page, PageQuery};
 use crate::web::problem::Problem;
 use axum::extract::State;
 use granary_domain::{alert_headline, alert_remedy};
-use granary_ledger::{AlertEntry, AlertFilter};
+use granary_ledger::jobs::{AlertEntry, AlertFilter};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::web::fields::QueryFields;
 use crate::web::page::{Page, PageQuery};
 use crate::web::problem::Problem;
 use axum::extract::State;
-use granary_ledger::{AuditEntry, AuditFilter};
+use granary_ledger::settings::{AuditEntry, AuditFilter};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;

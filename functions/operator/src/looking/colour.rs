@@ -4,7 +4,8 @@
 //! hours. What exactly was found is in `GET /verify`.
 
 use granary_domain::{MigrationState, WindowState};
-use granary_ledger::{Difference, WindowOnTimeline};
+use granary_ledger::integrity::Difference;
+use granary_ledger::reports::WindowOnTimeline;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -96,7 +97,7 @@ impl Colour {
 pub(super) mod tests {
     use super::*;
     use granary_domain::{MigrationId, MigrationKind, Tally, TimeRange, WindowId};
-    use granary_ledger::BatchesOfWindow;
+    use granary_ledger::reports::BatchesOfWindow;
     use jiff::Timestamp;
 
     pub(crate) fn window(from: &str, state: WindowState, batches: BatchesOfWindow) -> WindowOnTimeline {

@@ -11,9 +11,9 @@ use crate::web::fields::QueryFields;
 use crate::web::problem::Problem;
 use axum::extract::State;
 use granary_domain::{Cause, Fault, Outcome};
-use granary_ledger::{
-    Counted, Deferral, ExceptionGroup, ExceptionSample, FailedGroup, FailureSample, Ledger, LedgerError,
-};
+use granary_ledger::export::Deferral;
+use granary_ledger::reports::{Counted, ExceptionGroup, ExceptionSample, FailedGroup, FailureSample};
+use granary_ledger::{Ledger, LedgerError};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;

@@ -18,10 +18,11 @@ use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::{BatchStatus, Cause};
-use granary_ledger::{
-    Deferral, FirstPage, OldestOpen, PausedStage, ProofState, RestoredLedger, Settled, StatusCount,
-    Throughput, VerdictBrief,
-};
+use granary_ledger::db::RestoredLedger;
+use granary_ledger::export::Deferral;
+use granary_ledger::integrity::ProofState;
+use granary_ledger::jobs::VerdictBrief;
+use granary_ledger::reports::{FirstPage, OldestOpen, PausedStage, Settled, StatusCount, Throughput};
 use granary_operations::Job;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use crate::services::Services;
 use crate::web::answer::Answer;
 use crate::web::problem::Problem;
 use axum::extract::State;
-use granary_ledger::Lateness;
+use granary_ledger::harvest::Lateness;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;

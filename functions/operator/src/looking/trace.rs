@@ -13,7 +13,7 @@ use crate::web::problem::{Kind, Problem};
 use axum::extract::{Path, State};
 use granary_archive::FoundLine;
 use granary_domain::{BatchStatus, Cause, Generation, MessageId, ObjectKey, Outcome};
-use granary_ledger::{AttemptRow, BatchRow, MessageRow, ReplacedExport, WindowOfMigration};
+use granary_ledger::reports::{AttemptRow, BatchRow, MessageRow, ReplacedExport, WindowOfMigration};
 use granary_source::{Document, DocumentRef};
 use shown::{
     LifeState, LineRead, ReplacedObject, SourceChange, Trace, TraceQuery, TracedBatch, TracedMessage,

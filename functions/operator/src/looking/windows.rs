@@ -11,7 +11,8 @@ use crate::web::page::Page;
 use crate::web::problem::Problem;
 use axum::extract::State;
 use granary_domain::{TimeRange, WindowId};
-use granary_ledger::{Ledger, LedgerError, TimelineFilter, WindowOnTimeline};
+use granary_ledger::reports::{TimelineFilter, WindowOnTimeline};
+use granary_ledger::{Ledger, LedgerError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -323,7 +324,7 @@ mod tests {
     use super::*;
     use crate::looking::colour::tests::{NOTHING, window};
     use granary_domain::WindowState;
-    use granary_ledger::BatchesOfWindow;
+    use granary_ledger::reports::BatchesOfWindow;
 
     #[test]
     fn a_day_is_as_its_worst_window() {

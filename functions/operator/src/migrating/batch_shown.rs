@@ -2,7 +2,7 @@
 
 use crate::migrating::progress_shown::ShownKind;
 use granary_domain::BatchStatus;
-use granary_ledger::{AttemptRow, BatchRow, ObjectOfBatch};
+use granary_ledger::reports::{AttemptRow, BatchRow, ObjectOfBatch};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;

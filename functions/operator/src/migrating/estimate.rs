@@ -5,7 +5,7 @@
 //! estimated. Time and cost leave out what a migration shares with everything else: reading ids, the ledger, the ticks.
 
 use granary_domain::Hour;
-use granary_ledger::MeasuredExport;
+use granary_ledger::reports::MeasuredExport;
 use granary_source::{CountedSpan, Span};
 use jiff::Timestamp;
 use serde::Serialize;

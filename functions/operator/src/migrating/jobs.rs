@@ -12,7 +12,8 @@ use crate::web::page::{Page, PageQuery};
 use crate::web::problem::{Kind, Problem};
 use axum::extract::{Path, State};
 use granary_domain::{BatchId, TimeRange};
-use granary_ledger::{BatchFilter, BatchRow, Ledger};
+use granary_ledger::Ledger;
+use granary_ledger::reports::{BatchFilter, BatchRow};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -194,7 +195,7 @@ fn read_filter(query: &Fields) -> Result<BatchFilter, Problem> {
 mod tests {
     use super::*;
     use granary_domain::{BatchStatus, Cause, MigrationKind};
-    use granary_ledger::Parked;
+    use granary_ledger::reports::Parked;
 
     fn read(json: &str) -> Result<BatchFilter, Problem> {
         read_filter(&Fields::of_json(json.as_bytes()).unwrap())

@@ -3,7 +3,7 @@
 //! By what was settled in the hours of its range lately, whoever owns it, as its progress is counted. It is no promise: what
 //! waits for people has no end that could be foretold, and is left out.
 
-use granary_ledger::RangePace;
+use granary_ledger::reports::RangePace;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -67,7 +67,7 @@ pub(crate) fn shown(pace: &RangePace, open: u64) -> ShownPace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use granary_ledger::SettledMinute;
+    use granary_ledger::reports::SettledMinute;
 
     fn pace(minutes: &[(&str, u64)]) -> RangePace {
         RangePace {

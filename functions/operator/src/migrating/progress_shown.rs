@@ -1,7 +1,8 @@
 //! A migration and the progress of its range, as the API shows them. What they mean is the ledger's.
 
 use granary_domain::{MigrationKind, MigrationState, TimeRange};
-use granary_ledger::{Cancelled, Migration, Progress, WindowCounts};
+use granary_ledger::harvest::{Cancelled, Migration, WindowCounts};
+use granary_ledger::reports::Progress;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;

@@ -7,10 +7,10 @@
 use crate::web::fields::Fields;
 use crate::web::problem::Problem;
 use granary_domain::{BatchId, MigrationId, Outcome, Priority, TimeRange};
-use granary_ledger::{
-    BatchFilter, BatchWithExceptions, ExceptionFilter, Ledger, Recall, Recalled, RepairMigration,
-    WhichExceptions,
-};
+use granary_ledger::Ledger;
+use granary_ledger::export::{BatchWithExceptions, ExceptionFilter, Recall, Recalled, WhichExceptions};
+use granary_ledger::integrity::RepairMigration;
+use granary_ledger::reports::BatchFilter;
 use granary_numbering::Numbering;
 use serde::Serialize;
 use std::time::{Duration, Instant};

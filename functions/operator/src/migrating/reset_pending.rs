@@ -17,7 +17,7 @@ use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::{BatchId, TimeRange};
-use granary_ledger::ReExportSelection;
+use granary_ledger::export::ReExportSelection;
 use granary_operations::ReExportArguments;
 use jiff::Timestamp;
 use serde::Serialize;

@@ -11,7 +11,7 @@ use crate::web::fields::Fields;
 use crate::web::problem::Problem;
 use granary_domain::BatchId;
 use granary_handoff::send_some;
-use granary_ledger::{AtMost, Retryable};
+use granary_ledger::export::{AtMost, Retryable};
 use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 

@@ -3,7 +3,7 @@
 use crate::web::fields::Fields;
 use crate::web::problem::Problem;
 use granary_domain::BatchStatus;
-use granary_ledger::Parked;
+use granary_ledger::reports::Parked;
 
 /// What a status is called here.
 pub(crate) fn name_of(status: BatchStatus) -> &'static str {

@@ -12,7 +12,7 @@ use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::ExceptionKind;
-use granary_ledger::{Acceptance, AcceptedException};
+use granary_ledger::integrity::{Acceptance, AcceptedException};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;

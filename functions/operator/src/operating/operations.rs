@@ -14,7 +14,7 @@ use crate::web::fields::Fields;
 use crate::web::page::Page;
 use crate::web::problem::{Kind, Problem};
 use axum::extract::{Path, State};
-use granary_ledger::{Operation, OperationState};
+use granary_ledger::jobs::{Operation, OperationState};
 use granary_operations::{
     AdoptArguments, AdoptObjectArguments, AskError, Budget, BulkArguments, Desk, Job, PurgeArguments,
     ReExportArguments,

@@ -9,7 +9,7 @@ use crate::web::fields::{Fields, QueryFields};
 use crate::web::page::{Page, PageQuery};
 use crate::web::problem::Problem;
 use axum::extract::State;
-use granary_ledger::{OperationBrief, OperationFilter, OperationState};
+use granary_ledger::jobs::{OperationBrief, OperationFilter, OperationState};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::TimeRange;
-use granary_ledger::SealedRange;
+use granary_ledger::integrity::SealedRange;
 use jiff::Timestamp;
 use std::sync::Arc;
 use utoipa::ToSchema;

@@ -10,7 +10,7 @@ use crate::web::fields::BodyFields;
 use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
-use granary_ledger::RestoredLedger;
+use granary_ledger::db::RestoredLedger;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;

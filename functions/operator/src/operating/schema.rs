@@ -13,7 +13,7 @@ use crate::web::fields::{BodyFields, QueryFields};
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
-use granary_ledger::Schema;
+use granary_ledger::db::Schema;
 use granary_switchboard::{Migrating, Migrator};
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use crate::web::fields::{BodyFields, Fields, QueryFields};
 use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
-use granary_ledger::Operation;
+use granary_ledger::jobs::Operation;
 use granary_operations::Job;
 use granary_sweep::SweepArguments;
 use serde::Serialize;

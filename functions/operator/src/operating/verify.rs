@@ -10,7 +10,7 @@ use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::TimeRange;
-use granary_ledger::Operation;
+use granary_ledger::jobs::Operation;
 use granary_operations::Job;
 use granary_verify::{Repair, VerifyArguments, VerifyError};
 use jiff::Timestamp;

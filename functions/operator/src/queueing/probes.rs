@@ -14,7 +14,7 @@ use axum::Extension;
 use axum::extract::State;
 use granary_domain::Priority;
 use granary_handoff::{Lane, Message};
-use granary_ledger::QueueLane;
+use granary_ledger::handoff::QueueLane;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! A queue that batches wait in: the purge is noted in the ledger, SQS is asked, the queue's batches are put back to
 //! unsent. Dying after the note leaves the rest to the reaper, which puts back whatever was sent up to two minutes later as
 //! well, since SQS takes a minute and takes along what comes meanwhile; so nothing that was sent between purge and reset
-//! is lost, and at worst a message is sent twice (`purged_queue.rs` in the ledger).
+//! is lost, and at worst a message is sent twice (`handoff/purged_queue.rs` in the ledger).
 //!
 //! A dead-letter queue: its messages are read first and the batches that they name are put back, then SQS is asked. Of a
 //! queue with more than can be read, the whole lane is put back, as above. A message that comes to it between the two goes
@@ -21,7 +21,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use granary_domain::BatchId;
 use granary_handoff::{Handoff, Message};
-use granary_ledger::QueueLane;
+use granary_ledger::handoff::QueueLane;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;

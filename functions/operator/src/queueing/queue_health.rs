@@ -11,7 +11,7 @@ use crate::switching::restart;
 use crate::web::answer::Answer;
 use crate::web::problem::Problem;
 use axum::extract::State;
-use granary_ledger::Stage;
+use granary_ledger::settings::Stage;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::BatchId;
-use granary_ledger::{AttemptCounter, AttemptInFlight};
+use granary_ledger::reports::{AttemptCounter, AttemptInFlight};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;

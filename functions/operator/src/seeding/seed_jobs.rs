@@ -11,7 +11,7 @@ use crate::web::fields::{BodyFields, Fields};
 use crate::web::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
-use granary_ledger::{SYNTHETIC_JOBS_MAX, SyntheticJobs};
+use granary_ledger::test_data::{SYNTHETIC_JOBS_MAX, SyntheticJobs};
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Display;

@@ -18,9 +18,9 @@ use crate::web::fields::BodyFields;
 use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
-use granary_ledger::{
-    CONSUMERS_RESTART, Fenced, Ledger, NewOperation, Operation, OperationFilter, OperationSlice,
-};
+use granary_ledger::Ledger;
+use granary_ledger::export::Fenced;
+use granary_ledger::jobs::{CONSUMERS_RESTART, NewOperation, Operation, OperationFilter, OperationSlice};
 use granary_switchboard::{Standing, Switch, SwitchError};
 use serde::Serialize;
 use serde_json::{Value, json};

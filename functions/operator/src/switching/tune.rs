@@ -14,7 +14,7 @@ use crate::web::problem::{Kind, Problem};
 use axum::Extension;
 use axum::extract::State;
 use granary_domain::Setting;
-use granary_ledger::{SettingChange, TunedSetting};
+use granary_ledger::settings::{SettingChange, TunedSetting};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};

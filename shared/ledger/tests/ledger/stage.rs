@@ -4,15 +4,16 @@ use granary_domain::{
     Backoff, BatchId, Cause, ExceptionKind, Failure, Generation, Hour, Layout, MigrationId, MigrationKind,
     NumberMark, ObjectKey, Priority, Tally, TimeRange,
 };
-use granary_ledger::{
-    Acceptance, Claim, ClaimedBatch, LeasedWindow, Ledger, LedgerSettings, NewMigration, PageOfMessages,
-    Recorded, SeenMessage, Settlement, Verification,
-};
+use granary_ledger::export::{Claim, ClaimedBatch, Settlement};
+use granary_ledger::harvest::{LeasedWindow, NewMigration, PageOfMessages, Recorded, SeenMessage};
+use granary_ledger::integrity::{Acceptance, Verification};
+use granary_ledger::{Ledger, LedgerSettings};
 use granary_test_database::{processlist, server_of};
 use jiff::Timestamp;
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Params};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -32,6 +33,26 @@ const WAITS_MAX: u32 = 100;
 /// A day of which every test uses as much as it needs.
 pub(crate) fn a_day() -> TimeRange {
     TimeRange::new(instant("2026-01-01T00:00:00Z"), instant("2026-01-02T00:00:00Z")).unwrap()
+}
+
+/// The ledger's sources, of all folders.
+pub(crate) fn sources() -> Vec<PathBuf> {
+    let (mut sources, mut paths) = (
+        Vec::new(),
+        vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))],
+    );
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else {
+            sources.push(path);
+        }
+    }
+    sources
 }
 
 /// The server under test.

@@ -3,7 +3,8 @@
 use crate::measure::Measures;
 use crate::synthetic::Synthetic;
 use granary_domain::{BatchId, BatchStatus, Cause};
-use granary_ledger::{BatchFilter, Ledger, Parked};
+use granary_ledger::Ledger;
+use granary_ledger::reports::{BatchFilter, Parked};
 
 const PAGE: u32 = 51;
 

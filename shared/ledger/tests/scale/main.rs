@@ -15,10 +15,13 @@ mod batches;
 use granary_domain::{
     Backoff, BatchId, Hour, IdDigest, MigrationKind, MigrationState, NumberMark, ObjectKey, Part, TimeRange,
 };
-use granary_ledger::{
-    Bounds, Claim, ClaimedBatch, LeasedWindow, Ledger, MigrationFilter, PageOfMessages, ProofRules,
-    QueueLane, QueueState, Recorded, RescanRules, SealIntent, SeenMessage, Settlement,
+use granary_ledger::Ledger;
+use granary_ledger::export::{Claim, ClaimedBatch, Settlement};
+use granary_ledger::handoff::{QueueLane, QueueState};
+use granary_ledger::harvest::{
+    LeasedWindow, MigrationFilter, PageOfMessages, Recorded, RescanRules, SeenMessage,
 };
+use granary_ledger::integrity::{Bounds, ProofRules, SealIntent};
 use granary_test_database::{LedgerServer, ServerKind};
 use jiff::SignedDuration;
 use measure::{Measures, WARM_UPS};

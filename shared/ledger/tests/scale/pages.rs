@@ -3,7 +3,8 @@
 use crate::measure::Measures;
 use crate::synthetic::Synthetic;
 use granary_domain::Outcome;
-use granary_ledger::{Ledger, TimelineFilter};
+use granary_ledger::Ledger;
+use granary_ledger::reports::TimelineFilter;
 use std::time::Duration;
 
 pub(crate) async fn everything(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {

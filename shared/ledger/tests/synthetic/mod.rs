@@ -5,7 +5,8 @@
 //! as with real ids). Every row agrees with every other: an hour of it can be verified, sealed and purged.
 
 use granary_domain::{Hour, MigrationId, MigrationKind, Priority, TimeRange};
-use granary_ledger::{LeasedWindow, Ledger, NewMigration};
+use granary_ledger::Ledger;
+use granary_ledger::harvest::{LeasedWindow, NewMigration};
 use jiff::{SignedDuration, Timestamp};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;

@@ -3,7 +3,7 @@
 
 use crate::stand::{Stand, arguments, base, seeded_id};
 use granary_domain::{BatchId, MessageId, Priority};
-use granary_ledger::ReExportSelection;
+use granary_ledger::export::ReExportSelection;
 use granary_operations::{
     AdoptArguments, AdoptReport, Budget, BulkArguments, BulkReport, Job, KnownMessages, Outcome,
     ReExportArguments, ReExportReport,

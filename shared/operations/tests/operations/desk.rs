@@ -1,7 +1,8 @@
 //! The desk: operations are taken up, gone on with, finished and given up.
 
 use crate::stand::{LEASE, Stand, VISIBILITY, arguments};
-use granary_ledger::{Fenced, NewOperation, OperationState};
+use granary_ledger::export::Fenced;
+use granary_ledger::jobs::{NewOperation, OperationState};
 use granary_operations::{Advanced, AskError, Budget, Desk, Job, Outcome};
 use granary_verify::VerifyArguments;
 use serde_json::json;
@@ -248,7 +249,7 @@ async fn a_slice_whose_operation_was_taken_over_writes_nothing() {
         .renew_operation(&lapsed, Duration::from_secs(90))
         .await
         .unwrap();
-    assert_eq!(late, granary_ledger::Fenced::Refused);
+    assert_eq!(late, granary_ledger::export::Fenced::Refused);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use crate::stand::{Stand, arguments, base, seeded_id};
 use granary_domain::{ExceptionKind, Outcome};
-use granary_ledger::{Acceptance, Exception};
+use granary_ledger::export::Exception;
+use granary_ledger::integrity::Acceptance;
 use granary_verify::{FindingKind, Report, Verdict, VerifyArguments};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use crate::stand::{Stand, arguments, base};
 use granary_domain::{Cause, Failure, ObjectKey};
-use granary_ledger::Fenced;
+use granary_ledger::export::Fenced;
 use granary_verify::{Finding, FindingKind, Report, Verdict, VerifyArguments};
 use jiff::SignedDuration;
 use std::time::Duration;

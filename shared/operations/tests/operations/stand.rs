@@ -9,10 +9,9 @@ use granary_domain::{
     ObjectKey, Outcome, Priority, TimeRange,
 };
 use granary_environment::Environment;
-use granary_ledger::{
-    Claim, ClaimedBatch, Exception, Fenced, LeasedWindow, Ledger, NewMigration, PageOfMessages, Recorded,
-    SeenMessage, Settlement,
-};
+use granary_ledger::Ledger;
+use granary_ledger::export::{Claim, ClaimedBatch, Exception, Fenced, Settlement};
+use granary_ledger::harvest::{LeasedWindow, NewMigration, PageOfMessages, Recorded, SeenMessage};
 use granary_numbering::Numbering;
 use granary_operations::Desk;
 use granary_seeding::{SeedArguments, SeedStep, Seeder, SeedingSection, SeedingTarget};

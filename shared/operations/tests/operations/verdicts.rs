@@ -2,7 +2,7 @@
 
 use crate::stand::{Stand, arguments, base, seeded_id};
 use granary_domain::Outcome;
-use granary_ledger::Exception;
+use granary_ledger::export::Exception;
 use granary_verify::{FindingKind, Step, Verdict, VerifyArguments, VerifyError};
 use jiff::SignedDuration;
 use serde_json::json;

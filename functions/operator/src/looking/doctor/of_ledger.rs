@@ -6,7 +6,7 @@ use super::{Check, Finding};
 use crate::services::Services;
 use crate::web::problem::Problem;
 use granary_environment::Transport;
-use granary_ledger::{Mismatch, RecordedSetting};
+use granary_ledger::settings::{Mismatch, RecordedSetting};
 use jiff::Timestamp;
 
 /// A lease, a lag and a schedule are counted in seconds and minutes.

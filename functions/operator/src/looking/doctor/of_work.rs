@@ -4,7 +4,7 @@ use super::{Check, Finding};
 use crate::queueing::queue_health;
 use crate::services::Services;
 use crate::web::problem::Problem;
-use granary_ledger::Stage;
+use granary_ledger::settings::Stage;
 
 pub(super) async fn checks(services: &Services) -> Vec<Check> {
     let (pauses, outbox, leases, failures, alerts) = tokio::join!(

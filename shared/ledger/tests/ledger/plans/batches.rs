@@ -4,7 +4,9 @@ use super::SYNTHETIC;
 use super::asking::{Asking, ask};
 use crate::synthetic::Synthetic;
 use granary_domain::{BatchId, BatchStatus, Cause, MessageId, MigrationKind, WindowId};
-use granary_ledger::{BatchFilter, Ledger, Parked, ReExportSelection};
+use granary_ledger::Ledger;
+use granary_ledger::export::ReExportSelection;
+use granary_ledger::reports::{BatchFilter, Parked};
 use granary_test_database::LedgerServer;
 
 pub(super) async fn everything(asking: &mut Asking<'_>, ledger: &Ledger, server: &LedgerServer) {

@@ -5,9 +5,9 @@ use super::{LOGGED, SYNTHETIC};
 use crate::stage::{LEASE, a_day, seen_at};
 use crate::synthetic::{Synthetic, window_of};
 use granary_domain::{BatchId, MessageId, Outcome};
-use granary_ledger::{
-    Claim, ClaimedBatch, Exception, LeasedWindow, Ledger, PageOfMessages, Recorded, SeenMessage,
-};
+use granary_ledger::Ledger;
+use granary_ledger::export::{Claim, ClaimedBatch, Exception};
+use granary_ledger::harvest::{LeasedWindow, PageOfMessages, Recorded, SeenMessage};
 use granary_test_database::LedgerServer;
 use mysql_async::prelude::Queryable;
 

@@ -11,6 +11,7 @@ mod batches;
 mod writing;
 mod lookups;
 
+use crate::stage::sources;
 use crate::synthetic::Synthetic;
 use asking::Asking;
 use granary_test_database::LedgerServer;
@@ -171,10 +172,9 @@ async fn no_statement_reads_more_than_it_is_about() {
 
 /// The names of all functions that somebody outside of the ledger can call.
 fn public_functions() -> BTreeSet<String> {
-    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(sources).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+    for path in sources() {
+        let text = std::fs::read_to_string(path).unwrap();
         let functions = text
             .lines()
             .filter_map(|line| line.trim_start().strip_prefix("pub async fn "));

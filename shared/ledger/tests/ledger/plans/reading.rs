@@ -5,10 +5,14 @@ use super::asking::{Asking, ask};
 use crate::stage::ATTEMPTS_MAX;
 use crate::synthetic::Synthetic;
 use granary_domain::{BatchId, Fence, MessageId, MigrationKind, MigrationState, Outcome, Part, WindowId};
-use granary_ledger::{
-    AlertFilter, AuditFilter, BatchSlice, Bounds, ExceptionFilter, Ledger, MigrationFilter, OperationFilter,
-    OperationState, ProofRules, QueueLane, RescanRules, Stage, TimelineFilter,
-};
+use granary_ledger::Ledger;
+use granary_ledger::export::ExceptionFilter;
+use granary_ledger::handoff::QueueLane;
+use granary_ledger::harvest::{MigrationFilter, RescanRules};
+use granary_ledger::integrity::{BatchSlice, Bounds, ProofRules};
+use granary_ledger::jobs::{AlertFilter, OperationFilter, OperationState};
+use granary_ledger::reports::TimelineFilter;
+use granary_ledger::settings::{AuditFilter, Stage};
 use jiff::SignedDuration;
 use std::time::Duration;
 

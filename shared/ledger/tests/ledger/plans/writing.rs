@@ -10,12 +10,19 @@ use granary_domain::{
     BatchId, ExceptionKind, Hour, Identity, IdentitySetting, MessageId, MigrationId, MigrationKind,
     NumberMark, ObjectKey, Outcome, Priority, Setting, SourceSetting,
 };
-use granary_ledger::{
-    Acceptance, AtMost, Audit, Claim, ClaimedBatch, CountedExceptions, Difference, Exception,
-    ExceptionFilter, LeasedWindow, Ledger, NewMigration, NewOperation, OutsideCounts, PageOfMessages,
-    ProofOutcome, QueueLane, QueueState, ReExport, Recall, Recorded, RepairMigration, RescanRules, Retryable,
-    Seal, SealIntent, SeenMessage, SettingChange, Stage, WhichExceptions,
+use granary_ledger::Ledger;
+use granary_ledger::export::{
+    AtMost, Claim, ClaimedBatch, Exception, ExceptionFilter, ReExport, Recall, Retryable, WhichExceptions,
 };
+use granary_ledger::handoff::{QueueLane, QueueState};
+use granary_ledger::harvest::{
+    LeasedWindow, NewMigration, OutsideCounts, PageOfMessages, Recorded, RescanRules, SeenMessage,
+};
+use granary_ledger::integrity::{
+    Acceptance, CountedExceptions, Difference, ProofOutcome, RepairMigration, Seal, SealIntent,
+};
+use granary_ledger::jobs::NewOperation;
+use granary_ledger::settings::{Audit, SettingChange, Stage};
 use granary_test_database::LedgerServer;
 use std::time::Duration;
 use uuid::Uuid;

@@ -1,0 +1,5 @@
+mod schema;
+mod view;
+mod faults;
+mod limits;
+mod tls;

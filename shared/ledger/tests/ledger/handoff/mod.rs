@@ -1,0 +1,4 @@
+mod outbox;
+mod waiting;
+mod probe;
+mod purged_queue;

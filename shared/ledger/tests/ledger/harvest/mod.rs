@@ -1,0 +1,9 @@
+mod window;
+mod rescan;
+mod over;
+mod left_out;
+mod rescan_and_cancel;
+mod record;
+mod cancel;
+mod lag;
+mod unowned;

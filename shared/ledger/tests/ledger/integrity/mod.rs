@@ -1,0 +1,7 @@
+mod proof;
+mod evidence;
+mod parts;
+mod repair;
+mod invariants;
+mod accepted;
+mod purge;

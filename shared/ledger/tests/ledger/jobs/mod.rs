@@ -1,0 +1,6 @@
+mod turn;
+mod closing;
+mod operation;
+mod alert;
+mod lists;
+mod retention;

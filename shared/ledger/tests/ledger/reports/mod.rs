@@ -1,0 +1,8 @@
+mod workers;
+mod pace;
+mod progress;
+mod batches;
+mod trace;
+mod failures;
+mod overview;
+mod timeline;

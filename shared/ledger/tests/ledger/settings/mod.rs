@@ -1,0 +1,3 @@
+mod tune;
+mod identity;
+mod audit;

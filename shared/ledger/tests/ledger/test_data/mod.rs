@@ -1,0 +1,2 @@
+mod seeded;
+mod history;
