@@ -63,6 +63,7 @@ async fn drop_row(stage: &Stage, id: &str) {
         .sql(&format!("DELETE FROM message WHERE message_id = '{id}'"))
         .await;
     assert_eq!(dropped, 1);
+    stage.digest_rows().await;
 }
 
 /// `POST /verify`.
@@ -138,10 +139,11 @@ async fn tamper(stage: &Stage) -> Tampering {
     let (high, low) = granary_domain::IdDigest::halves(b"added");
     stage
         .sql(&format!(
-            "INSERT INTO message (message_id, index_name, event_time, batch_id, hash_high, hash_low) \
-             SELECT 'added', index_name, event_time, batch_id, {high}, {low} FROM message WHERE message_id = 'm-034'"
+            "INSERT INTO message (message_id, index_id, event_time, batch_id, hash_high, hash_low) \
+             SELECT 'added', index_id, event_time, batch_id, {high}, {low} FROM message WHERE message_id = 'm-034'"
         ))
         .await;
+    stage.digest_rows().await;
     let without_manifest = manifest_of(stage, 14).await;
     stage.bucket.delete(&without_manifest).await;
     let (folder, _) = flipped.rsplit_once("/hour=").unwrap();

@@ -223,6 +223,17 @@ impl Stage {
         self.database.sql(statement).await
     }
 
+    /// Has batches say the digest of the message rows that were tampered with, and no other count than before: so the rows
+    /// contradict the source, and not only their batches.
+    pub(crate) async fn digest_rows(&self) {
+        self.sql(
+            "UPDATE batch b JOIN (SELECT batch_id, CAST(SUM(hash_high) % 18446744073709551616 AS UNSIGNED) AS high, \
+             CAST(SUM(hash_low) % 18446744073709551616 AS UNSIGNED) AS low FROM message GROUP BY batch_id) m \
+             ON m.batch_id = b.id SET b.digest_high = m.high, b.digest_low = m.low",
+        )
+        .await;
+    }
+
     pub(crate) async fn rows<T: FromRow + Send + 'static>(&self, query: &str) -> Vec<T> {
         self.database.rows(query).await
     }

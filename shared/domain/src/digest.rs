@@ -1,12 +1,12 @@
 //! A digest of a multiset of ids that doesn't depend on their order.
 //!
-//! The first 128 bits of each id's SHA-1 are read as two 64-bit numbers and each half is summed, wrapping. The ledger
+//! The first 128 bits of each id's SHA-256 are read as two 64-bit numbers and each half is summed, wrapping. The ledger
 //! keeps both halves with each id, as its writer computed them, so a window of it is digested where it lies; sums, not XOR, so
 //! that an id that is there twice doesn't vanish. It guards against loss and faults, not against an adversary who
 //! chooses ids.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha1::{Digest, Sha1};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// How many ids, and the sum of their hashes. Equal digests: equal multisets, but for a chance of 2^-128.
@@ -32,7 +32,7 @@ impl IdDigest {
     /// The 128-bit hash of one id: what the digest sums, and what sets of ids are compared by.
     pub fn hash(id: &[u8]) -> u128 {
         let mut first = [0; 16];
-        first.copy_from_slice(&Sha1::digest(id)[..16]);
+        first.copy_from_slice(&Sha256::digest(id)[..16]);
         u128::from_be_bytes(first)
     }
 

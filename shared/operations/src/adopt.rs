@@ -7,8 +7,9 @@
 //! Not responsible for whether their documents are still there: the export finds out.
 
 use crate::slice::Turned;
-use granary_domain::{Hour, MessageId, MigrationId, Priority, TimeRange};
+use granary_domain::{BatchId, Hour, MessageId, MigrationId, Priority, TimeRange};
 use granary_ledger::Ledger;
+use granary_ledger::harvest::SeenMessage;
 use granary_ledger::integrity::{FoundAgain, RepairMigration};
 use granary_verify::{Verifier, VerifyError};
 use jiff::Timestamp;
@@ -41,8 +42,8 @@ pub struct AdoptArguments {
 pub(crate) struct AdoptProgress {
     /// What is still to be looked at.
     rest: TimeRange,
-    /// The hour that was begun, and the last message of it that was looked at.
-    hour: Option<(TimeRange, Option<(Timestamp, MessageId)>)>,
+    /// The hour that was begun, and the last message of it that was looked at, with the cancelled batch that it was in.
+    hour: Option<(TimeRange, Option<(BatchId, MessageId)>)>,
     /// Under which they are recorded. It is made when it is needed.
     heir: RepairMigration,
     report: AdoptReport,
@@ -109,18 +110,19 @@ async fn adopt_page(
     (ledger, verifier): (&Ledger, &Verifier),
     arguments: &AdoptArguments,
     mut progress: AdoptProgress,
-    (hour, after): (TimeRange, Option<(Timestamp, MessageId)>),
+    (hour, after): (TimeRange, Option<(BatchId, MessageId)>),
 ) -> Result<Turned<AdoptProgress, AdoptReport>, VerifyError> {
     let allowed = arguments.limit.saturating_sub(progress.report.found);
     let limit = u32::try_from(allowed)
         .unwrap_or(u32::MAX)
         .min(MESSAGES_PER_STEP_MAX);
-    let last_seen = after.as_ref().map(|(time, id)| (*time, id));
-    let messages = ledger.unowned_in(hour, last_seen, limit).await?;
-    let Some(last) = messages.last() else {
+    let last_seen = after.as_ref().map(|(batch, id)| (*batch, id));
+    let unowned = ledger.unowned_in(hour, last_seen, limit).await?;
+    let Some(last) = unowned.last() else {
         return Ok(progress.behind(hour));
     };
-    let last = (last.event_time, last.message_id.clone());
+    let last = (last.batch, last.message.message_id.clone());
+    let messages: Vec<SeenMessage> = unowned.into_iter().map(|unowned| unowned.message).collect();
     let found = messages.len() as u64;
     let adopted = match verifier.record_found(&progress.heir, hour, &messages).await? {
         FoundAgain::Recorded { messages } => messages,
@@ -162,7 +164,7 @@ async fn has_more(ledger: &Ledger, progress: &AdoptProgress) -> Result<bool, Ver
     let Some((hour, after)) = &progress.hour else {
         return Ok(ledger.first_unowned(progress.rest).await?.is_some());
     };
-    let last_seen = after.as_ref().map(|(time, id)| (*time, id));
+    let last_seen = after.as_ref().map(|(batch, id)| (*batch, id));
     if !ledger.unowned_in(*hour, last_seen, 1).await?.is_empty() {
         return Ok(true);
     }
@@ -175,7 +177,7 @@ async fn has_more(ledger: &Ledger, progress: &AdoptProgress) -> Result<bool, Ver
 /// The next hour that has such messages, as far as it lies in what is wanted.
 async fn find_hour(ledger: &Ledger, progress: &AdoptProgress) -> Result<Option<TimeRange>, VerifyError> {
     let first = ledger.first_unowned(progress.rest).await?;
-    Ok(first.and_then(|first| Hour::of(first).range().intersection(&progress.rest)))
+    Ok(first.and_then(|first| first.range().intersection(&progress.rest)))
 }
 
 impl AdoptProgress {

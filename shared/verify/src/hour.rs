@@ -6,8 +6,7 @@
 
 use crate::compare::Compared;
 use crate::look::Look;
-use crate::report::Finding;
-use crate::{FindingKind, Verifier, VerifyError};
+use crate::{Verifier, VerifyError};
 use granary_domain::{BatchId, CutBy, Hour, IdDigest, Part, TimeRange};
 use granary_ledger::integrity::CountedExceptions;
 use jiff::Timestamp;
@@ -27,8 +26,6 @@ pub(crate) struct HourProgress {
     pub(crate) objects_to: BatchId,
     /// The ids in sound objects.
     pub(crate) archived: IdDigest,
-    /// Whether all objects were sound so far.
-    pub(crate) are_sound: bool,
     /// Exceptions so far.
     #[serde(default)]
     pub(crate) exceptions: Vec<CountedExceptions>,
@@ -79,7 +76,6 @@ impl HourProgress {
             on_record: IdDigest::default(),
             objects_to: BatchId(0),
             archived: IdDigest::default(),
-            are_sound: true,
             exceptions: Vec::new(),
         }
     }
@@ -137,7 +133,7 @@ impl Verifier {
                 return Ok(Fit::More);
             }
         }
-        self.check_whole_hour(look, hour).await?;
+        self.check_whole_hour(look).await?;
         Ok(Fit::Done)
     }
 
@@ -180,28 +176,10 @@ impl Verifier {
     }
 
     /// What only the whole hour shows. Other looks at a whole hour go here.
-    async fn check_whole_hour(&self, look: &mut Look<'_>, at: &HourProgress) -> Result<(), VerifyError> {
+    async fn check_whole_hour(&self, look: &mut Look<'_>) -> Result<(), VerifyError> {
         let hour = look.hour();
-        if at.are_sound && at.range == hour.range() && at.archived != at.on_record {
-            self.name_misplaced(look).await?;
-        }
         self.find_orphans(hour, look.account).await?;
         self.check_invariants(hour, look.account).await
-    }
-
-    /// Every object holds what the ledger says of its batch, and yet the hour has other ids on record: some of its
-    /// messages belong to another hour's batch. Where there are none, a batch was settled in the middle of all this.
-    async fn name_misplaced(&self, look: &mut Look<'_>) -> Result<(), VerifyError> {
-        let hour = look.hour();
-        let misplaced = self.ledger.misplaced_in(hour).await?;
-        if misplaced.is_empty() {
-            return Ok(());
-        }
-        let text = "on record in batches that are another hour's";
-        let mut finding = Finding::of_hour(FindingKind::ArchiveDiffers, hour, text);
-        misplaced.iter().for_each(|id| finding.add(id));
-        look.find(finding);
-        Ok(())
     }
 }
 

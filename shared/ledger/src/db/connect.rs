@@ -138,7 +138,8 @@ impl Ledger {
     {
         let (attempt, limit) = (&attempt, self.limits.of(step));
         perform(step, move || {
-            self.repeated(step.operation(), limit, move || attempt(Doing(step)))
+            // Boxed: what a transaction consists of is no part of the size of whatever waits for it.
+            self.repeated(step.operation(), limit, move || Box::pin(attempt(Doing(step))))
         })
         .await
     }

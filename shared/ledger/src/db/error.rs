@@ -187,6 +187,15 @@ impl LedgerError {
         }
     }
 
+    /// Two ids whose hashes are the same in all of their 128 bits: the ledger can't tell their messages apart.
+    pub(crate) fn collision(operation: impl Into<&'static str>, one: &str, other: &str) -> Self {
+        let reason = format!(
+            "the message ids {one:?} and {other:?} have the same hash, so the ledger can hold only one of them: give one of \
+             the messages another id, or leave it out by a filter"
+        );
+        Self::inconsistent(operation, reason)
+    }
+
     pub(crate) fn silent(operation: &'static str, waited: std::time::Duration) -> Self {
         Self::Silent {
             operation,

@@ -9,6 +9,8 @@ mod tls;
 pub(crate) mod error;
 pub(crate) mod row;
 pub(crate) mod shape;
+pub(crate) mod ids;
+pub(crate) mod indices;
 mod schema;
 mod schema_change;
 mod numbers;

@@ -125,7 +125,3 @@ pub(crate) fn unreadable(column: &str, reason: &dyn std::fmt::Display) -> Ledger
 /// Keys that one statement looks up at most. MySQL plans a range for each key. Beyond `range_optimizer_max_mem_size` (8 MiB, less
 /// than 4,000 message ids) it reads the whole table instead, and locks it where the statement locks.
 pub(crate) const LOOKED_UP_KEYS_MAX: usize = 1_000;
-
-/// Follows the name of a table whose rows are looked up by key. Without it a server weighs the keys against the other conditions of the
-/// statement. Where the table or the batch is small, it then reads and locks rows that were not asked for.
-pub(crate) const BY_KEY: &str = "FORCE INDEX (PRIMARY)";

@@ -5,7 +5,7 @@
 //! doesn't know allows it: each names the oldest program that may run on it, by the newest migration which that program has.
 
 use crate::db::connect::Reader;
-use crate::db::schema_change::{LOCK_NAME, RULES_SINCE, schema_changes};
+use crate::db::schema_change::{LOCK_NAME, schema_changes};
 use crate::{Ledger, LedgerError};
 
 const NO_SUCH_TABLE: u16 = 1146;
@@ -17,7 +17,7 @@ pub struct Schema {
     pub found: u32,
     /// The newest migration that this program has.
     pub needed: u32,
-    /// The oldest program that may run on it, by the newest migration which that program has. `None`: no migration names one yet.
+    /// The oldest program that may run on it, by the newest migration which that program has. `None`: it has no tables.
     pub oldest_program: Option<u32>,
     /// What this program has and the ledger lacks, the oldest first.
     pub pending: Vec<PendingMigration>,
@@ -103,7 +103,7 @@ impl Ledger {
             Ok(Schema {
                 found,
                 needed,
-                oldest_program: oldest_program(&mut reader, found, needed).await?,
+                oldest_program: oldest_program(&mut reader, needed).await?,
                 pending: pending
                     .map(|change| PendingMigration {
                         version: change.version,
@@ -119,14 +119,11 @@ impl Ledger {
 
 /// Of all migrations that name one. A migration that this program doesn't know and that names none allows no program but
 /// those that know it.
-async fn oldest_program(reader: &mut Reader, found: u32, needed: u32) -> Result<Option<u32>, LedgerError> {
-    if found < RULES_SINCE {
-        return Ok(None);
-    }
+async fn oldest_program(reader: &mut Reader, needed: u32) -> Result<Option<u32>, LedgerError> {
     let query =
         "SELECT MAX(COALESCE(oldest_program, IF(version > ?, version, NULL))) FROM refinery_schema_history";
-    let oldest: Option<Option<u32>> = reader.first(query, (needed,)).await?;
-    Ok(oldest.flatten())
+    let oldest = reader.first::<Option<u32>>(query, (needed,)).await;
+    Ok(unless_empty(oldest)?.flatten().flatten())
 }
 
 /// `None`: the database has no tables yet.

@@ -22,13 +22,12 @@ mod embedded {
 const LOCK_WAIT_SECS_MAX: u32 = 20;
 /// 64 characters at most, as MySQL wants it. Databases whose names end alike wait for each other, which does no harm.
 pub(crate) const LOCK_NAME: &str = "CONCAT('granary_schema.', RIGHT(DATABASE(), 49))";
-/// The migration that makes room for the oldest program that may run on a schema. Those before it name none.
-pub(crate) const RULES_SINCE: u32 = 48;
 const OLDEST_PROGRAM: &str = "-- oldest program: ";
 
-/// As refinery makes it, which applied the migrations of older releases.
+/// As refinery makes it, and the oldest program that may run on the schema.
 const MAKE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS refinery_schema_history \
-     (version INT PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255))";
+     (version INT PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255), \
+     oldest_program INT UNSIGNED NULL COMMENT 'programs whose newest migration is older may not run on it')";
 const APPLIED_NOW: &str = "DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ')";
 
 /// From which version to which the schema was changed. Both are the same where there was nothing to do.
@@ -47,7 +46,7 @@ pub(crate) struct SchemaMigration {
     pub(crate) name: String,
     checksum: String,
     sql: String,
-    /// Programs whose newest migration is older may not run on the schema from here on. `None`: it names none.
+    /// Programs whose newest migration is older may not run on the schema from here on. `None`: it names none, and a test fails.
     oldest_program: Option<u32>,
 }
 
@@ -155,13 +154,6 @@ async fn write_down(conn: &mut Connection, migration: &SchemaMigration) -> Resul
         oldest_program,
         ..
     } = migration;
-    if *version < RULES_SINCE {
-        let statement = format!(
-            "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (?, ?, {APPLIED_NOW}, ?)"
-        );
-        let values = (*version, name.as_str(), checksum.as_str());
-        return conn.exec_drop(statement, values).await;
-    }
     let statement = format!(
         "INSERT INTO refinery_schema_history (version, name, applied_on, checksum, oldest_program) \
          VALUES (?, ?, {APPLIED_NOW}, ?, ?)"
@@ -185,9 +177,6 @@ mod tests {
                 oldest_program,
                 ..
             } = migration;
-            if version < RULES_SINCE {
-                continue;
-            }
             let oldest = oldest_program
                 .unwrap_or_else(|| panic!("V{version} has no line `{OLDEST_PROGRAM}NUMBER` at its head"));
             assert!(oldest <= version, "V{version}: {oldest}");
@@ -198,9 +187,6 @@ mod tests {
     #[test]
     fn every_migration_names_an_algorithm_that_lets_everybody_write_meanwhile_and_its_statement_demands_it() {
         for SchemaMigration { version, sql, .. } in schema_changes() {
-            if version < RULES_SINCE {
-                continue;
-            }
             let named = sql.lines().nth(1).and_then(|line| line.strip_prefix(ALGORITHM));
             let demanded = match named {
                 Some("INSTANT") => "ALGORITHM=INSTANT",

@@ -12,7 +12,9 @@ use granary_domain::BatchId;
 use mysql_async::params;
 
 impl Ledger {
-    /// Makes a pending batch of so many messages beside a batch whose row the caller has locked. The window's row is locked
+    /// Makes a pending batch for so many messages beside a batch whose row the caller has locked. The caller moves them, and counts both
+    /// batches again.
+    /// The window's row is locked
     /// until the end of the transaction: a page that is recorded meanwhile gets the ordinals after it.
     /// [`LedgerError::OutOfNumbers`]: a block of numbers has to be reserved first.
     pub(crate) async fn make_batch_beside(
@@ -39,8 +41,9 @@ impl Ledger {
         let made = self.take_number_within(transaction, doing).await?;
         transaction
             .exec_drop(
-                "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, priority, message_count, copied_from, created_at) \
-                 SELECT :made, migration_id, window_id, :ordinal, hour_start, priority, :messages, copied_from, UTC_TIMESTAMP(6) \
+                "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, priority, message_count, digest_high, digest_low, \
+                 time_from, time_to, copied_from, created_at) SELECT :made, migration_id, window_id, :ordinal, hour_start, priority, \
+                 :messages, 0, 0, time_from, time_to, copied_from, UTC_TIMESTAMP(6) \
                  FROM batch WHERE id = :batch",
                 params! { "made" => made.0, "ordinal" => ordinal, "messages" => messages, "batch" => batch.0 },
             )

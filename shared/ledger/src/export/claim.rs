@@ -130,17 +130,21 @@ impl Ledger {
         })
     }
 
-    /// The messages of a batch, in ledger order: the order of their lines in the object.
+    /// The messages of a batch, in the order of their ids: the order of their lines in the object.
     pub async fn messages_of(&self, batch: BatchId) -> Result<Vec<OwnedMessage>, LedgerError> {
         self.read("read a batch's messages", |mut reader| async move {
             let rows: Vec<Row> = reader
                 .rows(
-                    "SELECT message_id, doc_id, index_name, routing, outcome, reason FROM message \
-                     WHERE batch_id = ? ORDER BY message_id",
+                    "SELECT m.message_id, m.doc_id, i.name AS index_name, m.routing, m.outcome, m.reason FROM message m \
+                     JOIN source_index i ON i.id = m.index_id WHERE m.batch_id = ?",
                     (batch.0,),
                 )
                 .await?;
-            rows.into_iter().map(owned_message_of).collect()
+            let messages: Result<Vec<OwnedMessage>, LedgerError> =
+                rows.into_iter().map(owned_message_of).collect();
+            let mut messages = messages?;
+            messages.sort_unstable_by(|one, other| one.message_id.cmp(&other.message_id));
+            Ok(messages)
         })
         .await
     }

@@ -6,15 +6,17 @@
 use crate::db::connect::Doing;
 use crate::db::connections::Transaction;
 use crate::db::error::During;
-use crate::db::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, uuid};
+use crate::db::ids::{BY_HASH, Ids};
+use crate::db::row::{Columns, LOOKED_UP_KEYS_MAX, uuid};
 use crate::db::shape::List;
+use crate::harvest::recount::recount;
 use crate::integrity::RepairMigration;
 use crate::integrity::repair::ensure_migration;
 use crate::integrity::sealed::{Gate, come_to_the_gate};
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, BatchStatus, Fence, MessageId, MigrationState};
 use granary_steps::Step;
-use mysql_async::{Row, params};
+use mysql_async::Row;
 use std::collections::BTreeMap;
 
 const REASON_CHARS_MAX: usize = 500;
@@ -93,14 +95,15 @@ impl Ledger {
     pub async fn completed_owners_of(&self, ids: &[MessageId]) -> Result<Vec<(BatchId, Fence)>, LedgerError> {
         let mut owners: BTreeMap<BatchId, Fence> = BTreeMap::new();
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let list = &List::of(chunk.iter().map(MessageId::as_str));
+            let ids = &Ids::of_messages(chunk.iter());
             let query = &format!(
-                "SELECT STRAIGHT_JOIN b.id, b.fence FROM message m {BY_KEY} \
-                 JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list}) AND b.status = 'completed'"
+                "SELECT STRAIGHT_JOIN b.id, b.fence FROM message m {BY_HASH} \
+                 JOIN batch b ON b.id = m.batch_id WHERE b.status = 'completed' AND {}",
+                ids.are_meant()
             );
             let rows = self
                 .read("look for owners", |mut reader| async move {
-                    let rows: Vec<(u64, u32)> = reader.rows(query, list.params()).await?;
+                    let rows: Vec<(u64, u32)> = reader.rows(query, ids.params()).await?;
                     Ok(rows)
                 })
                 .await?;
@@ -172,12 +175,12 @@ pub(crate) async fn re_export_locked(
         .exec_drop(
             "UPDATE batch SET status = 'pending', attempts = 0, generation = generation + 1, parked_at = NULL, \
              enqueued_at = NULL, sends = 0, not_before = NULL, deferrals = 0, deferred_since = NULL, \
-             error_code = NULL, error_text = NULL, \
-             message_count = (SELECT COUNT(*) FROM message WHERE message.batch_id = :id) WHERE id = :id",
-            params! { "id" => wanted.batch.0 },
+             error_code = NULL, error_text = NULL WHERE id = ?",
+            (wanted.batch.0,),
         )
         .await
-        .during(doing)
+        .during(doing)?;
+    recount(transaction, doing, &[wanted.batch]).await
 }
 
 /// A batch of a cancelled migration would be given up as soon as it is pending: it goes to the heir. `false`: the heir is

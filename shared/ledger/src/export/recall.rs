@@ -18,6 +18,7 @@ use crate::db::row::{Columns, LOOKED_UP_KEYS_MAX, at, uuid};
 use crate::db::shape::List;
 use crate::export::ReExport;
 use crate::export::re_export::{inherit, re_export_locked};
+use crate::harvest::recount::recount;
 use crate::integrity::RepairMigration;
 use crate::integrity::sealed::{Gate, come_to_the_gate};
 use crate::{Ledger, LedgerError};
@@ -202,7 +203,7 @@ impl Ledger {
 }
 
 /// Exceptions are found by their batch, not by their ids: a batch has few of them.
-const IN_BATCH: &str = "FORCE INDEX (message_batch)";
+const IN_BATCH: &str = "FORCE INDEX (PRIMARY)";
 
 async fn recall_in(
     ledger: &Ledger,
@@ -240,6 +241,7 @@ async fn recall_in(
         }
         move_to(transaction, doing, (wanted.batch, made), &conditions).await?;
         leave(transaction, doing, wanted.batch, (missing, quarantined)).await?;
+        recount(transaction, doing, &[wanted.batch, made]).await?;
         made
     };
     write_audit(transaction, doing, wanted, (batch, missing, quarantined)).await?;

@@ -3,8 +3,8 @@
 
 use crate::db::connect::Doing;
 use crate::db::error::During;
-use crate::db::row::{BY_KEY, LOOKED_UP_KEYS_MAX};
-use crate::db::shape::List;
+use crate::db::ids::Ids;
+use crate::db::row::LOOKED_UP_KEYS_MAX;
 use crate::export::ClaimedBatch;
 use crate::export::excepted::raise_exceptions;
 use crate::export::storm::raise_parked;
@@ -123,11 +123,12 @@ impl Ledger {
         }
         for ((outcome, reason), ids) in &alike {
             for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-                let list = List::of(chunk.iter().map(|id| id.as_str()));
+                let ids = Ids::of_messages(chunk.iter().copied());
                 let statement = format!(
-                    "UPDATE message {BY_KEY} SET outcome = ?, reason = ? WHERE batch_id = ? AND message_id IN ({list})"
+                    "UPDATE message m FORCE INDEX (PRIMARY) SET m.outcome = ?, m.reason = ? WHERE m.batch_id = ? AND {}",
+                    ids.are_meant()
                 );
-                let params = list.params_after([(*outcome).into(), reason.into(), batch.id.0.into()]);
+                let params = ids.params_after([(*outcome).into(), reason.into(), batch.id.0.into()]);
                 transaction.exec_drop(statement, params).await.during(doing)?;
             }
         }

@@ -21,6 +21,7 @@ use crate::db::error::During;
 use crate::db::row::Columns;
 use crate::export::settle::shortened;
 use crate::export::{ClaimedBatch, Fenced};
+use crate::harvest::recount::recount;
 use crate::harvest::window::micros;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Cause, Failure, ObjectKey};
@@ -159,7 +160,7 @@ async fn supersede(
         .during(doing)
 }
 
-/// Moves the last half of a batch's messages, in ledger order, to a batch beside it.
+/// Moves the last half of a batch's messages, in the order of their hashes, to a batch beside it.
 async fn split(
     ledger: &Ledger,
     transaction: &mut Transaction,
@@ -171,17 +172,19 @@ async fn split(
     let into = ledger
         .make_batch_beside(transaction, doing, batch.id, moved)
         .await?;
-    let first_moved: Option<Vec<u8>> = transaction
+    let first_moved: Option<(u64, u64)> = transaction
         .exec_first(
-            "SELECT message_id FROM message WHERE batch_id = ? ORDER BY message_id LIMIT 1 OFFSET ?",
+            "SELECT hash_high, hash_low FROM message WHERE batch_id = ? ORDER BY hash_high, hash_low LIMIT 1 OFFSET ?",
             (batch.id.0, kept),
         )
         .await
         .during(doing)?;
+    let (high, low) = first_moved.unwrap_or_default();
     transaction
         .exec_drop(
-            "UPDATE message SET batch_id = ?, outcome = NULL, reason = NULL WHERE batch_id = ? AND message_id >= ?",
-            (into.0, batch.id.0, first_moved),
+            "UPDATE message SET batch_id = :into, outcome = NULL, reason = NULL WHERE batch_id = :batch \
+             AND (hash_high > :high OR (hash_high = :high AND hash_low >= :low))",
+            params! { "into" => into.0, "batch" => batch.id.0, "high" => high, "low" => low },
         )
         .await
         .during(doing)?;
@@ -196,12 +199,13 @@ async fn split(
     transaction
         .exec_drop(
             "UPDATE batch SET status = 'pending', attempts = attempts - 1, holder = NULL, lease_until = NULL, \
-             message_count = ?, generation = generation + 1, enqueued_at = NULL, sends = 0, not_before = NULL, \
+             generation = generation + 1, enqueued_at = NULL, sends = 0, not_before = NULL, \
              deferrals = 0, deferred_since = NULL, error_code = NULL, error_text = NULL WHERE id = ?",
-            (kept, batch.id.0),
+            (batch.id.0,),
         )
         .await
         .during(doing)?;
+    recount(transaction, doing, &[batch.id, into]).await?;
     Ok(Split { into, moved })
 }
 

@@ -35,6 +35,11 @@ pub struct Unsent {
 pub(crate) const SENDABLE: &str = "b.status = 'pending' AND (b.not_before IS NULL OR b.not_before <= UTC_TIMESTAMP(6)) \
      AND m.paused_at IS NULL AND NOT EXISTS (SELECT 1 FROM control WHERE name = 'export.paused')";
 
+/// What a re-scan finds late goes into one batch of an hour, as long as that wasn't sent: it waits until the re-scan is over, or its
+/// harvester gone.
+const IS_COMPLETE: &str = "NOT (b.fence = 0 AND EXISTS (SELECT 1 FROM harvest_window w WHERE w.id = b.window_id \
+     AND w.state = 'harvesting' AND w.recorded_at IS NOT NULL AND w.lease_until > UTC_TIMESTAMP(6)))";
+
 pub(crate) const BATCH_TO_SEND: &str = "b.id, b.migration_id, b.priority, b.fence, b.sends";
 
 /// Where SQS forgets a message at the latest.
@@ -47,7 +52,7 @@ impl Ledger {
         let (least, below) = queue.map_or((0, u8::MAX), QueueLane::priorities);
         let query = &format!(
             "SELECT {BATCH_TO_SEND} FROM batch b JOIN migration m ON m.id = b.migration_id \
-             WHERE {SENDABLE} AND b.enqueued_at IS NULL AND b.priority >= {least} AND b.priority < {below} \
+             WHERE {SENDABLE} AND b.enqueued_at IS NULL AND {IS_COMPLETE} AND b.priority >= {least} AND b.priority < {below} \
              ORDER BY b.priority DESC, b.id LIMIT {limit}"
         );
         self.batches_to_send(query, Params::Empty).await

@@ -1,5 +1,8 @@
 //! Cancelling a migration: its batches end, its messages are released, and whoever relied on it reads again.
 //!
+//! A batch that is cancelled owns nothing: its messages are unowned from then on, and keep their rows under it until another batch
+//! adopts them. Its row counts what is left.
+//!
 //! A message belongs to the source; a migration only asked for it. Another migration that met the message while this
 //! one owned it counted it as owned elsewhere and went on: so those of its windows that overlap what is released
 //! are read again, in the same transaction that releases.
@@ -109,9 +112,9 @@ impl Ledger {
                 .unwrap_or(*last),
         )
         .map_err(|error| LedgerError::inconsistent(doing, error.to_string()))?;
+        wait_for_pages(&mut transaction, doing, hours).await?;
         let ids = List::of(ids.iter().map(|id| id.0));
-        let batches = cancel_batches(&mut transaction, doing, &ids).await?;
-        let messages = release_messages(&mut transaction, doing, &ids).await?;
+        let (batches, messages) = cancel_batches(&mut transaction, doing, &ids).await?;
         let windows_reopened = reopen_windows(&mut transaction, doing, hours).await?;
         transaction.commit().await.during(doing)?;
         Ok(Some(Cancelled {
@@ -122,7 +125,27 @@ impl Ledger {
     }
 }
 
-async fn cancel_batches(transaction: &mut Transaction, doing: Doing, ids: &List) -> Result<u64, LedgerError> {
+/// Locks the windows over these hours until the end of the transaction. A page that is being recorded in one of them may just have met
+/// a message that is about to be released: its account is to be seen. A page that comes later finds the message unowned.
+async fn wait_for_pages(
+    transaction: &mut Transaction,
+    doing: Doing,
+    hours: TimeRange,
+) -> Result<(), LedgerError> {
+    let query = format!("SELECT w.id FROM harvest_window w WHERE {} FOR UPDATE", is_over());
+    let _locked: Vec<u64> = transaction
+        .exec(query, range_and(hours, []))
+        .await
+        .during(doing)?;
+    Ok(())
+}
+
+/// Says how many batches were cancelled, and how many messages are unowned by it. One that was completed a moment ago keeps its messages.
+async fn cancel_batches(
+    transaction: &mut Transaction,
+    doing: Doing,
+    ids: &List,
+) -> Result<(u64, u64), LedgerError> {
     let statement = format!(
         "UPDATE attempt a JOIN batch b ON a.batch_id = b.id AND a.number = b.fence \
          SET a.outcome = 'cancelled', a.ended_at = UTC_TIMESTAMP(6) \
@@ -141,24 +164,12 @@ async fn cancel_batches(transaction: &mut Transaction, doing: Doing, ids: &List)
         .exec_drop(statement, ids.params())
         .await
         .during(doing)?;
-    Ok(transaction.affected_rows())
-}
-
-/// Only of batches that are cancelled by now: one that was completed a moment ago keeps its messages.
-async fn release_messages(
-    transaction: &mut Transaction,
-    doing: Doing,
-    ids: &List,
-) -> Result<u64, LedgerError> {
-    let statement = format!(
-        "UPDATE message m JOIN batch b ON b.id = m.batch_id SET m.batch_id = NULL, m.outcome = NULL, m.reason = NULL \
-         WHERE b.id IN ({ids}) AND b.status = 'cancelled'"
+    let batches = transaction.affected_rows();
+    let query = format!(
+        "SELECT CAST(COALESCE(SUM(message_count), 0) AS UNSIGNED) FROM batch WHERE id IN ({ids}) AND status = 'cancelled'"
     );
-    transaction
-        .exec_drop(statement, ids.params())
-        .await
-        .during(doing)?;
-    Ok(transaction.affected_rows())
+    let messages: Option<u64> = transaction.exec_first(query, ids.params()).await.during(doing)?;
+    Ok((batches, messages.unwrap_or(0)))
 }
 
 /// Every window that met a message owned elsewhere in these hours is read again: a finished one from its start, one

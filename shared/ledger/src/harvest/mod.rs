@@ -12,7 +12,11 @@ mod lag;
 mod outside;
 mod record;
 pub(crate) mod account;
+mod known;
+mod batches;
+mod messages;
 pub(crate) mod plan;
+pub(crate) mod recount;
 mod cancel;
 pub(crate) mod unowned;
 
@@ -23,4 +27,5 @@ pub use migration::{Migration, MigrationFilter, NewMigration};
 pub use outside::OutsideCounts;
 pub use record::{PageOfMessages, Recorded, SeenMessage};
 pub use rescan::{DueRescan, RescanRules, Scan};
+pub use unowned::UnownedMessage;
 pub use window::{LeasedWindow, Window, WindowCounts};

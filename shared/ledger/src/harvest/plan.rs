@@ -1,12 +1,15 @@
 //! How a page is cut into batches: pure, before and after the ledger has said what of it is new.
 
 use crate::harvest::SeenMessage;
-use granary_domain::{BatchId, Hour};
+use granary_domain::{BatchId, Hour, IdDigest};
+use jiff::Timestamp;
 use std::collections::HashSet;
 
 /// A message of a page, and the planned batch that it is in.
 pub(crate) struct PlannedRow<'a> {
     pub(crate) message: &'a SeenMessage,
+    /// Of its id.
+    pub(crate) hash: u128,
     pub(crate) batch: usize,
 }
 
@@ -16,7 +19,11 @@ pub(crate) fn distinct(messages: &[SeenMessage]) -> (Vec<PlannedRow<'_>>, u64) {
     let rows: Vec<_> = messages
         .iter()
         .filter(|message| seen.insert(message.message_id.as_str()))
-        .map(|message| PlannedRow { message, batch: 0 })
+        .map(|message| PlannedRow {
+            message,
+            hash: IdDigest::hash(message.message_id.as_str().as_bytes()),
+            batch: 0,
+        })
         .collect();
     let duplicates = (messages.len() - rows.len()) as u64;
     (rows, duplicates)
@@ -31,16 +38,11 @@ pub(crate) fn plan(rows: &mut [PlannedRow<'_>], batch_size: u32) -> Vec<PlannedB
             .last()
             .is_some_and(|batch| batch.hour == hour && batch.planned < batch_size);
         if !fits {
-            batches.push(PlannedBatch {
-                id: BatchId(0),
-                hour,
-                planned: 0,
-                kept: 0,
-            });
+            batches.push(PlannedBatch::at(row.message.event_time));
         }
         row.batch = batches.len() - 1;
         if let Some(batch) = batches.last_mut() {
-            batch.planned += 1;
+            batch.take(row);
         }
     }
     batches
@@ -60,11 +62,41 @@ pub(crate) fn batches_at_most(messages: &[SeenMessage], batch_size: u32) -> usiz
 }
 
 /// A batch that a page asks for. It becomes as large as the messages that turn out to be new.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct PlannedBatch {
     pub(crate) id: BatchId,
     pub(crate) hour: Hour,
     pub(crate) planned: u32,
     pub(crate) kept: u32,
+    /// Of the planned messages' ids.
+    pub(crate) digest: IdDigest,
+    pub(crate) time_from: Timestamp,
+    pub(crate) time_to: Timestamp,
+    /// It was there before, and takes the planned messages in.
+    pub(crate) is_joined: bool,
+}
+
+impl PlannedBatch {
+    fn at(time: Timestamp) -> Self {
+        Self {
+            id: BatchId(0),
+            hour: Hour::of(time),
+            planned: 0,
+            kept: 0,
+            digest: IdDigest::default(),
+            time_from: time,
+            time_to: time,
+            is_joined: false,
+        }
+    }
+
+    fn take(&mut self, row: &PlannedRow<'_>) {
+        self.planned += 1;
+        self.kept += 1;
+        self.digest.add_hash(row.hash);
+        self.time_from = self.time_from.min(row.message.event_time);
+        self.time_to = self.time_to.max(row.message.event_time);
+    }
 }
 
 /// Which batches go into which one. What is kept is moved along.
@@ -72,8 +104,14 @@ pub(crate) fn folds(batches: &mut [PlannedBatch], batch_size: u32) -> Vec<(Batch
     let mut folds: Vec<(BatchId, Vec<BatchId>)> = Vec::new();
     let mut target: Option<usize> = None;
     for place in 0..batches.len() {
-        let PlannedBatch { id, hour, kept, .. } = batches[place];
-        if kept == 0 {
+        let PlannedBatch {
+            id,
+            hour,
+            kept,
+            is_joined,
+            ..
+        } = batches[place];
+        if kept == 0 || is_joined {
             continue;
         }
         let fits = |at: &usize| batches[*at].hour == hour && batches[*at].kept + kept <= batch_size;
@@ -122,11 +160,11 @@ mod tests {
     #[test]
     fn batches_that_were_hardly_filled_fold_into_one_of_their_hour() {
         let hour = Hour::of("2026-01-01T10:00:00Z".parse().unwrap());
-        let batch = |id, hour, kept| PlannedBatch {
+        let batch = |id, hour: Hour, kept| PlannedBatch {
             id: BatchId(id),
-            hour,
             planned: 10,
             kept,
+            ..PlannedBatch::at(hour.start())
         };
         let mut batches = [
             batch(1, hour, 0),

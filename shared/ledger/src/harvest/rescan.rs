@@ -18,14 +18,13 @@ use crate::db::connect::Doing;
 use crate::db::connections::Transaction;
 use crate::db::error::During;
 use crate::db::row::{Columns, at};
-use crate::db::shape::List;
 use crate::harvest::LeasedWindow;
 use crate::harvest::left_out::{CAN_BE_READ, names};
-use crate::harvest::plan::PlannedBatch;
 use crate::harvest::window::{LEASED, leased_of, micros};
 use crate::{Ledger, LedgerError};
 use granary_domain::{Fence, WindowId};
 use granary_steps::Step;
+use jiff::Timestamp;
 use mysql_async::{Row, params};
 use std::time::Duration;
 
@@ -286,26 +285,19 @@ async fn begin_scan(
         .during(doing)
 }
 
-/// Counts what these batches hold as late: a page has made them just now, and they hold nothing yet but what nobody has
-/// seen before. How late: not visible when the last whole reading began, visible now. Both bounds are widest for the
-/// earliest of them. Where that reading left out an index, nothing tells how late they came.
+/// Counts new messages of a re-scan as late, by their event times. How late: not visible when the last whole reading began,
+/// visible now. Both bounds are widest for the earliest of them. Where that reading left out an index, nothing tells how late
+/// they came.
 pub(crate) async fn note_late(
     transaction: &mut Transaction,
     window: &LeasedWindow,
-    batches: &[PlannedBatch],
+    times: impl Iterator<Item = Timestamp> + Clone,
 ) -> Result<(), LedgerError> {
     let operation = Step::RecordPage.operation();
-    let list = List::of(batches.iter().map(|batch| batch.id.0));
-    let query = format!(
-        "SELECT COUNT(*) AS late, MIN(event_time) AS earliest FROM message WHERE batch_id IN ({list})"
-    );
-    let row: Option<Row> = transaction
-        .exec_first(query, list.params())
-        .await
-        .during(operation)?;
-    let Some(mut row) = row else { return Ok(()) };
-    let (late, earliest) = (row.column::<u64>("late")?, row.instant_or_null("earliest")?);
-    let Some(earliest) = earliest else { return Ok(()) };
+    let late = times.clone().count();
+    let Some(earliest) = times.min() else {
+        return Ok(());
+    };
     transaction
         .exec_drop(
             "UPDATE window_scan s JOIN harvest_window w ON w.id = s.window_id \
@@ -342,7 +334,8 @@ pub(crate) async fn finish_scan(
     transaction
         .exec_drop(
             "UPDATE harvest_window w JOIN window_scan s ON s.window_id = w.id SET w.state = 'verified' \
-             WHERE w.id = ? AND w.state = 'recorded' AND s.was_verified AND NOT EXISTS \
+             WHERE w.id = ? AND w.state = 'recorded' AND s.was_verified \
+             AND (s.late_at IS NULL OR s.late_at < s.started_at) AND NOT EXISTS \
              (SELECT 1 FROM batch b WHERE b.window_id = w.id AND b.window_ordinal >= s.first_ordinal \
               AND b.status <> 'cancelled')",
             (window.id.0,),

@@ -1,32 +1,40 @@
-//! Messages that the ledger knows and that nobody owns: a cancellation released them, and nobody has asked for them
-//! since.
+//! Unowned messages: a cancellation released them, and no migration has met them since. Their batch is cancelled; its row counts
+//! what is left of them.
 //!
 //! They are only found here; [`Ledger::record_found`] gives them to a batch. Hours go by event time, so that what is
 //! found lies in as few batches as possible.
 //!
 //! **When it fails**, nothing was changed.
 
+use crate::db::connect::Reader;
 use crate::db::row::{Columns, at, unreadable};
 use crate::harvest::SeenMessage;
 use crate::{Ledger, LedgerError};
-use granary_domain::{Hour, IdDigest, MessageId, TimeRange};
+use granary_domain::{BatchId, Hour, IdDigest, MessageId, TimeRange};
 use jiff::Timestamp;
 use mysql_async::{Row, params};
 
-/// Messages without an owner are neighbours in one index, in order of event time. The first and the last of them are read
-/// there without reading any message that has an owner.
-pub(crate) const UNOWNED: &str =
-    "message FORCE INDEX (message_batch) WHERE batch_id IS NULL AND outcome IS NULL";
+/// Of a batch: its messages are unowned, and it has some.
+pub(crate) const UNOWNED: &str = "status = 'cancelled' AND message_count > 0";
+
+/// A message that is unowned.
+#[derive(Debug, Clone)]
+pub struct UnownedMessage {
+    /// The cancelled batch that it was in.
+    pub batch: BatchId,
+    /// The message, as it was recorded.
+    pub message: SeenMessage,
+}
 
 impl Ledger {
-    /// The whole hours from the first message that nobody owns to the last one, of event times from `from` on and before
-    /// `to`. `None`: somebody owns every one.
+    /// The whole hours from the first unowned message to the last one, of event times from `from` on and before
+    /// `to`. `None`: there is none.
     pub async fn hours_of_unowned(
         &self,
         from: Option<Timestamp>,
         to: Option<Timestamp>,
     ) -> Result<Option<TimeRange>, LedgerError> {
-        let operation = "look for messages that nobody owns";
+        let operation = "look for messages that are unowned";
         let ever = TimeRange::EVER;
         let Ok(range) = TimeRange::new(from.unwrap_or(ever.from()), to.unwrap_or(ever.to())) else {
             return Ok(None);
@@ -38,13 +46,13 @@ impl Ledger {
         let (Some(first), Some(last)) = (first, last) else {
             return Ok(None);
         };
-        TimeRange::new(Hour::of(first).start(), Hour::of(last).next().start())
+        TimeRange::new(first.start(), last.next().start())
             .map(Some)
             .map_err(|error| LedgerError::inconsistent(operation, error.to_string()))
     }
 
-    /// The first event time in a range of a message that nobody owns.
-    pub async fn first_unowned(&self, range: TimeRange) -> Result<Option<Timestamp>, LedgerError> {
+    /// The first hour of a range that has an unowned message in it.
+    pub async fn first_unowned(&self, range: TimeRange) -> Result<Option<Hour>, LedgerError> {
         self.edge_of_unowned(range, "ASC").await
     }
 
@@ -52,65 +60,114 @@ impl Ledger {
         &self,
         range: TimeRange,
         order: &'static str,
-    ) -> Result<Option<Timestamp>, LedgerError> {
+    ) -> Result<Option<Hour>, LedgerError> {
+        // A batch that lies in the range as a whole has one, and of others, which reach over an edge, there are few.
         let query = &format!(
-            "SELECT event_time FROM {UNOWNED} AND event_time >= :from AND event_time < :to \
-             ORDER BY event_time {order} LIMIT 1"
+            "SELECT b.hour_start FROM batch b FORCE INDEX (batch_open_hour) WHERE {UNOWNED} \
+             AND b.hour_start >= :first_hour AND b.hour_start < :to AND ((b.time_from >= :from AND b.time_to < :to) OR EXISTS \
+             (SELECT 1 FROM message m WHERE m.batch_id = b.id AND m.event_time >= :from AND m.event_time < :to)) \
+             ORDER BY b.hour_start {order} LIMIT 1"
         );
-        self.read("look for a message that nobody owns", |mut reader| async move {
-            let range = params! { "from" => at(range.from()), "to" => at(range.to()) };
-            let row: Option<Row> = reader.first(query, range).await?;
-            row.map(|mut row| row.instant("event_time")).transpose()
+        self.read("look for a message that is unowned", |mut reader| async move {
+            let row: Option<Row> = reader.first(query, of_hours(range)).await?;
+            row.map(|mut row| Ok(Hour::of(row.instant("hour_start")?)))
+                .transpose()
         })
         .await
     }
 
-    /// How many messages of a range nobody owns.
+    /// How many messages of a range are unowned.
     pub async fn count_unowned(&self, range: TimeRange) -> Result<u64, LedgerError> {
-        self.read("count messages that nobody owns", |mut reader| async move {
-            let count: Option<u64> = reader
-                .first(
-                    format!("SELECT COUNT(*) FROM {UNOWNED} AND event_time >= :from AND event_time < :to"),
-                    params! { "from" => at(range.from()), "to" => at(range.to()) },
-                )
-                .await?;
+        let query = &format!(
+            "SELECT CAST(COALESCE(SUM(IF(b.time_from >= :from AND b.time_to < :to, b.message_count, \
+             (SELECT COUNT(*) FROM message m WHERE m.batch_id = b.id AND m.event_time >= :from AND m.event_time < :to))), 0) \
+             AS UNSIGNED) FROM batch b WHERE {UNOWNED} AND b.hour_start >= :first_hour AND b.hour_start < :to"
+        );
+        self.read("count messages that are unowned", |mut reader| async move {
+            let count: Option<u64> = reader.first(query, of_hours(range)).await?;
             Ok(count.unwrap_or(0))
         })
         .await
     }
 
-    /// Messages of a range that nobody owns, by event time, then by the hashes of their ids, from after `after` on.
+    /// Unowned messages of a range, by their batches, then by the hashes of their ids, from after `after` on.
     pub async fn unowned_in(
         &self,
         range: TimeRange,
-        after: Option<(Timestamp, &MessageId)>,
+        after: Option<(BatchId, &MessageId)>,
         limit: u32,
-    ) -> Result<Vec<SeenMessage>, LedgerError> {
-        // The order of the index, so that nothing is sorted, and each way of coming later is a stretch of it.
-        let (later, (time, id)) = match after {
-            None => ("event_time >= :time AND event_time < :to", (range.from(), "")),
-            Some((time, id)) => (
-                "((event_time = :time AND hash_high = :high AND hash_low = :low AND message_id > :id) \
-                 OR (event_time = :time AND hash_high = :high AND hash_low > :low) \
-                 OR (event_time = :time AND hash_high > :high) OR (event_time > :time AND event_time < :to))",
-                (time, id.as_str()),
-            ),
-        };
-        let query = &format!(
-            "SELECT message_id, doc_id, index_name, routing, event_time FROM {UNOWNED} AND {later} \
-             ORDER BY event_time, hash_high, hash_low, message_id LIMIT :limit"
-        );
-        let (high, low) = IdDigest::halves(id.as_bytes());
-        self.read("list messages that nobody owns", |mut reader| async move {
-            let params = params! {
-                "time" => at(time), "to" => at(range.to()), "high" => high, "low" => low, "id" => id,
-                "limit" => limit,
-            };
-            let rows: Vec<Row> = reader.rows(query, params).await?;
-            rows.into_iter().map(message_of).collect()
+    ) -> Result<Vec<UnownedMessage>, LedgerError> {
+        self.read("list messages that are unowned", |mut reader| async move {
+            let mut messages = Vec::new();
+            let first = after.map_or(BatchId(0), |(batch, _)| batch);
+            for batch in batches_with_unowned(&mut reader, range, first).await? {
+                let after = after.filter(|(last, _)| *last == batch).map(|(_, id)| id);
+                let room = limit as usize - messages.len();
+                messages.extend(unowned_of(&mut reader, range, (batch, after), room).await?);
+                if messages.len() >= limit as usize {
+                    break;
+                }
+            }
+            Ok(messages)
         })
         .await
     }
+}
+
+fn of_hours(range: TimeRange) -> mysql_async::Params {
+    params! {
+        "first_hour" => at(Hour::of(range.from()).start()), "from" => at(range.from()), "to" => at(range.to()),
+    }
+}
+
+async fn batches_with_unowned(
+    reader: &mut Reader,
+    range: TimeRange,
+    first: BatchId,
+) -> Result<Vec<BatchId>, LedgerError> {
+    let query = format!(
+        "SELECT id FROM batch WHERE {UNOWNED} AND hour_start >= :first_hour AND hour_start < :to AND id >= :first ORDER BY id"
+    );
+    let params = params! {
+        "first_hour" => at(Hour::of(range.from()).start()), "to" => at(range.to()), "first" => first.0,
+    };
+    let ids: Vec<u64> = reader.rows(query, params).await?;
+    Ok(ids.into_iter().map(BatchId).collect())
+}
+
+async fn unowned_of(
+    reader: &mut Reader,
+    range: TimeRange,
+    (batch, after): (BatchId, Option<&MessageId>),
+    limit: usize,
+) -> Result<Vec<UnownedMessage>, LedgerError> {
+    let later = match after {
+        None => "",
+        Some(_) => "AND (m.hash_high > :high OR (m.hash_high = :high AND m.hash_low > :low))",
+    };
+    let query = format!(
+        "SELECT m.message_id, m.doc_id, i.name AS index_name, m.routing, m.event_time FROM message m \
+         JOIN source_index i ON i.id = m.index_id WHERE m.batch_id = :batch AND m.event_time >= :from AND m.event_time < :to \
+         {later} ORDER BY m.hash_high, m.hash_low LIMIT {limit}"
+    );
+    let (high, low) = IdDigest::halves(after.map_or("", MessageId::as_str).as_bytes());
+    let mut params = vec![
+        ("batch", batch.0.into()),
+        ("from", at(range.from())),
+        ("to", at(range.to())),
+    ];
+    if after.is_some() {
+        params.extend([("high", high.into()), ("low", low.into())]);
+    }
+    let rows: Vec<Row> = reader.rows(query, mysql_async::Params::from(params)).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(UnownedMessage {
+                batch,
+                message: message_of(row)?,
+            })
+        })
+        .collect()
 }
 
 fn message_of(mut row: Row) -> Result<SeenMessage, LedgerError> {

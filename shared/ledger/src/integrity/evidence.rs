@@ -1,8 +1,10 @@
 //! What a verification needs of the ledger: digests, standings and objects on record.
 //!
-//! Read from message rows and from what settled batches name, never from counters.
+//! Read from what batches say of their messages and from what settled batches name; from message rows where a batch has exceptions.
+//! That a batch says what its rows hold is an invariant (`invariants.rs`), which a verification checks as well.
 
-use crate::db::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, at, unreadable};
+use crate::db::ids::{BY_HASH, Ids};
+use crate::db::row::{Columns, LOOKED_UP_KEYS_MAX, at, unreadable};
 use crate::db::shape::List;
 use crate::integrity::Digests;
 use crate::{Ledger, LedgerError};
@@ -10,7 +12,7 @@ use granary_domain::{
     BatchId, BatchStatus, Fence, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, Part,
     TimeRange, WindowId,
 };
-use mysql_async::{Row, params};
+use mysql_async::{Params, Row, params};
 use std::collections::HashMap;
 
 /// How a message stands.
@@ -50,6 +52,9 @@ pub(crate) const STANDING: &str = "CASE WHEN b.id IS NULL OR b.status = 'cancell
 /// overflow.
 pub(crate) const DIGEST: &str = "COUNT(*) AS ids, CAST(COALESCE(SUM(m.hash_high), 0) AS CHAR) AS high, \
     CAST(COALESCE(SUM(m.hash_low), 0) AS CHAR) AS low";
+
+/// Of a batch: its object has all of its messages, or will have, as far as is known.
+const HAS_NO_EXCEPTION: &str = "b.status = 'completed' AND b.missing = 0 AND b.quarantined = 0";
 
 /// Where a message's document was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,11 +213,20 @@ impl Ledger {
         }
         let list = &List::of(batches.iter().map(|id| id.0));
         let query = &format!(
-            "SELECT m.batch_id, {DIGEST} FROM message m WHERE m.batch_id IN ({list}) AND m.outcome IS NULL \
-             GROUP BY m.batch_id"
+            "SELECT b.id AS batch_id, b.message_count AS ids, CAST(b.digest_high AS CHAR) AS high, CAST(b.digest_low AS CHAR) AS low \
+             FROM batch b WHERE b.id IN ({list}) AND {HAS_NO_EXCEPTION} UNION ALL \
+             SELECT m.batch_id, {DIGEST} FROM batch b STRAIGHT_JOIN message m ON m.batch_id = b.id \
+             WHERE b.id IN ({list}) AND NOT ({HAS_NO_EXCEPTION}) AND m.outcome IS NULL GROUP BY m.batch_id"
+        );
+        let params = &Params::Positional(
+            list.clone()
+                .into_values()
+                .into_iter()
+                .chain(list.clone().into_values())
+                .collect(),
         );
         self.read("digest batches", |mut reader| async move {
-            let rows: Vec<Row> = reader.rows(query, list.params()).await?;
+            let rows: Vec<Row> = reader.rows(query, params.clone()).await?;
             rows.into_iter()
                 .map(|mut row| Ok((row.batch_id("batch_id")?, digest_of(&mut row)?)))
                 .collect()
@@ -227,14 +241,15 @@ impl Ledger {
     ) -> Result<Vec<(MessageId, Standing)>, LedgerError> {
         let mut standings = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let list = &List::of(chunk.iter().map(|id| id.as_str()));
+            let ids = &Ids::of_messages(chunk.iter().copied());
             let query = &format!(
-                "SELECT m.message_id, {STANDING} AS standing FROM message m {BY_KEY} LEFT JOIN batch b ON b.id = m.batch_id \
-                 WHERE m.message_id IN ({list})"
+                "SELECT m.message_id, {STANDING} AS standing FROM message m {BY_HASH} LEFT JOIN batch b ON b.id = m.batch_id \
+                 WHERE {}",
+                ids.are_meant()
             );
             let rows = self
                 .read("look ids up", |mut reader| async move {
-                    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
+                    let rows: Vec<Row> = reader.rows(query, ids.params()).await?;
                     Ok(rows)
                 })
                 .await?;
@@ -252,13 +267,15 @@ impl Ledger {
     ) -> Result<HashMap<MessageId, DocumentPlace>, LedgerError> {
         let mut places = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let list = &List::of(chunk.iter().map(|id| id.as_str()));
+            let ids = &Ids::of_messages(chunk.iter().copied());
             let query = &format!(
-                "SELECT message_id, index_name, doc_id, routing FROM message {BY_KEY} WHERE message_id IN ({list})"
+                "SELECT m.message_id, i.name AS index_name, m.doc_id, m.routing FROM message m {BY_HASH} \
+                 JOIN source_index i ON i.id = m.index_id WHERE {}",
+                ids.are_meant()
             );
             let rows = self
                 .read("look places up", |mut reader| async move {
-                    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
+                    let rows: Vec<Row> = reader.rows(query, ids.params()).await?;
                     Ok(rows)
                 })
                 .await?;
@@ -278,14 +295,15 @@ impl Ledger {
     ) -> Result<Vec<(Standing, Option<BatchId>)>, LedgerError> {
         let mut owners = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let list = &List::of(chunk.iter().map(|id| id.as_str()));
+            let ids = &Ids::of_messages(chunk.iter().copied());
             let query = &format!(
                 "SELECT {STANDING} AS standing, IF(b.status = 'completed', b.id, NULL) AS owner \
-                 FROM message m {BY_KEY} LEFT JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list})"
+                 FROM message m {BY_HASH} LEFT JOIN batch b ON b.id = m.batch_id WHERE {}",
+                ids.are_meant()
             );
             let rows = self
                 .read("look owners up", |mut reader| async move {
-                    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
+                    let rows: Vec<Row> = reader.rows(query, ids.params()).await?;
                     Ok(rows)
                 })
                 .await?;

@@ -9,8 +9,10 @@
 use crate::db::row::{Columns, unreadable};
 use crate::harvest::window::micros;
 use crate::integrity::BatchSlice;
+use crate::integrity::evidence::digest_of;
 use crate::{Ledger, LedgerError};
-use granary_domain::{BatchStatus, Invariant, MessageId, Subject, Violation, WindowId};
+use granary_domain::{BatchStatus, IdDigest, Invariant, MessageId, Subject, Violation, WindowId};
+use jiff::Timestamp;
 use mysql_async::Row;
 use std::time::Duration;
 
@@ -43,7 +45,6 @@ impl Ledger {
         }
         let mut violations = self.miscounted(slice).await?;
         violations.extend(self.strays(slice).await?);
-        violations.extend(self.half_released().await?);
         violations.extend(self.unbounded(slice, bounds).await?);
         violations.extend(self.in_wrong_hands(slice).await?);
         violations.extend(self.completed_by_a_stale_fence(slice).await?);
@@ -53,11 +54,13 @@ impl Ledger {
         Ok(violations)
     }
 
-    /// [`Invariant::CountsAreRows`], and of cancelled batches [`Invariant::OneStanding`]: they own nothing.
+    /// [`Invariant::CountsAreRows`].
     async fn miscounted(&self, slice: &BatchSlice) -> Result<Vec<Violation>, LedgerError> {
         let query = format!(
-            "SELECT b.id, b.status, b.message_count, b.exported, b.missing, b.quarantined, \
-             COUNT(m.message_id) AS rows_owned, \
+            "SELECT b.id, b.status, b.message_count, b.exported, b.missing, b.quarantined, b.time_from, b.time_to, \
+             CAST(b.digest_high AS CHAR) AS batch_high, CAST(b.digest_low AS CHAR) AS batch_low, \
+             COUNT(m.message_id) AS ids, CAST(COALESCE(SUM(m.hash_high), 0) AS CHAR) AS high, \
+             CAST(COALESCE(SUM(m.hash_low), 0) AS CHAR) AS low, MIN(m.event_time) AS first_time, MAX(m.event_time) AS last_time, \
              CAST(COALESCE(SUM(m.outcome = 'missing'), 0) AS UNSIGNED) AS rows_missing, \
              CAST(COALESCE(SUM(m.outcome = 'quarantined'), 0) AS UNSIGNED) AS rows_quarantined \
              FROM batch b LEFT JOIN message m ON m.batch_id = b.id \
@@ -67,15 +70,9 @@ impl Ledger {
         let mut violations = Vec::new();
         for row in self.found(&query).await? {
             let counted = Counted::of(row)?;
-            let Some((invariant, text)) = counted.contradiction() else {
-                continue;
-            };
-            let mut violation = Violation::new(invariant, counted.subject, text);
-            if invariant == Invariant::OneStanding {
-                let owned = format!("m.batch_id = {}", counted.batch);
-                violation = violation.of_messages(self.ids_where(&owned).await?, counted.owned);
-            }
-            violations.push(violation);
+            let text = counted.contradiction();
+            violations
+                .extend(text.map(|text| Violation::new(Invariant::CountsAreRows, counted.subject, text)));
         }
         Ok(violations)
     }
@@ -98,21 +95,6 @@ impl Ledger {
             violations.push(violation.of_messages(ids, owned));
         }
         Ok(violations)
-    }
-
-    /// [`Invariant::OneStanding`]: messages that are released and explained at once. There are few released ones at any
-    /// time, and the index finds those at once, so they are looked at with every slice.
-    async fn half_released(&self) -> Result<Option<Violation>, LedgerError> {
-        let ids = self
-            .ids_where("m.batch_id IS NULL AND m.outcome IS NOT NULL")
-            .await?;
-        if ids.is_empty() {
-            return Ok(None);
-        }
-        let count = ids.len() as u64;
-        let text = "nobody owns them, and yet they are missing or quarantined";
-        let violation = Violation::new(Invariant::OneStanding, Subject::Released, text);
-        Ok(Some(violation.of_messages(ids, count)))
     }
 
     /// [`Invariant::AttemptsAreBounded`]. Attempts that didn't count are in the log all the same; what is over may have had
@@ -287,65 +269,71 @@ impl Ledger {
     }
 }
 
-/// What a batch counts, and what there is.
+/// What a batch says of its messages, and what there is.
 struct Counted {
-    batch: granary_domain::BatchId,
     subject: Subject,
     status: BatchStatus,
-    message_count: u64,
+    /// As the batch has it.
+    digest: IdDigest,
+    /// The first and the last event time, as the batch has them.
+    times: (Option<Timestamp>, Option<Timestamp>),
     /// Exported, missing and quarantined, as the batch counts them.
     settled: [Option<u32>; 3],
-    owned: u64,
-    /// The same, as the rows have them.
+    /// The same three, as the rows have them.
+    rows_digest: IdDigest,
+    rows_times: (Option<Timestamp>, Option<Timestamp>),
     rows: [u64; 3],
 }
 
 impl Counted {
     fn of(mut row: Row) -> Result<Self, LedgerError> {
-        let batch = row.batch_id("id")?;
-        let owned: u64 = row.column("rows_owned")?;
+        let rows_digest = digest_of(&mut row)?;
         let (missing, quarantined): (u64, u64) =
             (row.column("rows_missing")?, row.column("rows_quarantined")?);
         Ok(Self {
-            batch,
-            subject: Subject::Batch(batch),
+            subject: Subject::Batch(row.batch_id("id")?),
             status: row.parsed("status")?,
-            message_count: u64::from(row.column::<u32>("message_count")?),
+            digest: IdDigest::from_sums(
+                u64::from(row.column::<u32>("message_count")?),
+                row.parsed("batch_high")?,
+                row.parsed("batch_low")?,
+            ),
+            times: (row.instant_or_null("time_from")?, row.instant_or_null("time_to")?),
             settled: [
                 row.column("exported")?,
                 row.column("missing")?,
                 row.column("quarantined")?,
             ],
-            owned,
-            rows: [owned.saturating_sub(missing + quarantined), missing, quarantined],
+            rows: [
+                rows_digest.count.saturating_sub(missing + quarantined),
+                missing,
+                quarantined,
+            ],
+            rows_digest,
+            rows_times: (
+                row.instant_or_null("first_time")?,
+                row.instant_or_null("last_time")?,
+            ),
         })
     }
 
-    fn contradiction(&self) -> Option<(Invariant, String)> {
-        let Self {
-            message_count, owned, ..
-        } = self;
-        match self.status {
-            BatchStatus::Cancelled if *owned > 0 => {
-                let text = format!("it is cancelled, and still owns {owned} messages");
-                Some((Invariant::OneStanding, text))
-            }
-            BatchStatus::Cancelled => None,
-            _ if owned != message_count => {
-                let text = format!("it counts {message_count} messages, and owns {owned}");
-                Some((Invariant::CountsAreRows, text))
-            }
-            BatchStatus::Completed if self.settled != self.rows.map(|count| u32::try_from(count).ok()) => {
-                let text = format!(
-                    "it counts {:?} exported, missing and quarantined messages, its rows are {:?}",
-                    self.settled.map(Option::unwrap_or_default),
-                    self.rows
-                );
-                Some((Invariant::CountsAreRows, text))
-            }
-            BatchStatus::Pending | BatchStatus::InProgress | BatchStatus::Completed | BatchStatus::Failed => {
-                None
-            }
+    fn contradiction(&self) -> Option<String> {
+        let (counted, owned) = (self.digest.count, self.rows_digest.count);
+        let is_settled = self.status == BatchStatus::Completed;
+        if owned != counted {
+            Some(format!("it counts {counted} messages, and owns {owned}"))
+        } else if self.digest != self.rows_digest {
+            Some("the digest that it has of its messages' ids isn't that of its rows".to_owned())
+        } else if self.times != self.rows_times {
+            Some("the event times that it has of its messages aren't those of its rows".to_owned())
+        } else if is_settled && self.settled != self.rows.map(|count| u32::try_from(count).ok()) {
+            Some(format!(
+                "it counts {:?} exported, missing and quarantined messages, its rows are {:?}",
+                self.settled.map(Option::unwrap_or_default),
+                self.rows
+            ))
+        } else {
+            None
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Not here: the comparison of source, ledger and archive (`granary-verify`).
 
-mod evidence;
+pub(crate) mod evidence;
 mod parts;
 pub(crate) mod repair;
 mod inspection;

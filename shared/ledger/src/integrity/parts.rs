@@ -3,9 +3,9 @@
 //! What a verification compares with the source, piece by piece, until it comes to the ids. The ledger cuts as
 //! [`Cut::piece_of`](granary_domain::Cut::piece_of) does.
 
-use crate::db::row::{Columns, at, unreadable};
+use crate::db::row::{Columns, at};
 use crate::integrity::Standing;
-use crate::integrity::evidence::{DIGEST, STANDING, digest_of, id_and_standing_of, standing_of};
+use crate::integrity::evidence::{STANDING, digest_of, id_and_standing_of, standing_of};
 use crate::{Ledger, LedgerError};
 use granary_domain::{Cut, CutBy, Hour, IdDigest, MessageId, Part, TimeRange};
 use mysql_async::{Params, Row, params};
@@ -15,15 +15,14 @@ use std::collections::HashMap;
 pub type Digests = HashMap<Standing, IdDigest>;
 
 impl Ledger {
-    /// How many messages of a range the ledger has, whoever owns them.
+    /// How many messages of a range the ledger has, whether they are owned or not.
     pub async fn count_messages_in(&self, range: TimeRange) -> Result<u64, LedgerError> {
+        let query = &format!(
+            "SELECT CAST(COALESCE(SUM(ids), 0) AS UNSIGNED) FROM ({}) part",
+            rows_of("1 AS one", &Part::of(range))
+        );
         self.read("count a range's messages", |mut reader| async move {
-            let count: Option<u64> = reader
-                .first(
-                    "SELECT COUNT(*) FROM message WHERE event_time >= ? AND event_time < ?",
-                    (at(range.from()), at(range.to())),
-                )
-                .await?;
+            let count: Option<u64> = reader.first(query, times_of(&Part::of(range))).await?;
             Ok(count.unwrap_or(0))
         })
         .await
@@ -32,9 +31,8 @@ impl Ledger {
     /// The digest of a part's message ids, by standing.
     pub async fn digests_of_part(&self, part: &Part) -> Result<Digests, LedgerError> {
         let query = &format!(
-            "SELECT {STANDING} AS standing, {DIGEST} FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
-             WHERE {} GROUP BY standing",
-            is_in(part)
+            "SELECT standing, {SUMS} FROM ({}) part GROUP BY standing",
+            rows_of("1 AS one", part)
         );
         self.read("digest a part", |mut reader| async move {
             let rows: Vec<Row> = reader.rows(query, times_of(part)).await?;
@@ -49,10 +47,8 @@ impl Ledger {
     pub async fn digests_of_pieces(&self, cut: &Cut) -> Result<HashMap<usize, Digests>, LedgerError> {
         let part = &cut.part();
         let query = &format!(
-            "SELECT {} AS piece, {STANDING} AS standing, {DIGEST} FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
-             WHERE {} GROUP BY piece, standing",
-            piece_of(cut),
-            is_in(part)
+            "SELECT piece, standing, {SUMS} FROM ({}) part GROUP BY piece, standing",
+            rows_of_pieces(cut)
         );
         self.read("digest the pieces of a part", |mut reader| async move {
             let rows: Vec<Row> = reader.rows(query, times_of(part)).await?;
@@ -73,8 +69,8 @@ impl Ledger {
         limit: u64,
     ) -> Result<Vec<(MessageId, Standing)>, LedgerError> {
         let query = &format!(
-            "SELECT m.message_id, {STANDING} AS standing FROM message m LEFT JOIN batch b ON b.id = m.batch_id \
-             WHERE {} LIMIT {limit}",
+            "SELECT m.message_id, {STANDING} AS standing FROM batch b STRAIGHT_JOIN message m ON m.batch_id = b.id \
+             WHERE {TOUCHING} AND {} LIMIT {limit}",
             is_in(part)
         );
         self.read("list the ids of a part", |mut reader| async move {
@@ -83,30 +79,74 @@ impl Ledger {
         })
         .await
     }
+}
 
-    /// Ids on record in an hour whose batch is another hour's: its object isn't looked for here. 1,000 at most.
-    pub async fn misplaced_in(&self, hour: Hour) -> Result<Vec<MessageId>, LedgerError> {
-        self.read("look for misplaced messages", |mut reader| async move {
-            let rows: Vec<Row> = reader
-                .rows(
-                    "SELECT STRAIGHT_JOIN m.message_id FROM message m FORCE INDEX (message_event_time) \
-                     JOIN batch b ON b.id = m.batch_id WHERE m.event_time >= :from AND m.event_time < :to AND m.outcome IS NULL \
-                     AND b.settled_at IS NOT NULL AND b.status <> 'cancelled' AND b.hour_start <> :from LIMIT 1000",
-                    params! { "from" => at(hour.start()), "to" => at(hour.next().start()) },
-                )
-                .await?;
-            let id = |mut row: Row| {
-                let text = row.text("message_id")?;
-                text.try_into().map_err(|error| unreadable("message_id", &error))
-            };
-            rows.into_iter().map(id).collect()
-        })
-        .await
+/// The sums of a digest over the rows of [`rows_of`].
+const SUMS: &str =
+    "CAST(SUM(ids) AS UNSIGNED) AS ids, CAST(SUM(high) AS CHAR) AS high, CAST(SUM(low) AS CHAR) AS low";
+/// Batches that may have messages of a part: an event time lies in the hour of its batch.
+const TOUCHING: &str =
+    "b.hour_start >= :first_hour AND b.hour_start < :to AND b.time_from < :to AND b.time_to >= :from";
+/// All messages of such a batch are of the part, and one standing is theirs.
+const WITHIN: &str = "b.time_from >= :from AND b.time_to < :to AND (b.settled_at IS NULL OR b.status = 'cancelled' \
+     OR (b.status = 'completed' AND b.missing = 0 AND b.quarantined = 0))";
+/// Of the messages of a batch all of which have one.
+const STANDING_OF_BATCH: &str = "CASE WHEN b.status = 'cancelled' THEN 'released' WHEN b.settled_at IS NULL THEN 'open' \
+     ELSE 'on_record' END";
+
+/// What sums are made of: the row of a batch where it says it all, message rows otherwise. `also` names one more column.
+fn rows_of(also: &str, part: &Part) -> String {
+    match part.hashes() {
+        None => format!(
+            "{} UNION ALL {}",
+            of_batches(also, WITHIN),
+            of_messages(also, WITHIN, part)
+        ),
+        Some(_) => of_messages(also, "FALSE", part),
     }
 }
 
+/// The same by pieces. A batch that lies in one piece says it all.
+fn rows_of_pieces(cut: &Cut) -> String {
+    let part = &cut.part();
+    let of_time = |column: &str| format!("{} AS piece", piece_of(cut, column));
+    match cut.by() {
+        CutBy::Time { .. } => {
+            let within = format!(
+                "{WITHIN} AND {} = {}",
+                piece_of(cut, "b.time_from"),
+                piece_of(cut, "b.time_to")
+            );
+            format!(
+                "{} UNION ALL {}",
+                of_batches(&of_time("b.time_from"), &within),
+                of_messages(&of_time("m.event_time"), &within, part)
+            )
+        }
+        CutBy::Hash { .. } => of_messages(&of_time("m.event_time"), "FALSE", part),
+    }
+}
+
+fn of_batches(also: &str, within: &str) -> String {
+    format!(
+        "SELECT {also}, {STANDING_OF_BATCH} AS standing, b.message_count AS ids, b.digest_high AS high, b.digest_low AS low \
+         FROM batch b WHERE {TOUCHING} AND {within}"
+    )
+}
+
+fn of_messages(also: &str, within: &str, part: &Part) -> String {
+    format!(
+        "SELECT {also}, {STANDING} AS standing, 1 AS ids, m.hash_high AS high, m.hash_low AS low \
+         FROM batch b STRAIGHT_JOIN message m ON m.batch_id = b.id WHERE {TOUCHING} AND NOT ({within}) AND {}",
+        is_in(part)
+    )
+}
+
 fn times_of(part: &Part) -> Params {
-    params! { "from" => at(part.range().from()), "to" => at(part.range().to()) }
+    let range = part.range();
+    params! {
+        "first_hour" => at(Hour::of(range.from()).start()), "from" => at(range.from()), "to" => at(range.to()),
+    }
 }
 
 fn is_in(part: &Part) -> String {
@@ -117,13 +157,14 @@ fn is_in(part: &Part) -> String {
     }
 }
 
-/// The number of the piece that a row is in. `DIV` cuts whole numbers as the domain does: none of them is negative.
-fn piece_of(cut: &Cut) -> String {
+/// The number of the piece that an event time, or a row's hash, is in. `DIV` cuts whole numbers as the domain does: none of them is
+/// negative.
+fn piece_of(cut: &Cut, time: &str) -> String {
     let part = cut.part();
     match cut.by() {
         CutBy::Time { begins, width_micros } => {
             let before = part.range().from().as_microsecond() - begins;
-            format!("(TIMESTAMPDIFF(MICROSECOND, :from, m.event_time) + {before}) DIV {width_micros}")
+            format!("(TIMESTAMPDIFF(MICROSECOND, :from, {time}) + {before}) DIV {width_micros}")
         }
         CutBy::Hash { width } => {
             let first = part.hashes().map_or(0, |(first, _)| first);

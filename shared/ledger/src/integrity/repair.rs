@@ -7,8 +7,8 @@
 use crate::db::connect::Doing;
 use crate::db::connections::Transaction;
 use crate::db::error::During;
-use crate::db::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX, at, uuid};
-use crate::db::shape::List;
+use crate::db::ids::{BY_HASH, Ids};
+use crate::db::row::{Columns, LOOKED_UP_KEYS_MAX, at, uuid};
 use crate::harvest::account::record_messages;
 use crate::harvest::plan::batches_at_most;
 use crate::harvest::window::tally_of;
@@ -110,7 +110,6 @@ impl Ledger {
             return Ok(FoundAgain::Refused);
         };
         let closed = closed_hours(&mut transaction, &window, messages, doing).await?;
-        release_strays(&mut transaction, doing, messages).await?;
         let mine = recorded_by(&mut transaction, doing, window.id, messages).await?;
         let is_new = |message: &&SeenMessage| {
             !mine.contains(message.message_id.as_str()) && !closed.contains(&Hour::of(message.event_time))
@@ -217,27 +216,6 @@ async fn window_of(
     Ok(Some((window, batches)))
 }
 
-/// Messages of a batch that isn't there, or that was cancelled without them, are nobody's.
-async fn release_strays(
-    transaction: &mut Transaction,
-    doing: Doing,
-    messages: &[SeenMessage],
-) -> Result<(), LedgerError> {
-    for chunk in messages.chunks(LOOKED_UP_KEYS_MAX) {
-        let list = ids_of(chunk);
-        let statement = format!(
-            "UPDATE message m {BY_KEY} LEFT JOIN batch b ON b.id = m.batch_id \
-             SET m.batch_id = NULL, m.outcome = NULL, m.reason = NULL WHERE m.message_id IN ({list}) \
-             AND m.batch_id IS NOT NULL AND (b.id IS NULL OR b.status = 'cancelled')"
-        );
-        transaction
-            .exec_drop(statement, list.params())
-            .await
-            .during(doing)?;
-    }
-    Ok(())
-}
-
 /// The messages that this window recorded before, as when an answer was lost: they count once.
 async fn recorded_by(
     transaction: &mut Transaction,
@@ -247,13 +225,14 @@ async fn recorded_by(
 ) -> Result<HashSet<String>, LedgerError> {
     let mut mine = HashSet::new();
     for chunk in messages.chunks(LOOKED_UP_KEYS_MAX) {
-        let list = ids_of(chunk);
+        let ids = Ids::of_messages(chunk.iter().map(|message| &message.message_id));
         let statement = format!(
-            "SELECT STRAIGHT_JOIN m.message_id FROM message m {BY_KEY} JOIN batch b ON b.id = m.batch_id \
-             WHERE b.window_id = ? AND m.message_id IN ({list})"
+            "SELECT STRAIGHT_JOIN m.message_id FROM message m {BY_HASH} JOIN batch b ON b.id = m.batch_id \
+             WHERE b.window_id = ? AND b.status <> 'cancelled' AND {}",
+            ids.are_meant()
         );
         let rows: Vec<Row> = transaction
-            .exec(statement, list.params_after([window.0.into()]))
+            .exec(statement, ids.params_after([window.0.into()]))
             .await
             .during(doing)?;
         for mut row in rows {
@@ -283,8 +262,4 @@ async fn account(
         )
         .await
         .during(doing)
-}
-
-fn ids_of(messages: &[SeenMessage]) -> List {
-    List::of(messages.iter().map(|message| message.message_id.as_str()))
 }

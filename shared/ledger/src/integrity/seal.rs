@@ -323,7 +323,7 @@ async fn reasons_of_rest(
             "SELECT :to > UTC_TIMESTAMP(6) - INTERVAL :horizon MICROSECOND, \
              EXISTS (SELECT 1 FROM migration WHERE state = 'open' AND range_from < :to AND harvested_to < :to \
                      AND (range_to IS NULL OR range_to > :from)), \
-             EXISTS (SELECT 1 FROM {UNOWNED} AND event_time >= :from AND event_time < :to), \
+             EXISTS (SELECT 1 FROM batch WHERE hour_start = :from AND {UNOWNED}), \
              EXISTS (SELECT 1 FROM superseded_object s JOIN batch b ON b.id = s.batch_id \
                      WHERE s.hour_start = :from AND {IS_SUPERSEDED})"
             ),
@@ -338,7 +338,7 @@ async fn reasons_of_rest(
     let reasons = [
         (is_young, "it is younger than the deepest re-scan looks back"),
         (is_awaited, "a migration that is open has yet to read it"),
-        (has_unowned, "it has messages that nobody owns"),
+        (has_unowned, "it has unowned messages"),
         (has_replaced, "an object that was replaced isn't removed"),
     ];
     Ok(those_that_hold(&reasons))

@@ -16,15 +16,13 @@ use crate::harvest::window::range_of;
 use crate::{Ledger, LedgerError};
 use granary_domain::{Hour, MigrationId, TimeRange, WindowId};
 use granary_steps::Step;
-use mysql_async::Row;
+use mysql_async::{Row, params};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const MIGRATIONS_MAX: u32 = 1_000;
 /// For the hours that ranges cut in two, of one call.
 const CUT_HOURS_TIME_MAX: Duration = Duration::from_secs(5);
-/// Batches of an hour whose messages one statement looks for.
-const BATCHES_AT_ONCE: usize = 64;
 
 impl Ledger {
     /// Completes up to `limit` draining migrations none of whose messages are open, whoever owns them, the oldest first. Says
@@ -197,35 +195,24 @@ async fn is_open(
     Ok(false)
 }
 
-/// Starts at the open batches, since an hour may have a million messages that are settled. The query names every outcome, so
-/// that the index leads to the event times of each batch.
+/// A batch that lies in the part as a whole has one; of those that reach over its edge, which are few, the messages are asked.
 async fn has_open_message(
     reader: &mut Reader,
     hour: Hour,
     part: TimeRange,
     until: Instant,
 ) -> Result<bool, LedgerError> {
-    let open: Vec<u64> = reader
-        .rows(
-            "SELECT id FROM batch FORCE INDEX (batch_open_hour) \
-             WHERE status IN ('pending', 'in_progress', 'failed') AND hour_start = ?",
-            (at(hour.start()),),
+    if Instant::now() >= until {
+        return Ok(true);
+    }
+    let found: Option<u8> = reader
+        .first(
+            "SELECT 1 FROM batch b FORCE INDEX (batch_open_hour) \
+             WHERE b.status IN ('pending', 'in_progress', 'failed') AND b.hour_start = :hour \
+             AND ((b.time_from >= :from AND b.time_to < :to) OR (b.time_from < :to AND b.time_to >= :from AND EXISTS \
+             (SELECT 1 FROM message m WHERE m.batch_id = b.id AND m.event_time >= :from AND m.event_time < :to))) LIMIT 1",
+            params! { "hour" => at(hour.start()), "from" => at(part.from()), "to" => at(part.to()) },
         )
         .await?;
-    for batches in open.chunks(BATCHES_AT_ONCE) {
-        if Instant::now() >= until {
-            return Ok(true);
-        }
-        let list = List::of(batches.iter().copied());
-        let query = format!(
-            "SELECT 1 FROM message FORCE INDEX (message_batch) WHERE event_time >= ? AND event_time < ? \
-             AND (outcome IS NULL OR outcome IN ('missing', 'quarantined')) AND batch_id IN ({list}) LIMIT 1"
-        );
-        let params = list.params_after([at(part.from()), at(part.to())]);
-        let found: Option<u8> = reader.first(query, params).await?;
-        if found.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(found.is_some())
 }

@@ -106,27 +106,16 @@ impl Ledger {
         self.read("look for the oldest open batch", |mut reader| async move {
             let row: Option<Row> = reader
                 .first(
-                    "SELECT id, hour_start FROM batch WHERE status IN ('pending', 'in_progress', 'failed') \
+                    "SELECT id, hour_start, time_from FROM batch WHERE status IN ('pending', 'in_progress', 'failed') \
                      AND settled_at IS NULL ORDER BY hour_start, id LIMIT 1",
                     (),
                 )
                 .await?;
             let Some(mut row) = row else { return Ok(None) };
-            let batch: BatchId = row.batch_id("id")?;
-            let first: Option<Row> = reader
-                .first(
-                    "SELECT MIN(event_time) AS event_time FROM message WHERE batch_id = ?",
-                    (batch.0,),
-                )
-                .await?;
-            let event_time = match first {
-                Some(mut first) => first.instant_or_null("event_time")?,
-                None => None,
-            };
             Ok(Some(OldestOpen {
-                batch,
+                batch: row.batch_id("id")?,
                 hour: Hour::of(row.instant("hour_start")?),
-                event_time,
+                event_time: row.instant_or_null("time_from")?,
             }))
         })
         .await

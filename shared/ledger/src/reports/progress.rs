@@ -189,14 +189,20 @@ async fn count_messages(
     }
     let rows: Vec<Row> = reader
         .rows(
-            // Batch by batch first: a batch is then looked up once, and not for each of its messages.
-            "SELECT b.status, CAST(SUM(m.messages) AS UNSIGNED) AS messages, \
-             CAST(COALESCE(SUM(IF(m.outcome = 'missing', m.messages, 0)), 0) AS UNSIGNED) AS missing, \
-             CAST(COALESCE(SUM(IF(m.outcome = 'quarantined', m.messages, 0)), 0) AS UNSIGNED) AS quarantined \
-             FROM (SELECT batch_id, outcome, COUNT(*) AS messages FROM message \
-             WHERE event_time >= :from AND event_time < :to GROUP BY batch_id, outcome) m \
-             JOIN batch b ON b.id = m.batch_id GROUP BY b.status",
-            params! { "from" => at(from), "to" => at(to) },
+            // A batch that lies in the range as a whole says it all.
+            "SELECT status, CAST(SUM(messages) AS UNSIGNED) AS messages, CAST(SUM(missing) AS UNSIGNED) AS missing, \
+             CAST(SUM(quarantined) AS UNSIGNED) AS quarantined FROM \
+             (SELECT b.status, b.message_count AS messages, COALESCE(b.missing, 0) AS missing, \
+              COALESCE(b.quarantined, 0) AS quarantined FROM batch b \
+              WHERE b.hour_start >= :first_hour AND b.hour_start < :to AND b.time_from >= :from AND b.time_to < :to UNION ALL \
+              SELECT b.status, 1, COALESCE(m.outcome = 'missing', 0), COALESCE(m.outcome = 'quarantined', 0) \
+              FROM batch b STRAIGHT_JOIN message m ON m.batch_id = b.id \
+              WHERE b.hour_start >= :first_hour AND b.hour_start < :to AND b.time_from < :to AND b.time_to >= :from \
+              AND NOT (b.time_from >= :from AND b.time_to < :to) AND m.event_time >= :from AND m.event_time < :to) part \
+             GROUP BY status",
+            params! {
+                "first_hour" => at(Hour::of(from).start()), "from" => at(from), "to" => at(to),
+            },
         )
         .await?;
     add_rows(rows, progress)

@@ -6,7 +6,7 @@
 use crate::db::row::{Columns, unreadable};
 use crate::{Ledger, LedgerError};
 use granary_domain::{
-    BatchId, Generation, MessageId, MigrationId, MigrationKind, MigrationState, ObjectKey, Outcome,
+    BatchId, Generation, IdDigest, MessageId, MigrationId, MigrationKind, MigrationState, ObjectKey, Outcome,
     TimeRange, WindowId, WindowState,
 };
 use jiff::Timestamp;
@@ -78,12 +78,15 @@ const REPLACED_EXPORTS_MAX: u32 = 100;
 impl Ledger {
     /// One message.
     pub async fn message(&self, id: &MessageId) -> Result<Option<MessageRow>, LedgerError> {
+        let (high, low) = IdDigest::halves(id.as_str().as_bytes());
         self.read("read a message", |mut reader| async move {
             let row: Option<Row> = reader
                 .first(
-                    "SELECT doc_id, index_name, routing, event_time, batch_id, outcome, reason FROM message \
-                     WHERE message_id = ?",
-                    (id.as_str(),),
+                    "SELECT m.doc_id, i.name AS index_name, m.routing, m.event_time, b.id AS batch_id, m.outcome, m.reason \
+                     FROM message m JOIN source_index i ON i.id = m.index_id \
+                     LEFT JOIN batch b ON b.id = m.batch_id AND b.status <> 'cancelled' \
+                     WHERE m.hash_high = ? AND m.hash_low = ? AND m.message_id = ?",
+                    (high, low, id.as_str()),
                 )
                 .await?;
             row.map(message_of).transpose()

@@ -1,8 +1,10 @@
 //! Removing test data. Only seeding's clear uses it, and only for batches all of whose messages were seeded.
 
+use crate::db::connect::Doing;
 use crate::db::error::During;
-use crate::db::row::{BY_KEY, Columns, LOOKED_UP_KEYS_MAX};
-use crate::db::shape::List;
+use crate::db::ids::{BY_HASH, Ids};
+use crate::db::row::{Columns, LOOKED_UP_KEYS_MAX};
+use crate::harvest::recount::recount;
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Generation, Hour, MessageId, ObjectKey};
 use granary_steps::Step;
@@ -29,14 +31,15 @@ impl Ledger {
     pub async fn owners_of(&self, ids: &[MessageId]) -> Result<Vec<SeededBatch>, LedgerError> {
         let mut owners: BTreeMap<BatchId, SeededBatch> = BTreeMap::new();
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let list = &List::of(chunk.iter().map(MessageId::as_str));
+            let ids = &Ids::of_messages(chunk.iter());
             let query = &format!(
                 "SELECT STRAIGHT_JOIN b.id, b.hour_start, b.generation, b.object_key, b.message_count \
-                 FROM message m {BY_KEY} JOIN batch b ON b.id = m.batch_id WHERE m.message_id IN ({list})"
+                 FROM message m {BY_HASH} JOIN batch b ON b.id = m.batch_id WHERE b.status <> 'cancelled' AND {}",
+                ids.are_meant()
             );
             let rows = self
                 .read("look for owners", |mut reader| async move {
-                    let rows: Vec<Row> = reader.rows(query, list.params()).await?;
+                    let rows: Vec<Row> = reader.rows(query, ids.params()).await?;
                     rows.into_iter().map(owner_of).collect::<Result<Vec<_>, _>>()
                 })
                 .await?;
@@ -89,25 +92,39 @@ impl Ledger {
         .await
     }
 
-    /// Removes messages that nobody owns.
+    /// Removes messages that are unowned.
     pub async fn forget_unowned(&self, ids: &[MessageId]) -> Result<u64, LedgerError> {
-        if ids.is_empty() {
-            return Ok(0);
-        }
         self.change(Step::ForgetUnowned, |doing| async move {
-            let mut conn = self.conn(doing).await?;
             let mut forgotten = 0;
             for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-                let list = List::of(chunk.iter().map(MessageId::as_str));
-                let statement = format!(
-                    "DELETE m FROM message m {BY_KEY} WHERE m.batch_id IS NULL AND m.message_id IN ({list})"
-                );
-                conn.exec_drop(statement, list.params()).await.during(doing)?;
-                forgotten += conn.affected_rows();
+                forgotten += self.try_forget_unowned(doing, chunk).await?;
             }
             Ok(forgotten)
         })
         .await
+    }
+
+    async fn try_forget_unowned(&self, doing: Doing, ids: &[MessageId]) -> Result<u64, LedgerError> {
+        let mut transaction = self.begin(doing).await?;
+        let ids = Ids::of_messages(ids.iter());
+        let unowned = format!(
+            "FROM message m {BY_HASH} LEFT JOIN batch b ON b.id = m.batch_id \
+             WHERE (b.id IS NULL OR b.status = 'cancelled') AND {}",
+            ids.are_meant()
+        );
+        let batches: Vec<u64> = transaction
+            .exec(format!("SELECT DISTINCT m.batch_id {unowned}"), ids.params())
+            .await
+            .during(doing)?;
+        transaction
+            .exec_drop(format!("DELETE m {unowned}"), ids.params())
+            .await
+            .during(doing)?;
+        let forgotten = transaction.affected_rows();
+        let batches: Vec<BatchId> = batches.into_iter().map(BatchId).collect();
+        recount(&mut transaction, doing, &batches).await?;
+        transaction.commit().await.during(doing)?;
+        Ok(forgotten)
     }
 }
 

@@ -18,6 +18,12 @@ const STRIDE: u64 = 7_368_787;
 const ROWS_PER_STATEMENT_MAX: u64 = 1_000_000;
 /// Numbers from 1 on, a row each, while the ledger is filled.
 const NUMBERS: &str = "synthetic_number";
+/// Both halves of the hash of an id, as the ledger computes them.
+const HASH: &str = "CAST(CONV(SUBSTR(hash, 1, 16), 16, 10) AS UNSIGNED), CAST(CONV(SUBSTR(hash, 17, 16), 16, 10) AS UNSIGNED)";
+/// Has batches say what their rows hold.
+const DIGESTS: &str = "UPDATE batch b JOIN (SELECT batch_id, CAST(SUM(hash_high) % 18446744073709551616 AS UNSIGNED) AS high, \
+     CAST(SUM(hash_low) % 18446744073709551616 AS UNSIGNED) AS low FROM message GROUP BY batch_id) m ON m.batch_id = b.id \
+     SET b.digest_high = m.high, b.digest_low = m.low";
 /// One batch of so many has a message that is missing.
 const BATCHES_PER_MISSING: u64 = 97;
 
@@ -48,6 +54,11 @@ impl Synthetic {
         self.batches() * self.batch_size
     }
 
+    /// Between two messages.
+    fn micros(&self) -> u64 {
+        3_600_000_000 / (self.batches_per_hour * self.batch_size)
+    }
+
     /// Bytes that are characters, so that a log shows them as they are.
     pub(crate) fn migration(&self) -> MigrationId {
         MigrationId(Uuid::from_bytes(*b"granarysynthetic"))
@@ -75,37 +86,34 @@ impl Synthetic {
         TimeRange::new(Self::start(), self.hour(self.hours).start()).unwrap()
     }
 
-    /// The id of the message with this place in the order of the primary key: 1 to all.
+    /// The id of a message: numbers are 1 to all, and neighbours are far apart in time. The one with the number `n` has the place
+    /// `n * STRIDE`, modulo all, in the order of time.
     pub(crate) fn id(place: u64) -> String {
         format!("{place:08X}-89ab-7cde-8f01-23456789abcd")
     }
 
-    /// Fills an empty ledger. Messages come in the order of their key, and their other indices afterwards, sorted:
-    /// many times faster than row by row.
+    /// Fills an empty ledger. Messages come batch by batch, and their other index afterwards, sorted: many times faster than row by
+    /// row.
     pub(crate) async fn fill(&self, conn: &mut Conn) {
         sql(conn, "SET unique_checks = 0").await;
         self.fill_numbers(conn).await;
         self.fill_migration(conn).await;
         self.fill_batches(conn).await;
-        sql(
-            conn,
-            "ALTER TABLE message DROP INDEX message_batch, DROP INDEX message_event_time",
-        )
-        .await;
+        sql(conn, "INSERT INTO source_index (id, name) VALUES (1, 'messages')").await;
+        sql(conn, "ALTER TABLE message DROP INDEX message_hash").await;
         let messages = self.messages();
-        let micros = 3_600_000_000 / (self.batches_per_hour * self.batch_size);
+        let (micros, inverse) = (self.micros(), inverse(STRIDE, messages));
         let mut from = 1;
         while from <= messages {
             let to = messages.min(from + ROWS_PER_STATEMENT_MAX - 1);
-            // The hashes aren't those of the ids: nothing here compares them with a source.
             let statement = format!(
-                "INSERT INTO message (message_id, index_name, event_time, batch_id, outcome, hash_high, hash_low) \
-                 SELECT CONCAT(LPAD(HEX(seq), 8, '0'), '-89ab-7cde-8f01-23456789abcd'), 'messages', \
-                 '2026-01-01' + INTERVAL ((seq * {STRIDE}) MOD {messages}) * {micros} MICROSECOND, \
-                 1 + ((seq * {STRIDE}) MOD {messages}) DIV {size}, \
-                 IF(((seq * {STRIDE}) MOD {messages}) MOD {every} = {last}, 'missing', NULL), \
-                 CRC32(seq) << 32 | CRC32(seq + {messages}), CRC32(CONCAT('x', seq)) << 32 | CRC32(CONCAT('y', seq)) \
-                 FROM (SELECT seq + {from} - 1 AS seq FROM {NUMBERS} WHERE seq <= {to} - {from} + 1 ORDER BY seq) n",
+                "INSERT INTO message (batch_id, hash_high, hash_low, message_id, index_id, event_time, outcome) \
+                 SELECT 1 + (place - 1) DIV {size}, {HASH}, id, 1, '2026-01-01' + INTERVAL (place - 1) * {micros} MICROSECOND, \
+                 IF((place - 1) MOD {every} = {last}, 'missing', NULL) FROM \
+                 (SELECT place, id, SHA2(id, 256) AS hash FROM (SELECT seq + {from} - 1 AS place, \
+                 CONCAT(LPAD(HEX(1 + ((seq + {from} - 2) * {inverse} + {messages} - 1) MOD {messages}), 8, '0'), \
+                 '-89ab-7cde-8f01-23456789abcd') AS id \
+                 FROM {NUMBERS} WHERE seq <= {to} - {from} + 1 ORDER BY seq) n) h",
                 size = self.batch_size,
                 every = self.batch_size * BATCHES_PER_MISSING,
                 last = self.batch_size * (BATCHES_PER_MISSING - 1),
@@ -119,10 +127,13 @@ impl Synthetic {
             self.first_open()
         );
         self.fill_leftovers(conn).await;
-        let indices = "ALTER TABLE message ADD INDEX message_batch (batch_id, outcome, event_time, hash_high, hash_low), \
-                       ADD INDEX message_event_time (event_time, batch_id, outcome, hash_high, hash_low)";
-        sql(conn, indices).await;
+        sql(
+            conn,
+            "ALTER TABLE message ADD UNIQUE KEY message_hash (hash_high, hash_low)",
+        )
+        .await;
         sql(conn, &open).await;
+        sql(conn, DIGESTS).await;
         sql(conn, &format!("DROP TABLE {NUMBERS}")).await;
         sql(
             conn,
@@ -203,18 +214,20 @@ impl Synthetic {
 
     async fn fill_batches(&self, conn: &mut Conn) {
         let (batches, per_hour, size) = (self.batches(), self.batches_per_hour, self.batch_size);
-        let open = self.first_open();
+        let (open, micros) = (self.first_open(), self.micros());
         let parked = open + self.failed;
         let in_progress = parked + self.failed;
         let pending = self.first_pending();
         let statement = format!(
-            "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, status, message_count, attempts, \
-             fence, holder, claimed_at, lease_until, not_before, enqueued_at, sends, parked_at, object_key, bytes_raw, \
+            "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, status, message_count, digest_high, \
+             digest_low, time_from, time_to, attempts, fence, holder, claimed_at, lease_until, not_before, enqueued_at, sends, parked_at, object_key, bytes_raw, \
              bytes_stored, sha256, exported, missing, quarantined, error_code, error_text, created_at, settled_at) \
              SELECT seq, 'granarysynthetic', 1 + (seq - 1) DIV {per_hour}, (seq - 1) MOD {per_hour}, \
              '2026-01-01' + INTERVAL (seq - 1) DIV {per_hour} HOUR, \
              CASE WHEN seq < {open} THEN 'completed' WHEN seq < {in_progress} THEN 'failed' \
-                  WHEN seq < {pending} THEN 'in_progress' ELSE 'pending' END, {size}, \
+                  WHEN seq < {pending} THEN 'in_progress' ELSE 'pending' END, {size}, 0, 0, \
+             '2026-01-01' + INTERVAL (seq - 1) * {size} * {micros} MICROSECOND, \
+             '2026-01-01' + INTERVAL (seq * {size} - 1) * {micros} MICROSECOND, \
              IF(seq < {pending}, 1, 0), IF(seq < {pending}, 1, 0), \
              IF(seq >= {in_progress} AND seq < {pending}, CONCAT('worker-', seq), NULL), \
              IF(seq < {pending}, '2026-01-02', NULL), \
@@ -271,20 +284,33 @@ impl Synthetic {
                  '{after_all}' + INTERVAL seq + 1 HOUR, 'recorded', TRUE, 1, 1, 1, 1, '2026-06-01', '2026-06-01' {numbers}"
             ),
             format!(
-                "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, status, message_count, fence, \
-                 created_at) SELECT {batches} + seq, 'granarycancelled', {hours} + {leftovers} + seq, 0, \
-                 '{after_all}' + INTERVAL seq HOUR, 'cancelled', 1, 1, '2026-06-01' {numbers}"
+                "INSERT INTO batch (id, migration_id, window_id, window_ordinal, hour_start, status, message_count, digest_high, \
+                 digest_low, time_from, time_to, fence, created_at) SELECT {batches} + seq, 'granarycancelled', \
+                 {hours} + {leftovers} + seq, 0, '{after_all}' + INTERVAL seq HOUR, 'cancelled', 1, 0, 0, \
+                 '{after_all}' + INTERVAL seq HOUR, '{after_all}' + INTERVAL seq HOUR, 1, '2026-06-01' {numbers}"
             ),
             format!(
-                "INSERT INTO message (message_id, index_name, event_time, hash_high, hash_low) \
-                 SELECT CONCAT(LPAD(HEX(CRC32(seq)), 8, '0'), '-unowned-', seq), 'messages', \
-                 '{after_all}' + INTERVAL seq HOUR, CRC32(seq), CRC32(CONCAT('x', seq)) {numbers}"
+                "INSERT INTO message (batch_id, hash_high, hash_low, message_id, index_id, event_time) \
+                 SELECT {batches} + seq, {HASH}, id, 1, '{after_all}' + INTERVAL seq HOUR FROM \
+                 (SELECT seq, id, SHA2(id, 256) AS hash FROM (SELECT seq, CONCAT('unowned-', seq) AS id {numbers}) n) h"
             ),
         ];
         for statement in &statements {
             sql(conn, statement).await;
         }
     }
+}
+
+/// What undoes a multiplication by `number`, modulo `modulus`.
+fn inverse(number: u64, modulus: u64) -> u64 {
+    let (number, modulus) = (i128::from(number), i128::from(modulus));
+    let (mut rest, mut next_rest, mut factor, mut next_factor) = (modulus, number % modulus, 0, 1);
+    while next_rest != 0 {
+        let times = rest / next_rest;
+        (rest, next_rest) = (next_rest, rest - times * next_rest);
+        (factor, next_factor) = (next_factor, factor - times * next_factor);
+    }
+    u64::try_from(factor.rem_euclid(modulus)).unwrap()
 }
 
 async fn sql(conn: &mut Conn, statement: &str) {

@@ -357,12 +357,12 @@ async fn deferrals_are_found_at_once_in_a_large_ledger() {
     let stage = Stage::new().await;
     let mut window = stage.window(100).await;
     stage.record(&mut window, &[seen("m")]).await;
-    let columns = "migration_id, window_id, window_ordinal, hour_start, message_count, created_at";
+    let columns = "migration_id, window_id, window_ordinal, hour_start, message_count, digest_high, digest_low, time_from, time_to, created_at";
     stage
         .database
         .sql(&format!(
             "INSERT INTO batch ({columns}) WITH RECURSIVE digit (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM digit WHERE n < 29) \
-             SELECT b.migration_id, b.window_id, 1000 + x.n * 900 + y.n * 30 + z.n, b.hour_start, 1000, b.created_at \
+             SELECT b.migration_id, b.window_id, 1000 + x.n * 900 + y.n * 30 + z.n, b.hour_start, 1000, 0, 0, b.time_from, b.time_to, b.created_at \
              FROM batch b, digit x, digit y, digit z WHERE x.n < 28"
         ))
         .await;

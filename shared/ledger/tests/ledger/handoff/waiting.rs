@@ -111,9 +111,9 @@ async fn a3_a_long_backfill_waits_for_hours_and_is_not_stalled() {
     stage
         .database
         .sql(&format!(
-            "INSERT INTO batch (migration_id, window_id, window_ordinal, hour_start, message_count, created_at, \
-             enqueued_at, sends) SELECT b.migration_id, b.window_id, 1 + a.n + 10 * c.n + 100 * d.n + 1000 * e.n + 10000 * f.n, \
-             b.hour_start, 1, b.created_at, UTC_TIMESTAMP(6) - INTERVAL 3 HOUR, 1 \
+            "INSERT INTO batch (migration_id, window_id, window_ordinal, hour_start, message_count, digest_high, digest_low, \
+             time_from, time_to, created_at, enqueued_at, sends) SELECT b.migration_id, b.window_id, 1 + a.n + 10 * c.n + 100 * d.n + 1000 * e.n + 10000 * f.n, \
+             b.hour_start, 1, 0, 0, b.time_from, b.time_to, b.created_at, UTC_TIMESTAMP(6) - INTERVAL 3 HOUR, 1 \
              FROM batch b, {digit} a, {digit} c, {digit} d, {digit} e, {digit} f WHERE b.id = {first}"
         ))
         .await;

@@ -15,7 +15,7 @@ fn counted(found: u64) -> Tally {
 async fn messages_and_owned(stage: &Stage) -> (u64, u64) {
     stage
         .database
-        .row("SELECT COUNT(*), COUNT(batch_id) FROM message")
+        .row("SELECT COUNT(*), COUNT(b.id) FROM message m LEFT JOIN batch b ON b.id = m.batch_id AND b.status <> 'cancelled'")
         .await
 }
 
@@ -224,8 +224,9 @@ async fn h17_what_nobody_owns_is_adopted_as_the_source_shows_it_now() {
     let adopted: (String, String, String, String) = stage
         .database
         .row(
-            "SELECT CAST(doc_id AS CHAR), CAST(index_name AS CHAR), CAST(routing AS CHAR), \
+            "SELECT CAST(doc_id AS CHAR), CAST(i.name AS CHAR), CAST(routing AS CHAR), \
              DATE_FORMAT(b.hour_start, '%H') FROM message m JOIN batch b ON b.id = m.batch_id \
+             JOIN source_index i ON i.id = m.index_id \
              WHERE message_id = 'm000000'",
         )
         .await;

@@ -101,32 +101,14 @@ async fn h13_twins_are_listed_apart_and_no_more_than_asked_for() {
 }
 
 #[tokio::test]
-async fn messages_of_a_batch_that_is_not_there_are_nobodys_and_those_of_another_hours_are_misplaced() {
+async fn messages_of_a_batch_that_is_not_there_are_unowned() {
     let stage = Stage::new().await;
     let lost = stage.batch(&["lost"]).await;
     stage
         .database
         .sql(&format!("DELETE FROM batch WHERE id = {lost}"))
         .await;
-    let digests = stage.ledger.digests_of_part(&Part::of(a_day())).await.unwrap();
-    assert_eq!(digests.keys().collect::<Vec<_>>(), [&Standing::Released]);
-
-    let batch = stage.batch(&["here", "moved"]).await;
-    let claimed = stage.claim(batch, "worker").await;
-    stage
-        .ledger
-        .settle(&claimed, &crate::stage::whole(&claimed))
-        .await
-        .unwrap();
-    let next = Hour::of(instant("2026-01-01T13:00:00Z"));
-    assert!(stage.ledger.misplaced_in(next).await.unwrap().is_empty());
-    stage
-        .database
-        .sql("UPDATE message SET event_time = '2026-01-01 13:30:00' WHERE message_id = 'moved'")
-        .await;
-    let misplaced = stage.ledger.misplaced_in(next).await.unwrap();
-    assert_eq!(
-        misplaced.iter().map(MessageId::as_str).collect::<Vec<_>>(),
-        ["moved"]
-    );
+    let id = MessageId::try_from("lost".to_owned()).unwrap();
+    let standings = stage.ledger.standings_of_ids(&[&id]).await.unwrap();
+    assert_eq!(standings, [(id, Standing::Released)]);
 }

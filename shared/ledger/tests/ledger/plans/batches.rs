@@ -108,5 +108,5 @@ async fn unowned(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.count_unowned(hour));
     let id: MessageId = Synthetic::id(99).try_into().unwrap();
     ask!(asking, ledger.unowned_in(hour, None, 10_000));
-    ask!(asking, ledger.unowned_in(hour, Some((hour.from(), &id)), 10_000));
+    ask!(asking, ledger.unowned_in(hour, Some((BatchId(99), &id)), 10_000));
 }

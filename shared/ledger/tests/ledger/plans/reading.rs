@@ -111,7 +111,6 @@ async fn evidence(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.digests_of_part(&part));
     ask!(asking, ledger.digests_of_pieces(&cut));
     ask!(asking, ledger.ids_of_part(&part, 1_000));
-    ask!(asking, ledger.misplaced_in(hour));
     let ids: Vec<MessageId> = (1..=500)
         .map(|place| Synthetic::id(place * 199).try_into().unwrap())
         .collect();

@@ -60,7 +60,7 @@ async fn what_was_found_instead_of_a_message_is_told_with_its_reason() {
 async fn a_released_message_is_nobodys_and_a_batch_without_replaced_exports_has_none() {
     let stage = Stage::new().await;
     let batch = stage.batch(&["m1"]).await;
-    stage.database.sql("UPDATE message SET batch_id = NULL").await;
+    stage.database.sql("UPDATE batch SET status = 'cancelled'").await;
     assert_eq!(
         stage.ledger.message(&id("m1")).await.unwrap().unwrap().batch,
         None

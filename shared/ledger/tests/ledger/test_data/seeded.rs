@@ -36,10 +36,13 @@ async fn s1_the_owners_of_seeded_messages_are_found_and_forgotten() {
 #[tokio::test]
 async fn s1_only_messages_that_nobody_owns_are_forgotten_by_id() {
     let stage = Stage::new().await;
-    stage.batch(&["owned", "released"]).await;
+    stage.batch(&["owned"]).await;
+    let batch = stage.batch(&["released"]).await;
     stage
         .database
-        .sql("UPDATE message SET batch_id = NULL WHERE message_id = 'released'")
+        .sql(&format!(
+            "UPDATE batch SET status = 'cancelled' WHERE id = {batch}"
+        ))
         .await;
     let both = ids(["owned", "released"]);
     assert_eq!(stage.ledger.forget_unowned(&both).await.unwrap(), 1);

@@ -1,5 +1,0 @@
-CREATE TABLE IF NOT EXISTS measurement (
-    name        VARCHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
-    amount      BIGINT UNSIGNED NOT NULL,
-    measured_at DATETIME(6)     NOT NULL
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4

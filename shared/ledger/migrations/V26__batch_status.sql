@@ -1,7 +1,0 @@
-SET @granary_ddl = IF(
-    EXISTS (SELECT 1 FROM information_schema.statistics
-            WHERE table_schema = DATABASE() AND table_name = 'batch' AND index_name = 'batch_status'),
-    'DO 0', 'ALTER TABLE batch ADD INDEX batch_status (status, message_count, parked_at, bytes_stored)');
-PREPARE granary_ddl FROM @granary_ddl;
-EXECUTE granary_ddl;
-DEALLOCATE PREPARE granary_ddl
