@@ -18,5 +18,6 @@ mod test_data;
 #[path = "../synthetic/mod.rs"]
 mod synthetic;
 mod plans;
+mod large;
 #[path = "../../../../tests/stage/certificates.rs"]
 mod certificates;

@@ -4,6 +4,7 @@ mod over;
 mod left_out;
 mod rescan_and_cancel;
 mod record;
+mod known;
 mod cancel;
 mod lag;
 mod unowned;
