@@ -59,6 +59,7 @@ mod range_pace;
 mod evidence;
 mod parts;
 mod repair;
+mod rebuild;
 mod re_export;
 mod beside;
 mod recall;
@@ -141,6 +142,9 @@ pub use range_pace::RangePace;
 pub use re_export::{ReExport, ReExported};
 pub use re_exportable::{ReExportSelection, ReExportable};
 pub use reap::{AtMost, Reaped, Retryable};
+pub use rebuild::{
+    ArchivedBatch, ArchivedObject, OwnedElsewhere, RebuildMigration, RebuildObstacle, Rebuilt, RebuiltBatch,
+};
 pub use recall::{BatchWithExceptions, ExceptionFilter, Recall, Recalled, WhichExceptions};
 pub use record::{PageOfMessages, Recorded, SeenMessage};
 pub use repair::{FoundAgain, RepairMigration};

@@ -43,6 +43,7 @@ mod proof;
 mod evidence;
 mod parts;
 mod repair;
+mod rebuild;
 mod re_export;
 mod recall;
 mod unowned;
