@@ -125,11 +125,17 @@ bench: ## Measure harvest and export against the limits of Elasticsearch (BENCH_
 	@. $(LOCAL)/env; export BENCH_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || true); \
 		cargo test --release --workspace --test bench
 
+# On the server that LEDGER_SERVER names. For the other one: . .local/env; . .local/other-ledger/env before the command.
+.PHONY: bench-schema
+bench-schema: ## Measure candidates for the ledger's table of messages (SCHEMA_MESSAGES, SCHEMA_POOL, SCHEMA_CANDIDATES, LEDGER_SERVER)
+	@local/stack up --ledger
+	@. $(LOCAL)/env; cargo test --release --workspace --test candidates -- --nocapture
+
 .PHONY: lint
 lint: tools lint-tools ## Check format, lints, docs, dependencies, the template, its security and spelling
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	cargo clippy --workspace --test afterwards --test bench --test long --test scale --quiet -- -D warnings
+	cargo clippy --workspace --test afterwards --test bench --test candidates --test long --test scale --quiet -- -D warnings
 	cargo clippy --workspace --tests $(SOAK) $(FULL) --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo fetch --locked --quiet # cargo-deny looks at the crates of every platform; building has fetched those of this one

@@ -134,7 +134,7 @@ pub(crate) enum Command {
     /// Show and change the settings that may be changed while everything runs.
     #[command(args_conflicts_with_subcommands = true)]
     Tune(Tune),
-    /// Change which deployment the ledger belongs to.
+    /// Change which deployment the ledger belongs to, and rebuild a lost ledger.
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// The windows by day, with how each stands.

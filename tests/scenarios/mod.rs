@@ -39,6 +39,7 @@ mod adoption;
 mod sweep;
 mod decided;
 mod restored;
+mod rebuilt;
 mod purging;
 mod proving;
 mod invariants;

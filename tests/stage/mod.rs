@@ -18,6 +18,7 @@ mod switches;
 mod deployed;
 mod dice;
 mod archived;
+mod rebuilding;
 mod invariants;
 #[cfg_attr(
     not(feature = "full"),

@@ -203,6 +203,24 @@ pub(crate) enum LedgerCommand {
         #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
         reason: Option<String>,
     },
+    /// Make a lost ledger from the objects and manifests of the archive.
+    #[command(
+        after_help = "Examples:\n  granary ledger rebuild --dry-run                                say what the archive has\n  \
+                      granary ledger rebuild --reason 'the database is lost' --yes\n\n\
+                      The ledger must be empty, with a migrated schema, and harvest and export must be paused. Ctrl-C stops waiting,\n\
+                      not the rebuild. Afterwards: resume, backfill what came before the new ledger, and verify (*Restore* in the runbook)."
+    )]
+    Rebuild {
+        /// Say what would be put on record, and record nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Don't ask before rebuilding.
+        #[arg(long, conflicts_with = "dry_run")]
+        yes: bool,
+        /// Why, for the audit.
+        #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+        reason: Option<String>,
+    },
 }
 
 /// Show how far the archive is proven, and whether the source can be deleted.

@@ -10,4 +10,5 @@ pub(crate) mod sweep_object;
 pub(crate) mod restored;
 pub(crate) mod alert_test;
 pub(crate) mod purge;
+pub(crate) mod rebuilding;
 pub(crate) mod schema;

@@ -7,8 +7,8 @@ use crate::migrating::{
     bulk, cancelling, catching_up, create_missing, jobs, migrate, migrations, reset_pending, retrying,
 };
 use crate::operating::{
-    alert_test, cancelling as cancelling_a_job, exceptions, operations, operations_list, purge, restored,
-    schema, sweep, sweep_object, verify,
+    alert_test, cancelling as cancelling_a_job, exceptions, operations, operations_list, purge, rebuilding,
+    restored, schema, sweep, sweep_object, verify,
 };
 use crate::pages::{dashboard, documents_page, runbook};
 use crate::queueing::{monitoring, probes, purge_queue, queue, queue_health, redrive, workers};
@@ -196,6 +196,7 @@ fn long_jobs() -> Vec<Route> {
         restored::confirm,
         alert_test::send,
         purge::start,
+        rebuilding::start,
         operations_list::list,
         operations::status,
         cancelling_a_job::cancel,

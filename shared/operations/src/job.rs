@@ -7,7 +7,7 @@ use crate::objects::AdoptObjectArguments;
 use crate::purge::PurgeArguments;
 use granary_seeding::SeedArguments;
 use granary_sweep::{DiscardArguments, SweepArguments};
-use granary_verify::VerifyArguments;
+use granary_verify::{RebuildArguments, VerifyArguments};
 use serde_json::{Value, json};
 
 /// A long job.
@@ -29,6 +29,8 @@ pub enum Job {
     AdoptObject(AdoptObjectArguments),
     /// Remove one object, whatever it holds.
     DiscardObject(DiscardArguments),
+    /// Make a lost ledger from the archive.
+    Rebuild(RebuildArguments),
     /// Write test messages.
     Seed(SeedArguments),
     /// Clear all test messages away.
@@ -52,6 +54,8 @@ impl Job {
     pub const ADOPT_OBJECT: &str = "adopt_object";
     /// What discarding an object is called in the ledger.
     pub const DISCARD_OBJECT: &str = "discard_object";
+    /// What rebuilding a lost ledger is called in it.
+    pub const REBUILD: &str = "rebuild";
     /// What seeding is called in the ledger.
     pub const SEED: &str = "seed";
     /// What clearing is called in the ledger.
@@ -68,6 +72,7 @@ impl Job {
             Self::Adopt(_) => Self::ADOPT,
             Self::AdoptObject(_) => Self::ADOPT_OBJECT,
             Self::DiscardObject(_) => Self::DISCARD_OBJECT,
+            Self::Rebuild(_) => Self::REBUILD,
             Self::Seed(_) => Self::SEED,
             Self::Clear => Self::CLEAR,
         }
@@ -84,6 +89,7 @@ impl Job {
             | Self::Bulk(_)
             | Self::Adopt(_)
             | Self::AdoptObject(_)
+            | Self::Rebuild(_)
             | Self::Seed(_)
             | Self::Clear => false,
         }
@@ -100,6 +106,7 @@ impl Job {
             Self::Adopt(arguments) => serde_json::to_value(arguments),
             Self::AdoptObject(arguments) => serde_json::to_value(arguments),
             Self::DiscardObject(arguments) => serde_json::to_value(arguments),
+            Self::Rebuild(arguments) => serde_json::to_value(arguments),
             Self::Seed(arguments) => serde_json::to_value(arguments),
             Self::Clear => Ok(json!({})),
         }
@@ -116,6 +123,7 @@ impl Job {
             Self::ADOPT => serde_json::from_value(arguments).map(Self::Adopt),
             Self::ADOPT_OBJECT => serde_json::from_value(arguments).map(Self::AdoptObject),
             Self::DISCARD_OBJECT => serde_json::from_value(arguments).map(Self::DiscardObject),
+            Self::REBUILD => serde_json::from_value(arguments).map(Self::Rebuild),
             Self::SEED => serde_json::from_value(arguments).map(Self::Seed),
             Self::CLEAR => Ok(Self::Clear),
             other => return Err(format!("this version knows no operation {other:?}")),
@@ -130,6 +138,15 @@ mod tests {
     use crate::bulk::KnownMessages;
     use granary_domain::{BatchId, MessageId, ObjectKey, Priority};
     use granary_ledger::export::ReExportSelection;
+
+    fn rebuild() -> Job {
+        Job::Rebuild(RebuildArguments {
+            dry_run: false,
+            batch_size: 10,
+            reason: Some("the database is lost".to_owned()),
+            requested_by: "operator".to_owned(),
+        })
+    }
 
     #[test]
     fn a_job_survives_the_ledger() {
@@ -197,6 +214,7 @@ mod tests {
                 reason: "a test".to_owned(),
                 requested_by: "operator".to_owned(),
             }),
+            rebuild(),
             Job::Clear,
         ];
         for job in jobs {

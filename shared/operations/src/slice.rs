@@ -9,7 +9,7 @@ use granary_ledger::jobs::OperationSlice;
 use granary_ledger::{Ledger, LedgerError};
 use granary_seeding::{ClearStep, SeedError, SeedStep, Seeder};
 use granary_sweep::{SweepError, SweepStep, Sweeper};
-use granary_verify::{Step, VerifyError};
+use granary_verify::{RebuildArguments, RebuildStep, Step, VerifyError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -185,6 +185,7 @@ impl Desk {
                 Some(report) => written(&report).map(Turn::Done),
                 None => Ok(Turn::Pause(Value::Null)),
             },
+            Job::Rebuild(arguments) => self.rebuild_turn(arguments, progress).await,
             Job::Seed(arguments) => {
                 let step = self.seeder()?.seed_step(arguments, read(progress)?).await;
                 match step.map_err(|error| failure_of(&error, SeedError::cause))? {
@@ -199,6 +200,19 @@ impl Desk {
                     ClearStep::Done(report) => written(&report).map(Turn::Done),
                 }
             }
+        }
+    }
+
+    async fn rebuild_turn(
+        &self,
+        arguments: &RebuildArguments,
+        progress: Option<Value>,
+    ) -> Result<Turn, Failure> {
+        let step = self.verifier.rebuild_step(arguments, read(progress)?).await;
+        match step.map_err(|error| failure_of(&error, VerifyError::cause))? {
+            RebuildStep::More(progress) => written(&progress).map(Turn::More),
+            RebuildStep::Done(report) => written(&report).map(Turn::Done),
+            RebuildStep::Refused(text) => Err(unexpected(text)),
         }
     }
 

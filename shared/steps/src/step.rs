@@ -199,6 +199,8 @@ macro_rules! for_each_step {
             RecordFound record_found "record what was missing",
             /// Messages of an object that a person adopted are in batches that wait to be sent.
             RecordCopied record_copied "record what an adopted object holds",
+            /// A batch of the archive is on record in a ledger that is rebuilt.
+            RebuildBatch rebuild_batch "rebuild a batch",
             /// A batch waits to be sent, under its next generation.
             ReExportBatch re_export_batch "export a batch again",
             /// Exceptions of a completed batch are in a batch of their own that waits to be sent.

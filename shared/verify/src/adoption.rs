@@ -77,7 +77,7 @@ impl Verifier {
             .read_lines(key, |id, line| {
                 count += 1;
                 if count <= MESSAGES_MAX {
-                    lines.push(seen_in(line, id, hour, &time_field));
+                    lines.push(seen_in(line, id, hour, &time_field).message);
                 }
             })
             .await;
@@ -182,16 +182,26 @@ impl Verifier {
     }
 }
 
-/// A message as its line tells it. Where the line has no time in the object's hour, the hour's first instant stands for it.
-fn seen_in(line: &[u8], id: &MessageId, hour: Hour, time_field: &str) -> SeenMessage {
+/// A message as its line tells it.
+pub(crate) struct InLine {
+    pub(crate) message: SeenMessage,
+    /// Whether the line has a time in the object's hour. If not, the hour's first instant stands for it.
+    pub(crate) has_time: bool,
+}
+
+pub(crate) fn seen_in(line: &[u8], id: &MessageId, hour: Hour, time_field: &str) -> InLine {
     let line: Value = serde_json::from_slice(line).unwrap_or_default();
     let time = time_at(&line["message"], time_field).filter(|time| Hour::of(*time) == hour);
-    SeenMessage {
+    let message = SeenMessage {
         message_id: id.clone(),
         doc_id: line["doc_id"].as_str().map(str::to_owned),
         index: Arc::from(line["index"].as_str().unwrap_or_default()),
         routing: line["routing"].as_str().map(str::to_owned),
         event_time: time.unwrap_or_else(|| hour.start()),
+    };
+    InLine {
+        message,
+        has_time: time.is_some(),
     }
 }
 

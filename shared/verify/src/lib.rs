@@ -31,6 +31,7 @@ mod quick;
 mod repair;
 mod asked_for;
 mod adoption;
+mod rebuild;
 mod superseded;
 mod sealed;
 
@@ -42,6 +43,9 @@ pub use error::VerifyError;
 pub use exceptions::{Exceptions, FoundExceptions};
 pub use limits::Limits;
 pub use progress::{Step, VerifyProgress};
+pub use rebuild::{
+    Contradiction, KeyPile, RebuildArguments, RebuildProgress, RebuildReport, RebuildStep, Round,
+};
 pub use report::{Account, Counts, Digests, Finding, FindingKind, Outside, Remedy, Repairs, Report, Verdict};
 pub use section::VerifySection;
 

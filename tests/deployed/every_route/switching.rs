@@ -141,6 +141,7 @@ pub(super) async fn pause_and_tune(desk: &Desk) {
 
     accept_exceptions(desk).await;
     adopt_a_setting(desk).await;
+    rebuild_nothing(desk).await;
     cancel_long_jobs(desk).await;
     desk.ask("POST /tune", &[], json!({ "maxAttempts": null })).await;
 
@@ -183,6 +184,20 @@ async fn adopt_a_setting(desk: &Desk) {
     assert_eq!(adopted["differs"], false, "{adopted}");
     assert_eq!(adopted["before"], adopted["after"], "{adopted}");
     assert_eq!(desk.audited("ledger.adopt").await, 0);
+}
+
+/// The ledger is in use, so a rebuild is refused, and a dry run says why.
+async fn rebuild_nothing(desk: &Desk) {
+    let refused = desk
+        .answer("POST /ledger/rebuild", &[], json!({ "reason": "a test" }))
+        .await;
+    assert_eq!(refused.status.as_u16(), 409, "{refused:?}");
+    let batches = desk.count("SELECT COUNT(*) FROM batch").await;
+    let foretold = desk
+        .operate("POST /ledger/rebuild", &[], json!({ "dryRun": true }))
+        .await;
+    assert!(foretold["obstacle"].is_string(), "{foretold}");
+    assert_eq!(desk.count("SELECT COUNT(*) FROM batch").await, batches);
 }
 
 /// As the tests after this one expect it.

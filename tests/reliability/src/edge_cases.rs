@@ -168,7 +168,7 @@ const EXPORT: [(&str, &str); 16] = [
     ),
 ];
 
-const QUEUE_LEDGER_PEOPLE: [(&str, &str); 16] = [
+const QUEUE_LEDGER_PEOPLE: [(&str, &str); 17] = [
     (
         "Q1",
         "malformed, foreign, oversized, or future-version message bodies: to the dead-letter queue, an alert, nothing else disturbed",
@@ -201,6 +201,10 @@ const QUEUE_LEDGER_PEOPLE: [(&str, &str); 16] = [
     (
         "D5",
         "a second deployment on the same ledger, or a changed bucket, prefix, source name or field: no work, one alert for each setting, until it is restored or adopted",
+    ),
+    (
+        "D6",
+        "the ledger's database is lost in mid-run: it is rebuilt from the archive, also where the rebuild is killed, and nothing is exported twice; what contradicts itself is named",
     ),
     (
         "A1",

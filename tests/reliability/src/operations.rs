@@ -161,9 +161,14 @@ fn every_section_about_trouble_says_what_it_means_and_what_to_do_with_a_command_
 }
 
 #[test]
-fn a_leaked_token_an_upgrade_and_a_rollback_have_sections_with_their_commands() {
+fn a_leaked_token_an_upgrade_a_rollback_and_a_restore_have_sections_with_their_commands() {
     let page = read(PATH);
-    for heading in ["\n### Token leak\n", "\n## Upgrade\n", "\n## Rollback\n"] {
+    for heading in [
+        "\n### Token leak\n",
+        "\n## Upgrade\n",
+        "\n## Rollback\n",
+        "\n## Restore\n",
+    ] {
         let (_, rest) = page.split_once(heading).unwrap_or_else(|| panic!("{heading}"));
         let text = rest.split("\n#").next().unwrap_or_default();
         assert!(text.contains("granary "), "{heading}: no command line");

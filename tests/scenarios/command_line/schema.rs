@@ -23,7 +23,7 @@ async fn the_schema_is_shown_and_migrated() {
     }
     let foretold = operator.done("schema migrate --dry-run").await;
     assert!(
-        foretold.err.contains("migrations would be applied"),
+        foretold.err.contains("would be applied"),
         "{foretold:?}"
     );
     let migrated = operator.done("schema migrate --reason moved").await;

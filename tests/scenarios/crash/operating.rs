@@ -78,6 +78,15 @@ pub(super) async fn lost_object(stage: &Stage) -> Prepared {
     prepared
 }
 
+/// Everything is in the archive, and the ledger is empty.
+pub(super) async fn rebuild_asked_for(stage: &Stage) -> Prepared {
+    let (prepared, _) = archived_messages(stage, 10..12).await;
+    stage.lose_the_database().await;
+    let arguments = json!({"dryRun": false, "batchSize": 10, "reason": "a test", "requestedBy": "test"});
+    ask(stage, "rebuild", arguments).await;
+    prepared
+}
+
 /// A message that was gone when its batch was exported is at the source again.
 async fn with_an_exception_that_is_back(stage: &Stage) -> Prepared {
     let messages = Document::many(20, 10..12);

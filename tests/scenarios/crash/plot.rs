@@ -151,6 +151,7 @@ pub(super) fn plots(step: Step) -> Vec<Plot> {
             ];
         }
         Step::RecordCopied => operator(Scene::ObjectAdopted),
+        Step::RebuildBatch => reaper(Scene::RebuildAskedFor),
         Step::ReExportBatch => return vec![reaper(Scene::LostObject), operator(Scene::ResetAskedFor)],
         Step::RecallExceptions => {
             return vec![reaper(Scene::ExceptionIsBack), operator(Scene::RecallAskedFor)];

@@ -73,6 +73,10 @@ async fn people_do_what_is_theirs(stage: &Stage, scene: Scene, prepared: &Prepar
         // Whoever got no answer asks again.
         stage.ledger.confirm_restored().await.unwrap();
     }
+    if scene == Scene::RebuildAskedFor {
+        stage.rebuild_to_its_end().await;
+        stage.resume_after_a_rebuild(FROM, TO).await;
+    }
     if matches!(scene, Scene::RefusedWindow | Scene::RefusedMigration) {
         stage.sql("UPDATE migration SET source_filter = NULL").await;
     }

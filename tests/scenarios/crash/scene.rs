@@ -164,6 +164,8 @@ pub(super) enum Scene {
     SettingAdopted,
     /// Somebody adopts an object whose messages no other object holds.
     ObjectAdopted,
+    /// The database was dropped and created again, and an operator has the ledger rebuilt.
+    RebuildAskedFor,
     /// Somebody has everything done that is due, while a worker died with a batch in its hands.
     EverythingAskedFor,
     /// Somebody has sent what is pending.
@@ -334,6 +336,7 @@ impl Scene {
             Self::ForeignLedger => exporting::foreign_ledger(stage).await,
             Self::SettingAdopted => operating::setting_adopted(stage).await,
             Self::ObjectAdopted => migrating::object_adopted(stage).await,
+            Self::RebuildAskedFor => operating::rebuild_asked_for(stage).await,
             Self::EverythingAskedFor => migrating::everything_asked_for(stage).await,
             Self::PendingAskedFor => migrating::pending_asked_for(stage).await,
         }

@@ -16,7 +16,7 @@ import { report } from '../report.js';
 
 const STATES = ['waiting', 'running', 'succeeded', 'failed', 'cancelled'];
 // The jobs of `shared/operations`, and the restart of the consumers, which is the operator's own.
-const KINDS = ['verify', 'sweep', 'purge', 're_export', 'bulk', 'adopt', 'seed', 'clear', 'consumers.restart'];
+const KINDS = ['verify', 'sweep', 'purge', 're_export', 'bulk', 'adopt', 'rebuild', 'seed', 'clear', 'consumers.restart'];
 const LOOK_MS = 2_000;
 
 export const operations = {

@@ -21,7 +21,7 @@ use granary_operations::{
 };
 use granary_seeding::SeedArguments;
 use granary_sweep::{DiscardArguments, SweepArguments, Sweeper};
-use granary_verify::{Repair, Verifier, VerifyArguments, Visibility};
+use granary_verify::{RebuildArguments, Repair, Verifier, VerifyArguments, Visibility};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -176,6 +176,8 @@ pub(crate) enum Wish {
     AdoptObject(AdoptObjectArguments),
     /// One object less, whatever it holds.
     DiscardObject(DiscardArguments),
+    /// A ledger made from the archive.
+    Rebuild(RebuildArguments),
     /// Test messages.
     Seed(SeedArguments),
     /// No more test messages.
@@ -427,6 +429,7 @@ fn action_of(job: &Job) -> &'static str {
         Job::Adopt(_) => "migrate.create_missing",
         Job::AdoptObject(_) => "sweep.adopt",
         Job::DiscardObject(_) => "sweep.discard",
+        Job::Rebuild(_) => "ledger.rebuild",
         Job::Seed(_) => "seed.write",
         Job::Clear => "seed.clear",
     }
@@ -447,6 +450,7 @@ async fn job_of(services: &Services, caller: &Caller, wish: Wish) -> Result<Job,
         Wish::Adopt(arguments) => Ok(Job::Adopt(arguments)),
         Wish::AdoptObject(arguments) => Ok(Job::AdoptObject(arguments)),
         Wish::DiscardObject(arguments) => Ok(Job::DiscardObject(arguments)),
+        Wish::Rebuild(arguments) => Ok(Job::Rebuild(arguments)),
         Wish::Seed(arguments) => Ok(Job::Seed(arguments)),
         Wish::Clear => seeder(services).await.map(|_| Job::Clear),
     }

@@ -14,9 +14,10 @@ const LOOKS: [&str; 9] = [
     "GET /audit",
     "GET /operations",
 ];
-const CHANGES: [&str; 5] = [
+const CHANGES: [&str; 6] = [
     "POST /tune",
     "POST /ledger/adopt",
+    "POST /ledger/rebuild",
     "POST /exceptions/accept",
     "POST /seed/job-status",
     "POST /seed/all",
@@ -96,6 +97,8 @@ async fn a_parameter_that_cannot_be_used_is_named_before_the_ledger_is_asked() {
             "setting",
         ),
         ("POST /ledger/adopt", r#"{"setting":"bucket"}"#, "reason"),
+        ("POST /ledger/rebuild", "", "reason"),
+        ("POST /ledger/rebuild", r#"{"from":"x","reason":"x"}"#, "from"),
         ("POST /tune", "", "maxAttempts"),
         ("POST /tune", r#"{"maxAttempts":101}"#, "maxAttempts"),
         (

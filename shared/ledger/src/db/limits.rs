@@ -53,13 +53,14 @@ impl Limits {
 }
 
 /// Steps that write the rows of a page, or of some batches, in one transaction.
-const WRITE_THOUSANDS: [Step; 12] = [
+const WRITE_THOUSANDS: [Step; 13] = [
     Step::RecordPage,
     Step::RecordExceptions,
     Step::SplitBatch,
     Step::ReleaseCancelled,
     Step::RecordFound,
     Step::RecordCopied,
+    Step::RebuildBatch,
     Step::RecallExceptions,
     Step::ForgetBatch,
     Step::ForgetUnowned,

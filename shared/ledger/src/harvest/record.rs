@@ -1,8 +1,8 @@
 //! Recording a page of ids: every hit gets an owner, or a column in the account that says why not.
 //!
-//! The common page is new as a whole and costs one INSERT for its batches, one INSERT IGNORE for each 512 messages and
-//! one UPDATE of the window. Only where rows were ignored is it asked why: known and owned by nobody (adopted),
-//! owned by another window, or a second document with the same id. What is in a sealed hour isn't recorded again:
+//! The common page is new as a whole and costs one question, one INSERT for its batches, one INSERT IGNORE for each 512 messages and
+//! one UPDATE of the window. A page that is known as a whole costs one question (`known.rs`). Otherwise it is looked up why a message is
+//! known: unowned (adopted), owned by another window, or a second document with the same id. What is in a sealed hour isn't recorded again:
 //! it is owned elsewhere, by the sealed row.
 
 use crate::db::connect::Doing;

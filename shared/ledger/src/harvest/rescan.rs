@@ -1,7 +1,7 @@
 //! Re-scans: windows that were recorded are read again, for documents that became visible late.
 //!
 //! A re-scan is the window's own reading once more: claimed, fenced, leased and paged like the first one. What the
-//! window recorded before counts as its own; what is new becomes new batches of it. While it lasts the window is `open` or
+//! window recorded before counts as its own; what is new becomes new batches of it, or joins one that wasn't sent. While it lasts the window is `open` or
 //! `harvesting` and keeps its `recorded_at`: that tells it from a window whose first reading isn't over, and nobody
 //! waits for it. An *overlap* re-scan soon after the first reading may stop at a count that equals what was found; a
 //! *deep* one at night reads every id, since what was deleted can hide what came.

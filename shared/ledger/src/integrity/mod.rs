@@ -5,6 +5,7 @@
 pub(crate) mod evidence;
 mod parts;
 pub(crate) mod repair;
+mod rebuild;
 mod inspection;
 mod invariants;
 mod sweep;
@@ -27,6 +28,9 @@ pub use parts::Digests;
 pub use proof::{DueProof, ProofOutcome, ProofPass, ProofRules, Verification};
 pub use proof_state::{FailingWindow, ProofState};
 pub use purge::Purged;
+pub use rebuild::{
+    ArchivedBatch, ArchivedObject, OwnedElsewhere, RebuildMigration, RebuildObstacle, Rebuilt, RebuiltBatch,
+};
 pub use repair::{FoundAgain, RepairMigration};
 pub use seal::{Seal, SealIntent};
 pub use sealed::SealedRange;

@@ -11,6 +11,7 @@ mod synthetic;
 mod measure;
 mod pages;
 mod batches;
+mod recording;
 
 use granary_domain::{
     Backoff, BatchId, Hour, IdDigest, MigrationKind, MigrationState, NumberMark, ObjectKey, Part, TimeRange,
@@ -79,7 +80,7 @@ async fn with_20_million_messages_every_hot_question_is_answered_within_100_ms()
     lookups(&mut measures, &ledger, &synthetic).await;
     journey(&mut measures, &ledger, &synthetic).await;
     reaping(&mut measures, &ledger, &server).await;
-    recording(&mut measures, &ledger, &synthetic).await;
+    recording::everything(&mut measures, &ledger, &synthetic).await;
     releasing(&mut measures, &ledger).await;
     purging(&mut measures, &server, &ledger, &synthetic).await;
     measures.conclude();
@@ -390,39 +391,6 @@ async fn reaping(measures: &mut Measures, ledger: &Ledger, server: &LedgerServer
         .await;
 }
 
-/// Ids in random order, as real ones are: new ones, each of which lands in another page of the index, and known ones, as
-/// every re-scan meets them.
-async fn recording(measures: &mut Measures, ledger: &Ledger, synthetic: &Synthetic) {
-    let hour = synthetic.hour(synthetic.hours + 1);
-    let mut window = window_of(ledger, hour.range(), "late", LEASE).await;
-    let seen = |number: u64, id: String| SeenMessage {
-        message_id: id.try_into().unwrap(),
-        doc_id: None,
-        index: "messages".into(),
-        routing: None,
-        event_time: hour.start() + SignedDuration::from_millis(i64::try_from(number).unwrap()),
-    };
-    for round in 0..5 {
-        let new = |number: u64| {
-            let id = IdDigest::hash(format!("new-{round}-{number}").as_bytes());
-            seen(number, format!("{id:032X}"))
-        };
-        let messages: Vec<SeenMessage> = (0..PAGE).map(new).collect();
-        let began = Instant::now();
-        record(ledger, &mut window, &messages).await;
-        measures.report("record_page, 10,000 new messages", began.elapsed());
-        let known = |number: u64| {
-            let place = 1 + (round * PAGE + number) * STRIDE % synthetic.messages();
-            seen(number, Synthetic::id(place))
-        };
-        let messages: Vec<SeenMessage> = (0..PAGE).map(known).collect();
-        let began = Instant::now();
-        record(ledger, &mut window, &messages).await;
-        measures.report("record_page, 10,000 known messages", began.elapsed());
-    }
-    ledger.finish_window(&window).await.unwrap();
-}
-
 async fn releasing(measures: &mut Measures, ledger: &Ledger) {
     let migration = ledger.migrations(MigrationFilter {
         kind: Some(MigrationKind::Backfill),
@@ -495,18 +463,4 @@ fn whole(batch: &ClaimedBatch) -> Settlement {
         quarantined: 0,
         timings: "{\"read\":1}".into(),
     }
-}
-
-async fn record(ledger: &Ledger, window: &mut LeasedWindow, messages: &[SeenMessage]) {
-    let page = PageOfMessages {
-        messages,
-        without_id: 0,
-        tally_before: window.tally,
-        bookmark: "next",
-    };
-    let Recorded::Done { tally, .. } = ledger.record_page(window, &page, LEASE).await.unwrap() else {
-        panic!("the window is somebody else's");
-    };
-    window.tally = tally;
-    window.pages += 1;
 }

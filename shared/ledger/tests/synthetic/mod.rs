@@ -92,6 +92,18 @@ impl Synthetic {
         format!("{place:08X}-89ab-7cde-8f01-23456789abcd")
     }
 
+    /// The id and the event time of the message with this place in the order of time: 0 to all but one.
+    #[allow(dead_code, reason = "the plans don't need it")]
+    pub(crate) fn at(&self, place: u64) -> (String, Timestamp) {
+        let all = self.messages();
+        let number = (place * inverse(STRIDE, all) + all - 1) % all + 1;
+        let micros = i64::try_from(place * self.micros()).unwrap();
+        (
+            Self::id(number),
+            Self::start() + SignedDuration::from_micros(micros),
+        )
+    }
+
     /// Fills an empty ledger. Messages come batch by batch, and their other index afterwards, sorted: many times faster than row by
     /// row.
     pub(crate) async fn fill(&self, conn: &mut Conn) {

@@ -16,4 +16,5 @@ mod repair;
 mod asked_for;
 mod seeding;
 mod clearing;
+mod rebuild;
 mod desk;

@@ -256,6 +256,15 @@ async fn reap(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.move_inspection(BatchId(100)));
 }
 
+async fn rebuild(asking: &mut Asking<'_>, ledger: &Ledger) {
+    ask!(asking, ledger.rebuild_obstacle());
+    let batch = crate::integrity::rebuild::archived(99_999, 100);
+    let migration = crate::integrity::rebuild::migration();
+    let messages = many("rebuilt-", 100);
+    ask!(asking, ledger.rebuild_batch(&migration, &batch, &messages));
+    ask!(asking, ledger.rebuilt_batches(&[batch.id]));
+}
+
 async fn repair(asking: &mut Asking<'_>, ledger: &Ledger) {
     let heir = RepairMigration {
         id: MigrationId(Uuid::from_bytes(*b"granary-repaired")),
@@ -309,6 +318,7 @@ async fn repair(asking: &mut Asking<'_>, ledger: &Ledger) {
     ask!(asking, ledger.record_found(&heir, a_day(), &messages));
     let messages = [seen_at("copied", "2026-01-01T12:00:00Z")];
     ask!(asking, ledger.record_copied(&heir, a_day(), &messages, &object));
+    rebuild(asking, ledger).await;
 }
 
 async fn cancel(asking: &mut Asking<'_>, ledger: &Ledger) {
