@@ -76,6 +76,10 @@ test-dashboard: up ## Run the dashboard's tests in a real Chromium alone
 OLDEST := GRANARY_LOCAL_DIR=$(LOCAL)/oldest ES_VERSION=7.17.28 ES_PORT=9217 ES_TRANSPORT_PORT=9317
 NEWEST := GRANARY_LOCAL_DIR=$(LOCAL)/newest ES_VERSION=9.5.3 ES_PORT=9219 ES_TRANSPORT_PORT=9319 MYSQL_PORT=3319 AWS_PORT=4569
 
+# A stack whose ledger is a migration ahead afterwards. Its Python tools are the other stack's.
+UPGRADED := GRANARY_LOCAL_DIR=$(abspath $(LOCAL))/upgraded ES_PORT=9221 ES_TRANSPORT_PORT=9321 MYSQL_PORT=3321 AWS_PORT=4571 \
+	EXPORTER_CONCURRENCY=2 BATCH_SIZE=20
+
 FULL := --features granary-tests/full
 SOAK := --features granary-tests/soak
 SOAK_TEST := cargo test --release --workspace --test scenarios $(SOAK) soak:: -- --nocapture
@@ -90,10 +94,19 @@ test-full: test ## Run all tests and the long suites
 	@. $(LOCAL)/env; $(SOAK_TEST)
 	@$(ON_OTHER_LEDGER); $(SOAK_TEST)
 	@. $(LOCAL)/env; $(FUZZ)
+	@. $(LOCAL)/env; local/release last
+	@$(MAKE) --no-print-directory test-upgrade
 	@trap '$(OLDEST) local/stack down' EXIT; $(OLDEST) local/stack up --source; \
 		ES_URL=http://127.0.0.1:9217 cargo test --workspace --test it
 	@trap '$(NEWEST) local/stack down' EXIT; $(NEWEST) local/stack up; \
 		(. $(LOCAL)/newest/env; cargo test --workspace --test it); $(NEWEST) local/demo
+
+.PHONY: test-upgrade
+test-upgrade: ## Upgrade a stack of its own to a release with a newer schema, and roll it back, with batches in flight
+	@local/release next; local/stack tools
+	@mkdir -p $(LOCAL)/upgraded; ln -sfn ../venv $(LOCAL)/upgraded/venv; $(UPGRADED) local/stack wipe
+	@trap '$(UPGRADED) local/stack down' EXIT; $(UPGRADED) local/stack up; . $(LOCAL)/upgraded/env; \
+		$(UPGRADED) NEXT_RELEASE=$(abspath $(LOCAL))/next cargo test --workspace --test upgrade -- --nocapture
 
 # A short one is a part of the tests.
 FUZZ := FUZZ_SECONDS=$${FUZZ_SECONDS:-900} FUZZ_CASES_MIN=$${FUZZ_CASES_MIN:-5000} \
@@ -135,7 +148,7 @@ bench-schema: ## Measure candidates for the ledger's table of messages (SCHEMA_M
 lint: tools lint-tools ## Check format, lints, docs, dependencies, the template, its security and spelling
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	cargo clippy --workspace --test afterwards --test bench --test candidates --test long --test scale --quiet -- -D warnings
+	cargo clippy --workspace --test afterwards --test bench --test candidates --test long --test scale --test upgrade --quiet -- -D warnings
 	cargo clippy --workspace --tests $(SOAK) $(FULL) --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo fetch --locked --quiet # cargo-deny looks at the crates of every platform; building has fetched those of this one

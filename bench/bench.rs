@@ -47,7 +47,8 @@ impl Bench {
         let redo_log = ServerKind::of_stack().redo_log(LEDGER_REDO_LOG);
         let [buffer_pool, files] = LEDGER_OPTIONS;
         let ledger_server = LedgerServer::start_with(&[buffer_pool, files, &redo_log]).await;
-        let owner = Stage::at(addresses.with_ledger_server(&ledger_server), "bench", &[]).await;
+        let addresses = addresses.with_ledger_server(&ledger_server).with_own_schema();
+        let owner = Stage::at(addresses, "bench", &[]).await;
         owner.indices.have_shards(SHARDS).await;
         let emulator: Url = variable("AWS_ENDPOINT_URL").parse().unwrap();
         let services = vec![
@@ -121,7 +122,9 @@ impl Bench {
 
     /// Where a contestant's own stage finds the services.
     pub(crate) fn addresses(&self) -> Addresses {
-        Addresses::from_environment().with_ledger_server(&self.ledger_server)
+        Addresses::from_environment()
+            .with_ledger_server(&self.ledger_server)
+            .with_own_schema()
     }
 
     /// `mariadb` or `mysql`, with its version.

@@ -34,8 +34,18 @@ ledger_up() {
 
 ledger_ready() { wait_ready "$LEDGER_SERVER" 60 ledger_is_ready; }
 
-ledger_is_ready() {
-    MYSQL_PWD=$LEDGER_PASSWORD "$(ledger_client)" --no-defaults --protocol=tcp -h 127.0.0.1 -P "$MYSQL_PORT" -u granary -e 'SELECT 1' granary
+ledger_is_ready() { ask_ledger 'SELECT 1'; }
+
+ask_ledger() {
+    MYSQL_PWD=$LEDGER_PASSWORD "$(ledger_client)" --no-defaults --protocol=tcp -h 127.0.0.1 -P "$MYSQL_PORT" -u granary \
+        --batch --skip-column-names -e "$1" granary
+}
+
+# Whether its tables were made by other migrations than this checkout has: its first one has another name.
+ledger_is_unreleased() {
+    local applied
+    applied=$(ask_ledger 'SELECT name FROM refinery_schema_history WHERE version = 1' 2>/dev/null) || return 1
+    [ -n "$applied" ] && [ ! -e "$CHECKOUT/shared/ledger/migrations/V1__$applied.sql" ]
 }
 
 ledger_home() { echo "$LOCAL/$LEDGER_SERVER"; }

@@ -158,7 +158,7 @@ async fn e11_a_ledger_that_contradicts_itself_is_told_within_a_round_and_named_b
     );
 
     let report = stage.verify(FROM, TO).await;
-    assert_eq!(report.verdict, Verdict::Incomplete, "the ids differ as well");
+    assert_eq!(report.verdict, Verdict::Incomplete);
     assert_eq!(
         report.account.findings_by_kind[&FindingKind::InvariantViolated],
         2

@@ -110,6 +110,7 @@ async fn d6_a_lost_ledger_is_rebuilt_from_the_archive_and_nothing_is_exported_tw
     assert!(newest > last, "{newest} lies above {last}");
     let refused = ask(&stage, "/ledger/rebuild", json!({"reason": REASON})).await;
     assert_eq!(refused["statusCode"], 409, "it is in use: {refused}");
+    ask(&stage, "/sweep/confirm-restored", json!({"reason": REASON})).await;
     stage.finish().await;
 }
 
@@ -258,5 +259,6 @@ async fn d6_a_database_that_is_dropped_in_mid_run_is_rebuilt_though_the_reaper_i
     // What was sent for the lost ledger is in the queue still.
     stage.run_until_quiet().await;
     assert_archived_once(&stage, &messages).await;
+    ask(&stage, "/sweep/confirm-restored", json!({"reason": REASON})).await;
     stage.finish().await;
 }

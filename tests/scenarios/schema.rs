@@ -1,7 +1,9 @@
 //! The schema of the ledger: CloudFormation's requests and people's, answered by the migrator on a real server, and what every other
 //! function does where it is not migrated.
 
-use crate::stage::{Function, FunctionError, MIGRATOR_TIMEOUT, REAPER_TIMEOUT, Secret, Stage, request};
+use crate::stage::{
+    Addresses, Document, Function, FunctionError, MIGRATOR_TIMEOUT, REAPER_TIMEOUT, Secret, Stage, request,
+};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -14,7 +16,17 @@ use tokio::task::JoinHandle;
 
 /// What a migrator answers without the ledger, or at once, takes no longer.
 const AT_ONCE: Duration = Duration::from_secs(20);
+const FROM: &str = "2026-03-01T10:00:00Z";
+const TO: &str = "2026-03-01T11:00:00Z";
+const HAND_OFF: &str = r#"{"v":1,"batch_id":1,"migration_id":"x"}"#;
 const TABLES: &str = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()";
+
+/// A stage whose database has no tables, as before the first deployment.
+async fn undeployed(name: &str) -> Stage {
+    let stage = Stage::at(Addresses::from_environment().with_own_schema(), name, &[]).await;
+    stage.empty_database().await;
+    stage
+}
 
 /// The address at which CloudFormation waits for an answer, as S3 takes it: by PUT, and without a type of content.
 struct Mailbox {
@@ -128,8 +140,7 @@ async fn audited(stage: &Stage) -> Vec<(String, Option<String>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d3_a_deployment_makes_the_schema_and_the_next_one_finds_it() {
-    let stage = Stage::new("schema-create").await;
-    stage.empty_database().await;
+    let stage = undeployed("schema-create").await;
     let needed = needed_schema();
     let created = answered(&stage.migrator, "Create", needed, None).await;
     assert_eq!(
@@ -140,7 +151,7 @@ async fn d3_a_deployment_makes_the_schema_and_the_next_one_finds_it() {
         )
     );
     let applied: u64 = stage.row("SELECT COUNT(*) FROM refinery_schema_history").await;
-    assert!(applied > 40, "{applied}");
+    assert_eq!(applied, u64::from(needed));
     assert_eq!(audited(&stage).await, [("deployment".to_owned(), None)]);
 
     let updated = answered(&stage.migrator, "Update", needed, Some(needed - 1)).await;
@@ -162,8 +173,8 @@ async fn d3_a_deletion_and_a_rollback_succeed_without_the_ledger() {
     let begun = Instant::now();
     for (request_type, wanted, before) in [
         ("Delete", needed, None),
+        ("Update", needed, Some(needed + 1)),
         ("Update", needed - 1, Some(needed)),
-        ("Update", 1, Some(needed - 1)),
     ] {
         let (status, reason) = answered(&migrator, request_type, wanted, before).await;
         assert_eq!(status, succeeded(), "{request_type}: {reason}");
@@ -175,8 +186,7 @@ async fn d3_a_deletion_and_a_rollback_succeed_without_the_ledger() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d3_what_keeps_the_schema_from_being_migrated_is_answered_with_what_to_do() {
-    let stage = Stage::new("schema-refused").await;
-    stage.empty_database().await;
+    let stage = undeployed("schema-refused").await;
     let needed = needed_schema();
     let mut login: url::Url = stage.setting("GRANARY_LEDGER_URL").parse().unwrap();
     login.set_password(Some("another")).unwrap();
@@ -207,8 +217,7 @@ async fn d3_what_keeps_the_schema_from_being_migrated_is_answered_with_what_to_d
 /// As where S3 is busy, or Lambda invokes it again because the first one died.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d3_two_migrators_at_once_apply_each_migration_once_and_both_are_answered() {
-    let stage = Stage::new("schema-twice").await;
-    stage.empty_database().await;
+    let stage = undeployed("schema-twice").await;
     let needed = needed_schema();
     let another = stage.another("migrator", &[]);
     let mailboxes = (Mailbox::after(2).await, Mailbox::open().await);
@@ -242,8 +251,7 @@ async fn d3_two_migrators_at_once_apply_each_migration_once_and_both_are_answere
 /// By the secret that a deployment names, as in AWS.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migrator_reads_the_ledgers_secret_and_needs_nothing_else() {
-    let stage = Stage::new("schema-secret").await;
-    stage.empty_database().await;
+    let stage = undeployed("schema-secret").await;
     let url: url::Url = stage.setting("GRANARY_LEDGER_URL").parse().unwrap();
     let secret = Secret::new(&json!({
         "username": url.username(), "password": url.password().unwrap(), "engine": "mariadb",
@@ -273,8 +281,7 @@ async fn a_migrator_reads_the_ledgers_secret_and_needs_nothing_else() {
 /// Each says what to do, and leaves the database as it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d3_no_function_works_on_an_older_schema_and_none_changes_it() {
-    let stage = Stage::new("schema-older").await;
-    stage.empty_database().await;
+    let stage = undeployed("schema-older").await;
     for function in ["harvester", "reaper"] {
         let said = stage.another(function, &[]).refusal().await;
         assert!(
@@ -283,10 +290,7 @@ async fn d3_no_function_works_on_an_older_schema_and_none_changes_it() {
         );
     }
     let queue = &stage.queues.normal;
-    stage
-        .queues
-        .send(queue, r#"{"v":1,"batch_id":1,"migration_id":"x"}"#)
-        .await;
+    stage.queues.send(queue, HAND_OFF).await;
     let exports = stage.export_all().await;
     assert_eq!(
         (exports.returned.len(), exports.errors.len()),
@@ -315,11 +319,88 @@ async fn d3_no_function_works_on_an_older_schema_and_none_changes_it() {
     stage.finish().await;
 }
 
+/// What the ledger has, and what this version needs.
+async fn versions(stage: &Stage) -> (u32, u32) {
+    let found = stage
+        .row("SELECT MAX(version) FROM refinery_schema_history")
+        .await;
+    (found, needed_schema())
+}
+
+/// All scenarios do: as where the next release has migrated the ledger already, or was rolled back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d3_every_function_works_on_a_newer_schema_that_allows_it_and_says_so() {
+    let mut stage = Stage::new("schema-newer").await;
+    stage.have_exporters(1);
+    let (found, known) = versions(&stage).await;
+    let messages = [Document::message("m-1", "2026-03-01T10:30:00Z")];
+    stage.index_messages(&messages).await;
+    stage.backfill(FROM, TO).await;
+    stage.run_until_quiet().await;
+    stage.assert_archived(&messages, FROM, TO).await;
+    let shown = stage.look_at("/schema").await;
+    assert_eq!(
+        (&shown["status"], &shown["version"], &shown["needed"]),
+        (&json!("newer"), &json!(found), &json!(known))
+    );
+    stage.look_at("/overview").await;
+    let done = stage.migrate_schema().await;
+    assert_eq!((&done["from"], &done["to"]), (&json!(found), &json!(found)));
+    for function in [
+        &stage.harvester,
+        stage.exporter(0),
+        &stage.reaper,
+        &stage.operator,
+        &stage.migrator,
+    ] {
+        function
+            .until_it_says("the ledger's schema is newer, and allows this version")
+            .await;
+    }
+    stage.finish().await;
+}
+
+/// Each names both versions; what is in the queue waits for the deployment, and costs no attempt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d3_no_function_works_on_a_newer_schema_that_does_not_allow_it() {
+    let mut stage = Stage::new("schema-refusing").await;
+    stage.have_exporters(1);
+    let (found, known) = versions(&stage).await;
+    stage
+        .sql(&format!(
+            "UPDATE refinery_schema_history SET oldest_program = version WHERE version = {found}"
+        ))
+        .await;
+    let objection = format!(
+        "the ledger has schema {found}, which only versions with schema {found} or later may use; this one has {known}"
+    );
+    let names_both = |said: &str| assert!(said.contains(&objection), "{said}");
+    for function in ["harvester", "reaper"] {
+        names_both(&stage.another(function, &[]).refusal().await);
+    }
+    stage.queues.send(&stage.queues.normal, HAND_OFF).await;
+    let exports = stage.export_all().await;
+    assert_eq!(
+        (exports.returned.len(), exports.errors.len()),
+        (1, 0),
+        "{exports:?}"
+    );
+    stage.exporter(0).until_it_says(&objection).await;
+    let refused = stage.ask(request("GET", "/overview", "")).await;
+    assert_eq!(refused["statusCode"], 503, "{refused}");
+    names_both(&refused.to_string());
+    assert_eq!(stage.look_at("/schema").await["status"], "refused");
+    let needed = answered(&stage.migrator, "Update", known, Some(known)).await;
+    assert_eq!(needed.0, "FAILED");
+    names_both(&needed.1);
+    stage.queues.purge(&stage.queues.normal).await;
+    stage.finish().await;
+}
+
 /// The operator has Lambda invoke the migrator, for those who may change things.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_has_the_schema_migrated_and_is_on_record() {
-    let stage = Stage::new("schema-asked").await;
-    stage.empty_database().await;
+    let stage = undeployed("schema-asked").await;
     let migrator = stage.deploy("migrator", &[], 1).await;
     let operator = stage.another("operator", &[("GRANARY_MIGRATOR_FUNCTION", migrator.name())]);
     let ask = async |body: &str| {
@@ -359,8 +440,7 @@ async fn an_operator_has_the_schema_migrated_and_is_on_record() {
 /// What the migrator says of a failure reaches the person who asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_is_told_why_the_schema_was_not_migrated() {
-    let stage = Stage::new("schema-not").await;
-    stage.empty_database().await;
+    let stage = undeployed("schema-not").await;
     let mut login: url::Url = stage.setting("GRANARY_LEDGER_URL").parse().unwrap();
     login.set_password(Some("another")).unwrap();
     let migrator = stage

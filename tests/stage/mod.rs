@@ -109,7 +109,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A stage with the defaults, but for what makes tests wait.
+    /// A stage with the defaults, but for what makes tests wait. The schema of its ledger is one migration ahead of the functions.
     pub(crate) async fn new(name: &str) -> Self {
         Self::with(name, &[]).await
     }

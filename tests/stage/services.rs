@@ -18,6 +18,7 @@ const KILL_INTERVAL_OF_KILLING: u32 = 20;
 pub(crate) struct Addresses {
     pub(crate) elasticsearch: Url,
     ledger: String,
+    has_own_schema: bool,
 }
 
 /// What AWS's SDKs read themselves.
@@ -39,7 +40,14 @@ impl Addresses {
         Self {
             elasticsearch: variable("ES_URL").parse().expect("ES_URL must be a URL"),
             ledger: variable("LEDGER_URL"),
+            has_own_schema: false,
         }
+    }
+
+    /// With the schema of this version, and not with one that is a migration ahead.
+    pub(crate) fn with_own_schema(mut self) -> Self {
+        self.has_own_schema = true;
+        self
     }
 
     /// With an Elasticsearch of the test's own.
@@ -84,7 +92,10 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) async fn new(addresses: &Addresses) -> Self {
         let server = server_of(&addresses.ledger).to_owned();
-        let database = granary_test_database::Database::with_schema(&server).await;
+        let database = match addresses.has_own_schema {
+            true => granary_test_database::Database::with_schema(&server).await,
+            false => granary_test_database::Database::with_newer_schema(&server).await,
+        };
         Self {
             url: database.url(),
             database,

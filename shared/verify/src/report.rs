@@ -104,7 +104,7 @@ impl FindingKind {
         }
     }
 
-    /// The verdict that it leads to by itself; an orphan and a violated invariant lead to none. Of exceptions an operator may
+    /// The verdict that it leads to by itself; an orphan leads to none, and a ledger that contradicts itself proves nothing. Of exceptions an operator may
     /// accept some ([`Exceptions`]).
     fn verdict(self) -> Option<Verdict> {
         match self {
@@ -120,15 +120,11 @@ impl FindingKind {
             | Self::ManifestDiffers
             | Self::ArchiveDiffers
             | Self::Kept
-            | Self::CountDiffers => Some(Verdict::Incomplete),
+            | Self::CountDiffers
+            | Self::InvariantViolated => Some(Verdict::Incomplete),
             Self::NotYetExported => Some(Verdict::Pending),
             Self::Drifted => Some(Verdict::Drifted),
-            Self::Quarantined
-            | Self::WithoutId
-            | Self::MergedId
-            | Self::IndexLeftOut
-            | Self::Orphan
-            | Self::InvariantViolated => None,
+            Self::Quarantined | Self::WithoutId | Self::MergedId | Self::IndexLeftOut | Self::Orphan => None,
         }
     }
 

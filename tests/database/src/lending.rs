@@ -1,5 +1,6 @@
 //! Lending: which databases there are, which are lent, and which are empty.
 
+use crate::newer::{NEWER, files_in};
 use crate::{BOOKS, connection, deployed, processlist};
 use granary_ledger::LedgerSettings;
 use mysql_async::prelude::Queryable;
@@ -14,28 +15,57 @@ const PREFIX: &str = "granary_lent_";
 /// More tests than these don't run at once.
 const DATABASES_MAX: u32 = 256;
 
-/// Names all databases with this schema: a digest of its migrations.
+/// Names all databases of this checkout: a digest of all migrations.
 static SCHEMA: LazyLock<String> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/ledger/migrations");
-    let entries = std::fs::read_dir(folder).expect("the migrations are there");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
-    files.sort_unstable();
     let mut hasher = DefaultHasher::new();
-    for file in files {
+    for file in files_in(&folder) {
         std::fs::read(file).expect("a migration").hash(&mut hasher);
     }
+    NEWER.hash(&mut hasher);
     format!("{PREFIX}{:016x}_", hasher.finish())
 });
 
+/// Which schema a lent database has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// This program's.
+    Own,
+    /// One that is newer, as [`NEWER`] says.
+    Newer,
+}
+
+impl Kind {
+    /// What the names of its databases begin with.
+    fn prefix(self) -> String {
+        match self {
+            Self::Own => format!("{}own_", *SCHEMA),
+            Self::Newer => format!("{}newer_", *SCHEMA),
+        }
+    }
+
+    /// Where the schema's own rows of a table are kept.
+    fn initial(self, table: &str) -> String {
+        format!("{BOOKS}.{}{table}", self.prefix())
+    }
+
+    fn tables(self) -> &'static OnceCell<Tables> {
+        match self {
+            Self::Own => &OWN_TABLES,
+            Self::Newer => &NEWER_TABLES,
+        }
+    }
+}
+
 /// A database that no other test has, and the connection that holds its lock.
-pub(crate) async fn lend(server: &str) -> (String, Conn) {
+pub(crate) async fn lend(server: &str, kind: Kind) -> (String, Conn) {
     let mut conn = connection(&format!("{server}/")).await;
     keep_books(&mut conn).await;
     for number in 0..DATABASES_MAX {
-        let name = format!("{}{number}", *SCHEMA);
+        let name = format!("{}{number}", kind.prefix());
         if take_lock(&mut conn, &name).await {
             if !take_empty(&mut conn, &name).await {
-                make(&mut conn, server, &name).await;
+                make(&mut conn, server, &name, kind).await;
             }
             return (name, conn);
         }
@@ -70,7 +100,7 @@ async fn take_empty(conn: &mut Conn, name: &str) -> bool {
 }
 
 /// Makes it anew, after those of other schemas are dropped.
-async fn make(conn: &mut Conn, server: &str, name: &str) {
+async fn make(conn: &mut Conn, server: &str, name: &str, kind: Kind) {
     forget_other_schemas(conn, server).await;
     drop_database(server, name).await;
     run(conn, &format!("CREATE DATABASE {name}")).await;
@@ -79,6 +109,13 @@ async fn make(conn: &mut Conn, server: &str, name: &str) {
         connections_max: 2,
     };
     deployed(&settings).await.disconnect();
+    if kind == Kind::Newer {
+        let mut inside = connection(&format!("{server}/{name}")).await;
+        for migration in NEWER.iter() {
+            migration.apply(&mut inside).await;
+        }
+        inside.disconnect().await.expect("the connection ends");
+    }
     let tables = tables_of(conn, name).await;
     for table in &tables {
         let rows: Option<u64> = conn
@@ -86,7 +123,7 @@ async fn make(conn: &mut Conn, server: &str, name: &str) {
             .await
             .expect("rows are counted");
         if rows.unwrap_or(0) > 0 {
-            let kept = initial(table);
+            let kept = kind.initial(table);
             let statement = format!("CREATE TABLE IF NOT EXISTS {kept} AS SELECT * FROM {name}.{table}");
             run(conn, &statement).await;
         }
@@ -100,11 +137,6 @@ async fn make(conn: &mut Conn, server: &str, name: &str) {
     conn.exec_drop(statement, params! { "name" => name, "lent" => lent })
         .await
         .expect("the books are kept");
-}
-
-/// Where the schema's own rows of a table are kept.
-fn initial(table: &str) -> String {
-    format!("{BOOKS}.{}{table}", *SCHEMA)
 }
 
 /// Another checkout may use theirs, so only what is not lent goes.
@@ -130,7 +162,8 @@ struct Tables {
 }
 
 /// To ask for them takes longer than to empty them.
-static TABLES: OnceCell<Tables> = OnceCell::const_new();
+static OWN_TABLES: OnceCell<Tables> = OnceCell::const_new();
+static NEWER_TABLES: OnceCell<Tables> = OnceCell::const_new();
 
 impl Tables {
     async fn of(conn: &mut Conn, name: &str) -> Self {
@@ -141,12 +174,15 @@ impl Tables {
     }
 
     /// Statements that leave the schema's own rows.
-    fn emptying(&self) -> String {
+    fn emptying(&self, kind: Kind) -> String {
         let mut statements = vec!["SET foreign_key_checks = 0".to_owned(), "BEGIN".to_owned()];
         for table in &self.all {
             statements.push(format!("DELETE FROM {table}"));
-            if self.kept.contains(&format!("{}{table}", *SCHEMA)) {
-                statements.push(format!("INSERT INTO {table} SELECT * FROM {}", initial(table)));
+            if self.kept.contains(&format!("{}{table}", kind.prefix())) {
+                statements.push(format!(
+                    "INSERT INTO {table} SELECT * FROM {}",
+                    kind.initial(table)
+                ));
             }
         }
         statements.push("COMMIT".to_owned());
@@ -155,7 +191,7 @@ impl Tables {
 }
 
 /// Empties a database for the next test. Where tables are left behind, it is dropped.
-pub(crate) async fn give_back(server: &str, name: &str) {
+pub(crate) async fn give_back(server: &str, name: &str, kind: Kind) {
     let mut conn = connection(&format!("{server}/{name}")).await;
     end_connections(&mut conn, &format!("db = '{name}'")).await;
     let found: Vec<String> = conn.query("SHOW TABLES").await.expect("tables are listed");
@@ -170,10 +206,11 @@ pub(crate) async fn give_back(server: &str, name: &str) {
         drop_database(server, name).await;
         return;
     }
-    let tables = TABLES
+    let tables = kind
+        .tables()
         .get_or_init(async || Tables::of(&mut conn, name).await)
         .await;
-    run(&mut conn, &tables.emptying()).await;
+    run(&mut conn, &tables.emptying(kind)).await;
     for table in tables_that_have_numbered(&mut conn, name).await {
         run(&mut conn, &format!("ALTER TABLE {table} AUTO_INCREMENT = 1")).await;
     }

@@ -7,12 +7,14 @@
 
 #![allow(clippy::panic, reason = "a test that has no database fails")]
 
+mod newer;
 mod lending;
 mod server;
 
 pub use server::{LedgerServer, ServerKind, free_port};
 
 use granary_ledger::{Ledger, LedgerSettings};
+use lending::Kind;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,19 +28,36 @@ const BOOKS: &str = "granary_tests";
 pub struct Database {
     server: String,
     name: String,
-    /// Holds the named lock for as long as the database is lent. `None`: the database is this value's alone.
-    lock: Option<Conn>,
+    /// `None`: the database is this value's alone.
+    loan: Option<Loan>,
     is_spoiled: AtomicBool,
+}
+
+/// What is known of a database for as long as it is lent.
+#[derive(Debug)]
+struct Loan {
+    kind: Kind,
+    /// Holds the named lock.
+    _lock: Conn,
 }
 
 impl Database {
     /// One with the ledger's schema and no rows but the schema's own. `server`: `mysql://user:password@host:port`.
     pub async fn with_schema(server: &str) -> Self {
-        let (name, lock) = lending::lend(server).await;
+        Self::lent(server, Kind::Own).await
+    }
+
+    /// The same with a schema that is newer than this program, and allows it.
+    pub async fn with_newer_schema(server: &str) -> Self {
+        Self::lent(server, Kind::Newer).await
+    }
+
+    async fn lent(server: &str, kind: Kind) -> Self {
+        let (name, _lock) = lending::lend(server, kind).await;
         Self {
             server: server.to_owned(),
             name,
-            lock: Some(lock),
+            loan: Some(Loan { kind, _lock }),
             is_spoiled: AtomicBool::new(false),
         }
     }
@@ -58,7 +77,7 @@ impl Database {
         Self {
             server: server.to_owned(),
             name: name.to_owned(),
-            lock: None,
+            loan: None,
             is_spoiled: AtomicBool::new(false),
         }
     }
@@ -121,14 +140,13 @@ impl Drop for Database {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
         let is_sound = !self.is_spoiled.load(Ordering::Relaxed) && !std::thread::panicking();
-        let is_kept = self.lock.is_some() && is_sound;
+        let kept = self.loan.as_ref().filter(|_| is_sound).map(|loan| loan.kind);
         let ending = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime starts").block_on(async {
-                if is_kept {
-                    lending::give_back(&server, &name).await;
-                } else {
-                    lending::drop_database(&server, &name).await;
+                match kept {
+                    Some(kind) => lending::give_back(&server, &name, kind).await,
+                    None => lending::drop_database(&server, &name).await,
                 }
             });
         });

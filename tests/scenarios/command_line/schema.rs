@@ -22,10 +22,7 @@ async fn the_schema_is_shown_and_migrated() {
         assert!(shown.out.contains(line), "{shown:?}");
     }
     let foretold = operator.done("schema migrate --dry-run").await;
-    assert!(
-        foretold.err.contains("would be applied"),
-        "{foretold:?}"
-    );
+    assert!(foretold.err.contains("would be applied"), "{foretold:?}");
     let migrated = operator.done("schema migrate --reason moved").await;
     assert!(
         migrated

@@ -65,6 +65,15 @@ pub enum LedgerError {
         /// The migration's number.
         version: u32,
     },
+    /// The tables were made by migrations that were never released: nothing brings them up to date.
+    #[error(
+        "the ledger was made by an unreleased version, whose migration {version} is another one than this version's: recreate \
+         it, in an empty database"
+    )]
+    SchemaUnreleased {
+        /// The migration's number.
+        version: u32,
+    },
     /// The schema is older than this program needs.
     #[error(
         "the ledger has schema {found}, this version needs {needed}: run `granary schema migrate`, or deploy the stack"
@@ -121,7 +130,7 @@ pub enum Remedy {
     Wait,
     /// Ask for less: it took too long, or was too large. If that isn't possible, fail.
     Smaller,
-    /// A right is missing: refuse at once, and name it.
+    /// Refuse at once, and say why: a right is missing, or nothing can be done with these tables.
     Refuse,
     /// A defect, or a setting that a person has to change.
     Report,
@@ -208,7 +217,7 @@ impl LedgerError {
         match self {
             Self::Silent { .. } => Remedy::Reconnect,
             Self::Tls { .. } => Remedy::Trust,
-            Self::RightMissing { .. } => Remedy::Refuse,
+            Self::RightMissing { .. } | Self::SchemaUnreleased { .. } => Remedy::Refuse,
             Self::BeingMigrated => Remedy::Wait,
             Self::SchemaOlder { .. } | Self::SchemaNewer { .. } => Remedy::Migrate,
             Self::Database { source, .. } | Self::Schema { source, .. } => remedy_of(source),

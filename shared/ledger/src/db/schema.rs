@@ -2,11 +2,13 @@
 //!
 //! A program only looks; what changes the schema is [`Ledger::migrate_schema`] (`schema_change.rs`), a step of the deployment. A
 //! program that meets an older schema fails and says what to do. One that meets a newer schema goes on where every migration that it
-//! doesn't know allows it: each names the oldest program that may run on it, by the newest migration which that program has.
+//! doesn't know allows it: each names the oldest program that may run on it, by the newest migration which that program has. Tables
+//! whose migrations have other names than this program's were made before the first release: nothing brings them up to date.
 
 use crate::db::connect::Reader;
-use crate::db::schema_change::{LOCK_NAME, schema_changes};
+use crate::db::schema_change::{LOCK_NAME, SchemaMigration, schema_changes};
 use crate::{Ledger, LedgerError};
+use std::collections::BTreeMap;
 
 const NO_SUCH_TABLE: u16 = 1146;
 
@@ -60,7 +62,10 @@ impl Ledger {
     /// Whether this program may run on the ledger's schema. Nothing is changed.
     pub(crate) async fn check_schema(&self) -> Result<(), LedgerError> {
         let needed = needed_schema();
-        if self.schema_version().await? == needed {
+        let applied = self.read("read its schema", |mut reader| async move {
+            applied(&mut reader).await
+        });
+        if newest(&applied.await?) == needed {
             return Ok(());
         }
         let schema = self.schema().await?;
@@ -88,18 +93,14 @@ impl Ledger {
     /// The schema as it is, whatever this program thinks of it.
     pub async fn schema(&self) -> Result<Schema, LedgerError> {
         self.read("look at its schema", |mut reader| async move {
-            let applied = reader
-                .rows::<u32>("SELECT version FROM refinery_schema_history", ())
-                .await;
-            let applied = unless_empty(applied)?.unwrap_or_default();
-            let needed = needed_schema();
-            let found = applied.iter().copied().max().unwrap_or(0);
+            let applied = applied(&mut reader).await?;
+            let (found, needed) = (newest(&applied), needed_schema());
             let held: Option<Option<u64>> = reader
                 .first(format!("SELECT IS_USED_LOCK({LOCK_NAME})"), ())
                 .await?;
             let pending = schema_changes()
                 .into_iter()
-                .filter(|change| !applied.contains(&change.version));
+                .filter(|change| !applied.contains_key(&change.version));
             Ok(Schema {
                 found,
                 needed,
@@ -115,6 +116,27 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// The names of the migrations that were applied, by their numbers. Those that this program knows have the same names here, or were
+/// never released. Checksums are compared where the schema is changed: a corrected comment in a file must stop no function.
+async fn applied(reader: &mut Reader) -> Result<BTreeMap<u32, String>, LedgerError> {
+    let query = "SELECT version, COALESCE(name, '') FROM refinery_schema_history";
+    let applied = unless_empty(reader.rows::<(u32, String)>(query, ()).await)?.unwrap_or_default();
+    let applied = BTreeMap::from_iter(applied);
+    let is_another = |known: &SchemaMigration| {
+        applied
+            .get(&known.version)
+            .is_some_and(|name| *name != known.name)
+    };
+    match schema_changes().into_iter().find(is_another) {
+        None => Ok(applied),
+        Some(SchemaMigration { version, .. }) => Err(LedgerError::SchemaUnreleased { version }),
+    }
+}
+
+fn newest(applied: &BTreeMap<u32, String>) -> u32 {
+    applied.keys().next_back().copied().unwrap_or(0)
 }
 
 /// Of all migrations that name one. A migration that this program doesn't know and that names none allows no program but

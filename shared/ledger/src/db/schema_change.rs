@@ -78,13 +78,8 @@ impl Ledger {
     /// Applies the migrations that the ledger lacks. One program does it, while others wait, and give up after 20 s. A
     /// statement takes as long as it needs: a caller that stops waiting leaves the server to end it, under the lock.
     pub async fn migrate_schema(&self) -> Result<SchemaChange, LedgerError> {
-        let schema = self.schema().await?;
-        if schema.pending.is_empty() {
-            return Ok(SchemaChange {
-                from: schema.found,
-                to: schema.found,
-            });
-        }
+        // Tables that were never released are refused before anything is touched.
+        self.schema().await?;
         self.change(Step::MigrateSchema, |doing| self.try_migrate_schema(doing))
             .await
     }

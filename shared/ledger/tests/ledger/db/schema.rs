@@ -185,18 +185,48 @@ async fn d3_a_newer_schema_that_does_not_allow_this_version_or_says_nothing_is_r
 #[tokio::test]
 async fn d3_a_database_that_another_migration_was_applied_to_is_left_as_it_is() {
     let stage = Stage::new().await;
-    for statement in [
-        "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1",
-        "DELETE FROM refinery_schema_history WHERE name = 'oldest_program'",
-    ] {
-        stage.database.sql(statement).await;
-    }
+    stage
+        .database
+        .sql("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1")
+        .await;
     let refused = stage.ledger.migrate_schema().await.unwrap_err();
     assert!(
         matches!(refused, LedgerError::SchemaDiffers { version: 1 }),
         "{refused}"
     );
     assert!(!refused.is_platforms(), "it is for a person to repair");
+}
+
+/// As the first of them left it: without a column for the oldest program.
+#[tokio::test]
+async fn d3_a_ledger_of_an_unreleased_version_is_left_as_it_is_and_has_to_be_recreated() {
+    let database = Database::empty().await;
+    for statement in [
+        "CREATE TABLE refinery_schema_history \
+         (version INT PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255))",
+        "INSERT INTO refinery_schema_history VALUES (1, 'of_old', '2026-11-01T00:00:00Z', '1'), \
+         (28, 'message_hash', '2026-11-01T00:00:00Z', '2')",
+    ] {
+        database.sql(statement).await;
+    }
+    let ledger = Ledger::new(&database.settings(2)).unwrap();
+    for refused in [
+        ledger.ready().await.unwrap_err(),
+        ledger.schema().await.unwrap_err(),
+        ledger.migrate_schema().await.unwrap_err(),
+    ] {
+        assert_eq!(
+            refused.to_string(),
+            "the ledger was made by an unreleased version, whose migration 1 is another one than this version's: recreate it, \
+             in an empty database"
+        );
+        assert_eq!(refused.remedy(), Remedy::Refuse);
+        assert!(!refused.is_platforms(), "it is for a person to repair");
+    }
+    let tables: u64 = database
+        .row("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()")
+        .await;
+    assert_eq!(tables, 1);
 }
 
 #[tokio::test]

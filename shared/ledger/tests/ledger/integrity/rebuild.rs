@@ -207,7 +207,11 @@ async fn d6_a_rebuild_needs_both_stages_paused_and_a_ledger_without_other_batche
     stage.ledger.pause(Part::Harvest, "test").await.unwrap();
     assert_eq!(obstacle().await, Some(RebuildObstacle::ExportRuns));
     stage.ledger.pause(Part::Export, "test").await.unwrap();
-    assert_eq!(obstacle().await, None, "a migration without a batch isn't in the way");
+    assert_eq!(
+        obstacle().await,
+        None,
+        "a migration without a batch isn't in the way"
+    );
     rebuild(&stage, &archived(1, 1), &[seen("a")]).await;
     assert_eq!(obstacle().await, None, "its own batches are none in the way");
     let range = stage.database.row::<(String, String)>(
