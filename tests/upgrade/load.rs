@@ -123,9 +123,10 @@ impl<'a> Load<'a> {
             .list_objects_v2()
             .bucket(&self.deployment.bucket)
             .prefix(prefix);
-        let pages = listing.into_paginator().items().send();
-        let objects = pages.collect::<Result<Vec<_>, _>>().await.unwrap();
-        let keys = objects.into_iter().filter_map(|object| object.key);
+        let pages = listing.into_paginator().send();
+        let pages = pages.collect::<Result<Vec<_>, _>>().await.unwrap();
+        let objects = pages.into_iter().filter_map(|page| page.contents).flatten();
+        let keys = objects.filter_map(|object| object.key);
         keys.map(ObjectKey::from_record).collect()
     }
 }

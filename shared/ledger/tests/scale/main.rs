@@ -14,20 +14,18 @@ mod batches;
 mod recording;
 
 use granary_domain::{
-    Backoff, BatchId, Hour, IdDigest, MigrationKind, MigrationState, NumberMark, ObjectKey, Part, TimeRange,
+    Backoff, BatchId, Hour, MigrationKind, MigrationState, NumberMark, ObjectKey, Part, TimeRange,
 };
 use granary_ledger::Ledger;
 use granary_ledger::export::{Claim, ClaimedBatch, Settlement};
 use granary_ledger::handoff::{QueueLane, QueueState};
-use granary_ledger::harvest::{
-    LeasedWindow, MigrationFilter, PageOfMessages, Recorded, RescanRules, SeenMessage,
-};
+use granary_ledger::harvest::{MigrationFilter, RescanRules};
 use granary_ledger::integrity::{Bounds, ProofRules, SealIntent};
 use granary_test_database::{LedgerServer, ServerKind};
 use jiff::SignedDuration;
 use measure::{Measures, WARM_UPS};
 use std::time::{Duration, Instant};
-use synthetic::{Synthetic, window_of};
+use synthetic::Synthetic;
 
 const LEASE: Duration = Duration::from_secs(90);
 const ATTEMPTS_MAX: u32 = 5;
