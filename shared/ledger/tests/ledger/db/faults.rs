@@ -25,12 +25,6 @@ fn inserted_row(id: &str) -> String {
     )
 }
 
-/// Holds the row of a message.
-fn held_row(id: &str) -> String {
-    let (high, low) = IdDigest::halves(id.as_bytes());
-    format!("SELECT * FROM message WHERE hash_high = {high} AND hash_low = {low} FOR UPDATE")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_a_transaction_that_loses_a_deadlock_is_repeated() {
     let stage = Stage::new().await;
@@ -75,7 +69,7 @@ async fn d1_a_page_whose_connection_is_killed_is_recorded_once() {
     let window = stage.window(100).await;
     let mut other = someone_else(&stage).await;
     other.query_drop("START TRANSACTION").await.unwrap();
-    other.query_drop(held_row("known")).await.unwrap();
+    other.query_drop(inserted_row("a000500")).await.unwrap();
 
     let ledger = stage.ledger.clone();
     let held = window.clone();

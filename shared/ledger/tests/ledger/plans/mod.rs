@@ -50,7 +50,7 @@ const MORE: [(&str, u64, &str); 16] = [
     ),
     (
         "seeded_by_status",
-        ALL_MESSAGES + 10,
+        ALL_MESSAGES + 100,
         "counts test data, in a deployment that allows it",
     ),
     (
