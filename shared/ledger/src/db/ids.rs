@@ -7,6 +7,8 @@ use mysql_async::{Params, Value};
 /// Follows the name of the message table where rows are looked up by their ids. Without it a server weighs the ids against the other
 /// conditions of the statement. Where the table or the batch is small, it then reads and locks rows that were not asked for.
 pub(crate) const BY_HASH: &str = "FORCE INDEX (message_hash)";
+/// The same where they are looked up in one batch.
+pub(crate) const IN_BATCH: &str = "FORCE INDEX (PRIMARY)";
 
 /// Some ids. Their hashes lead to the rows, and the ids themselves say which of them are meant.
 pub(crate) struct Ids {
@@ -15,15 +17,12 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    pub(crate) fn of<'a>(ids: impl Iterator<Item = &'a str> + Clone) -> Self {
+    pub(crate) fn of<'a>(ids: impl Iterator<Item = &'a MessageId> + Clone) -> Self {
+        let ids = ids.map(MessageId::as_str);
         Self {
             hashes: List::of(ids.clone().map(|id| IdDigest::halves(id.as_bytes()).0)),
             ids: List::of(ids),
         }
-    }
-
-    pub(crate) fn of_messages<'a>(ids: impl Iterator<Item = &'a MessageId> + Clone) -> Self {
-        Self::of(ids.map(MessageId::as_str))
     }
 
     /// The condition that a row of `message m` has one of them.

@@ -29,6 +29,11 @@ impl List {
         Params::Positional(self.0.clone())
     }
 
+    /// The parameters of a statement that has the list twice.
+    pub(crate) fn params_twice(&self) -> Params {
+        Params::Positional(self.0.iter().chain(&self.0).cloned().collect())
+    }
+
     /// The parameters of a statement that has these before.
     pub(crate) fn params_after<const N: usize>(&self, before: [Value; N]) -> Params {
         Params::Positional(before.into_iter().chain(self.0.iter().cloned()).collect())

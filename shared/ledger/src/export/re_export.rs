@@ -95,7 +95,7 @@ impl Ledger {
     pub async fn completed_owners_of(&self, ids: &[MessageId]) -> Result<Vec<(BatchId, Fence)>, LedgerError> {
         let mut owners: BTreeMap<BatchId, Fence> = BTreeMap::new();
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let ids = &Ids::of_messages(chunk.iter());
+            let ids = &Ids::of(chunk.iter());
             let query = &format!(
                 "SELECT STRAIGHT_JOIN b.id, b.fence FROM message m {BY_HASH} \
                  JOIN batch b ON b.id = m.batch_id WHERE b.status = 'completed' AND {}",

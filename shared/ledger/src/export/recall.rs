@@ -14,6 +14,7 @@
 use crate::db::connect::Doing;
 use crate::db::connections::Transaction;
 use crate::db::error::During;
+use crate::db::ids::IN_BATCH;
 use crate::db::row::{Columns, LOOKED_UP_KEYS_MAX, at, uuid};
 use crate::db::shape::List;
 use crate::export::ReExport;
@@ -201,9 +202,6 @@ impl Ledger {
         .await
     }
 }
-
-/// Exceptions are found by their batch, not by their ids: a batch has few of them.
-const IN_BATCH: &str = "FORCE INDEX (PRIMARY)";
 
 async fn recall_in(
     ledger: &Ledger,

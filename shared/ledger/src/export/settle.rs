@@ -3,7 +3,7 @@
 
 use crate::db::connect::Doing;
 use crate::db::error::During;
-use crate::db::ids::Ids;
+use crate::db::ids::{IN_BATCH, Ids};
 use crate::db::row::LOOKED_UP_KEYS_MAX;
 use crate::export::ClaimedBatch;
 use crate::export::excepted::raise_exceptions;
@@ -123,9 +123,9 @@ impl Ledger {
         }
         for ((outcome, reason), ids) in &alike {
             for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-                let ids = Ids::of_messages(chunk.iter().copied());
+                let ids = Ids::of(chunk.iter().copied());
                 let statement = format!(
-                    "UPDATE message m FORCE INDEX (PRIMARY) SET m.outcome = ?, m.reason = ? WHERE m.batch_id = ? AND {}",
+                    "UPDATE message m {IN_BATCH} SET m.outcome = ?, m.reason = ? WHERE m.batch_id = ? AND {}",
                     ids.are_meant()
                 );
                 let params = ids.params_after([(*outcome).into(), reason.into(), batch.id.0.into()]);

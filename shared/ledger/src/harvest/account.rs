@@ -64,7 +64,7 @@ pub(crate) async fn record_messages(
         join_unsent(transaction, window, &mut batches).await?;
     }
     insert_batches(transaction, window, &batches, ordinal).await?;
-    let ignored = insert_messages(transaction, &mut rows, &batches, &indices).await?;
+    let ignored = insert_messages(transaction, OPERATION, &mut rows, &batches, &indices).await?;
     let mut changed: BTreeSet<BatchId> = joined(&batches).collect();
     let mut known = HashSet::new();
     if ignored > 0 {
@@ -129,7 +129,7 @@ async fn take_owned(
     let mut owned = HashSet::new();
     for chunk in rows.chunks(LOOKED_UP_KEYS_MAX) {
         let chunk: Vec<&PlannedRow<'_>> = chunk.iter().collect();
-        let known = known_rows(transaction, &chunk, false).await?;
+        let known = known_rows(transaction, OPERATION, &chunk, false).await?;
         for row in chunk {
             if let Some(earlier) = known.get(&row.hash)
                 && count(window, row, earlier, (indices, tally))
@@ -164,7 +164,7 @@ async fn account_for_known(
     };
     for chunk in rows.chunks(LOOKED_UP_KEYS_MAX) {
         let chunk: Vec<&PlannedRow<'_>> = chunk.iter().collect();
-        let mut known = known_rows(transaction, &chunk, true).await?;
+        let mut known = known_rows(transaction, OPERATION, &chunk, true).await?;
         known.retain(|_, row| !made_here.contains(&row.batch));
         let mut adopted: Vec<&PlannedRow<'_>> = Vec::new();
         for row in chunk {
@@ -180,7 +180,7 @@ async fn account_for_known(
                 adopted.push(row);
             }
         }
-        adopt(transaction, &adopted, batches, indices).await?;
+        adopt(transaction, OPERATION, &adopted, batches, indices).await?;
     }
     Ok(found)
 }

@@ -18,7 +18,7 @@ use granary_domain::{Hour, IdDigest, Tally};
 use granary_steps::Step;
 use jiff::Timestamp;
 use mysql_async::{Params, Row, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const OPERATION: &str = Step::RecordPage.operation();
 /// Messages of a piece, about. Smaller ones would leave less to look up, and have more sums made.
@@ -55,17 +55,19 @@ pub(crate) async fn take_known(
     }
     let begins = stretch.cut(rows);
     let pieces = Owned::in_pieces(transaction, window, stretch, &begins).await?;
-    let mut known = vec![false; begins.len() + 1];
+    let mut shown: HashMap<usize, IdDigest> = HashMap::new();
+    for row in rows.iter().filter(|row| is_within(row)) {
+        let piece = piece_of(&begins, micros_of(row));
+        shown.entry(piece).or_default().add_hash(row.hash);
+    }
+    let mut known = HashSet::new();
     for (piece, owned) in pieces {
-        let here = |row: &&PlannedRow<'_>| is_within(row) && piece_of(&begins, micros_of(row)) == piece;
-        if let Some(is_known) = known.get_mut(piece)
-            && owned.all() == digest(rows.iter().filter(here))
-        {
-            *is_known = true;
+        if shown.get(&piece) == Some(&owned.all()) {
             owned.count_in(tally);
+            known.insert(piece);
         }
     }
-    rows.retain(|row| !(is_within(row) && known[piece_of(&begins, micros_of(row))]));
+    rows.retain(|row| !(is_within(row) && known.contains(&piece_of(&begins, micros_of(row)))));
     Ok(Rest::PerhapsKnown)
 }
 

@@ -9,11 +9,8 @@ use crate::db::row::{Columns, at};
 use crate::db::shape::{List, in_sizes, row_placeholders};
 use crate::harvest::plan::{PlannedBatch, PlannedRow};
 use granary_domain::{BatchId, WindowId};
-use granary_steps::Step;
 use mysql_async::{Params, Row, Value};
 use std::collections::{HashMap, HashSet};
-
-const OPERATION: &str = Step::RecordPage.operation();
 
 const COLUMNS: &str = "batch_id, hash_high, hash_low, message_id, doc_id, index_id, routing, event_time";
 const COLUMNS_COUNT: usize = 8;
@@ -22,6 +19,7 @@ const COLUMNS_COUNT: usize = 8;
 /// was cut or changed, too: every row must be inserted or a duplicate, and there may be no other warning.
 pub(crate) async fn insert_messages(
     transaction: &mut Transaction,
+    operation: &'static str,
     rows: &mut [PlannedRow<'_>],
     batches: &[PlannedBatch],
     indices: &Indices,
@@ -37,7 +35,7 @@ pub(crate) async fn insert_messages(
         transaction
             .exec_drop(statement, Params::Positional(values))
             .await
-            .during(OPERATION)?;
+            .during(operation)?;
         let duplicates = chunk.len() as u64 - transaction.affected_rows();
         let warnings = u64::from(transaction.get_warnings());
         if warnings != duplicates {
@@ -45,7 +43,7 @@ pub(crate) async fn insert_messages(
                 "{duplicates} of {} rows were known but there are {warnings} warnings",
                 chunk.len()
             );
-            return Err(LedgerError::inconsistent(OPERATION, reason));
+            return Err(LedgerError::inconsistent(operation, reason));
         }
         ignored += duplicates;
     }
@@ -55,6 +53,7 @@ pub(crate) async fn insert_messages(
 /// Gives messages that are unowned to this window's batches, as the source shows them now.
 pub(crate) async fn adopt(
     transaction: &mut Transaction,
+    operation: &'static str,
     rows: &[&PlannedRow<'_>],
     batches: &[PlannedBatch],
     indices: &Indices,
@@ -70,7 +69,7 @@ pub(crate) async fn adopt(
         transaction
             .exec_drop(statement, Params::Positional(values))
             .await
-            .during(OPERATION)?;
+            .during(operation)?;
     }
     Ok(())
 }
@@ -112,13 +111,29 @@ impl KnownRow {
     }
 }
 
-/// Of these messages, those that the ledger has, by their hashes. Two ids with one hash can't both be in the ledger: the page is
-/// refused, and says which they are.
+/// Of these messages, those that the ledger has, by their hashes, each with the window that owns it.
+pub(crate) async fn known_rows(
+    transaction: &mut Transaction,
+    operation: &'static str,
+    rows: &[&PlannedRow<'_>],
+    lock: bool,
+) -> Result<HashMap<u128, KnownRow>, LedgerError> {
+    let mut known = rows_by_hash(transaction, operation, rows, lock).await?;
+    let batches = known.values().map(|row| row.batch);
+    let windows = windows_of_owners(transaction, operation, batches).await?;
+    for row in known.values_mut() {
+        row.window = windows.get(&row.batch).copied();
+    }
+    Ok(known)
+}
+
+/// The same, whoever owns them. Two ids with one hash can't both be in the ledger: that is an error, and names them.
 ///
 /// `lock`: the rows stay as they are until the end of the transaction. They are locked by their keys and in their order: harvesters
 /// whose pages have no id in common don't wait for each other.
-pub(crate) async fn known_rows(
+pub(crate) async fn rows_by_hash(
     transaction: &mut Transaction,
+    operation: &'static str,
     rows: &[&PlannedRow<'_>],
     lock: bool,
 ) -> Result<HashMap<u128, KnownRow>, LedgerError> {
@@ -128,7 +143,7 @@ pub(crate) async fn known_rows(
         "SELECT hash_high, hash_low, message_id, doc_id, index_id, batch_id FROM message {BY_HASH} \
          WHERE hash_high IN ({list}){lock}"
     );
-    let found: Vec<Row> = transaction.exec(query, list.params()).await.during(OPERATION)?;
+    let found: Vec<Row> = transaction.exec(query, list.params()).await.during(operation)?;
     let ids: HashMap<u128, &str> = rows
         .iter()
         .map(|row| (row.hash, row.message.message_id.as_str()))
@@ -140,7 +155,7 @@ pub(crate) async fn known_rows(
         let Some(wanted) = ids.get(&hash) else { continue };
         let id = row.text("message_id")?;
         if id != *wanted {
-            return Err(LedgerError::collision(OPERATION, wanted, &id));
+            return Err(LedgerError::collision(operation, wanted, &id));
         }
         let row = KnownRow {
             doc_id: row.text_or_null("doc_id")?,
@@ -150,16 +165,13 @@ pub(crate) async fn known_rows(
         };
         known.insert(hash, row);
     }
-    let windows = windows_of_owners(transaction, known.values().map(|row| row.batch)).await?;
-    for row in known.values_mut() {
-        row.window = windows.get(&row.batch).copied();
-    }
     Ok(known)
 }
 
 /// The windows of the batches that own something. A cancellation waits until the page is recorded: it locks the windows first.
 async fn windows_of_owners(
     transaction: &mut Transaction,
+    operation: &'static str,
     batches: impl Iterator<Item = BatchId>,
 ) -> Result<HashMap<BatchId, WindowId>, LedgerError> {
     let batches: HashSet<BatchId> = batches.collect();
@@ -168,7 +180,7 @@ async fn windows_of_owners(
     }
     let list = List::of(batches.into_iter().map(|id| id.0));
     let query = format!("SELECT id, window_id FROM batch WHERE id IN ({list}) AND status <> 'cancelled'");
-    let rows: Vec<(u64, u64)> = transaction.exec(query, list.params()).await.during(OPERATION)?;
+    let rows: Vec<(u64, u64)> = transaction.exec(query, list.params()).await.during(operation)?;
     Ok(rows
         .into_iter()
         .map(|(batch, window)| (BatchId(batch), WindowId(window)))

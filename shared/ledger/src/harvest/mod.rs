@@ -5,6 +5,7 @@
 pub(crate) mod migration;
 pub(crate) mod window;
 pub(crate) mod over;
+pub(crate) mod span;
 pub(crate) mod left_out;
 pub(crate) mod rescan;
 mod lateness;
@@ -14,7 +15,7 @@ mod record;
 pub(crate) mod account;
 mod known;
 mod batches;
-mod messages;
+pub(crate) mod messages;
 pub(crate) mod plan;
 pub(crate) mod recount;
 mod cancel;

@@ -77,6 +77,14 @@ pub(crate) struct PlannedBatch {
 }
 
 impl PlannedBatch {
+    /// One of all these messages, which are of one hour. `None`: there are none.
+    pub(crate) fn of(id: BatchId, rows: &[PlannedRow<'_>]) -> Option<Self> {
+        let mut batch = Self::at(rows.first()?.message.event_time);
+        batch.id = id;
+        rows.iter().for_each(|row| batch.take(row));
+        Some(batch)
+    }
+
     fn at(time: Timestamp) -> Self {
         Self {
             id: BatchId(0),

@@ -9,7 +9,6 @@ use crate::db::error::During;
 use crate::db::row::LOOKED_UP_KEYS_MAX;
 use crate::db::shape::List;
 use granary_domain::BatchId;
-use mysql_async::Params;
 
 /// 2^64: the sums of a digest wrap.
 const WRAP: &str = "18446744073709551616";
@@ -34,9 +33,8 @@ pub(crate) async fn recount(
              SET b.message_count = COALESCE(m.owned, 0), b.digest_high = COALESCE(m.high, 0), \
              b.digest_low = COALESCE(m.low, 0), b.time_from = m.earliest, b.time_to = m.latest WHERE b.id IN ({list})"
         );
-        let twice = list.clone().into_values().into_iter().chain(list.into_values());
         transaction
-            .exec_drop(statement, Params::Positional(twice.collect()))
+            .exec_drop(statement, list.params_twice())
             .await
             .during(operation)?;
     }

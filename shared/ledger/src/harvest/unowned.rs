@@ -7,12 +7,13 @@
 //! **When it fails**, nothing was changed.
 
 use crate::db::connect::Reader;
-use crate::db::row::{Columns, at, unreadable};
+use crate::db::row::{Columns, unreadable};
 use crate::harvest::SeenMessage;
+use crate::harvest::span::{IS_IN, TOUCHING, WITHIN, span};
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchId, Hour, IdDigest, MessageId, TimeRange};
 use jiff::Timestamp;
-use mysql_async::{Row, params};
+use mysql_async::Row;
 
 /// Of a batch: its messages are unowned, and it has some.
 pub(crate) const UNOWNED: &str = "status = 'cancelled' AND message_count > 0";
@@ -64,12 +65,11 @@ impl Ledger {
         // A batch that lies in the range as a whole has one, and of others, which reach over an edge, there are few.
         let query = &format!(
             "SELECT b.hour_start FROM batch b FORCE INDEX (batch_open_hour) WHERE {UNOWNED} \
-             AND b.hour_start >= :first_hour AND b.hour_start < :to AND ((b.time_from >= :from AND b.time_to < :to) OR EXISTS \
-             (SELECT 1 FROM message m WHERE m.batch_id = b.id AND m.event_time >= :from AND m.event_time < :to)) \
+             AND {TOUCHING} AND ({WITHIN} OR EXISTS (SELECT 1 FROM message m WHERE m.batch_id = b.id AND {IS_IN})) \
              ORDER BY b.hour_start {order} LIMIT 1"
         );
         self.read("look for a message that is unowned", |mut reader| async move {
-            let row: Option<Row> = reader.first(query, of_hours(range)).await?;
+            let row: Option<Row> = reader.first(query, span(range, [])).await?;
             row.map(|mut row| Ok(Hour::of(row.instant("hour_start")?)))
                 .transpose()
         })
@@ -79,12 +79,12 @@ impl Ledger {
     /// How many messages of a range are unowned.
     pub async fn count_unowned(&self, range: TimeRange) -> Result<u64, LedgerError> {
         let query = &format!(
-            "SELECT CAST(COALESCE(SUM(IF(b.time_from >= :from AND b.time_to < :to, b.message_count, \
-             (SELECT COUNT(*) FROM message m WHERE m.batch_id = b.id AND m.event_time >= :from AND m.event_time < :to))), 0) \
-             AS UNSIGNED) FROM batch b WHERE {UNOWNED} AND b.hour_start >= :first_hour AND b.hour_start < :to"
+            "SELECT CAST(COALESCE(SUM(IF({WITHIN}, b.message_count, \
+             (SELECT COUNT(*) FROM message m WHERE m.batch_id = b.id AND {IS_IN}))), 0) AS UNSIGNED) \
+             FROM batch b WHERE {UNOWNED} AND {TOUCHING}"
         );
         self.read("count messages that are unowned", |mut reader| async move {
-            let count: Option<u64> = reader.first(query, of_hours(range)).await?;
+            let count: Option<u64> = reader.first(query, span(range, [])).await?;
             Ok(count.unwrap_or(0))
         })
         .await
@@ -114,24 +114,16 @@ impl Ledger {
     }
 }
 
-fn of_hours(range: TimeRange) -> mysql_async::Params {
-    params! {
-        "first_hour" => at(Hour::of(range.from()).start()), "from" => at(range.from()), "to" => at(range.to()),
-    }
-}
-
 async fn batches_with_unowned(
     reader: &mut Reader,
     range: TimeRange,
     first: BatchId,
 ) -> Result<Vec<BatchId>, LedgerError> {
-    let query = format!(
-        "SELECT id FROM batch WHERE {UNOWNED} AND hour_start >= :first_hour AND hour_start < :to AND id >= :first ORDER BY id"
-    );
-    let params = params! {
-        "first_hour" => at(Hour::of(range.from()).start()), "to" => at(range.to()), "first" => first.0,
-    };
-    let ids: Vec<u64> = reader.rows(query, params).await?;
+    let query =
+        format!("SELECT b.id FROM batch b WHERE {UNOWNED} AND {TOUCHING} AND b.id >= :first ORDER BY b.id");
+    let ids: Vec<u64> = reader
+        .rows(query, span(range, [("first", first.0.into())]))
+        .await?;
     Ok(ids.into_iter().map(BatchId).collect())
 }
 
@@ -147,19 +139,16 @@ async fn unowned_of(
     };
     let query = format!(
         "SELECT m.message_id, m.doc_id, i.name AS index_name, m.routing, m.event_time FROM message m \
-         JOIN source_index i ON i.id = m.index_id WHERE m.batch_id = :batch AND m.event_time >= :from AND m.event_time < :to \
+         JOIN source_index i ON i.id = m.index_id WHERE m.batch_id = :batch AND {IS_IN} \
          {later} ORDER BY m.hash_high, m.hash_low LIMIT {limit}"
     );
     let (high, low) = IdDigest::halves(after.map_or("", MessageId::as_str).as_bytes());
-    let mut params = vec![
+    let others = [
         ("batch", batch.0.into()),
-        ("from", at(range.from())),
-        ("to", at(range.to())),
+        ("high", high.into()),
+        ("low", low.into()),
     ];
-    if after.is_some() {
-        params.extend([("high", high.into()), ("low", low.into())]);
-    }
-    let rows: Vec<Row> = reader.rows(query, mysql_async::Params::from(params)).await?;
+    let rows: Vec<Row> = reader.rows(query, span(range, others)).await?;
     rows.into_iter()
         .map(|row| {
             Ok(UnownedMessage {

@@ -12,7 +12,7 @@ use granary_domain::{
     BatchId, BatchStatus, Fence, Generation, Hour, IdDigest, MessageId, MigrationId, ObjectKey, Part,
     TimeRange, WindowId,
 };
-use mysql_async::{Params, Row, params};
+use mysql_async::{Row, params};
 use std::collections::HashMap;
 
 /// How a message stands.
@@ -218,15 +218,8 @@ impl Ledger {
              SELECT m.batch_id, {DIGEST} FROM batch b STRAIGHT_JOIN message m ON m.batch_id = b.id \
              WHERE b.id IN ({list}) AND NOT ({HAS_NO_EXCEPTION}) AND m.outcome IS NULL GROUP BY m.batch_id"
         );
-        let params = &Params::Positional(
-            list.clone()
-                .into_values()
-                .into_iter()
-                .chain(list.clone().into_values())
-                .collect(),
-        );
         self.read("digest batches", |mut reader| async move {
-            let rows: Vec<Row> = reader.rows(query, params.clone()).await?;
+            let rows: Vec<Row> = reader.rows(query, list.params_twice()).await?;
             rows.into_iter()
                 .map(|mut row| Ok((row.batch_id("batch_id")?, digest_of(&mut row)?)))
                 .collect()
@@ -241,7 +234,7 @@ impl Ledger {
     ) -> Result<Vec<(MessageId, Standing)>, LedgerError> {
         let mut standings = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let ids = &Ids::of_messages(chunk.iter().copied());
+            let ids = &Ids::of(chunk.iter().copied());
             let query = &format!(
                 "SELECT m.message_id, {STANDING} AS standing FROM message m {BY_HASH} LEFT JOIN batch b ON b.id = m.batch_id \
                  WHERE {}",
@@ -267,7 +260,7 @@ impl Ledger {
     ) -> Result<HashMap<MessageId, DocumentPlace>, LedgerError> {
         let mut places = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let ids = &Ids::of_messages(chunk.iter().copied());
+            let ids = &Ids::of(chunk.iter().copied());
             let query = &format!(
                 "SELECT m.message_id, i.name AS index_name, m.doc_id, m.routing FROM message m {BY_HASH} \
                  JOIN source_index i ON i.id = m.index_id WHERE {}",
@@ -295,7 +288,7 @@ impl Ledger {
     ) -> Result<Vec<(Standing, Option<BatchId>)>, LedgerError> {
         let mut owners = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let ids = &Ids::of_messages(chunk.iter().copied());
+            let ids = &Ids::of(chunk.iter().copied());
             let query = &format!(
                 "SELECT {STANDING} AS standing, IF(b.status = 'completed', b.id, NULL) AS owner \
                  FROM message m {BY_HASH} LEFT JOIN batch b ON b.id = m.batch_id WHERE {}",

@@ -3,12 +3,13 @@
 //! What a verification compares with the source, piece by piece, until it comes to the ids. The ledger cuts as
 //! [`Cut::piece_of`](granary_domain::Cut::piece_of) does.
 
-use crate::db::row::{Columns, at};
+use crate::db::row::Columns;
+use crate::harvest::span::{IS_IN, TOUCHING, WITHIN, span};
 use crate::integrity::Standing;
 use crate::integrity::evidence::{STANDING, digest_of, id_and_standing_of, standing_of};
 use crate::{Ledger, LedgerError};
-use granary_domain::{Cut, CutBy, Hour, IdDigest, MessageId, Part, TimeRange};
-use mysql_async::{Params, Row, params};
+use granary_domain::{Cut, CutBy, IdDigest, MessageId, Part, TimeRange};
+use mysql_async::Row;
 use std::collections::HashMap;
 
 /// The digests of a piece's ids, by standing.
@@ -22,7 +23,7 @@ impl Ledger {
             rows_of("1 AS one", &Part::of(range))
         );
         self.read("count a range's messages", |mut reader| async move {
-            let count: Option<u64> = reader.first(query, times_of(&Part::of(range))).await?;
+            let count: Option<u64> = reader.first(query, span(range, [])).await?;
             Ok(count.unwrap_or(0))
         })
         .await
@@ -35,7 +36,7 @@ impl Ledger {
             rows_of("1 AS one", part)
         );
         self.read("digest a part", |mut reader| async move {
-            let rows: Vec<Row> = reader.rows(query, times_of(part)).await?;
+            let rows: Vec<Row> = reader.rows(query, span(part.range(), [])).await?;
             rows.into_iter()
                 .map(|mut row| Ok((standing_of(&mut row)?, digest_of(&mut row)?)))
                 .collect()
@@ -51,7 +52,7 @@ impl Ledger {
             rows_of_pieces(cut)
         );
         self.read("digest the pieces of a part", |mut reader| async move {
-            let rows: Vec<Row> = reader.rows(query, times_of(part)).await?;
+            let rows: Vec<Row> = reader.rows(query, span(part.range(), [])).await?;
             let mut pieces: HashMap<usize, Digests> = HashMap::new();
             for mut row in rows {
                 let digests = pieces.entry(row.column("piece")?).or_default();
@@ -74,7 +75,7 @@ impl Ledger {
             is_in(part)
         );
         self.read("list the ids of a part", |mut reader| async move {
-            let rows: Vec<Row> = reader.rows(query, times_of(part)).await?;
+            let rows: Vec<Row> = reader.rows(query, span(part.range(), [])).await?;
             rows.into_iter().map(id_and_standing_of).collect()
         })
         .await
@@ -84,11 +85,8 @@ impl Ledger {
 /// The sums of a digest over the rows of [`rows_of`].
 const SUMS: &str =
     "CAST(SUM(ids) AS UNSIGNED) AS ids, CAST(SUM(high) AS CHAR) AS high, CAST(SUM(low) AS CHAR) AS low";
-/// Batches that may have messages of a part: an event time lies in the hour of its batch.
-const TOUCHING: &str =
-    "b.hour_start >= :first_hour AND b.hour_start < :to AND b.time_from < :to AND b.time_to >= :from";
-/// All messages of such a batch are of the part, and one standing is theirs.
-const WITHIN: &str = "b.time_from >= :from AND b.time_to < :to AND (b.settled_at IS NULL OR b.status = 'cancelled' \
+/// One standing is that of all messages of a batch.
+const HAS_ONE_STANDING: &str = "(b.settled_at IS NULL OR b.status = 'cancelled' \
      OR (b.status = 'completed' AND b.missing = 0 AND b.quarantined = 0))";
 /// Of the messages of a batch all of which have one.
 const STANDING_OF_BATCH: &str = "CASE WHEN b.status = 'cancelled' THEN 'released' WHEN b.settled_at IS NULL THEN 'open' \
@@ -96,11 +94,12 @@ const STANDING_OF_BATCH: &str = "CASE WHEN b.status = 'cancelled' THEN 'released
 
 /// What sums are made of: the row of a batch where it says it all, message rows otherwise. `also` names one more column.
 fn rows_of(also: &str, part: &Part) -> String {
+    let says_it_all = format!("{WITHIN} AND {HAS_ONE_STANDING}");
     match part.hashes() {
         None => format!(
             "{} UNION ALL {}",
-            of_batches(also, WITHIN),
-            of_messages(also, WITHIN, part)
+            of_batches(also, &says_it_all),
+            of_messages(also, &says_it_all, part)
         ),
         Some(_) => of_messages(also, "FALSE", part),
     }
@@ -112,48 +111,40 @@ fn rows_of_pieces(cut: &Cut) -> String {
     let of_time = |column: &str| format!("{} AS piece", piece_of(cut, column));
     match cut.by() {
         CutBy::Time { .. } => {
-            let within = format!(
-                "{WITHIN} AND {} = {}",
+            let says_it_all = format!(
+                "{WITHIN} AND {HAS_ONE_STANDING} AND {} = {}",
                 piece_of(cut, "b.time_from"),
                 piece_of(cut, "b.time_to")
             );
             format!(
                 "{} UNION ALL {}",
-                of_batches(&of_time("b.time_from"), &within),
-                of_messages(&of_time("m.event_time"), &within, part)
+                of_batches(&of_time("b.time_from"), &says_it_all),
+                of_messages(&of_time("m.event_time"), &says_it_all, part)
             )
         }
         CutBy::Hash { .. } => of_messages(&of_time("m.event_time"), "FALSE", part),
     }
 }
 
-fn of_batches(also: &str, within: &str) -> String {
+fn of_batches(also: &str, says_it_all: &str) -> String {
     format!(
         "SELECT {also}, {STANDING_OF_BATCH} AS standing, b.message_count AS ids, b.digest_high AS high, b.digest_low AS low \
-         FROM batch b WHERE {TOUCHING} AND {within}"
+         FROM batch b WHERE {TOUCHING} AND {says_it_all}"
     )
 }
 
-fn of_messages(also: &str, within: &str, part: &Part) -> String {
+fn of_messages(also: &str, says_it_all: &str, part: &Part) -> String {
     format!(
         "SELECT {also}, {STANDING} AS standing, 1 AS ids, m.hash_high AS high, m.hash_low AS low \
-         FROM batch b STRAIGHT_JOIN message m ON m.batch_id = b.id WHERE {TOUCHING} AND NOT ({within}) AND {}",
+         FROM batch b STRAIGHT_JOIN message m ON m.batch_id = b.id WHERE {TOUCHING} AND NOT ({says_it_all}) AND {}",
         is_in(part)
     )
 }
 
-fn times_of(part: &Part) -> Params {
-    let range = part.range();
-    params! {
-        "first_hour" => at(Hour::of(range.from()).start()), "from" => at(range.from()), "to" => at(range.to()),
-    }
-}
-
 fn is_in(part: &Part) -> String {
-    let times = "m.event_time >= :from AND m.event_time < :to";
     match part.hashes() {
-        Some((first, last)) => format!("{times} AND m.hash_high BETWEEN {first} AND {last}"),
-        None => times.to_owned(),
+        Some((first, last)) => format!("{IS_IN} AND m.hash_high BETWEEN {first} AND {last}"),
+        None => IS_IN.to_owned(),
     }
 }
 

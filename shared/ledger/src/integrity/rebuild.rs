@@ -18,14 +18,14 @@ use crate::db::error::During;
 use crate::db::row::{Columns, LOOKED_UP_KEYS_MAX, at, uuid};
 use crate::db::shape::List;
 use crate::harvest::SeenMessage;
+use crate::harvest::plan::PlannedBatch;
 use crate::{Ledger, LedgerError};
 use granary_domain::{
-    BatchId, BatchStatus, Generation, Hour, IdDigest, MessageId, MigrationId, MigrationKind, MigrationState,
-    ObjectKey,
+    BatchId, BatchStatus, Generation, Hour, MessageId, MigrationId, MigrationKind, MigrationState, ObjectKey,
 };
 use granary_steps::Step;
 use jiff::Timestamp;
-use messages::{HashedRow, hashed, insert_messages};
+use messages::insert_unowned;
 use mysql_async::{Row, params};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -225,17 +225,15 @@ async fn rebuild_within(
     if let Some(known) = on_record(transaction, doing, batch.id).await? {
         return Ok(Rebuilt::AlreadyThere(known));
     }
-    let (rows, mut elsewhere) = hashed(batch.id, messages);
-    let (kept, owned) = insert_messages(transaction, doing, batch.id, rows).await?;
-    elsewhere.extend(owned);
-    if kept.is_empty() && batch.object.is_some() {
+    let (kept, elsewhere) = insert_unowned(transaction, doing, batch.id, messages).await?;
+    if kept.is_none() && batch.object.is_some() {
         return Ok(Rebuilt::Redundant { elsewhere });
     }
     let window = lock_window(transaction, doing, migration, batch.hour).await?;
-    insert_batch(transaction, doing, (migration, window), (batch, &kept)).await?;
+    insert_batch(transaction, doing, (migration, window), (batch, kept)).await?;
     insert_attempt(transaction, doing, batch).await?;
-    account(transaction, doing, window, kept.len()).await?;
-    let messages = kept.len() as u64;
+    let messages = kept.map_or(0, |kept| u64::from(kept.planned));
+    account(transaction, doing, window, messages).await?;
     Ok(Rebuilt::Recorded { messages, elsewhere })
 }
 
@@ -325,13 +323,9 @@ async fn insert_batch(
     transaction: &mut Transaction,
     doing: Doing,
     (migration, (window, ordinal)): (MigrationId, (u64, u32)),
-    (batch, kept): (&ArchivedBatch, &[HashedRow<'_>]),
+    (batch, kept): (&ArchivedBatch, Option<PlannedBatch>),
 ) -> Result<(), LedgerError> {
-    let mut digest = IdDigest::default();
-    kept.iter()
-        .for_each(|row| digest.add(row.message.message_id.as_str().as_bytes()));
-    let (high, low) = digest.sums();
-    let times = || kept.iter().map(|row| row.message.event_time);
+    let (high, low) = kept.map_or((0, 0), |kept| kept.digest.sums());
     let object = batch.object.as_ref();
     transaction
         .exec_drop(
@@ -348,11 +342,11 @@ async fn insert_batch(
                 "ordinal" => ordinal,
                 "hour" => at(batch.hour.start()),
                 "status" => BatchStatus::Completed.as_str(),
-                "messages" => kept.len() as u64,
+                "messages" => kept.map_or(0, |kept| kept.planned),
                 "high" => high,
                 "low" => low,
-                "first" => times().min().map(at),
-                "last" => times().max().map(at),
+                "first" => kept.map(|kept| at(kept.time_from)),
+                "last" => kept.map(|kept| at(kept.time_to)),
                 "fence" => fence_of(batch),
                 "generation" => batch.generation.0,
                 "settled" => at(batch.settled_at),
@@ -398,13 +392,13 @@ async fn account(
     transaction: &mut Transaction,
     doing: Doing,
     (window, _): (u64, u32),
-    messages: usize,
+    messages: u64,
 ) -> Result<(), LedgerError> {
     transaction
         .exec_drop(
             "UPDATE harvest_window SET found = found + :messages, recorded = recorded + :messages, pages = pages + 1, \
              batches = batches + 1 WHERE id = :id",
-            params! { "messages" => messages as u64, "id" => window },
+            params! { "messages" => messages, "id" => window },
         )
         .await
         .during(doing)

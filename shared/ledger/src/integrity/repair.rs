@@ -225,7 +225,7 @@ async fn recorded_by(
 ) -> Result<HashSet<String>, LedgerError> {
     let mut mine = HashSet::new();
     for chunk in messages.chunks(LOOKED_UP_KEYS_MAX) {
-        let ids = Ids::of_messages(chunk.iter().map(|message| &message.message_id));
+        let ids = Ids::of(chunk.iter().map(|message| &message.message_id));
         let statement = format!(
             "SELECT STRAIGHT_JOIN m.message_id FROM message m {BY_HASH} JOIN batch b ON b.id = m.batch_id \
              WHERE b.window_id = ? AND b.status <> 'cancelled' AND {}",

@@ -12,11 +12,12 @@ use crate::db::error::During;
 use crate::db::row::{Columns, Utc, at, uuid};
 use crate::db::shape::List;
 use crate::harvest::migration::HAS_NOTHING_LEFT_TO_READ;
+use crate::harvest::span::{IS_IN, TOUCHING, WITHIN, span};
 use crate::harvest::window::range_of;
 use crate::{Ledger, LedgerError};
 use granary_domain::{Hour, MigrationId, TimeRange, WindowId};
 use granary_steps::Step;
-use mysql_async::{Row, params};
+use mysql_async::Row;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -205,14 +206,13 @@ async fn has_open_message(
     if Instant::now() >= until {
         return Ok(true);
     }
+    let query = format!(
+        "SELECT 1 FROM batch b FORCE INDEX (batch_open_hour) \
+         WHERE b.status IN ('pending', 'in_progress', 'failed') AND b.hour_start = :hour AND {TOUCHING} \
+         AND ({WITHIN} OR EXISTS (SELECT 1 FROM message m WHERE m.batch_id = b.id AND {IS_IN})) LIMIT 1"
+    );
     let found: Option<u8> = reader
-        .first(
-            "SELECT 1 FROM batch b FORCE INDEX (batch_open_hour) \
-             WHERE b.status IN ('pending', 'in_progress', 'failed') AND b.hour_start = :hour \
-             AND ((b.time_from >= :from AND b.time_to < :to) OR (b.time_from < :to AND b.time_to >= :from AND EXISTS \
-             (SELECT 1 FROM message m WHERE m.batch_id = b.id AND m.event_time >= :from AND m.event_time < :to))) LIMIT 1",
-            params! { "hour" => at(hour.start()), "from" => at(part.from()), "to" => at(part.to()) },
-        )
+        .first(query, span(part, [("hour", at(hour.start()))]))
         .await?;
     Ok(found.is_some())
 }

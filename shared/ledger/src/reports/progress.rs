@@ -5,6 +5,7 @@
 
 use crate::db::connect::Reader;
 use crate::db::row::{Columns, at};
+use crate::harvest::span::{IS_IN, TOUCHING, WITHIN, span};
 use crate::{Ledger, LedgerError};
 use granary_domain::{BatchStatus, Hour, TimeRange};
 use jiff::Timestamp;
@@ -184,27 +185,20 @@ async fn count_messages(
     (from, to): (Timestamp, Timestamp),
     progress: &mut Progress,
 ) -> Result<(), LedgerError> {
-    if from >= to {
+    let Ok(range) = TimeRange::new(from, to) else {
         return Ok(());
-    }
-    let rows: Vec<Row> = reader
-        .rows(
-            // A batch that lies in the range as a whole says it all.
-            "SELECT status, CAST(SUM(messages) AS UNSIGNED) AS messages, CAST(SUM(missing) AS UNSIGNED) AS missing, \
-             CAST(SUM(quarantined) AS UNSIGNED) AS quarantined FROM \
-             (SELECT b.status, b.message_count AS messages, COALESCE(b.missing, 0) AS missing, \
-              COALESCE(b.quarantined, 0) AS quarantined FROM batch b \
-              WHERE b.hour_start >= :first_hour AND b.hour_start < :to AND b.time_from >= :from AND b.time_to < :to UNION ALL \
-              SELECT b.status, 1, COALESCE(m.outcome = 'missing', 0), COALESCE(m.outcome = 'quarantined', 0) \
-              FROM batch b STRAIGHT_JOIN message m ON m.batch_id = b.id \
-              WHERE b.hour_start >= :first_hour AND b.hour_start < :to AND b.time_from < :to AND b.time_to >= :from \
-              AND NOT (b.time_from >= :from AND b.time_to < :to) AND m.event_time >= :from AND m.event_time < :to) part \
-             GROUP BY status",
-            params! {
-                "first_hour" => at(Hour::of(from).start()), "from" => at(from), "to" => at(to),
-            },
-        )
-        .await?;
+    };
+    // A batch that lies in the range as a whole says it all.
+    let query = format!(
+        "SELECT status, CAST(SUM(messages) AS UNSIGNED) AS messages, CAST(SUM(missing) AS UNSIGNED) AS missing, \
+         CAST(SUM(quarantined) AS UNSIGNED) AS quarantined FROM \
+         (SELECT b.status, b.message_count AS messages, COALESCE(b.missing, 0) AS missing, \
+          COALESCE(b.quarantined, 0) AS quarantined FROM batch b WHERE {TOUCHING} AND {WITHIN} UNION ALL \
+          SELECT b.status, 1, COALESCE(m.outcome = 'missing', 0), COALESCE(m.outcome = 'quarantined', 0) \
+          FROM batch b STRAIGHT_JOIN message m ON m.batch_id = b.id \
+          WHERE {TOUCHING} AND NOT {WITHIN} AND {IS_IN}) part GROUP BY status"
+    );
+    let rows: Vec<Row> = reader.rows(query, span(range, [])).await?;
     add_rows(rows, progress)
 }
 

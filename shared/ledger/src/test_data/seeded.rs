@@ -31,7 +31,7 @@ impl Ledger {
     pub async fn owners_of(&self, ids: &[MessageId]) -> Result<Vec<SeededBatch>, LedgerError> {
         let mut owners: BTreeMap<BatchId, SeededBatch> = BTreeMap::new();
         for chunk in ids.chunks(LOOKED_UP_KEYS_MAX) {
-            let ids = &Ids::of_messages(chunk.iter());
+            let ids = &Ids::of(chunk.iter());
             let query = &format!(
                 "SELECT STRAIGHT_JOIN b.id, b.hour_start, b.generation, b.object_key, b.message_count \
                  FROM message m {BY_HASH} JOIN batch b ON b.id = m.batch_id WHERE b.status <> 'cancelled' AND {}",
@@ -106,7 +106,7 @@ impl Ledger {
 
     async fn try_forget_unowned(&self, doing: Doing, ids: &[MessageId]) -> Result<u64, LedgerError> {
         let mut transaction = self.begin(doing).await?;
-        let ids = Ids::of_messages(ids.iter());
+        let ids = Ids::of(ids.iter());
         let unowned = format!(
             "FROM message m {BY_HASH} LEFT JOIN batch b ON b.id = m.batch_id \
              WHERE (b.id IS NULL OR b.status = 'cancelled') AND {}",
