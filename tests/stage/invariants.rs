@@ -1,11 +1,12 @@
 //! What always holds, looked at on everything that a stage has: the whole list of `granary_domain::Invariant`.
 
 use super::Stage;
+use granary_domain::Pile;
 use granary_domain::{BatchStatus, Invariant, Subject, Violation};
 use granary_environment::Environment;
 use granary_invariants::{Depth, Inspector};
 use granary_ledger::integrity::Bounds;
-use granary_sweep::{Pile, SweepArguments, SweepReport, SweepSection, SweepStep, Sweeper};
+use granary_sweep::{SweepArguments, SweepReport, SweepSection, SweepStep, Sweeper};
 use std::time::Duration;
 
 const ATTEMPTS_MAX_DEFAULT: u32 = 5;

@@ -48,7 +48,7 @@ mod error;
 pub use arguments::SweepArguments;
 pub use discard::{DiscardArguments, DiscardReport, Discarded};
 pub use error::SweepError;
-pub use report::{Doubt, Pile, SweepReport};
+pub use report::{Doubt, SweepReport};
 pub use section::SweepSection;
 pub use step::{SweepProgress, SweepStep};
 

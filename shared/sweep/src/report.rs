@@ -1,32 +1,10 @@
 //! What a sweep found.
 
-use granary_domain::ObjectKey;
+use granary_domain::{ObjectKey, Pile};
 use serde::{Deserialize, Serialize};
 
-/// Keys that one pile names; the others are counted, and stand in the log where they were removed.
-const KEYS_NAMED_MAX: usize = 50;
-
-/// Objects that had the same fate.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Pile {
-    /// How many.
-    pub count: u64,
-    /// Their bytes; of uploads nobody knows them.
-    pub bytes: u64,
-    /// The first 50 of them.
-    pub keys: Vec<ObjectKey>,
-}
-
-impl Pile {
-    pub(crate) fn add(&mut self, key: &ObjectKey, bytes: u64) {
-        self.count += 1;
-        self.bytes += bytes;
-        if self.keys.len() < KEYS_NAMED_MAX {
-            self.keys.push(key.clone());
-        }
-    }
-}
+/// Objects that fail the proof and are named; the others are counted.
+const DOUBTS_NAMED_MAX: usize = 50;
 
 /// An object that fails the proof, and why. A person decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +56,7 @@ pub struct SweepReport {
 
 impl SweepReport {
     pub(crate) fn doubt(&mut self, doubt: Doubt) {
-        if self.doubts.len() < KEYS_NAMED_MAX {
+        if self.doubts.len() < DOUBTS_NAMED_MAX {
             self.doubts.push(doubt);
         }
     }

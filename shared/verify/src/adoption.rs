@@ -14,14 +14,9 @@ use crate::{Verifier, VerifyError};
 use granary_domain::{Hour, MessageId, ObjectKey, Place};
 use granary_ledger::harvest::SeenMessage;
 use granary_ledger::integrity::{FoundAgain, RepairMigration, Standing};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::Arc;
 
-/// Messages of one object: a batch has 10,000 at most.
-const MESSAGES_MAX: usize = 100_000;
 /// That the source is asked for at once.
 const IDS_PER_LOOK_MAX: usize = 10_000;
 
@@ -69,25 +64,8 @@ impl Verifier {
                 "{key} is not the key of a data object of this archive"
             )));
         };
-        let mut lines: Vec<SeenMessage> = Vec::new();
-        let mut count = 0_usize;
-        let time_field = self.source.time_field().to_owned();
-        let read = self
-            .archive
-            .read_lines(key, |id, line| {
-                count += 1;
-                if count <= MESSAGES_MAX {
-                    lines.push(seen_in(line, id, hour, &time_field).message);
-                }
-            })
-            .await;
-        match read {
-            Ok(Some(_)) if count <= MESSAGES_MAX => {}
-            Ok(Some(_)) => {
-                return Ok(Adopted::Refused(format!(
-                    "{key} holds {count} messages, more than any batch"
-                )));
-            }
+        let object = match self.messages_in(key, hour).await {
+            Ok(Some(object)) => object,
             Ok(None) => return Ok(Adopted::Refused(format!("nothing stands at {key}"))),
             Err(error) => match error.fault_of_object() {
                 Some(fault) => {
@@ -98,7 +76,11 @@ impl Verifier {
                 }
                 None => return Err(error.into()),
             },
+        };
+        if let Some(text) = object.excess() {
+            return Ok(Adopted::Refused(format!("{key} {text}")));
         }
+        let lines: Vec<SeenMessage> = object.lines.into_iter().map(|line| line.message).collect();
         let mut adoption = ObjectAdoption {
             key: key.clone(),
             dry_run: intent == Intent::Look,
@@ -179,61 +161,5 @@ impl Verifier {
             }
         }
         Ok(messages)
-    }
-}
-
-/// A message as its line tells it.
-pub(crate) struct InLine {
-    pub(crate) message: SeenMessage,
-    /// Whether the line has a time in the object's hour. If not, the hour's first instant stands for it.
-    pub(crate) has_time: bool,
-}
-
-pub(crate) fn seen_in(line: &[u8], id: &MessageId, hour: Hour, time_field: &str) -> InLine {
-    let line: Value = serde_json::from_slice(line).unwrap_or_default();
-    let time = time_at(&line["message"], time_field).filter(|time| Hour::of(*time) == hour);
-    let message = SeenMessage {
-        message_id: id.clone(),
-        doc_id: line["doc_id"].as_str().map(str::to_owned),
-        index: Arc::from(line["index"].as_str().unwrap_or_default()),
-        routing: line["routing"].as_str().map(str::to_owned),
-        event_time: time.unwrap_or_else(|| hour.start()),
-    };
-    InLine {
-        message,
-        has_time: time.is_some(),
-    }
-}
-
-/// The instant in a field, by its whole name or by its path, as text or as milliseconds.
-fn time_at(message: &Value, field: &str) -> Option<Timestamp> {
-    let by_path = || field.split('.').try_fold(message, |value, name| value.get(name));
-    let value = message.get(field).or_else(by_path)?;
-    match value {
-        Value::String(text) => text.parse().ok(),
-        Value::Number(number) => Timestamp::from_millisecond(number.as_i64()?).ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_time_is_read_by_name_or_path_as_text_or_milliseconds() {
-        let expected: Timestamp = "2026-03-01T10:00:00.5Z".parse().unwrap();
-        for (message, field) in [
-            (json!({"at": "2026-03-01T10:00:00.500Z"}), "at"),
-            (json!({"at": 1_772_359_200_500_i64}), "at"),
-            (json!({"meta": {"at": "2026-03-01T11:00:00.5+01:00"}}), "meta.at"),
-            (json!({"meta.at": "2026-03-01T10:00:00.5Z"}), "meta.at"),
-        ] {
-            assert_eq!(time_at(&message, field), Some(expected), "{message}");
-        }
-        for message in [json!({}), json!({"at": "yesterday"}), json!({"at": [1]})] {
-            assert_eq!(time_at(&message, "at"), None, "{message}");
-        }
     }
 }

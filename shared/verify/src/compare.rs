@@ -13,15 +13,6 @@ use granary_domain::{Cut, IdDigest, MessageId, Part, TimeRange};
 use granary_ledger::integrity::{Digests, Standing};
 use std::collections::HashMap;
 
-/// What comparing a range came to.
-#[derive(Debug, Default)]
-pub(crate) struct Compared {
-    /// Messages that were looked at.
-    pub(crate) messages: u64,
-    /// The ids on record.
-    pub(crate) on_record: IdDigest,
-}
-
 /// What the ledger says of a part: as a whole, and piece by piece where it was asked so.
 struct Recorded {
     whole: Digests,
@@ -29,16 +20,16 @@ struct Recorded {
 }
 
 impl Verifier {
-    /// Compares what the source shows in a range with what is on record. `Err`: the source counts so many documents,
-    /// more than `messages_max`.
+    /// Compares what the source shows in a range with what is on record. Says how many messages were looked at. `Err`: the source
+    /// counts so many documents, more than `messages_max`.
     pub(crate) async fn compare(
         &self,
         look: &mut Look<'_>,
         range: TimeRange,
         messages_max: u64,
-    ) -> Result<Result<Compared, u64>, VerifyError> {
+    ) -> Result<Result<u64, u64>, VerifyError> {
         let whole = Part::of(range);
-        let mut compared = Compared::default();
+        let mut messages = 0;
         let mut named = Named::default();
         let mut parts = vec![(whole, None)];
         let mut is_whole = true;
@@ -51,8 +42,7 @@ impl Verifier {
             };
             let recorded = self.recorded(&part, &scan.ids).await?;
             if is_whole {
-                compared.on_record = on_record(&recorded.whole);
-                compared.messages = scan.counted.max(total(&recorded.whole));
+                messages = scan.counted.max(total(&recorded.whole));
                 count(look, &recorded.whole);
                 scan.without_id.tell(look);
                 if scan.has_strays {
@@ -71,21 +61,18 @@ impl Verifier {
             }
         }
         named.with_remedies(look).tell(look);
-        Ok(Ok(compared))
+        Ok(Ok(messages))
     }
 
-    /// What is on record in a range, where the source isn't asked.
+    /// Counts what is on record in a range, where the source isn't asked. Says how many messages those are.
     pub(crate) async fn count_recorded(
         &self,
         look: &mut Look<'_>,
         range: TimeRange,
-    ) -> Result<Compared, VerifyError> {
+    ) -> Result<u64, VerifyError> {
         let digests = self.ledger.digests_of_part(&Part::of(range)).await?;
         count(look, &digests);
-        Ok(Compared {
-            messages: total(&digests),
-            on_record: on_record(&digests),
-        })
+        Ok(total(&digests))
     }
 
     async fn recorded(&self, part: &Part, ids: &ScannedIds) -> Result<Recorded, VerifyError> {

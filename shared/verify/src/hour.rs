@@ -4,7 +4,6 @@
 //! slice by slice, then its objects, some batches at a time, then what only the hour as a whole can show. How far
 //! that is stands in [`HourProgress`], so any step may be the last one of a process.
 
-use crate::compare::Compared;
 use crate::look::Look;
 use crate::{Verifier, VerifyError};
 use granary_domain::{BatchId, CutBy, Hour, IdDigest, Part, TimeRange};
@@ -20,8 +19,6 @@ pub(crate) struct HourProgress {
     pub(crate) range: TimeRange,
     /// The ids of everything before it were compared.
     pub(crate) ids_to: Timestamp,
-    /// The ids on record.
-    pub(crate) on_record: IdDigest,
     /// Objects of batches up to this one were read back.
     pub(crate) objects_to: BatchId,
     /// The ids in sound objects.
@@ -73,7 +70,6 @@ impl HourProgress {
         Self {
             range,
             ids_to: range.from(),
-            on_record: IdDigest::default(),
             objects_to: BatchId(0),
             archived: IdDigest::default(),
             exceptions: Vec::new(),
@@ -119,10 +115,7 @@ impl Verifier {
                 return Ok(Fit::More);
             }
             match self.compare_slice(look, rest, &mut allowed, messages_max).await? {
-                Slice::Compared { to, compared } => {
-                    hour.ids_to = to;
-                    hour.on_record.merge(&compared.on_record);
-                }
+                Slice::Compared { to } => hour.ids_to = to,
                 Slice::NextTime => return Ok(Fit::More),
                 Slice::TooLarge { messages } => return Ok(Fit::TooLarge { messages }),
             }
@@ -157,12 +150,9 @@ impl Verifier {
                 self.compare(look, range, at_most).await?
             };
             let messages = match compared {
-                Ok(compared) => {
-                    allowed.spend(compared.messages);
-                    return Ok(Slice::Compared {
-                        to: range.to(),
-                        compared,
-                    });
+                Ok(messages) => {
+                    allowed.spend(messages);
+                    return Ok(Slice::Compared { to: range.to() });
                 }
                 Err(messages) => messages,
             };
@@ -185,7 +175,7 @@ impl Verifier {
 
 /// What became of a slice.
 enum Slice {
-    Compared { to: Timestamp, compared: Compared },
+    Compared { to: Timestamp },
     NextTime,
     TooLarge { messages: u64 },
 }

@@ -30,6 +30,7 @@ mod invariants;
 mod quick;
 mod repair;
 mod asked_for;
+mod in_object;
 mod adoption;
 mod rebuild;
 mod superseded;
@@ -43,9 +44,7 @@ pub use error::VerifyError;
 pub use exceptions::{Exceptions, FoundExceptions};
 pub use limits::Limits;
 pub use progress::{Step, VerifyProgress};
-pub use rebuild::{
-    Contradiction, KeyPile, RebuildArguments, RebuildProgress, RebuildReport, RebuildStep, Round,
-};
+pub use rebuild::{Contradiction, RebuildArguments, RebuildProgress, RebuildReport, RebuildStep, Round};
 pub use report::{Account, Counts, Digests, Finding, FindingKind, Outside, Remedy, Repairs, Report, Verdict};
 pub use section::VerifySection;
 

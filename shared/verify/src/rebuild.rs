@@ -14,7 +14,7 @@
 mod batch;
 mod report;
 
-pub use report::{Contradiction, KeyPile, RebuildReport};
+pub use report::{Contradiction, RebuildReport};
 
 use crate::{Verifier, VerifyError};
 use batch::{Generations, Read};
@@ -265,8 +265,10 @@ impl Verifier {
             };
             match known.get(&batch) {
                 Some(on_record) if on_record.generation == generation => {}
-                Some(on_record) if generation < on_record.generation => report.older.add(object),
-                Some(_) | None => report.without_batch.add(object),
+                Some(on_record) if generation < on_record.generation => {
+                    report.older.add(&object.key, object.bytes)
+                }
+                Some(_) | None => report.without_batch.add(&object.key, object.bytes),
             }
         }
         Ok(page.next.map(|next| Round::Objects(Some(next))))

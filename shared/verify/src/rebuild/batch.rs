@@ -1,7 +1,7 @@
 //! One batch of the archive: its manifests, newest generation first, until one and its object agree.
 
 use super::{Contradiction, RebuildArguments};
-use crate::adoption::{InLine, seen_in};
+use crate::in_object::{InLine, InObject};
 use crate::objects::{unreadable_manifest, unreadable_object};
 use crate::{Verifier, VerifyError};
 use granary_archive::{Contents, StoredObject};
@@ -11,8 +11,6 @@ use granary_ledger::integrity::{ArchivedBatch, ArchivedObject, RebuiltBatch};
 use jiff::Timestamp;
 use std::collections::HashMap;
 
-/// A batch has 10,000 messages at most.
-const MESSAGES_MAX: usize = 100_000;
 /// That the source is asked for at once.
 const IDS_PER_LOOK_MAX: usize = 10_000;
 
@@ -156,7 +154,7 @@ impl Verifier {
             return Ok(flaw.map_or(Ok(sound), Err));
         }
         Ok(match self.read_object(key, &manifest).await? {
-            Ok((contents, lines)) => {
+            Ok(InObject { contents, lines, .. }) => {
                 sound.lines = lines;
                 sound.batch.object = Some(ArchivedObject {
                     key: key.clone(),
@@ -191,29 +189,17 @@ impl Verifier {
         &self,
         key: &ObjectKey,
         manifest: &Manifest,
-    ) -> Result<Result<(Contents, Vec<InLine>), String>, VerifyError> {
-        let (mut lines, mut count) = (Vec::new(), 0_usize);
-        let time_field = self.source.time_field();
-        let read = self
-            .archive
-            .read_lines(key, |id, line| {
-                count += 1;
-                if count <= MESSAGES_MAX {
-                    lines.push(seen_in(line, id, manifest.hour, time_field));
-                }
-            })
-            .await;
-        Ok(match read {
-            Ok(Some(_)) if count > MESSAGES_MAX => Err(format!(
-                "its object {key} holds {count} messages, more than any batch"
-            )),
-            Ok(Some(contents)) => match difference(&contents, manifest) {
-                None => Ok((contents, lines)),
-                Some(field) => Err(format!("its object {key} has another {field}")),
+    ) -> Result<Result<InObject, String>, VerifyError> {
+        let text = match self.messages_in(key, manifest.hour).await {
+            Ok(Some(object)) => match (object.excess(), difference(&object.contents, manifest)) {
+                (None, None) => return Ok(Ok(object)),
+                (Some(excess), _) => format!("its object {key} {excess}"),
+                (None, Some(field)) => format!("its object {key} has another {field}"),
             },
-            Ok(None) => Err(format!("its object {key} is not there")),
-            Err(error) => Err(format!("its object {key}: {}", unreadable_object(error)?.1)),
-        })
+            Ok(None) => format!("its object {key} is not there"),
+            Err(error) => format!("its object {key}: {}", unreadable_object(error)?.1),
+        };
+        Ok(Err(text))
     }
 
     /// The messages with their event times. Where a line doesn't tell it, the source is asked; where that doesn't either, it is

@@ -1,14 +1,13 @@
 //! What a rebuild found, in numbers and names.
 
 use super::batch::Sound;
-use granary_archive::StoredObject;
-use granary_domain::{Hour, ObjectKey};
+use granary_domain::{Hour, ObjectKey, Pile};
 use granary_ledger::integrity::OwnedElsewhere;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Keys and contradictions that a report names; the others are counted.
-const NAMED_MAX: usize = 50;
+/// Contradictions that a report names; the others are counted.
+const CONTRADICTIONS_NAMED_MAX: usize = 50;
 /// Messages that one contradiction names.
 const IDS_NAMED_MAX: usize = 3;
 
@@ -47,9 +46,9 @@ pub struct RebuildReport {
     pub objects: u64,
     /// Objects of an older generation than the one on record: replaced by a new export, or kept for messages that no other
     /// object has.
-    pub older: KeyPile,
+    pub older: Pile,
     /// Objects that no batch on record names: without a sound manifest, or redundant.
-    pub without_batch: KeyPile,
+    pub without_batch: Pile,
 }
 
 /// What contradicts itself.
@@ -59,28 +58,6 @@ pub struct Contradiction {
     pub key: ObjectKey,
     /// What is wrong with it, for people.
     pub text: String,
-}
-
-/// Objects of one kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct KeyPile {
-    /// How many.
-    pub count: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// The first 50 of them.
-    pub keys: Vec<ObjectKey>,
-}
-
-impl KeyPile {
-    pub(super) fn add(&mut self, object: &StoredObject) {
-        self.count += 1;
-        self.bytes += object.bytes;
-        if self.keys.len() < NAMED_MAX {
-            self.keys.push(object.key.clone());
-        }
-    }
 }
 
 impl RebuildReport {
@@ -98,7 +75,7 @@ impl RebuildReport {
 
     pub(super) fn contradicts(&mut self, contradiction: Contradiction) {
         self.contradicting += 1;
-        if self.contradictions.len() < NAMED_MAX {
+        if self.contradictions.len() < CONTRADICTIONS_NAMED_MAX {
             self.contradictions.push(contradiction);
         }
     }
