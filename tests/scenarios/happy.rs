@@ -107,7 +107,7 @@ async fn a_message_travels_from_the_index_to_an_object_byte_for_byte() {
         BTreeMap::from([("completed", (12, 1_000))])
     );
     let unowned: u64 = stage
-        .row("SELECT COUNT(*) FROM message m LEFT JOIN batch b ON b.id = m.batch_id WHERE b.id IS NULL OR b.status = 'cancelled'")
+        .row("SELECT COUNT(*) FROM message_status WHERE status = 'released'")
         .await;
     let migration: String = stage
         .row("SELECT state FROM migration WHERE kind = 'backfill'")

@@ -279,7 +279,7 @@ async fn h8_h17_a_migration_is_cancelled_in_the_middle_of_a_re_scan_and_another_
     stage.run_until_quiet().await;
     let left: (u64, u64) = stage
         .row(
-            "SELECT (SELECT COUNT(*) FROM message m JOIN batch b ON b.id = m.batch_id WHERE b.status <> 'cancelled'), \
+            "SELECT (SELECT COUNT(*) FROM message_status WHERE status <> 'released'), \
              (SELECT COUNT(*) FROM batch WHERE status <> 'cancelled')",
         )
         .await;

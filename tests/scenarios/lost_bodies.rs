@@ -42,7 +42,7 @@ async fn standing(stage: &Stage) -> String {
     let others: (u64, u64, u64) = stage
         .row(
             "SELECT (SELECT COUNT(*) FROM control), (SELECT COUNT(*) FROM probe), \
-             (SELECT COUNT(*) FROM message m LEFT JOIN batch b ON b.id = m.batch_id WHERE b.id IS NULL OR b.status = 'cancelled')",
+             (SELECT COUNT(*) FROM message_status WHERE status = 'released')",
         )
         .await;
     let queued = stage.queues.depth(&stage.queues.normal).await;

@@ -259,7 +259,9 @@ async fn h17_a_migration_is_cancelled_while_its_harvester_is_in_the_middle_of_a_
         hold_after_a_page(&stage, &source).await;
         cancel(&stage, given_up).await;
         assert_eq!(
-            stage.row::<u64>("SELECT COUNT(*) FROM message m JOIN batch b ON b.id = m.batch_id WHERE b.status <> 'cancelled'").await,
+            stage
+                .row::<u64>("SELECT COUNT(*) FROM message_status WHERE status <> 'released'")
+                .await,
             0,
             "all is released"
         );

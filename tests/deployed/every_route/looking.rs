@@ -63,7 +63,7 @@ async fn the_database_is_what_it_says_of_itself(desk: &Desk) {
     for (route, query) in [
         (
             "GET /db/count",
-            "SELECT COUNT(*) FROM message m JOIN batch b ON b.id = m.batch_id WHERE b.status <> 'cancelled'",
+            "SELECT COUNT(*) FROM message_status WHERE status <> 'released'",
         ),
         (
             "GET /db/pending-count",

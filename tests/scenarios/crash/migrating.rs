@@ -43,7 +43,7 @@ pub(super) async fn adoption_asked_for(stage: &Stage) -> Prepared {
     assert!(stage.ledger.cancel_migration(given_up).await.unwrap());
     stage.reap().await;
     let unowned: u64 = stage
-        .row("SELECT COUNT(*) FROM message m LEFT JOIN batch b ON b.id = m.batch_id WHERE b.id IS NULL OR b.status = 'cancelled'")
+        .row("SELECT COUNT(*) FROM message_status WHERE status = 'released'")
         .await;
     assert_eq!(unowned, messages.len() as u64);
     Prepared::of(messages).asked(request("POST", "/migrate/create-missing-migrations", ""))

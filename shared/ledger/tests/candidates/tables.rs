@@ -13,6 +13,10 @@ pub(crate) struct Candidate {
     pub(crate) block: Option<&'static str>,
 }
 
+/// Reads a batch where the index is a number.
+const READ_BY_NUMBER: &str =
+    "SELECT message_id, doc_id, index_id, routing, outcome, reason FROM message WHERE batch_id = ?";
+
 pub(crate) const CANDIDATES: [Candidate; 5] = [
     Candidate {
         name: "by id, two more indexes",
@@ -53,7 +57,7 @@ pub(crate) const CANDIDATES: [Candidate; 5] = [
             "index_id",
             "event_time",
         ],
-        read: "SELECT message_id, doc_id, index_id, routing, outcome, reason FROM message WHERE batch_id = ?",
+        read: READ_BY_NUMBER,
         block: None,
     },
     Candidate {
@@ -73,7 +77,7 @@ pub(crate) const CANDIDATES: [Candidate; 5] = [
             "index_id",
             "event_time",
         ],
-        read: "SELECT message_id, doc_id, index_id, routing, outcome, reason FROM message WHERE batch_id = ?",
+        read: READ_BY_NUMBER,
         block: None,
     },
     Candidate {
@@ -93,7 +97,7 @@ pub(crate) const CANDIDATES: [Candidate; 5] = [
             "index_id",
             "event_time",
         ],
-        read: "SELECT message_id, doc_id, index_id, routing, outcome, reason FROM message WHERE batch_id = ?",
+        read: READ_BY_NUMBER,
         block: None,
     },
     Candidate {

@@ -52,15 +52,6 @@ async fn assert_all_holds(stage: &Stage) {
     }
 }
 
-async fn cancel(stage: &Stage, window: &LeasedWindow) -> u64 {
-    assert!(stage.ledger.cancel_migration(window.migration_id).await.unwrap());
-    let mut released = 0;
-    while let Some(step) = stage.ledger.release_cancelled().await.unwrap() {
-        released += step.messages;
-    }
-    released
-}
-
 /// Goes where the ledger's digest isn't the expected one, down to the ids. Says which are gone, and after how many questions.
 async fn bisect(stage: &Stage, messages: &[SeenMessage]) -> (Vec<String>, u32) {
     let hash = |message: &SeenMessage| IdDigest::hash(message.message_id.as_str().as_bytes());
@@ -107,7 +98,7 @@ async fn batches_say_what_their_rows_hold_through_all_that_moves_300_000_message
     let mut given_up = stage.window(1_000).await;
     let tally = record_all(&stage, &mut given_up, &messages).await;
     assert_eq!((tally.recorded, tally.found), (MESSAGES, MESSAGES));
-    assert_eq!(cancel(&stage, &given_up).await, MESSAGES);
+    assert_eq!(stage.give_up(given_up.migration_id).await, MESSAGES);
     assert_eq!(stage.ledger.count_unowned(a_day()).await.unwrap(), MESSAGES);
     assert_all_holds(&stage).await;
 

@@ -329,6 +329,16 @@ impl Stage {
         self.database.sql("UPDATE batch SET not_before = NULL").await;
     }
 
+    /// Cancels a migration that wasn't over, and releases what it holds; how many messages.
+    pub(crate) async fn give_up(&self, migration: MigrationId) -> u64 {
+        assert!(self.ledger.cancel_migration(migration).await.unwrap());
+        let mut released = 0;
+        while let Some(step) = self.ledger.release_cancelled().await.unwrap() {
+            released += step.messages;
+        }
+        released
+    }
+
     /// Lets a worker die with a batch in its hands, and takes the batch back.
     pub(crate) async fn reap(&self, batch: BatchId) {
         self.let_lease_end(batch).await;

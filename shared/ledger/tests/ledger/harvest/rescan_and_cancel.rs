@@ -28,8 +28,7 @@ async fn h17_messages_that_are_released_while_their_window_is_read_again_are_ado
     assert_eq!(again.id, relying.id);
 
     let ledger = &stage.ledger;
-    ledger.cancel_migration(cancelled.migration_id).await.unwrap();
-    while ledger.release_cancelled().await.unwrap().is_some() {}
+    stage.give_up(cancelled.migration_id).await;
     let migration = ledger.migration(relying.migration_id).await.unwrap().unwrap();
     assert_eq!(
         migration.state,
@@ -79,12 +78,7 @@ async fn h17_what_a_completed_migration_met_at_a_re_scan_and_was_released_is_rea
             window.migration_id.0.simple()
         ))
         .await;
-    stage
-        .ledger
-        .cancel_migration(cancelled.migration_id)
-        .await
-        .unwrap();
-    while stage.ledger.release_cancelled().await.unwrap().is_some() {}
+    stage.give_up(cancelled.migration_id).await;
     let mut anew = begun(&stage).await;
     assert_eq!((anew.id, anew.scan), (window.id, Scan::Deep));
     assert_eq!(stage.record(&mut anew, &both).await.adopted, 2);
